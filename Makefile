@@ -1,0 +1,81 @@
+# One-word verbs; `make` alone lists them. Python 3.11+ and make are all they need:
+# uv comes from PyPI into .uv/, everything else from the lock into .venv/.
+PYTHON ?= python3
+UV     := .uv/bin/uv
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+MEMBERS := $(sort $(dir $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)))
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help init demo test lint bench images charts e2e format docs lock clean
+
+# The services that run in a cluster; the console stays on a person's machine.
+SERVICES := $(filter-out console,$(notdir $(patsubst %/,%,$(filter services/%,$(MEMBERS)))))
+DOCKER ?= docker
+TAG    ?= dev
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo 'Verbs that run a program pass ARGS on: make demo ARGS="--seconds 60"'
+
+init: $(READY) ## build the local environment (.venv) from the lock
+
+$(UV): requirements/uv.txt
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.version_info >= (3, 11) or sys.exit("Streamdesk needs Python 3.11 or newer, $(PYTHON) is " + v + "; name another: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv .uv
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $(UV)
+
+$(READY): $(UV) requirements/dev.txt $(addsuffix pyproject.toml,$(MEMBERS))
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps $(addprefix -e ./,$(MEMBERS))
+	@touch $(READY)
+
+demo: $(READY) ## bring the whole desk up on this machine; the page is at http://localhost:8080
+	@exec $(BIN)/streamdesk up $(ARGS)
+
+test: $(READY) ## run the tests with coverage
+	@$(BIN)/python tools/test.py $(ARGS)
+
+lint: $(READY) ## formatting, lint, types, import layers, lock, generated docs, README commands
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy $(addsuffix src,$(MEMBERS)) $(addsuffix tests,$(MEMBERS)) tests tools
+	@$(BIN)/lint-imports
+	@PATH="$(CURDIR)/.uv/bin:$$PATH" $(BIN)/python tools/lock.py --check
+	@$(BIN)/python -m streamdesk.contracts.documents --check
+	@$(BIN)/python tools/check_readme.py
+
+bench: $(READY) ## time the bus on this machine
+	@$(BIN)/python -m tests.benchmarks.bus $(ARGS)
+
+images: ## build the services' images, streamdesk/<service>:dev
+	@for service in $(SERVICES); do \
+	  echo "streamdesk/$$service:$(TAG)"; \
+	  $(DOCKER) build --quiet -f services/Dockerfile --build-arg SERVICE=$$service \
+	    --build-arg VERSION=$(TAG) -t streamdesk/$$service:$(TAG) $(ARGS) . || exit 1; \
+	done
+
+charts: ## check the Helm charts
+	@test -d charts || { echo "this checkout has no charts/ yet: nothing to check" >&2; exit 1; }
+	@helm lint charts/* $(ARGS)
+
+e2e: $(READY) ## run the end-to-end tests on the cluster that KUBECONFIG names
+	@test -d tests/e2e || { echo "this checkout has no tests/e2e yet: nothing to run" >&2; exit 1; }
+	@$(BIN)/python -m pytest tests/e2e $(ARGS)
+
+format: $(READY) ## rewrite the code in the project's style
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+docs: $(READY) ## write docs/data-flow.md and docs/asyncapi.json from the topics
+	@$(BIN)/python -m streamdesk.contracts.documents
+
+lock: $(UV) ## resolve requirements/ again (ARGS=--upgrade takes the newest)
+	@PATH="$(CURDIR)/.uv/bin:$$PATH" $(PYTHON) tools/lock.py $(ARGS)
+
+clean: ## remove environments, caches and the demo's data
+	@rm -rf .venv .uv .streamdesk .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* uv.lock

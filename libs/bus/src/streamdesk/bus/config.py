@@ -1,0 +1,91 @@
+"""How a bus is set up."""
+
+import os
+import socket
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from streamdesk.bus.errors import BusConfigError
+
+SCHEMES = ("redis", "rediss", "unix", "memory")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a failed message comes again.
+
+    The wait before retry n is `base_seconds` doubled n - 1 times, at most `cap_seconds`, of which
+    a random half to whole is taken, so that messages that failed together do not return together.
+
+    Args:
+        max_retries: retries after the first attempt; then the message is dead.
+        base_seconds: wait before the first retry.
+        cap_seconds: longest wait.
+    """
+
+    max_retries: int = 3
+    base_seconds: float = 0.5
+    cap_seconds: float = 30.0
+
+    def delay_seconds(self, retry: int, chance: float) -> float:
+        """Wait before the `retry`-th retry (1 first); `chance` from 0 to 1 sets the jitter."""
+        whole = min(self.cap_seconds, self.base_seconds * 2.0 ** min(retry - 1, 60))
+        return whole * (0.5 + chance / 2)
+
+
+def default_instance() -> str:
+    """A name for this process, unique on the network for all practical purposes."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+@dataclass(frozen=True, slots=True)
+class BusConfig:
+    """How a process uses the bus.
+
+    Args:
+        url: `redis://…`, `rediss://…`, `unix://…`, or `memory://name` for one process alone.
+        service: who publishes; part of the consumers' names.
+        instance: name of this process among its replicas.
+        retry: what happens to a message whose handler failed.
+        lease_seconds: a message whose consumer did not renew it for so long goes to another.
+            The bus renews while the handler runs, so this bounds the loss of a dead process.
+        max_deliveries: deliveries without any outcome (the process died each time) after which
+            a message is dead: it probably kills its consumers.
+        drain_seconds: time for handlers to finish after a stop was asked for.
+        publish_timeout_seconds: how long a publish waits for a server that is away.
+        socket_timeout_seconds: longest wait for any answer; blocking reads stay below half of it.
+    """
+
+    url: str = "redis://localhost:6379/0"
+    service: str = "streamdesk"
+    instance: str = field(default_factory=default_instance)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    lease_seconds: float = 30.0
+    max_deliveries: int = 10
+    drain_seconds: float = 15.0
+    publish_timeout_seconds: float = 60.0
+    socket_timeout_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            BusConfigError: names the setting, its value and what was expected.
+        """
+        scheme = urlsplit(self.url).scheme
+        if scheme not in SCHEMES:
+            raise BusConfigError(f"bus url has scheme {scheme!r}; expected one of {SCHEMES}")
+        positive = {
+            "lease_seconds": self.lease_seconds,
+            "publish_timeout_seconds": self.publish_timeout_seconds,
+            "socket_timeout_seconds": self.socket_timeout_seconds,
+            "max_deliveries": self.max_deliveries,
+        }
+        for name, value in positive.items():
+            if value <= 0:
+                raise BusConfigError(f"{name} is {value}; expected more than 0")
+
+    @property
+    def block_seconds(self) -> float:
+        """Longest blocking read: well below the socket's time-out, so that it never trips it."""
+        return min(1.0, self.socket_timeout_seconds / 2)

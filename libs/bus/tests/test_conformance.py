@@ -1,0 +1,709 @@
+"""What every backend must do; `desk` runs each test on memory, Valkey and Redis."""
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+
+from streamdesk.bus import (
+    Ack,
+    Dead,
+    QueueFullError,
+    Reject,
+    Retry,
+    RetryAfter,
+    RetryPolicy,
+)
+from streamdesk.bus.layout import layout_of
+from streamdesk.contracts import UnknownEventError
+from streamdesk.contracts.base import Event
+
+GROUP = "workers"
+
+
+async def test_what_is_published_is_handled_in_order_of_arrival(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    handler = recorder()
+    await desk.bus.publish_many(topic, [ping(text=str(i)) for i in range(50)])
+    async with desk.consuming(topic, handler, concurrency=1):
+        await handler.has(50)
+    assert handler.texts == [str(i) for i in range(50)]
+
+
+async def test_a_message_published_before_the_group_exists_is_not_lost(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    await desk.bus.publish(topic, ping(text="early"))
+    handler = recorder()
+    async with desk.consuming(topic, handler):
+        await handler.has(1)
+    assert handler.texts == ["early"]
+
+
+async def test_a_waiting_consumer_gets_a_message_at_once(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    handler = recorder()
+    async with desk.consuming(topic, handler) as subscription:
+        while subscription.state != "running":
+            await asyncio.sleep(0)
+        await desk.bus.publish(topic, ping(text="now"))
+        await handler.has(1)
+    assert handler.texts == ["now"]
+
+
+async def test_an_acknowledged_message_does_not_come_again(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    await desk.bus.publish(topic, ping(text="once"))
+    first, second = recorder(), recorder()
+    async with desk.consuming(topic, first):
+        await first.has(1)
+        await desk.settled(topic)
+    async with desk.consuming(topic, second, lease_seconds=0.01):
+        await desk.bus.publish(topic, ping(text="other"))
+        await second.has(1)
+    assert second.texts == ["other"]
+
+
+async def test_two_consumers_of_a_group_share_the_messages(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    one, two = recorder(), recorder()
+    async with desk.consuming(topic, one), desk.consuming(topic, two):
+        await desk.bus.publish_many(topic, [ping(text=str(i)) for i in range(200)])
+        await desk.settled(topic)
+        while len(one.seen) + len(two.seen) < 200:
+            await asyncio.sleep(0.01)
+    assert sorted(one.texts + two.texts, key=int) == [str(i) for i in range(200)]
+
+
+async def test_a_topic_carries_only_its_own_events(desk: Any, topic: Any) -> None:
+    class Stranger(Event):
+        text: str
+
+    with pytest.raises(UnknownEventError, match="Stranger"):
+        await desk.bus.publish(topic, Stranger(text="x"))
+
+
+async def test_scores_35_65_50_come_out_65_50_35(
+    desk: Any, priority_topic: Any, ping: Any, recorder: Any
+) -> None:
+    for score in (35, 65, 50):
+        await desk.bus.publish(priority_topic, ping(text=str(score), score=score))
+    handler = recorder()
+    async with desk.consuming(priority_topic, handler, concurrency=1):
+        await handler.has(3)
+    assert handler.texts == ["65", "50", "35"]
+
+
+async def test_a_thousand_random_scores_come_out_by_class_and_inside_it_by_arrival(
+    desk: Any, priority_topic: Any, ping: Any, recorder: Any
+) -> None:
+    dice = random.Random(7)
+    scores = [round(dice.uniform(0, 100), 2) for _ in range(1000)]
+    for number, score in enumerate(scores):
+        await desk.bus.publish(priority_topic, ping(text=str(number), score=score))
+    handler = recorder()
+    async with desk.consuming(priority_topic, handler, concurrency=1):
+        await handler.has(1000)
+    expected = sorted(range(1000), key=lambda i: (-int(scores[i] // 10), i))
+    assert [int(text) for text in handler.texts] == expected
+
+
+async def test_a_higher_class_that_arrives_meanwhile_is_taken_next(
+    desk: Any, priority_topic: Any, ping: Any, recorder: Any
+) -> None:
+    async def publish_high_during_the_first(message: Any) -> None:
+        if message.event.text == "first":
+            await desk.bus.publish(priority_topic, ping(text="high", score=90))
+
+    handler = recorder(publish_high_during_the_first)
+    await desk.bus.publish_many(
+        priority_topic, [ping(text=text, score=20) for text in ("first", "low")]
+    )
+    async with desk.consuming(priority_topic, handler, concurrency=1):
+        await handler.has(3)
+    assert handler.texts == ["first", "high", "low"]
+
+
+async def test_a_failed_message_comes_again_with_its_id_and_the_next_attempt(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    async def fail_twice(message: Any) -> None:
+        if message.attempt < 3:
+            raise ValueError("not yet")
+
+    handler = recorder(fail_twice)
+    async with desk.consuming(topic, handler):
+        await desk.bus.publish(topic, ping(text="again"))
+        await handler.has(3)
+        lag = await desk.settled(topic)
+    assert [message.attempt for message in handler.seen] == [1, 2, 3]
+    assert len({message.id for message in handler.seen}) == 1
+    assert lag.dead == 0
+
+
+async def test_each_retry_goes_one_class_down(
+    desk: Any, priority_topic: Any, ping: Any, recorder: Any
+) -> None:
+    async def retry_at_once(_message: Any) -> Retry:
+        return Retry(0)
+
+    handler = recorder(retry_at_once)
+    async with desk.consuming(priority_topic, handler):
+        await desk.bus.publish(priority_topic, ping(text="sinks", score=15))
+        await handler.has(4)
+        await desk.settled(priority_topic)
+    assert [message.priority for message in handler.seen] == [10, 0, 0, 0]
+
+
+async def test_after_three_retries_a_message_is_dead_with_every_attempt_and_its_errors(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    async def fail(_message: Any) -> None:
+        try:
+            raise KeyError("price")
+        except KeyError as error:
+            raise ValueError("no price") from error
+
+    handler = recorder(fail)
+    async with desk.consuming(topic, handler) as subscription:
+        await desk.bus.publish(topic, ping(text="poison"))
+        await handler.has(4)
+        lag = await desk.settled(topic)
+    (dead,) = await desk.bus.dead(topic)
+    assert lag.dead == 1
+    assert len(handler.seen) == 4
+    letter = dead.letter
+    assert letter.reason == "retries-exhausted"
+    assert letter.detail == "ValueError: no price"
+    assert letter.event_id == handler.seen[0].id
+    assert [a.errors for a in letter.attempts] == [
+        ("ValueError: no price", "KeyError: 'price'")
+    ] * 4
+    assert all(attempt.consumer == subscription.consumer for attempt in letter.attempts)
+    times = [attempt.at for attempt in letter.attempts]
+    assert times == sorted(times)
+
+
+async def test_a_dead_message_does_not_stop_the_others(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    async def judge(message: Any) -> Dead | Ack:
+        return Dead("unwanted", "by the test") if message.event.text == "bad" else Ack()
+
+    handler = recorder(judge)
+    async with desk.consuming(topic, handler):
+        await desk.bus.publish_many(topic, [ping(text=t) for t in ("good", "bad", "good")])
+        await handler.has(3)
+        await desk.settled(topic)
+    (dead,) = await desk.bus.dead(topic)
+    assert (dead.letter.reason, dead.letter.detail) == ("unwanted", "by the test")
+
+
+async def test_a_handler_steers_by_what_it_raises(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    async def steer(message: Any) -> None:
+        if message.event.text == "reject":
+            raise Reject("hopeless", "never")
+        if message.attempt == 1:
+            raise RetryAfter(0)
+
+    handler = recorder(steer)
+    async with desk.consuming(topic, handler):
+        await desk.bus.publish_many(topic, [ping(text="reject"), ping(text="later")])
+        await handler.has(3)
+        await desk.settled(topic)
+    (dead,) = await desk.bus.dead(topic)
+    assert dead.letter.reason == "hopeless"
+    assert sorted(handler.texts) == ["later", "later", "reject"]
+
+
+async def test_a_retry_is_for_the_group_that_failed_alone(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    async def fail_once(message: Any) -> Retry | None:
+        return Retry(0) if message.attempt == 1 else None
+
+    failing, calm = recorder(fail_once), recorder()
+    other = desk.bus.subscribe(topic, "others", calm)
+    stop = asyncio.Event()
+    task = asyncio.create_task(other.run(stop))
+    async with desk.consuming(topic, failing):
+        await desk.bus.publish(topic, ping(text="once for others"))
+        await failing.has(2)
+        await desk.bus.publish(topic, ping(text="last"))
+        await calm.has(2)
+    stop.set()
+    await task
+    assert calm.texts == ["once for others", "last"]
+
+
+async def test_a_delayed_retry_waits_and_is_counted_as_delayed(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    async def later(_message: Any) -> Retry:
+        return Retry(60)
+
+    handler = recorder(later)
+    async with desk.consuming(topic, handler):
+        await desk.bus.publish(topic, ping(text="later"))
+        await handler.has(1)
+        async with asyncio.timeout(30):
+            while not (lag := await desk.lag(topic)).delayed:
+                await asyncio.sleep(0.01)
+    assert (lag.waiting, lag.pending, lag.delayed, lag.dead) == (0, 0, 1, 0)
+
+
+async def test_a_full_queue_refuses_and_writes_nothing(
+    desk: Any, make_topic: Any, ping: Any, recorder: Any
+) -> None:
+    topic = make_topic(max_backlog=10)
+    await desk.bus.publish_many(topic, [ping(text=str(i)) for i in range(9)])
+    with pytest.raises(QueueFullError) as refusal:
+        await desk.bus.publish_many(topic, [ping(text="a"), ping(text="b")])
+    assert (refusal.value.limit, refusal.value.backlog) == (10, 9)
+    await desk.bus.publish(topic, ping(text="tenth"))
+    with pytest.raises(QueueFullError):
+        await desk.bus.publish(topic, ping(text="eleventh"))
+    assert (await desk.lag(topic)).waiting == 10
+    handler = recorder()
+    async with desk.consuming(topic, handler):
+        await handler.has(10)
+        await desk.settled(topic)
+    await desk.bus.publish(topic, ping(text="room again"))
+
+
+async def test_the_limit_counts_what_is_in_hand_and_what_is_delayed(
+    desk: Any, make_topic: Any, ping: Any, recorder: Any
+) -> None:
+    topic = make_topic(max_backlog=2)
+    release = asyncio.Event()
+
+    async def hold_or_delay(message: Any) -> Retry | None:
+        if message.event.text == "delayed":
+            return Retry(60)
+        await release.wait()
+        return None
+
+    handler = recorder(hold_or_delay)
+    async with desk.consuming(topic, handler):
+        await desk.bus.publish_many(topic, [ping(text="held"), ping(text="delayed")])
+        await handler.has(2)
+        with pytest.raises(QueueFullError):
+            await desk.bus.publish(topic, ping(text="third"))
+        release.set()
+
+
+async def test_many_publishers_at_once_never_pass_the_limit(
+    desk: Any, make_topic: Any, ping: Any
+) -> None:
+    topic = make_topic(max_backlog=25)
+    results = await asyncio.gather(
+        *(desk.bus.publish(topic, ping(text=str(i))) for i in range(60)), return_exceptions=True
+    )
+    assert sum(isinstance(result, QueueFullError) for result in results) == 35
+    assert (await desk.lag(topic)).waiting == 25
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({b"t": b"Unheard"}, "unknown-event"),
+        ({b"v": b"9"}, "unknown-version"),
+        ({b"v": b"two"}, "invalid-envelope"),
+        ({b"b": b"{broken"}, "invalid-body"),
+        ({b"b": b'{"score": 1}'}, "invalid-body"),
+        ({b"b": b'{"text": "x", "score": NaN}'}, "invalid-body"),
+        ({b"b": b"\xff\xfe"}, "invalid-body"),
+        ({b"at": b""}, "invalid-envelope"),
+        ({b"id": None}, "invalid-envelope"),
+        ({b"t": None, b"b": None}, "invalid-envelope"),
+    ],
+)
+async def test_what_cannot_be_read_is_dead_with_its_reason_and_stops_nobody(
+    desk: Any, topic: Any, ping: Any, recorder: Any, changes: Any, reason: str
+) -> None:
+    fields = {b"t": b"Ping", b"v": b"2", b"k": b"", b"id": b"e-1", b"at": b"1", b"b": b"{}"}
+    broken = {k: v for k, v in (fields | changes).items() if v is not None}
+    await desk.bus._backend.append(layout_of(topic), 0, [broken], None)
+    handler = recorder()
+    async with desk.consuming(topic, handler):
+        await desk.bus.publish(topic, ping(text="good"))
+        await handler.has(1)
+        lag = await desk.settled(topic)
+    (dead,) = await desk.bus.dead(topic)
+    assert handler.texts == ["good"]
+    assert (lag.dead, dead.letter.reason) == (1, reason)
+    assert dead.original == broken
+
+
+async def test_a_version_one_message_is_read_through_its_upcaster(
+    desk: Any, topic: Any, recorder: Any
+) -> None:
+    old = {b"t": b"Ping", b"v": b"1", b"id": b"e-1", b"at": b"1", b"b": b'{"word": "old"}'}
+    await desk.bus._backend.append(layout_of(topic), 0, [old], None)
+    handler = recorder()
+    async with desk.consuming(topic, handler):
+        await handler.has(1)
+    assert handler.texts == ["old"]
+
+
+async def test_a_redriven_letter_comes_back_once_with_its_attempts_forgotten(
+    desk: Any, priority_topic: Any, ping: Any, recorder: Any
+) -> None:
+    healthy = False
+
+    async def fail_until_healed(_message: Any) -> Dead | None:
+        return None if healthy else Dead("ill")
+
+    handler = recorder(fail_until_healed)
+    async with desk.consuming(priority_topic, handler):
+        await desk.bus.publish(priority_topic, ping(text="x", score=70))
+        await handler.has(1)
+        await desk.settled(priority_topic)
+        healthy = True
+        assert await desk.bus.redrive(priority_topic) == 1
+        await handler.has(2)
+        lag = await desk.settled(priority_topic)
+    first, second = handler.seen
+    assert (second.id, second.attempt, second.priority) == (first.id, 1, 70)
+    assert lag.dead == 0
+    assert await desk.bus.redrive(priority_topic) == 0
+
+
+async def test_purged_letters_are_gone(desk: Any, topic: Any, ping: Any, recorder: Any) -> None:
+    async def die(_message: Any) -> Dead:
+        return Dead("ill")
+
+    handler = recorder(die)
+    async with desk.consuming(topic, handler):
+        await desk.bus.publish_many(topic, [ping(text="a"), ping(text="b")])
+        await handler.has(2)
+        await desk.settled(topic)
+    first, _second = await desk.bus.dead(topic)
+    assert await desk.bus.purge_dead(topic, [first.id]) == 1
+    assert await desk.bus.purge_dead(topic) == 1
+    assert await desk.bus.dead(topic) == []
+
+
+async def test_what_a_dead_consumer_left_goes_to_another_after_the_lease(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    await desk.bus.publish(topic, ping(text="left"))
+    layout = layout_of(topic)
+    await desk.bus._backend.ensure_group(layout, GROUP)
+    taken = await desk.bus._backend.take(layout, GROUP, "died", 1)
+    assert len(taken.entries) == 1
+    handler = recorder()
+    async with desk.consuming(topic, handler, lease_seconds=0.05):
+        await handler.has(1)
+        await desk.settled(topic)
+    (message,) = handler.seen
+    assert (message.event.text, message.attempt, message.deliveries) == ("left", 1, 2)
+
+
+async def test_a_message_that_kills_every_consumer_is_dead_in_the_end(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    await desk.bus.publish(topic, ping(text="killer"))
+    layout, backend = layout_of(topic), desk.bus._backend
+    await backend.ensure_group(layout, GROUP)
+    await backend.take(layout, GROUP, "died", 1)
+    for number in range(9):
+        assert await backend.reclaim(layout, GROUP, f"died-{number}", 0, 1)
+    handler = recorder()
+    async with desk.consuming(topic, handler, lease_seconds=0.01):
+        await desk.settled(topic)
+    (dead,) = await desk.bus.dead(topic)
+    assert handler.seen == []
+    assert dead.letter.reason == "deliveries"
+
+
+async def test_a_slow_handler_keeps_its_message_by_renewing_the_lease(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    proceed = asyncio.Event()
+
+    async def slowly(_message: Any) -> None:
+        await proceed.wait()
+
+    slow, greedy = recorder(slowly), recorder()
+    async with desk.consuming(topic, slow, lease_seconds=1):
+        await desk.bus.publish(topic, ping(text="slow"))
+        await slow.has(1)
+        async with desk.consuming(topic, greedy, lease_seconds=1):
+            await asyncio.sleep(2.5)
+            proceed.set()
+            await desk.settled(topic)
+    assert greedy.seen == []
+    assert slow.seen[0].lease_lost is False
+
+
+async def test_a_handler_whose_lease_was_lost_is_told_and_its_failure_is_not_written(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    proceed = asyncio.Event()
+
+    async def fail_late(_message: Any) -> None:
+        await proceed.wait()
+        raise ValueError("too late")
+
+    handler = recorder(fail_late)
+    layout, backend = layout_of(topic), desk.bus._backend
+    async with desk.consuming(topic, handler, lease_seconds=0.4):
+        await desk.bus.publish(topic, ping(text="stolen"))
+        await handler.has(1)
+        (entry,) = await backend.reclaim(layout, GROUP, "thief", 0, 1)
+        async with asyncio.timeout(30):
+            while not handler.seen[0].lease_lost:
+                await backend.renew(layout, GROUP, "thief", [entry.held])
+                await asyncio.sleep(0.02)
+        proceed.set()
+        while handler.seen[0].deliveries and (await desk.lag(topic)).consumers < 1:
+            await asyncio.sleep(0.01)
+    lag = await desk.lag(topic)
+    assert (lag.delayed, lag.dead, lag.waiting) == (0, 0, 0)
+    assert lag.pending == 1, "the thief still holds it"
+
+
+async def test_draining_finishes_what_is_in_work_and_gives_back_the_rest_at_once(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    started, proceed = asyncio.Event(), asyncio.Event()
+
+    async def first_is_slow(message: Any) -> None:
+        if message.event.text == "0":
+            started.set()
+            await proceed.wait()
+
+    handler, successor = recorder(first_is_slow), recorder()
+    await desk.bus.publish_many(topic, [ping(text=str(i)) for i in range(10)])
+    subscription = desk.bus.subscribe(topic, GROUP, handler, concurrency=1)
+    stop = asyncio.Event()
+    task = asyncio.create_task(subscription.run(stop))
+    await started.wait()
+    stop.set()
+    while subscription.state != "draining":
+        await asyncio.sleep(0)
+    proceed.set()
+    await task
+    assert handler.texts == ["0"]
+    assert subscription.state == "stopped"
+    async with desk.consuming(topic, successor, concurrency=1):
+        await successor.has(9)
+        await desk.settled(topic)
+    assert sorted(successor.texts, key=int) == [str(i) for i in range(1, 10)]
+    assert {message.deliveries for message in successor.seen} == {1}
+
+
+async def test_a_handler_that_does_not_end_in_time_is_given_back(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    async def never(_message: Any) -> None:
+        await asyncio.Event().wait()
+
+    stuck, successor = recorder(never), recorder()
+    hasty = desk.another_bus(drain_seconds=0.05)
+    await desk.bus.publish(topic, ping(text="stuck"))
+    async with hasty, desk.consuming(topic, stuck, bus=hasty):
+        await stuck.has(1)
+    async with desk.consuming(topic, successor):
+        await successor.has(1)
+        await desk.settled(topic)
+    assert successor.texts == ["stuck"]
+
+
+async def test_a_consumer_that_left_in_order_leaves_no_name_behind(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    handler = recorder()
+    await desk.bus.publish(topic, ping(text="x"))
+    async with desk.consuming(topic, handler):
+        await handler.has(1)
+        await desk.settled(topic)
+    assert (await desk.lag(topic)).consumers == 0
+
+
+async def test_a_tail_sees_everything_once_and_takes_nothing_from_the_group(
+    desk: Any, priority_topic: Any, ping: Any, recorder: Any
+) -> None:
+    async def retry_once(message: Any) -> Retry | None:
+        return Retry(0) if message.attempt == 1 else None
+
+    handler, stop = recorder(retry_once), asyncio.Event()
+    tail = desk.bus.tail(priority_topic, since="0", stop=stop)
+    async with desk.consuming(priority_topic, handler):
+        for i in range(20):
+            await desk.bus.publish(priority_topic, ping(text=str(i), score=i * 5))
+        await handler.has(40)
+        await desk.settled(priority_topic)
+        await desk.bus.publish(priority_topic, ping(text="end"))
+        seen: list[str] = []
+        async for message in tail:
+            seen.append(message.event.text)
+            if message.event.text == "end":
+                stop.set()
+    assert seen == [*(str(i) for i in range(20)), "end"]
+
+
+async def test_a_tail_from_now_on_sees_only_what_comes(desk: Any, topic: Any, ping: Any) -> None:
+    await desk.bus.publish(topic, ping(text="before"))
+    stop, seen = asyncio.Event(), []
+    tail = desk.bus.tail([topic], stop=stop)
+    following = asyncio.create_task(anext(tail))
+    while not following.done():
+        await desk.bus.publish(topic, ping(text="after"))
+        await asyncio.sleep(0.02)
+    seen.append((await following).event.text)
+    stop.set()
+    assert seen == ["after"]
+
+
+async def test_a_tail_reports_what_it_cannot_read_and_goes_on(
+    desk: Any, topic: Any, ping: Any
+) -> None:
+    await desk.bus._backend.append(layout_of(topic), 0, [{b"junk": b"1"}], None)
+    await desk.bus.publish(topic, ping(text="good"))
+    tail = desk.bus.tail(topic, since="0")
+    assert (await anext(tail)).event.text == "good"
+    await tail.aclose()
+
+
+async def test_a_frame_carries_many_events_in_one_entry(
+    desk: Any, make_topic: Any, ping: Any
+) -> None:
+    topic = make_topic(mode="frame", consumers=())
+    ids = await desk.bus.publish_many(topic, [ping(text=str(i)) for i in range(1200)])
+    assert len(ids) == 1200
+    (lag,) = await desk.bus.lag(topic)
+    assert lag.length == 3
+    tail = desk.bus.tail(topic, since="0")
+    messages = [await anext(tail) for _ in range(1200)]
+    await tail.aclose()
+    assert [message.event.text for message in messages] == [str(i) for i in range(1200)]
+    assert len({message.id for message in messages}) == 1200
+
+
+async def test_a_failed_member_of_a_frame_is_retried_alone(
+    desk: Any, make_topic: Any, ping: Any, recorder: Any
+) -> None:
+    topic = make_topic(mode="frame")
+
+    async def fail_some(message: Any) -> Retry | Dead | None:
+        if message.event.text == "3" and message.attempt == 1:
+            return Retry(0)
+        return Dead("ill") if message.event.text == "5" else None
+
+    handler = recorder(fail_some)
+    async with desk.consuming(topic, handler):
+        await desk.bus.publish_many(topic, [ping(text=str(i)) for i in range(8)])
+        await handler.has(9)
+        await desk.settled(topic)
+    assert sorted(handler.texts) == ["0", "1", "2", "3", "3", "4", "5", "6", "7"]
+    (dead,) = await desk.bus.dead(topic)
+    assert dead.letter.body == '{"text":"5","score":0.0}'
+    healed = recorder()
+    assert await desk.bus.redrive(topic) == 1
+    async with desk.consuming(topic, healed):
+        await healed.has(1)
+    assert healed.texts == ["5"]
+
+
+async def test_a_bad_member_of_a_frame_dies_alone(
+    desk: Any, make_topic: Any, recorder: Any
+) -> None:
+    topic = make_topic(mode="frame")
+    body = b'[{"text": "a"}, {"score": 1}, {"text": "c"}]'
+    frame = {b"t": b"Ping", b"v": b"2", b"id": b"f", b"at": b"1", b"n": b"3", b"b": body}
+    await desk.bus._backend.append(layout_of(topic), 0, [frame], None)
+    handler = recorder()
+    async with desk.consuming(topic, handler):
+        await handler.has(2)
+        await desk.settled(topic)
+    (dead,) = await desk.bus.dead(topic)
+    assert sorted(handler.texts) == ["a", "c"]
+    assert (dead.letter.event_id, dead.letter.body) == ("f/1", '{"score": 1}')
+
+
+async def test_the_next_messages_can_be_looked_at_without_taking_them(
+    desk: Any, priority_topic: Any, ping: Any
+) -> None:
+    for score in (10, 90, 50):
+        await desk.bus.publish(priority_topic, ping(text=str(score), score=score))
+    waiting = await desk.bus.waiting(priority_topic, GROUP, 2)
+    assert [message.event.text for message in waiting] == ["90", "50"]
+    assert (await desk.lag(priority_topic)).waiting == 3
+
+
+async def test_trimming_keeps_what_a_group_has_not_finished(
+    desk: Any, make_topic: Any, ping: Any
+) -> None:
+    topic = make_topic(keep=5)
+    layout, backend = layout_of(topic), desk.bus._backend
+    await desk.bus.publish_many(topic, [ping(text=str(i)) for i in range(40)])
+    await backend.ensure_group(layout, GROUP)
+    assert await backend.trim(layout, 5) == 0
+    taken = await backend.take(layout, GROUP, "c", 30)
+    await backend.settle(layout, GROUP, "c", [e.held for e in taken.entries[:20]], [])
+    while await backend.trim(layout, 5):
+        pass
+    lag = await desk.lag(topic)
+    assert (lag.waiting, lag.pending) == (10, 10)
+    assert 20 <= lag.length <= 21
+
+
+async def test_a_topic_nobody_reads_in_a_group_keeps_a_bounded_length(
+    desk: Any, make_topic: Any, ping: Any
+) -> None:
+    topic = make_topic(keep=100, consumers=())
+    await desk.bus.publish_many(topic, [ping(text=str(i)) for i in range(2000)])
+    (lag,) = await desk.bus.lag(topic)
+    assert 100 <= lag.length < 400
+    assert lag.added == 2000
+
+
+async def test_an_event_id_of_the_callers_is_kept(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    handler = recorder()
+    await desk.bus.publish(topic, ping(text="x"), event_id="derived-1")
+    async with desk.consuming(topic, handler):
+        await handler.has(1)
+    assert handler.seen[0].id == "derived-1"
+
+
+async def test_a_policy_of_no_retries_makes_the_first_failure_the_last(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    async def fail(_message: Any) -> None:
+        raise ValueError("no")
+
+    handler = recorder(fail)
+    async with desk.consuming(topic, handler, retry=RetryPolicy(max_retries=0)):
+        await desk.bus.publish(topic, ping(text="x"))
+        await handler.has(1)
+        lag = await desk.settled(topic)
+    assert lag.dead == 1
+    assert len(handler.seen) == 1
+
+
+async def test_a_handler_that_never_waits_lets_the_loop_turn(
+    desk: Any, make_topic: Any, ping: Any
+) -> None:
+    topic, stop, handled = make_topic(mode="frame"), asyncio.Event(), 0
+
+    async def stop_at_ten(_message: Any) -> None:
+        nonlocal handled
+        handled += 1
+        if handled == 10:
+            stop.set()
+
+    await desk.bus.publish_many(topic, [ping(text=str(i)) for i in range(5000)])
+    await desk.bus.subscribe(topic, GROUP, stop_at_ten, batch=5000, concurrency=1).run(stop)
+    assert handled < 1000
+    assert (await desk.lag(topic)).waiting + (await desk.lag(topic)).pending >= 8

@@ -1,0 +1,81 @@
+"""Small parts of the bus on their own."""
+
+import re
+import uuid
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamdesk.bus import Bus, BusConfig, BusConfigError, RetryPolicy
+from streamdesk.bus.dead_letters import error_chain
+from streamdesk.bus.envelope import new_id
+from streamdesk.bus.layout import layout_of
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"url": "http://localhost"}, "scheme 'http'"),
+        ({"lease_seconds": 0}, "lease_seconds is 0"),
+        ({"socket_timeout_seconds": -1}, "socket_timeout_seconds is -1"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_with_its_value(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BusConfigError, match=re.escape(message)):
+        BusConfig(**changes)
+
+
+@given(retry=st.integers(1, 1000), chance=st.floats(0, 1))
+def test_a_retry_waits_between_half_and_all_of_its_step(retry: int, chance: float) -> None:
+    policy = RetryPolicy(base_seconds=0.5, cap_seconds=30)
+    step = min(30.0, 0.5 * 2 ** min(retry - 1, 60))
+    assert step / 2 <= policy.delay_seconds(retry, chance) <= step
+
+
+@given(now=st.integers(0, 2**48 - 1))
+def test_event_ids_are_version_seven_uuids_that_carry_their_time(now: int) -> None:
+    parsed = uuid.UUID(new_id(now * 1_000_000 + 999_999))
+    assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
+    assert parsed.int >> 80 == now
+
+
+def test_event_ids_differ_within_a_millisecond() -> None:
+    assert len({new_id(1_000_000) for _ in range(1000)}) == 1000
+
+
+def test_the_ids_of_one_publisher_sort_in_the_order_of_publication() -> None:
+    assert new_id(1_000_000) < new_id(1_000_300) < new_id(2_000_000)
+
+
+def test_the_classes_of_a_topic_share_one_hash_tag(priority_topic: Any) -> None:
+    layout = layout_of(priority_topic)
+    assert layout.streams[0] == f"{{{priority_topic.key}}}:100"
+    assert len({key.partition("}")[0] for key in (*layout.streams, layout.delayed("g"))}) == 1
+
+
+def test_the_lowest_class_has_nothing_below_it(priority_topic: Any) -> None:
+    layout = layout_of(priority_topic)
+    last = len(layout.streams) - 1
+    assert layout.one_class_down(last) == last
+
+
+def test_an_error_chain_names_the_causes_but_not_what_was_suppressed() -> None:
+    def fail() -> None:
+        try:
+            raise KeyError("inner")
+        except KeyError:
+            raise ValueError("outer") from None
+
+    with pytest.raises(ValueError, match="outer") as caught:
+        fail()
+    assert error_chain(caught.value) == ("ValueError: outer",)
+
+
+async def test_a_tail_from_nowhere_is_refused(topic: Any) -> None:
+    async with Bus.connect(BusConfig(url="memory://units")) as bus:
+        with pytest.raises(BusConfigError, match="yesterday"):
+            await anext(bus.tail(topic, since="yesterday"))

@@ -1,0 +1,170 @@
+"""What every event and every topic is, whatever it is about.
+
+`libs/bus` knows this module and nothing else of the contracts.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from streamdesk.contracts.errors import (
+    InvalidBodyError,
+    UnknownEventError,
+    UnknownVersionError,
+)
+
+JsonObject = dict[str, Any]
+Upcaster = Callable[[JsonObject], JsonObject]
+
+
+class Event(BaseModel):
+    """Something that happened: immutable, finite numbers only, named in the past tense.
+
+    A field may be added with a default at any time: readers ignore what they do not know.
+    Anything else is a new version: raise `version` and add an upcaster from the old one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    version: ClassVar[int] = 1
+    """Version written by this code."""
+
+    upcasters: ClassVar[Mapping[int, Upcaster]] = {}
+    """From version n (key) to n + 1: takes and returns the body as a JSON object."""
+
+    @classmethod
+    def type_name(cls) -> str:
+        """Name on the wire, the envelope's `t`."""
+        return cls.__name__
+
+    @classmethod
+    def decode(cls, version: int, body: bytes) -> Self:
+        """Read a body of any version this code knows.
+
+        Raises:
+            UnknownVersionError: no chain of upcasters leads from `version` to ours.
+            InvalidBodyError: not JSON, or not this model.
+        """
+        try:
+            if version == cls.version:
+                return cls.model_validate_json(body)
+            return cls.model_validate(cls._upcast(version, body))
+        except ValidationError as error:
+            raise InvalidBodyError(cls.type_name(), summary(error)) from error
+
+    @classmethod
+    def _upcast(cls, version: int, body: bytes) -> JsonObject:
+        steps = range(version, cls.version)
+        if version < 1 or not steps or any(step not in cls.upcasters for step in steps):
+            raise UnknownVersionError(cls.type_name(), version, cls.version)
+        try:
+            value: Any = json.loads(body)
+        except ValueError as error:
+            raise InvalidBodyError(cls.type_name(), str(error)) from error
+        if not isinstance(value, dict):
+            raise InvalidBodyError(cls.type_name(), "not a JSON object")
+        try:
+            for step in steps:
+                value = cls.upcasters[step](value)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            detail = f"cannot be read as version {version}: {error!r}"
+            raise InvalidBodyError(cls.type_name(), detail) from error
+        return dict(value)
+
+
+def summary(error: ValidationError) -> str:
+    """One line of a pydantic error: which field, what is wrong, which value."""
+    parts = []
+    for detail in error.errors(include_url=False, include_context=False)[:5]:
+        where = ".".join(str(step) for step in detail["loc"]) or "body"
+        parts.append(f"{where}: {detail['msg']} (got {str(detail['input'])[:80]!r})")
+    return "; ".join(parts)
+
+
+E_co = TypeVar("E_co", bound=Event, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A service that reads a topic: in a group (each entry once) or, without one, all of it."""
+
+    service: str
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Topic(Generic[E_co]):
+    """One kind of traffic on the bus.
+
+    Args:
+        name: short name in code, metrics and commands, as in `signals`.
+        key: Redis key of the stream; with classes, the name they share.
+        models: the events that travel here.
+        about: one sentence for the generated documents.
+        mode: `entry`, one event a stream entry; `frame`, up to some hundreds as a JSON array.
+        key_field: the event's field that identifies what it is about, the envelope's `k`.
+        class_field: the event's field with its priority class, one of `classes`.
+        classes: priority classes, ascending; empty where arrival is the only order.
+        dead_key: Redis key of the dead letters.
+        keep: how many entries stay readable after every group has acknowledged them.
+        max_backlog: entries waiting, in hand or delayed for a group at which a publish is
+            refused; None for no limit.
+        producers: services that write here.
+        consumers: services that read here.
+    """
+
+    name: str
+    key: str
+    models: tuple[type[E_co], ...]
+    about: str
+    dead_key: str
+    mode: Literal["entry", "frame"] = "entry"
+    key_field: str | None = None
+    class_field: str | None = None
+    classes: tuple[int, ...] = ()
+    keep: int = 10_000
+    max_backlog: int | None = None
+    producers: tuple[str, ...] = ()
+    consumers: tuple[Consumer, ...] = ()
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The consumer groups that must have every entry."""
+        return tuple(consumer.group for consumer in self.consumers if consumer.group)
+
+    def configured(self, *, key: str | None = None, max_backlog: int | None = None) -> Self:
+        """The same topic under another key or limit; the dead letters follow a changed key."""
+        changed = self
+        if key is not None and key != self.key:
+            changed = replace(self, key=key, dead_key=f"{key}:dead")
+        return changed if max_backlog is None else replace(changed, max_backlog=max_backlog)
+
+    def model(self, type_name: str) -> type[E_co]:
+        """The model of this name.
+
+        Raises:
+            UnknownEventError: none of the topic's models is called so.
+        """
+        for model in self.models:
+            if model.type_name() == type_name:
+                return model
+        known = [model.type_name() for model in self.models]
+        raise UnknownEventError(type_name, self.name, known)
+
+    def decode(self, type_name: str, version: int, body: bytes) -> E_co:
+        """Read one event; raises ContractError when it does not keep the contract."""
+        return self.model(type_name).decode(version, body)
+
+    def key_of(self, event: Event) -> str:
+        """What the event is about, as the envelope's `k`; empty where the topic has no key."""
+        return str(getattr(event, self.key_field)) if self.key_field else ""
+
+    def class_of(self, event: Event) -> int | None:
+        """The event's priority class, rounded down to one that exists; None without classes."""
+        if not self.classes or self.class_field is None:
+            return None
+        wanted: float = getattr(event, self.class_field)
+        return max((c for c in self.classes if c <= wanted), default=self.classes[0])

@@ -1,0 +1,56 @@
+"""Everything that travels, in the past tense.
+
+`market` -> `signals` -> `orders`; `news`; `system`: what the desk says about itself; `tasks`.
+"""
+
+from streamdesk.contracts.events.market import BarClosed
+from streamdesk.contracts.events.news import NewsFetched, NewsFiltered
+from streamdesk.contracts.events.orders import (
+    OrderAccepted,
+    OrderCanceled,
+    OrderEvent,
+    OrderFilled,
+    OrderRejected,
+    OrderSubmitted,
+    PortfolioValued,
+    Position,
+)
+from streamdesk.contracts.events.signals import Reason, Side, SignalGenerated, SignalType
+from streamdesk.contracts.events.system import (
+    RiskAlerted,
+    Severity,
+    StrategyUpdated,
+    SystemEvent,
+)
+from streamdesk.contracts.events.tasks import (
+    StockIndicatorsCompleted,
+    TaskCompleted,
+    TaskEvent,
+    TaskProgressed,
+)
+
+__all__ = [
+    "BarClosed",
+    "NewsFetched",
+    "NewsFiltered",
+    "OrderAccepted",
+    "OrderCanceled",
+    "OrderEvent",
+    "OrderFilled",
+    "OrderRejected",
+    "OrderSubmitted",
+    "PortfolioValued",
+    "Position",
+    "Reason",
+    "RiskAlerted",
+    "Severity",
+    "Side",
+    "SignalGenerated",
+    "SignalType",
+    "StockIndicatorsCompleted",
+    "StrategyUpdated",
+    "SystemEvent",
+    "TaskCompleted",
+    "TaskEvent",
+    "TaskProgressed",
+]

@@ -1,0 +1,162 @@
+"""Orders, fills and what they add up to."""
+
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from streamdesk.contracts.base import Event
+from streamdesk.contracts.events.signals import Side
+from streamdesk.contracts.fields import Money, Quantity, Symbol, Timestamp
+
+_ORDER = {
+    "client_order_id": "sd-0f4c1b7a2e5d4c3b9a80",
+    "signal_id": "019aa3c1-7b5e-7c1f-9d0a-3f2b1c0d9e8f",
+    "symbol": "AAPL.US",
+    "side": "BUY",
+    "timestamp": "2026-11-20T15:31:00.300Z",
+}
+
+
+class OrderEvent(Event):
+    """What all events of one order share."""
+
+    client_order_id: str = Field(description="Our id, derived from the signal; unique for ever.")
+    signal_id: str = Field(description="Event id of the signal behind the order.")
+    symbol: Symbol
+    side: Side
+    timestamp: Timestamp
+
+
+class OrderSubmitted(OrderEvent):
+    """The intent is in the ledger, its cash reserved, and the broker has been asked."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{**_ORDER, "quantity": 120, "limit_price": "271.90"}]}
+    )
+
+    quantity: Quantity
+    limit_price: Money = Field(description="Worst price allowed, on the market's tick.")
+    score: float = Field(default=0, description="Score of the signal behind the order, 0 to 100.")
+
+
+class OrderAccepted(OrderEvent):
+    """The broker has the order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{**_ORDER, "broker_order_id": "paper-42"}]}
+    )
+
+    broker_order_id: str = Field(description="The broker's id of the order.")
+
+
+class OrderFilled(OrderEvent):
+    """The broker executed all or a part of an order: one trade."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_ORDER,
+                    "trade_id": "paper-42-1",
+                    "quantity": 60,
+                    "price": "271.80",
+                    "fee": "0.99",
+                    "currency": "USD",
+                    "cumulative_quantity": 60,
+                    "order_quantity": 120,
+                }
+            ]
+        }
+    )
+
+    trade_id: str = Field(description="The broker's id of this trade; the ledger has it once.")
+    quantity: Quantity = Field(description="Shares of this trade.")
+    price: Money = Field(gt=0, description="Price of one share, in `currency`.")
+    fee: Money = Field(ge=0, description="Commission and levies of this trade, in `currency`.")
+    currency: str = Field(pattern="^[A-Z]{3}$", description="ISO 4217 code of price and fee.")
+    cumulative_quantity: Quantity = Field(description="Shares filled so far, this trade included.")
+    order_quantity: Quantity = Field(description="Shares ordered; equal when the order is done.")
+    realized_pnl: Money = Field(
+        default=Decimal(0), description="Gain this trade realised, in the account's currency."
+    )
+
+
+class OrderRejected(OrderEvent):
+    """No order was made: a check of ours or the broker refused."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_ORDER,
+                    "code": "POSITION_LIMIT_EXCEEDED",
+                    "reason": "5 of 5 US positions are open",
+                }
+            ]
+        }
+    )
+
+    code: str = Field(pattern="^[A-Z][A-Z_]+$", description="Stable code of the refusal.")
+    reason: str = Field(description="What was checked, the value and the limit.")
+
+
+class OrderCanceled(OrderEvent):
+    """The rest of an order will not be executed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{**_ORDER, "remaining_quantity": 60, "reason": "end of the session"}]
+        }
+    )
+
+    remaining_quantity: Quantity = Field(description="Shares that will not be executed.")
+    reason: str = Field(description="Why, for a reader.")
+
+
+class Position(BaseModel):
+    """Shares held of one instrument."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    symbol: Symbol
+    quantity: int = Field(description="Whole shares.")
+    average_price: Money = Field(description="Average cost of a share, in the market's currency.")
+    market_price: Money = Field(description="Last price seen, in the market's currency.")
+    market_value: Money = Field(description="Quantity times market price, account's currency.")
+    unrealized_pnl: Money = Field(description="Gain if sold at market price, account's currency.")
+    stop_loss: Money | None = Field(
+        default=None, description="Leave at this price, in the market's currency."
+    )
+    take_profit: Money | None = Field(
+        default=None, description="Take the gain at this price, in the market's currency."
+    )
+
+
+class PortfolioValued(Event):
+    """Cash, positions and their sum after a fill or a change of prices."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "account": "paper",
+                    "currency": "USD",
+                    "cash": "967382.00",
+                    "positions_value": "32618.00",
+                    "equity": "1000000.00",
+                    "realized_pnl": "0.00",
+                    "positions": [],
+                    "timestamp": "2026-11-20T15:31:01Z",
+                }
+            ]
+        }
+    )
+
+    account: str = Field(description="Name of the account.")
+    currency: str = Field(pattern="^[A-Z]{3}$", description="ISO 4217 code of all sums here.")
+    cash: Money = Field(description="Cash, what open orders have reserved included.")
+    positions_value: Money = Field(description="Value of all positions at market prices.")
+    equity: Money = Field(description="Cash plus the value of all positions.")
+    realized_pnl: Money = Field(description="Gains and losses of what was sold, fees included.")
+    positions: tuple[Position, ...] = Field(description="All that is held, by symbol.")
+    timestamp: Timestamp

@@ -1,0 +1,92 @@
+"""Scored signals."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from streamdesk.contracts.base import Event, JsonObject
+from streamdesk.contracts.fields import Price, Score, Symbol, Timestamp
+
+
+class SignalType(StrEnum):
+    """How strong a signal is, and which way it points."""
+
+    STRONG_BUY = "STRONG_BUY"
+    BUY = "BUY"
+    WEAK_BUY = "WEAK_BUY"
+    SELL = "SELL"
+
+
+class Side(StrEnum):
+    """What an order does."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+
+class Reason(BaseModel):
+    """What one indicator added to the score."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    indicator: str = Field(description="Name of the indicator, as in rsi.", examples=["rsi"])
+    contribution: float = Field(description="Points it adds to the score.", examples=[18.5])
+    text: str = Field(description="Why, for a reader.", examples=["RSI 27.1 is oversold"])
+
+
+def _reasons_from_text(body: JsonObject) -> JsonObject:
+    """Version 1 had reasons as plain sentences, without the points behind them."""
+    texts = body["reasons"]
+    if not isinstance(texts, list):
+        raise TypeError(f"reasons is {texts!r:.80}, expected a list of sentences")
+    reasons = [{"indicator": "unknown", "contribution": 0.0, "text": text} for text in texts]
+    return body | {"reasons": reasons}
+
+
+class SignalGenerated(Event):
+    """The desk should buy or sell, and how much it believes so."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "symbol": "AAPL.US",
+                    "type": "BUY",
+                    "side": "BUY",
+                    "score": 65.0,
+                    "strength": 0.65,
+                    "price": 271.75,
+                    "stop_loss": 267.4,
+                    "take_profit": 280.45,
+                    "reasons": [
+                        {"indicator": "rsi", "contribution": 18.5, "text": "RSI 27.1 is oversold"}
+                    ],
+                    "indicators": {"rsi": 27.1, "atr": 2.175},
+                    "strategy": "composite-v1",
+                    "timestamp": "2026-11-20T15:31:00Z",
+                    "priority": 60,
+                    "queued_at": "2026-11-20T15:31:00.250Z",
+                    "retry_count": 0,
+                }
+            ]
+        }
+    )
+
+    version = 2
+    upcasters = {1: _reasons_from_text}  # noqa: RUF012 - declared as a ClassVar by Event
+
+    symbol: Symbol
+    type: SignalType
+    side: Side
+    score: Score
+    strength: float = Field(ge=0, le=1, description="How much of a full position it deserves.")
+    price: Price = Field(description="Close of the bar that gave the signal.")
+    stop_loss: Price | None = Field(default=None, description="Leave the position at this price.")
+    take_profit: Price | None = Field(default=None, description="Take the gain at this price.")
+    reasons: tuple[Reason, ...] = Field(description="Each indicator's part in the score.")
+    indicators: dict[str, float] = Field(description="The indicators' values behind the score.")
+    strategy: str = Field(description="Name and version of the rules.")
+    timestamp: Timestamp = Field(description="End of the bar that gave the signal.")
+    priority: int = Field(ge=0, le=100, description="Priority class: the score in steps of ten.")
+    queued_at: Timestamp = Field(description="When it was put into the queue.")
+    retry_count: int = Field(default=0, ge=0, description="Retries before this publication.")

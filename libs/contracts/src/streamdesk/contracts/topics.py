@@ -1,0 +1,157 @@
+"""The one list of topics: what travels where, who writes it, who reads it.
+
+`docs/data-flow.md` and `docs/asyncapi.json` are generated from this list.
+"""
+
+from typing import Any
+
+from streamdesk.contracts.base import Consumer, Event, Topic
+from streamdesk.contracts.events import (
+    BarClosed,
+    NewsFetched,
+    NewsFiltered,
+    OrderAccepted,
+    OrderCanceled,
+    OrderFilled,
+    OrderRejected,
+    OrderSubmitted,
+    PortfolioValued,
+    RiskAlerted,
+    SignalGenerated,
+    StockIndicatorsCompleted,
+    StrategyUpdated,
+    SystemEvent,
+    TaskCompleted,
+    TaskProgressed,
+)
+
+GATEWAY = Consumer("websocket-gateway")
+EVERY_SERVICE = (
+    "signal-generator",
+    "order-executor",
+    "news-fetcher",
+    "news-filter",
+    "websocket-gateway",
+)
+
+MARKET_BARS: Topic[BarClosed] = Topic(
+    name="bars",
+    key="market:bars",
+    models=(BarClosed,),
+    about="Closed price bars, as the feed delivers them.",
+    mode="frame",
+    key_field="symbol",
+    dead_key="market:bars:dead",
+    producers=("signal-generator",),
+    consumers=(GATEWAY, Consumer("order-executor")),
+)
+TRADING_SIGNALS: Topic[SignalGenerated] = Topic(
+    name="signals",
+    key="trading:signals",
+    models=(SignalGenerated,),
+    about="Scored signals, highest class first.",
+    key_field="symbol",
+    class_field="priority",
+    classes=tuple(range(0, 101, 10)),
+    dead_key="trading:signals:dead",
+    max_backlog=1_000,
+    producers=("signal-generator",),
+    consumers=(Consumer("order-executor", "order-executors"), GATEWAY),
+)
+TRADING_ORDERS: Topic[Event] = Topic(
+    name="orders",
+    key="trading:orders",
+    models=(
+        OrderSubmitted,
+        OrderAccepted,
+        OrderFilled,
+        OrderRejected,
+        OrderCanceled,
+        PortfolioValued,
+    ),
+    about="Orders, their fills, and the portfolio they add up to.",
+    dead_key="trading:orders:dead",
+    producers=("order-executor",),
+    consumers=(GATEWAY, Consumer("console")),
+)
+TRADING_RISK: Topic[RiskAlerted] = Topic(
+    name="risk",
+    key="trading:risk",
+    models=(RiskAlerted,),
+    about="Risk limits near, reached or crossed.",
+    key_field="code",
+    dead_key="trading:risk:dead",
+    producers=("order-executor",),
+    consumers=(GATEWAY,),
+)
+STRATEGY_UPDATES: Topic[StrategyUpdated] = Topic(
+    name="strategy",
+    key="strategy:updates",
+    models=(StrategyUpdated,),
+    about="The rules that make signals, when set or changed.",
+    key_field="strategy",
+    dead_key="strategy:updates:dead",
+    producers=("signal-generator",),
+    consumers=(GATEWAY,),
+)
+SYSTEM_EVENTS: Topic[SystemEvent] = Topic(
+    name="system",
+    key="system:events",
+    models=(SystemEvent,),
+    about="Services starting, stopping, losing and regaining what they need.",
+    key_field="service",
+    dead_key="system:events:dead",
+    producers=EVERY_SERVICE,
+    consumers=(GATEWAY,),
+)
+TASKS: Topic[Event] = Topic(
+    name="tasks",
+    key="tasks",
+    models=(TaskProgressed, StockIndicatorsCompleted, TaskCompleted),
+    about="Long work and how far it is.",
+    key_field="task_id",
+    dead_key="tasks:dead",
+    producers=("signal-generator",),
+    consumers=(GATEWAY,),
+)
+NEWS_RAW: Topic[NewsFetched] = Topic(
+    name="news_raw",
+    key="mt5:events:news_raw",
+    models=(NewsFetched,),
+    about="Articles as they were fetched, each link once.",
+    key_field="link_hash",
+    dead_key="mt5:events:deadletter",
+    producers=("news-fetcher",),
+    consumers=(Consumer("news-filter", "news-filter-group"),),
+)
+NEWS_FILTERED: Topic[NewsFiltered] = Topic(
+    name="news_filtered",
+    key="mt5:events:news_filtered",
+    models=(NewsFiltered,),
+    about="Articles that matter: recent, about our instruments, of strong sentiment.",
+    key_field="link_hash",
+    dead_key="mt5:events:deadletter",
+    producers=("news-filter",),
+    consumers=(GATEWAY,),
+)
+
+TOPICS: tuple[Topic[Any], ...] = (
+    MARKET_BARS,
+    TRADING_SIGNALS,
+    TRADING_ORDERS,
+    TRADING_RISK,
+    STRATEGY_UPDATES,
+    SYSTEM_EVENTS,
+    TASKS,
+    NEWS_RAW,
+    NEWS_FILTERED,
+)
+
+BY_NAME: dict[str, Topic[Any]] = {topic.name: topic for topic in TOPICS}
+
+# The five names of the event-bus interface.
+MARKET_DATA = MARKET_BARS
+TRADING_SIGNAL = TRADING_SIGNALS
+RISK_ALERT = TRADING_RISK
+STRATEGY_UPDATE = STRATEGY_UPDATES
+SYSTEM_EVENT = SYSTEM_EVENTS

@@ -1,0 +1,90 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamdesk.contracts import Event, Topic
+from streamdesk.contracts import topics as t
+from streamdesk.contracts.events import SignalGenerated
+
+SIGNAL: dict[str, Any] = SignalGenerated.model_json_schema()["examples"][0]
+
+
+def signal(priority: int) -> SignalGenerated:
+    return SignalGenerated.decode(2, json.dumps(SIGNAL | {"priority": priority}).encode())
+
+
+def test_no_two_topics_share_a_name_or_a_key() -> None:
+    assert len({topic.name for topic in t.TOPICS}) == len(t.TOPICS)
+    assert len({topic.key for topic in t.TOPICS}) == len(t.TOPICS)
+    assert {topic.dead_key for topic in t.TOPICS}.isdisjoint(topic.key for topic in t.TOPICS)
+
+
+def test_a_topic_is_found_by_its_name() -> None:
+    assert t.BY_NAME["signals"] is t.TRADING_SIGNALS
+    assert list(t.BY_NAME.values()) == list(t.TOPICS)
+
+
+@pytest.mark.parametrize("topic", t.TOPICS, ids=lambda topic: topic.name)
+def test_every_topic_has_events_a_producer_and_a_consumer(topic: Topic[Event]) -> None:
+    assert topic.models
+    assert topic.producers
+    assert topic.consumers
+    assert topic.about.endswith(".")
+
+
+@pytest.mark.parametrize("topic", t.TOPICS, ids=lambda topic: topic.name)
+def test_the_fields_a_topic_names_exist_in_all_its_events(topic: Topic[Event]) -> None:
+    named = {topic.key_field, topic.class_field} - {None}
+    for model in topic.models:
+        assert named <= set(model.model_fields)
+
+
+def test_the_five_names_of_the_event_bus_interface_are_aliases() -> None:
+    keys = [
+        t.MARKET_DATA.key,
+        t.TRADING_SIGNAL.key,
+        t.RISK_ALERT.key,
+        t.STRATEGY_UPDATE.key,
+        t.SYSTEM_EVENT.key,
+    ]
+    assert keys == [
+        "market:bars",
+        "trading:signals",
+        "trading:risk",
+        "strategy:updates",
+        "system:events",
+    ]
+
+
+def test_an_event_is_keyed_by_what_it_is_about() -> None:
+    assert t.TRADING_SIGNALS.key_of(signal(60)) == "AAPL.US"
+    assert t.TRADING_ORDERS.key_of(signal(60)) == ""
+
+
+@given(st.integers(0, 100))
+def test_a_priority_falls_into_the_class_below_it(priority: int) -> None:
+    assert t.TRADING_SIGNALS.class_of(signal(priority)) == priority // 10 * 10
+
+
+def test_a_topic_without_classes_has_no_class() -> None:
+    assert t.MARKET_BARS.class_of(signal(60)) is None
+
+
+def test_the_groups_of_a_topic_are_those_that_must_have_every_entry() -> None:
+    assert t.TRADING_SIGNALS.groups == ("order-executors",)
+    assert t.STRATEGY_UPDATES.groups == ()
+
+
+def test_a_key_that_is_set_takes_the_dead_letters_along() -> None:
+    topic = t.NEWS_RAW.configured(key="desk2:news", max_backlog=5)
+    assert (topic.key, topic.dead_key, topic.max_backlog) == ("desk2:news", "desk2:news:dead", 5)
+    assert topic.models == t.NEWS_RAW.models
+
+
+def test_a_limit_alone_leaves_the_key() -> None:
+    topic = t.TRADING_SIGNALS.configured(max_backlog=5)
+    assert (topic.key, topic.max_backlog) == ("trading:signals", 5)
+    assert t.TRADING_SIGNALS.max_backlog == 1_000

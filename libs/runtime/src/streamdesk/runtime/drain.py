@@ -1,0 +1,28 @@
+"""The request to stop: stop taking, finish or give back what is in hand, return."""
+
+import asyncio
+
+
+class Drain:
+    """Passed to every work; `requested` is set on SIGTERM, SIGINT, or when a work crashed."""
+
+    def __init__(self) -> None:
+        self.requested = asyncio.Event()
+
+    def request(self) -> None:
+        """Ask every work to stop; asking again changes nothing."""
+        self.requested.set()
+
+    async def sleep(self, seconds: float) -> bool:
+        """Wait, but not longer than until the drain is requested.
+
+        Returns:
+            Whether it is requested: `while not await drain.sleep(60): ...` is a timer that
+            ends at once.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await self.requested.wait()
+        except TimeoutError:
+            return False
+        return True

@@ -1,0 +1,130 @@
+"""Logs: one JSON object a line, or lines for a person on a terminal.
+
+What libraries log through the standard library takes the same road. Secrets are taken out of
+the finished line, wherever they came from.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Iterable
+from typing import Any, cast
+from urllib.parse import unquote, urlsplit
+
+import structlog
+from pydantic import SecretStr
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from streamdesk.runtime.settings import ServiceSettings
+from streamdesk.runtime.tracing import current_ids
+
+SHORTEST_SECRET = 4  # a shorter one would be found inside ordinary words
+QUIET = ("uvicorn", "uvicorn.error", "uvicorn.access")  # start-up chatter; their warnings stay
+
+
+def logger(name: str) -> FilteringBoundLogger:
+    """A logger for a module: `log.info("signal sent", symbol="AAPL.US")`.
+
+    Args:
+        name: the service, or the part of it, that speaks.
+    """
+    return cast("FilteringBoundLogger", structlog.get_logger(name))
+
+
+def configure_logs(service: str, settings: ServiceSettings) -> None:
+    """Send everything that is logged to standard output, in one shape."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    as_console = settings.log_format == "console" or (
+        settings.log_format == "auto" and sys.stdout.isatty()
+    )
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_trace_ids,
+    ]
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        _WithoutSecrets(
+            secrets_of(settings),
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            processors=_renderers(service, settings.instance, as_console=as_console),
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.captureWarnings(capture=True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _renderers(service: str, instance: str, *, as_console: bool) -> list[Processor]:
+    without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    if as_console:
+        # A plain traceback: the rich one prints local variables, secrets among them.
+        plain = structlog.dev.plain_traceback
+        console = structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(), exception_formatter=plain
+        )
+        return [without_meta, console]
+
+    def in_reading_order(_log: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        head = {name: event.pop(name, None) for name in ("timestamp", "level", "event")}
+        return {**head, "service": service, "instance": instance, **event}
+
+    return [
+        without_meta,
+        structlog.processors.format_exc_info,
+        in_reading_order,
+        structlog.processors.JSONRenderer(),
+    ]
+
+
+def _add_trace_ids(_log: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    ids = current_ids()
+    if ids is not None:
+        event["trace_id"], event["span_id"] = ids
+    return event
+
+
+class _WithoutSecrets(structlog.stdlib.ProcessorFormatter):
+    """Renders a line, then takes every secret out of it."""
+
+    def __init__(self, secrets: Iterable[str], **options: Any) -> None:  # noqa: ANN401 - passed on
+        super().__init__(**options)
+        self._secrets = sorted(secrets, key=len, reverse=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        for secret in self._secrets:
+            if secret in line:
+                line = line.replace(secret, "***")
+        return line
+
+
+def secrets_of(settings: ServiceSettings) -> set[str]:
+    """Every secret value in the settings, also as JSON and as a URL would show it.
+
+    Of a URL only the password is secret: where a server is may be logged.
+    """
+    found: set[str] = set()
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            text = value.get_secret_value()
+            found |= _passwords(text) if "://" in text else {text}
+    found |= {json.dumps(secret)[1:-1] for secret in found}
+    return {secret for secret in found if len(secret) >= SHORTEST_SECRET}
+
+
+def _passwords(url: str) -> set[str]:
+    password = urlsplit(url).password
+    return {password, unquote(password)} if password else set()

@@ -1,0 +1,143 @@
+"""Every metric of the project: the one place that names them.
+
+A service adds its metrics to the section of its name. Names end in their unit or in `_total`;
+labels have few values (a symbol is not one of them). All live in prometheus_client's default
+registry, which `/metrics` serves.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram, Info
+
+# From half a millisecond to a minute: a handler, a query, a request.
+DURATION_SECONDS = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+)  # fmt: skip
+# From a millisecond to an hour: what waited in a queue, or for a retry.
+LATENCY_SECONDS = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900, 3600,
+)  # fmt: skip
+
+# -- bus: written by observer.BusMetrics --------------------------------------------------------
+
+STREAMS_MESSAGES_PUBLISHED = Counter(
+    "streams_messages_published_total", "Events written to a topic.", ["topic"]
+)
+STREAMS_PUBLISHES_REFUSED = Counter(
+    "streams_publishes_refused_total", "Publishes refused because the queue is full.", ["topic"]
+)
+STREAMS_MESSAGES_CONSUMED = Counter(
+    "streams_messages_consumed_total",
+    "Events handled, by outcome: ack, retry, dead or error.",
+    ["topic", "group", "outcome"],
+)
+STREAMS_PROCESSING_DURATION = Histogram(
+    "streams_processing_duration_seconds",
+    "Time in the handler, one event.",
+    ["topic", "group"],
+    buckets=DURATION_SECONDS,
+)
+EVENT_PROCESSING_LATENCY = Histogram(
+    "event_processing_latency",
+    "Seconds from publish to acknowledgement.",
+    ["topic", "group"],
+    buckets=LATENCY_SECONDS,
+)
+STREAMS_RETRIES = Counter(
+    "streams_retries_total", "Events put back to be handled again.", ["topic", "group"]
+)
+STREAMS_DEAD_LETTERS = Counter(
+    "streams_dead_letters_total", "Events given up, by reason.", ["topic", "group", "reason"]
+)
+STREAMS_TAIL_UNDECODABLE = Counter(
+    "streams_tail_undecodable_total",
+    "Entries that a reader without a group could not read and skipped.",
+    ["topic", "reason"],
+)
+STREAMS_RECONNECTS = Counter("streams_reconnects_total", "Outages of Redis that ended.")
+STREAMS_CONNECTED = Gauge("streams_connected", "1 while Redis answers, 0 while it does not.")
+STREAMS_OUTAGE_SECONDS = Counter(
+    "streams_outage_seconds_total", "Seconds without Redis, counted when they are over."
+)
+
+# -- signals: services/signal-generator ---------------------------------------------------------
+
+
+# -- orders: services/order-executor ------------------------------------------------------------
+
+SIGNALS_DECIDED = Counter(
+    "signals_decided_total",
+    "Signals by result (ordered, refused, repeated, postponed) and code of the refusal.",
+    ["result", "code"],
+)
+FILLS = Counter("fills_total", "Trades booked in the ledger.", ["market", "side"])
+ORDER_OUTCOMES_UNKNOWN = Counter(
+    "order_outcomes_unknown_total", "Orders whose answer from the broker was lost."
+)
+ORDERS_RECONCILED = Counter(
+    "orders_reconciled_total", "Unfinished orders that the broker was asked about."
+)
+PROTECTIVE_EXITS = Counter(
+    "protective_exits_total", "Positions closed because a stop was crossed.", ["stop"]
+)
+TRADING_BLOCKED = Gauge(
+    "trading_blocked", "1 while no signal is decided: not reconciled, or an outcome is unknown."
+)
+OUTBOX_BACKLOG = Gauge("outbox_backlog", "Events of the ledger that wait to be published.")
+PORTFOLIO_EQUITY = Gauge("portfolio_equity_usd", "Cash plus the worth of all positions.")
+PORTFOLIO_CASH = Gauge("portfolio_cash_usd", "Cash, reservations included.")
+POSITIONS_OPEN = Gauge("positions_open", "Open positions.")
+
+# -- news: services/news-fetcher, services/news-filter ------------------------------------------
+
+NEWS_FETCHED = Counter(
+    "news_fetched_total", "Articles that a source returned, before any rule.", ["source"]
+)
+NEWS_DUPLICATES = Counter(
+    "news_duplicates_total",
+    "Articles not published because their link was seen before.",
+    ["source"],
+)
+NEWS_ARTICLES_INVALID = Counter(
+    "news_articles_invalid_total",
+    "Articles not published because they cannot be used, by reason.",
+    ["source", "reason"],
+)
+NEWS_SOURCE_ERRORS = Counter(
+    "news_source_errors_total", "Rounds without an answer from the source.", ["source"]
+)
+NEWS_FILTER_PASSED = Counter("news_filter_passed_total", "Articles that passed the filter.")
+NEWS_FILTER_REJECTED = Counter(
+    "news_filter_rejected_total", "Articles that the filter dropped, by reason.", ["reason"]
+)
+NEWS_AGE_AT_FILTER = Histogram(
+    "news_age_at_filter_seconds",
+    "Seconds from an article's publication to its judgement by the filter.",
+    buckets=(1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86_400, 3 * 86_400),
+)
+
+
+# -- gateway: services/websocket-gateway --------------------------------------------------------
+
+GW_CONNECTIONS = Gauge("gw_connections", "Sockets open now.")
+GW_DISCONNECTS = Counter(
+    "gw_disconnect_total", "Sockets ended: our close code, or peer where the client left.", ["code"]
+)
+GW_EVENTS = Counter("gw_events_total", "Events of the bus routed to channels.", ["event"])
+GW_MESSAGES_SENT = Counter("gw_messages_sent_total", "Texts written to sockets.")
+GW_DROPPED = Counter(
+    "gw_dropped_total", "Events left out for newer ones where a reader is slow.", ["policy"]
+)
+GW_DELIVERY_LAG = Histogram(
+    "gw_delivery_lag_seconds",
+    "Seconds from an event's publication to its routing.",
+    buckets=LATENCY_SECONDS,
+)
+GW_BUS_UP = Gauge("gw_redis_up", "1 while the gateway's bus answers.")
+
+
+# -- process: every service ---------------------------------------------------------------------
+
+PROCESS_INFO = Info("streamdesk", "Which service this is, its version and instance.")
+PROCESS_READY = Gauge("streamdesk_ready", "1 while /readyz says yes.")
+PROCESS_LOOP_LAG = Gauge(
+    "streamdesk_event_loop_lag_seconds", "How late the event loop woke up, last time."
+)

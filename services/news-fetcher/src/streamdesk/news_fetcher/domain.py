@@ -1,0 +1,217 @@
+"""The rules for raw articles: which are usable, and which are the same article again."""
+
+import hashlib
+import math
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+
+from pydantic import ValidationError
+
+from streamdesk.contracts.base import summary
+from streamdesk.contracts.events import NewsFetched
+from streamdesk.news_fetcher.errors import (
+    ArticleInvalidError,
+    DateInFutureError,
+    DateInvalidError,
+    LinkInvalidError,
+    LinkMissingError,
+    TitleMissingError,
+)
+from streamdesk.news_fetcher.source import RawArticle
+
+# Bounds of the NewsFetched event, and what is sensible for lists it leaves open.
+TITLE_MAX_CHARS = 1_000
+LINK_MAX_CHARS = 4_000
+TAGS_MAX = 50
+TAG_MAX_CHARS = 100
+SYMBOLS_MAX = 100
+
+HASH_HEX_DIGITS = 32  # 128 bits
+
+_TRACKING_PREFIXES = ("utm_", "mc_", "hsa_", "pk_", "mtm_")
+# Parameters that name the way a reader came, never the article.
+_TRACKING_NAMES = frozenset({
+    "gclid", "dclid", "fbclid", "msclkid", "yclid", "twclid", "igshid", "guccounter", "cmpid",
+    "ncid", "soc_src", "soc_trk", ".tsrc", "ref", "ref_src", "spm", "_ga",
+})  # fmt: skip
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_SYMBOL = re.compile(r"^[A-Z0-9.\-]{1,16}\.(US|HK)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that are settings.
+
+    Attributes:
+        content_max_chars: longer texts are cut; the filter reads the beginning only.
+        future_tolerance: how far ahead of us the source's clock may be.
+    """
+
+    content_max_chars: int
+    future_tolerance: timedelta
+
+
+class SeenWindow:
+    """The link hashes seen last; forgets those not seen for longest when full."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._hashes: OrderedDict[str, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def seen(self, link_hash: str) -> bool:
+        """Whether the hash is known; one that is stays known longer."""
+        if link_hash not in self._hashes:
+            return False
+        self._hashes.move_to_end(link_hash)
+        return True
+
+    def remember(self, link_hash: str) -> None:
+        """Know the hash from now on."""
+        self._hashes[link_hash] = None
+        self._hashes.move_to_end(link_hash)
+        if len(self._hashes) > self._size:
+            self._hashes.popitem(last=False)
+
+
+def accept(raw: RawArticle, *, source: str, fetched_at: datetime, limits: Limits) -> NewsFetched:
+    """The event of a raw article.
+
+    Too much text is cut, symbols of other markets and a polarity out of bounds are left out:
+    the article is still news without them.
+
+    Raises:
+        ArticleError: the article cannot be used; the subclass says why.
+    """
+    title = clean(raw.title)
+    if not title:
+        raise TitleMissingError(raw.link)
+    link = clean(raw.link)
+    if not link:
+        raise LinkMissingError(title)
+    link = normalise_link(link)
+    try:
+        return NewsFetched(
+            link_hash=link_hash(link),
+            title=title[:TITLE_MAX_CHARS],
+            content=clean(raw.content)[: limits.content_max_chars],
+            link=link,
+            source=source,
+            published_at=read_date(raw.published_at, fetched_at, limits.future_tolerance),
+            fetched_at=fetched_at,
+            symbols=read_symbols(raw.symbols),
+            tags=_read_tags(raw.tags),
+            polarity=_read_polarity(raw.polarity),
+        )
+    except ValidationError as error:
+        raise ArticleInvalidError(f"{link!r} does not fit NewsFetched: {summary(error)}") from error
+
+
+def clean(value: object) -> str:
+    """Text with single spaces, without control characters or broken Unicode; else empty."""
+    if not isinstance(value, str):
+        return ""
+    valid = value.encode("utf-8", "replace").decode("utf-8")
+    return " ".join("".join(c if c.isprintable() else " " for c in valid).split())
+
+
+def normalise_link(link: str) -> str:
+    """The same article's one link: without what differs from reader to reader.
+
+    Lower-case scheme and host, no user, default port, fragment, tracking parameter or trailing
+    slash; the other parameters sorted.
+
+    Raises:
+        LinkInvalidError: not an absolute http or https address, or longer than 4,000 characters.
+    """
+    try:
+        parts = urlsplit(link)
+        authority = _authority(parts)
+        query = urlencode(_own_parameters(parts.query))
+    except ValueError as error:
+        raise LinkInvalidError(link, f"a well-formed address ({error})") from error
+    if parts.scheme not in _DEFAULT_PORTS or not authority:
+        raise LinkInvalidError(link, "an absolute http or https address")
+    # Joined by hand: what has no path, or only a slash, becomes the same link.
+    normal = f"{parts.scheme}://{authority}{parts.path.rstrip('/')}" + (
+        f"?{query}" if query else ""
+    )
+    if len(normal) > LINK_MAX_CHARS:
+        raise LinkInvalidError(link, f"at most {LINK_MAX_CHARS} characters, not {len(normal)}")
+    return normal
+
+
+def _authority(parts: SplitResult) -> str:
+    host = (parts.hostname or "").rstrip(".")
+    if ":" in host:
+        host = f"[{host}]"  # an IPv6 address
+    port = parts.port
+    return host if port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f"{host}:{port}"
+
+
+def _own_parameters(query: str) -> list[tuple[str, str]]:
+    pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=200)
+    return sorted(pair for pair in pairs if not _is_tracking(pair[0].lower()))
+
+
+def _is_tracking(name: str) -> bool:
+    return name in _TRACKING_NAMES or name.startswith(_TRACKING_PREFIXES)
+
+
+def link_hash(normalised_link: str) -> str:
+    """The first 128 bits of the link's SHA-256, as 32 hex digits."""
+    return hashlib.sha256(normalised_link.encode("utf-8")).hexdigest()[:HASH_HEX_DIGITS]
+
+
+def read_date(value: object, now: datetime, tolerance: timedelta) -> datetime:
+    """The publication time in UTC; a time that names no zone is UTC.
+
+    A time ahead of `now` by no more than `tolerance` becomes `now`: nothing is published later
+    than it is fetched. Old times are no error: how old is too old is for the filter to say.
+
+    Raises:
+        DateInvalidError: missing, or neither a datetime nor ISO 8601.
+        DateInFutureError: ahead of `now` by more than `tolerance`.
+    """
+    try:
+        read = datetime.fromisoformat(value.strip()) if isinstance(value, str) else value
+        if not isinstance(read, datetime):
+            raise DateInvalidError(value)
+        zoned = read.replace(tzinfo=UTC) if read.utcoffset() is None else read.astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # overflow: year 1 east of Greenwich
+        raise DateInvalidError(value) from error
+    ahead = zoned - now
+    if ahead > tolerance:
+        raise DateInFutureError(zoned, ahead, tolerance)
+    return min(zoned, now)
+
+
+def read_symbols(values: object) -> tuple[str, ...]:
+    """The symbols in our spelling, each once; those of other markets are left out.
+
+    Sources pad Hong Kong codes with zeros (0700.HK), exchanges and brokers do not (700.HK).
+    """
+    spelled = (clean(value).upper() for value in _items(values))
+    ours = (s.lstrip("0") if s.endswith(".HK") else s for s in spelled)
+    return tuple(dict.fromkeys(s for s in ours if _SYMBOL.match(s)))[:SYMBOLS_MAX]
+
+
+def _items(values: object) -> Sequence[object]:
+    return values if isinstance(values, (list, tuple)) else ()
+
+
+def _read_tags(values: object) -> tuple[str, ...]:
+    tags = (clean(value)[:TAG_MAX_CHARS] for value in _items(values))
+    return tuple(dict.fromkeys(tag for tag in tags if tag))[:TAGS_MAX]
+
+
+def _read_polarity(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if math.isfinite(value) and -1 <= value <= 1 else None

@@ -1,0 +1,1 @@
+"""Raw news becomes filtered, scored news."""

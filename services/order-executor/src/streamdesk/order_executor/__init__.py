@@ -1,0 +1,1 @@
+"""Signals become orders, by priority, through risk checks."""

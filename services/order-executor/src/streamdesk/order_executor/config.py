@@ -1,0 +1,194 @@
+"""Settings of the order-executor: name, type, unit, default, why."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from streamdesk.contracts.topics import (
+    MARKET_BARS,
+    TRADING_ORDERS,
+    TRADING_RISK,
+    TRADING_SIGNALS,
+)
+from streamdesk.order_executor.domain.fees import HK_FEES, US_FEES, FeeSchedule
+from streamdesk.order_executor.domain.markets import Instruments, Market, Ticks
+from streamdesk.order_executor.domain.money import Rates
+from streamdesk.order_executor.domain.policy import Policy
+from streamdesk.runtime import ServiceSettings
+
+ACCOUNT_CURRENCY = "USD"
+DATABASES = ("sqlite:///", "sqlite+aiosqlite:///")
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(DATABASES):
+        raise ValueError(f"a URL that begins with {' or '.join(DATABASES)}")
+    return value
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+Amount = Annotated[Decimal, Field(ge=0, max_digits=15, decimal_places=2)]
+Rate = Annotated[Decimal, Field(ge=0, le=1)]
+
+
+class Settings(ServiceSettings):
+    """What the order-executor can be told."""
+
+    order_executor_workers: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Signals handled at a time. 1 makes a run repeatable to the cent.",
+    )
+    signal_queue_key: str = Field(TRADING_SIGNALS.key, description="Redis key of the signals.")
+    signal_max_retries: int = Field(
+        3, ge=0, description="Retries of a signal before it goes to the dead letters."
+    )
+    bars_key: str = Field(MARKET_BARS.key, description="Redis key of the bars.")
+    orders_key: str = Field(TRADING_ORDERS.key, description="Redis key of orders and fills.")
+    risk_key: str = Field(TRADING_RISK.key, description="Redis key of risk alerts.")
+
+    ledger_url: DatabaseUrl = Field(
+        SecretStr("sqlite:///.streamdesk/ledger.db"),
+        description="Where the ledger is; executors of one account share it.",
+    )
+    paper_broker_url: DatabaseUrl = Field(
+        SecretStr("sqlite:///.streamdesk/paper-broker.db"),
+        description="Where the paper broker keeps its own book; belongs to the ledger.",
+    )
+    database_timeout_seconds: float = Field(
+        30, gt=0, description="Seconds to wait for another process's transaction."
+    )
+    initial_cash: Amount = Field(
+        Decimal(1_000_000), description="USD of a new account; an existing one keeps its own."
+    )
+    usd_per_hkd: Decimal = Field(
+        Decimal("0.128"),
+        gt=0,
+        decimal_places=8,
+        description="USD for one HKD; fixed, near the middle of the currency's band.",
+    )
+
+    max_positions: int = Field(999, ge=0, description="Open positions in all.")
+    max_positions_hk: int = Field(8, ge=0, description="Open positions in Hong Kong.")
+    max_positions_us: int = Field(5, ge=0, description="Open positions in the US.")
+    size_min_percent: Decimal = Field(
+        Decimal(5), gt=0, le=100, description="Percent of equity for a signal of strength 0."
+    )
+    size_max_percent: Decimal = Field(
+        Decimal(30), gt=0, le=100, description="Percent of equity for a signal of strength 1."
+    )
+    score_min: float = Field(30, ge=0, le=100, description="Least score of a buy signal.")
+    signal_max_age_seconds: float = Field(
+        0, ge=0, description="Seconds in the queue after which a signal is refused; 0: never."
+    )
+    slippage_limit_bps: Decimal = Field(
+        Decimal(50),
+        ge=0,
+        le=1000,
+        description="How far from a signal's price its order may trade, hundredths of a percent.",
+    )
+    lot_sizes: dict[str, Annotated[int, Field(gt=0)]] = Field(
+        default_factory=dict,
+        description='Shares in a lot, over the built-in ones, as JSON: {"700.HK": 100}.',
+    )
+    hk_default_lot: int = Field(
+        0,
+        ge=0,
+        description="Shares in a lot of Hong Kong symbols without a known one; 0 refuses them, "
+        "because a wrong lot makes orders that the exchange refuses.",
+    )
+    hk_tick_phase2_from: date | None = Field(
+        None,
+        description="First day of HKEX's phase 2 price ticks (0.50 to 10 HKD); unset: not yet.",
+    )
+
+    us_commission_per_share: Rate = Field(US_FEES.commission_per_share, description="USD a share.")
+    us_commission_min: Amount = Field(US_FEES.commission_minimum, description="USD an order.")
+    us_sell_levy_rate: Rate = Field(
+        US_FEES.sell_levy_rate, description="SEC fee when selling, part of the value."
+    )
+    hk_commission_rate: Rate = Field(HK_FEES.commission_rate, description="Part of the value.")
+    hk_commission_min: Amount = Field(HK_FEES.commission_minimum, description="HKD an order.")
+    hk_levy_rate: Rate = Field(
+        HK_FEES.levy_rate, description="SFC and AFRC levies and trading fee, part of the value."
+    )
+    hk_stamp_duty_rate: Rate = Field(
+        HK_FEES.stamp_duty_rate, description="Part of the value, rounded up to a dollar."
+    )
+    paper_slippage_bps: Decimal = Field(
+        Decimal(10),
+        ge=0,
+        le=1000,
+        description="Most that a trade on paper slips against us, hundredths of a percent.",
+    )
+
+    broker_timeout_seconds: float = Field(
+        5, gt=0, description="Seconds after which a broker's answer counts as lost."
+    )
+    reconcile_interval_seconds: float = Field(
+        5,
+        gt=0,
+        description="Seconds between two comparisons with the broker, and how long an order is "
+        "left to the executor that made it.",
+    )
+    valuation_interval_seconds: float = Field(
+        3, gt=0, description="Least seconds between two valuations because of prices."
+    )
+    bars_replay_seconds: float = Field(
+        300,
+        ge=0,
+        description="Seconds of bars read again at start: stops crossed in the meantime count.",
+    )
+    outbox_lease_seconds: float = Field(
+        5, gt=0, description="Seconds without published events after an executor was killed."
+    )
+    outbox_keep: int = Field(10_000, ge=0, description="Published events kept for inspection.")
+
+    @model_validator(mode="after")
+    def _sizes_fit_together(self) -> Self:
+        if self.size_min_percent > self.size_max_percent:
+            raise ValueError(
+                f"SIZE_MIN_PERCENT {self.size_min_percent} is above "
+                f"SIZE_MAX_PERCENT {self.size_max_percent}"
+            )
+        return self
+
+    def rates(self) -> Rates:
+        """Value of the currencies."""
+        return Rates(ACCOUNT_CURRENCY, {"HKD": self.usd_per_hkd})
+
+    def policy(self) -> Policy:
+        """The numbers that the rules go by."""
+        return Policy(
+            max_positions=self.max_positions,
+            max_positions_by_market={
+                Market.HK: self.max_positions_hk,
+                Market.US: self.max_positions_us,
+            },
+            size_min_percent=self.size_min_percent,
+            size_max_percent=self.size_max_percent,
+            score_min=self.score_min,
+            signal_max_age_seconds=self.signal_max_age_seconds,
+            slippage_limit_bps=self.slippage_limit_bps,
+            instruments=Instruments(self.lot_sizes, self.hk_default_lot),
+            ticks=Ticks(self.hk_tick_phase2_from),
+            fees={Market.US: self._us_fees(), Market.HK: self._hk_fees()},
+        )
+
+    def _us_fees(self) -> FeeSchedule:
+        return FeeSchedule(
+            commission_per_share=self.us_commission_per_share,
+            commission_minimum=self.us_commission_min,
+            sell_levy_rate=self.us_sell_levy_rate,
+        )
+
+    def _hk_fees(self) -> FeeSchedule:
+        return FeeSchedule(
+            commission_rate=self.hk_commission_rate,
+            commission_minimum=self.hk_commission_min,
+            levy_rate=self.hk_levy_rate,
+            stamp_duty_rate=self.hk_stamp_duty_rate,
+        )

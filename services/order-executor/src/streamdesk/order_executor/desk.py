@@ -1,0 +1,123 @@
+"""Everything between a signal and its trades, without the bus: for the service, and for replays."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Self
+
+from streamdesk.bus import Message, Outcome
+from streamdesk.contracts.events import BarClosed, SignalGenerated
+from streamdesk.contracts.topics import TRADING_SIGNALS
+from streamdesk.order_executor.broker_paper import Faults, PaperBroker
+from streamdesk.order_executor.config import Settings
+from streamdesk.order_executor.database import Database
+from streamdesk.order_executor.execution import Execution
+from streamdesk.order_executor.gate import Gate
+from streamdesk.order_executor.handlers import SignalHandler
+from streamdesk.order_executor.ledger import Ledger
+from streamdesk.order_executor.ledger.audit import Findings, verify
+from streamdesk.order_executor.ledger.digest import digest
+from streamdesk.order_executor.ledger.ledger import wall_clock
+from streamdesk.order_executor.ledger.outbox import Outbox
+from streamdesk.order_executor.protection import Protection
+from streamdesk.order_executor.reconciliation import Reconciliation
+
+
+class Desk:
+    """One executor's parts, wired. Use it as an async context manager.
+
+    A replay calls `on_signal` and `on_bar` one after the other: the same calls give the same
+    ledger (`digest`).
+
+    Args:
+        settings: of the service.
+        clock: tells the time of writing.
+        faults: what goes wrong at the paper broker, for tests.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], datetime] = wall_clock,
+        faults: Faults | None = None,
+    ) -> None:
+        policy, timeout = settings.policy(), settings.database_timeout_seconds
+        database = Database(settings.ledger_url.get_secret_value(), timeout)
+        self.gate = Gate()
+        self.ledger = Ledger(
+            database,
+            policy,
+            settings.rates(),
+            settings.initial_cash,
+            executor=settings.instance,
+            clock=clock,
+        )
+        self.outbox = Outbox(
+            database,
+            owner=settings.instance,
+            lease_seconds=settings.outbox_lease_seconds,
+            keep=settings.outbox_keep,
+            clock=clock,
+        )
+        self.broker = PaperBroker(
+            Database(settings.paper_broker_url.get_secret_value(), timeout),
+            policy,
+            settings.paper_slippage_bps,
+            faults,
+        )
+        self.on_commit: Callable[[], None] = _nobody_listens
+        self.execution = Execution(
+            self.ledger, self.broker, self.gate, settings.broker_timeout_seconds, self._booked
+        )
+        self.protection = Protection(
+            self.ledger, self.execution, self.gate, settings.valuation_interval_seconds
+        )
+        self.reconciliation = Reconciliation(
+            self.ledger, self.execution, self.gate, settings.reconcile_interval_seconds
+        )
+        self.handler = SignalHandler(
+            self.ledger,
+            self.execution,
+            self.protection,
+            self.gate,
+            max_retries=settings.signal_max_retries,
+            clock=clock,
+            announce=self._announce,
+        )
+
+    def _booked(self) -> None:
+        self.protection.positions_changed()
+        self._announce()
+
+    def _announce(self) -> None:
+        self.on_commit()
+
+    async def __aenter__(self) -> Self:
+        await self.ledger.open()
+        await self.broker.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.ledger.close()
+        await self.broker.close()
+
+    async def on_signal(self, signal_id: str, signal: SignalGenerated) -> Outcome:
+        """As if the signal had come over the bus, for the first time."""
+        if not self.gate.is_open:
+            await self.reconciliation.reconcile()
+        return await self.handler(Message(id=signal_id, event=signal, topic=TRADING_SIGNALS.name))
+
+    async def on_bar(self, bar: BarClosed) -> None:
+        """As if the bar had come over the bus."""
+        await self.protection.on_bar(bar)
+
+    async def verify(self) -> Findings:
+        """What does not agree: the ledger with itself, and with the broker's book."""
+        return await verify(self.ledger, await self.broker.book())
+
+    async def digest(self) -> str:
+        """The ledger as one number, without random ids and the wall clock."""
+        return await digest(self.ledger)
+
+
+def _nobody_listens() -> None:
+    """Until there is somebody who publishes."""

@@ -1,0 +1,57 @@
+"""Whether trading goes on: closed at start and while something about our orders is not known."""
+
+import asyncio
+
+from streamdesk.runtime import logger, metrics
+
+log = logger("order-executor")
+
+
+class Gate:
+    """Closed until the first reconciliation, and whenever an order's outcome is unknown.
+
+    While it is closed no signal is decided: signals wait in the queue, by priority.
+    """
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.closed.set()
+        self.reason = "not reconciled with the broker yet"
+        self.times_closed = 0
+        metrics.TRADING_BLOCKED.set(1)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether signals are decided."""
+        return self._open.is_set()
+
+    def close(self, reason: str) -> None:
+        """Stop deciding; the next reconciliation opens again."""
+        self.times_closed += 1
+        self.reason = reason
+        if self.is_open:
+            log.warning("trading blocked", reason=reason)
+        self._open.clear()
+        self.closed.set()
+        metrics.TRADING_BLOCKED.set(1)
+
+    def open(self, as_of: int) -> bool:
+        """Go on, unless it was closed again since.
+
+        Args:
+            as_of: `times_closed` before the reconciliation began.
+        """
+        if as_of != self.times_closed:
+            return False
+        if not self.is_open:
+            log.info("trading open")
+        self.reason = ""
+        self.closed.clear()
+        self._open.set()
+        metrics.TRADING_BLOCKED.set(0)
+        return True
+
+    async def wait_open(self) -> None:
+        """Wait until trading goes on."""
+        await self._open.wait()

@@ -1,0 +1,99 @@
+"""A signal in, a decision and its consequences out."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from streamdesk.bus import Ack, Message, Outcome, Retry, RetryAfter
+from streamdesk.contracts.events import Side, SignalGenerated
+from streamdesk.order_executor.domain.decisions import request_from
+from streamdesk.order_executor.domain.risk import Code
+from streamdesk.order_executor.errors import LedgerBusyError
+from streamdesk.order_executor.execution import Execution
+from streamdesk.order_executor.gate import Gate
+from streamdesk.order_executor.ledger import Decision, Ledger
+from streamdesk.order_executor.protection import Protection
+from streamdesk.runtime import logger, metrics
+
+log = logger("order-executor")
+AGAIN_SECONDS = 1.0
+LATER = frozenset({Code.ORDER_IN_PROGRESS})
+NEVER_LATER: frozenset[Code] = frozenset()
+
+
+class SignalHandler:
+    """Takes a signal to its order or its refusal; both are recorded, once.
+
+    Args:
+        ledger: our books.
+        execution: carries out the order.
+        protection: knows the newest prices.
+        gate: while it is closed, signals wait.
+        max_retries: after so many the bus gives a message up.
+        clock: tells a signal's age.
+        announce: called when there is something to publish.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        execution: Execution,
+        protection: Protection,
+        gate: Gate,
+        *,
+        max_retries: int,
+        clock: Callable[[], datetime],
+        announce: Callable[[], None],
+    ) -> None:
+        self._ledger = ledger
+        self._execution = execution
+        self._protection = protection
+        self._gate = gate
+        self._max_retries = max_retries
+        self._clock = clock
+        self._announce = announce
+
+    async def __call__(self, message: Message[SignalGenerated]) -> Outcome:
+        """Handle one signal; the same one again only finishes what is not done.
+
+        Returns:
+            Ack once it is decided and in the ledger: from there on the order is finished even if
+            this process is not. Retry for a sale that must wait for the symbol's order under way.
+
+        Raises:
+            RetryAfter: the ledger is busy.
+        """
+        await self._gate.wait_open()
+        try:
+            decision = await self._decide(message)
+            if decision.is_postponed and decision.refusal is not None:
+                return Retry(AGAIN_SECONDS, decision.refusal.reason)
+            if decision.order is not None and not decision.order.state.is_done:
+                await self._execution.carry_out(decision.order, is_new=decision.is_new)
+        except LedgerBusyError as error:
+            raise RetryAfter(AGAIN_SECONDS, str(error)) from error
+        finally:
+            self._announce()
+        return Ack()
+
+    async def _decide(self, message: Message[SignalGenerated]) -> Decision:
+        signal = message.event
+        request = request_from(message.id, signal, self._clock())
+        # A sale must not be lost to a purchase that is just being filled; at the last attempt the
+        # refusal is recorded.
+        may_wait = signal.side is Side.SELL and message.attempt <= self._max_retries
+        decision = await self._ledger.decide(
+            request, self._protection.take_marks(), LATER if may_wait else NEVER_LATER
+        )
+        _count(decision)
+        return decision
+
+
+def _count(decision: Decision) -> None:
+    if decision.is_postponed:
+        metrics.SIGNALS_DECIDED.labels("postponed", "").inc()
+    elif not decision.is_new:
+        metrics.SIGNALS_DECIDED.labels("repeated", "").inc()
+    elif decision.refusal is not None:
+        metrics.SIGNALS_DECIDED.labels("refused", decision.refusal.code).inc()
+    else:
+        metrics.SIGNALS_DECIDED.labels("ordered", "").inc()

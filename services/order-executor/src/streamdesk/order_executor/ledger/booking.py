@@ -1,0 +1,137 @@
+"""What the broker reports becomes cash, positions and events: one transaction a report."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection, insert, update
+
+from streamdesk.order_executor.domain.money import ZERO, Rates
+from streamdesk.order_executor.domain.orders import BrokerReport, Order, OrderState, Trade
+from streamdesk.order_executor.domain.policy import Policy
+from streamdesk.order_executor.domain.portfolio import Booking, book
+from streamdesk.order_executor.errors import BrokerContradictionError
+from streamdesk.order_executor.ledger import events, rows
+from streamdesk.order_executor.ledger.schema import ACCOUNT, FILLS
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a report changed.
+
+    Attributes:
+        order: afterwards.
+        new_trades: those that were not booked before.
+    """
+
+    order: Order
+    new_trades: tuple[Trade, ...]
+
+
+def apply(
+    connection: Connection, report: BrokerReport, policy: Policy, rates: Rates, now: datetime
+) -> Applied:
+    """Book what is new in a report; the same report again changes nothing.
+
+    Raises:
+        BrokerContradictionError: it names an order we never made, trades more than was ordered,
+            or sells what is not held. Nothing was written.
+    """
+    rows.account(connection)  # the lock of all writers
+    before = rows.order(connection, report.client_order_id)
+    if before is None:
+        raise BrokerContradictionError(
+            f"the broker has order {report.client_order_id}, this ledger never made it; do "
+            "LEDGER_URL and PAPER_BROKER_URL belong together?"
+        )
+    known = rows.known_trades(connection, [trade.trade_id for trade in report.trades])
+    new = tuple(trade for trade in report.trades if trade.trade_id not in known)
+    order = replace(before, broker_order_id=before.broker_order_id or report.broker_order_id)
+    was_accepted = before.broker_order_id is not None
+    if not was_accepted and report.state is not OrderState.REJECTED:
+        events.accepted(connection, order, now)
+    order, spent = _book_trades(connection, order, new, rates, now)
+    order = _ending(order, report)
+    if order == before and not new:
+        return Applied(order, ())
+    rows.update_order(connection, order, now)
+    rows.release(connection, order, spent)
+    if order.state.is_done and not before.state.is_done and order.state is not OrderState.FILLED:
+        events.ended(connection, order, now)
+    if new or order.state.is_done:
+        portfolio = rows.portfolio(connection, rates)
+        events.update_alerts(connection, portfolio, policy, now)
+        if new:
+            events.valued(connection, portfolio, now)
+    return Applied(order, new)
+
+
+def _ending(order: Order, report: BrokerReport) -> Order:
+    # The trades say whether an order is filled; what the broker calls it may run ahead of them.
+    if order.state in {OrderState.REJECTED, OrderState.CANCELED}:
+        return order
+    if order.filled_quantity == order.intent.quantity:
+        return replace(order, state=OrderState.FILLED)
+    if report.state in {OrderState.REJECTED, OrderState.CANCELED}:
+        state = OrderState.CANCELED if order.filled_quantity else report.state
+        return replace(order, state=state, code=report.code, reason=report.reason)
+    return replace(order, state=OrderState.ACCEPTED)
+
+
+def _book_trades(
+    connection: Connection, order: Order, trades: tuple[Trade, ...], rates: Rates, now: datetime
+) -> tuple[Order, Decimal]:
+    spent = ZERO
+    for trade in trades:
+        _must_fit(order, trade)
+        before = rows.holding(connection, order.intent.symbol)
+        booking = book(before, order.intent, trade, rates.of(trade.currency))
+        rows.put_holding(connection, before, booking.holding)
+        _insert_fill(connection, trade, booking, now)
+        order = replace(order, filled_quantity=order.filled_quantity + trade.quantity)
+        events.filled(connection, order, trade, booking, now)
+        spent -= booking.cash_amount
+    return order, spent
+
+
+def _must_fit(order: Order, trade: Trade) -> None:
+    if trade.client_order_id != order.client_order_id:
+        raise BrokerContradictionError(
+            f"trade {trade.trade_id} belongs to order {trade.client_order_id}, "
+            f"it was reported for {order.client_order_id}"
+        )
+    total = order.filled_quantity + trade.quantity
+    if trade.quantity <= 0 or total > order.intent.quantity:
+        raise BrokerContradictionError(
+            f"trade {trade.trade_id} of {trade.quantity} brings order {order.client_order_id} to "
+            f"{total} shares, {order.intent.quantity} were ordered"
+        )
+    if trade.currency != order.intent.currency:
+        raise BrokerContradictionError(
+            f"trade {trade.trade_id} is in {trade.currency}, order {order.client_order_id} in "
+            f"{order.intent.currency}"
+        )
+
+
+def _insert_fill(connection: Connection, trade: Trade, booking: Booking, now: datetime) -> None:
+    connection.execute(
+        insert(FILLS).values(
+            trade_id=trade.trade_id,
+            booking=rows.next_booking(connection),
+            client_order_id=trade.client_order_id,
+            quantity=trade.quantity,
+            price=trade.price,
+            fee=trade.fee,
+            currency=trade.currency,
+            rate=booking.rate,
+            cash_amount=booking.cash_amount,
+            realized_pnl=booking.realized_pnl,
+            booked_at=now,
+        )
+    )
+    connection.execute(
+        update(ACCOUNT).values(
+            cash=ACCOUNT.c.cash + booking.cash_amount,
+            realized_pnl=ACCOUNT.c.realized_pnl + booking.realized_pnl,
+        )
+    )

@@ -1,0 +1,364 @@
+"""The ledger: one method, one transaction.
+
+Nothing is sent to the broker that is not committed here first, and nothing the broker reports is
+booked twice. Several processes share one ledger: each writing transaction has it for itself.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from streamdesk.order_executor.database import Database
+from streamdesk.order_executor.domain.decisions import (
+    Crossing,
+    decide,
+    exit_alert,
+    protective_exit,
+)
+from streamdesk.order_executor.domain.money import ZERO, Rates
+from streamdesk.order_executor.domain.orders import BrokerReport, Intent, Order, OrderState
+from streamdesk.order_executor.domain.policy import Policy
+from streamdesk.order_executor.domain.portfolio import Holding, Portfolio
+from streamdesk.order_executor.domain.risk import Code, TradeRequest, Verdict
+from streamdesk.order_executor.ledger import booking, events, rows
+from streamdesk.order_executor.ledger.schema import (
+    ACCOUNT,
+    METADATA,
+    ORDERS,
+    POSITIONS,
+    SIGNALS,
+)
+
+ACCOUNT_ID = "paper"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A price seen for a held instrument: `price` at the end of the bar, `at`."""
+
+    price: Decimal
+    at: datetime
+
+
+Marks = Mapping[str, Mark]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided about a signal, now or before.
+
+    Attributes:
+        order: the order it became, None when it was refused.
+        refusal: the check that refused it, None when it became an order.
+        is_new: decided by this call; otherwise it had been decided before.
+        is_postponed: refused for now and not written down.
+    """
+
+    order: Order | None
+    refusal: Verdict | None
+    is_new: bool
+    is_postponed: bool = False
+
+
+def wall_clock() -> datetime:
+    """Now, in UTC."""
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """The account's books in one database.
+
+    Args:
+        database: where they are.
+        policy: the numbers that decisions go by.
+        rates: value of the currencies.
+        initial_cash: what a new account begins with; an existing one keeps its own.
+        executor: name of this process, for people.
+        clock: tells the time of writing.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        policy: Policy,
+        rates: Rates,
+        initial_cash: Decimal,
+        *,
+        executor: str = "executor",
+        clock: Callable[[], datetime] = wall_clock,
+    ) -> None:
+        self.database = database
+        self.rates = rates
+        self._policy = policy
+        self._initial_cash = initial_cash
+        self._executor = executor
+        self._clock = clock
+
+    async def open(self) -> None:
+        """Create the tables and the account if they are not there."""
+
+        def prepare(connection: Connection) -> None:
+            if connection.execute(select(ACCOUNT.c.id)).first() is None:
+                connection.execute(
+                    insert(ACCOUNT).values(
+                        id=ACCOUNT_ID,
+                        currency=self.rates.account_currency,
+                        initial_cash=self._initial_cash,
+                        cash=self._initial_cash,
+                        realized_pnl=ZERO,
+                        opened_at=self._clock(),
+                    )
+                )
+
+        await self.database.open(METADATA, prepare)
+
+    async def close(self) -> None:
+        """Finish what runs and close the database."""
+        await self.database.close()
+
+    async def decide(
+        self,
+        request: TradeRequest,
+        marks: Marks | None = None,
+        postpone: frozenset[Code] = frozenset(),
+    ) -> Decision:
+        """Decide about a signal, once: intent and reservations, or the refusal, are committed.
+
+        Args:
+            request: the signal.
+            marks: prices seen since the last call; they count for the equity.
+            postpone: codes that are not written down: the signal will be asked about again.
+        """
+        now = self._clock()
+
+        def work(connection: Connection) -> Decision:
+            rows.account(connection)
+            self._mark(connection, marks or {})
+            decided = self._decided(connection, request.signal_id)
+            return decided or self._decide(connection, request, postpone, now)
+
+        return await self.database.write(work)
+
+    def _decided(self, connection: Connection, signal_id: str) -> Decision | None:
+        query = select(SIGNALS).where(SIGNALS.c.signal_id == signal_id)
+        row = connection.execute(query).mappings().one_or_none()
+        if row is None:
+            return None
+        if row["refusal_code"] is None:
+            return Decision(rows.order_of_signal(connection, signal_id), None, is_new=False)
+        return Decision(None, _refusal(row), is_new=False)
+
+    def _decide(
+        self,
+        connection: Connection,
+        request: TradeRequest,
+        postpone: frozenset[Code],
+        now: datetime,
+    ) -> Decision:
+        same = rows.order_of_fingerprint(connection, request.fingerprint)
+        request = replace(request, duplicate_of=same.client_order_id if same else None)
+        portfolio = rows.portfolio(connection, self.rates)
+        outcome = decide(request, portfolio, self._policy)
+        if isinstance(outcome, Verdict) and outcome.code in postpone:
+            return Decision(None, outcome, is_new=True, is_postponed=True)
+        _insert_signal(connection, request, outcome, now)
+        if isinstance(outcome, Verdict):
+            events.refused(connection, request, outcome, now)
+            return Decision(None, outcome, is_new=True)
+        return Decision(self._intend(connection, outcome, now), None, is_new=True)
+
+    def _intend(self, connection: Connection, intent: Intent, now: datetime) -> Order:
+        order = rows.insert_intent(connection, intent, self._executor, now)
+        events.submitted(connection, order, now)
+        portfolio = rows.portfolio(connection, self.rates)
+        events.update_alerts(connection, portfolio, self._policy, now)
+        return order
+
+    async def protect(
+        self, holding: Holding, crossed: Crossing, marks: Marks | None = None
+    ) -> Order | None:
+        """Commit the intent to leave a position whose stop was crossed.
+
+        The same call by another process, or again, makes no second order: the id follows from
+        the order that opened the position.
+
+        Args:
+            holding: the position as it was when the bar came.
+            crossed: the bar that crossed its stop.
+            marks: prices seen since the last call.
+
+        Returns:
+            The order; None when the position is closed, or being closed, already.
+        """
+        now = self._clock()
+
+        def work(connection: Connection) -> Order | None:
+            rows.account(connection)
+            self._mark(connection, marks or {})
+            held = rows.holding(connection, holding.symbol)
+            if held is None or held.entry_order_id != holding.entry_order_id:
+                return None
+            if rows.is_reserved(connection, held.symbol):
+                return None
+            attempt = 1 + rows.failed_exits(connection, held.entry_order_id)
+            intent = protective_exit(held, crossed, attempt, self._policy)
+            if intent is None:
+                return None
+            events.alert(connection, exit_alert(intent, crossed), now)
+            return self._intend(connection, intent, now)
+
+        return await self.database.write(work)
+
+    async def outcome_unknown(self, client_order_id: str, why: str) -> None:
+        """Note that the broker was asked and did not answer; changes nothing that is known."""
+        now = self._clock()
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                update(ORDERS)
+                .where(
+                    ORDERS.c.client_order_id == client_order_id,
+                    ORDERS.c.state == OrderState.INTENDED,
+                )
+                .values(state=OrderState.UNKNOWN, reason=why[:500], updated_at=now)
+            )
+
+        await self.database.write(work)
+
+    async def apply(self, report: BrokerReport) -> booking.Applied:
+        """Book what is new in a broker's report; the same report again changes nothing.
+
+        Raises:
+            BrokerContradictionError: it cannot be true; nothing was written.
+        """
+        now = self._clock()
+        return await self.database.write(
+            lambda connection: booking.apply(connection, report, self._policy, self.rates, now)
+        )
+
+    async def unfinished(self, untouched_seconds: float = 0.0) -> list[Order]:
+        """Orders that are not done and were not touched for so long, oldest first."""
+        since = None
+        if untouched_seconds > 0:
+            since = self._clock() - timedelta(seconds=untouched_seconds)
+        return await self.database.read(
+            lambda connection: rows.unfinished_orders(connection, since)
+        )
+
+    async def broker_sequence(self) -> int:
+        """How far the broker's trades have been read."""
+        return await self.database.read(
+            lambda connection: int(
+                connection.execute(select(ACCOUNT.c.broker_sequence)).scalar_one()
+            )
+        )
+
+    async def unbooked(self, trade_ids: list[str]) -> set[str]:
+        """Those of the trades that no fill is booked for."""
+        return set(trade_ids) - await self.database.read(
+            lambda connection: rows.known_trades(connection, trade_ids)
+        )
+
+    async def read_up_to(self, sequence: int) -> None:
+        """Note that the broker's trades are booked up to here; never goes back."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                update(ACCOUNT)
+                .where(ACCOUNT.c.broker_sequence < sequence)
+                .values(broker_sequence=sequence)
+            )
+
+        await self.database.write(work)
+
+    async def value(self, interval_seconds: float, marks: Marks | None = None) -> bool:
+        """Publish what the portfolio is worth, if prices moved and the last time is long ago.
+
+        Args:
+            interval_seconds: least time between two valuations, over all processes.
+            marks: prices seen since the last call.
+
+        Returns:
+            Whether it was valued.
+        """
+        now = self._clock()
+
+        def is_due(connection: Connection) -> bool:
+            row = connection.execute(select(ACCOUNT)).mappings().one()
+            last = row["valued_at"]
+            soon = last is not None and (now - last).total_seconds() < interval_seconds
+            return not soon and (row["moved"] or not row["valuations"])
+
+        def work(connection: Connection) -> bool:
+            rows.account(connection)
+            self._mark(connection, marks or {})
+            if not is_due(connection):
+                return False
+            events.valued(connection, rows.portfolio(connection, self.rates), now)
+            return True
+
+        # Looking first keeps an idle executor from queueing for the ledger.
+        if not marks and not await self.database.read(is_due):
+            return False
+        return await self.database.write(work)
+
+    async def portfolio(self) -> Portfolio:
+        """The account at this moment."""
+        return await self.database.read(lambda connection: rows.portfolio(connection, self.rates))
+
+    async def order(self, client_order_id: str) -> Order | None:
+        """One order."""
+        return await self.database.read(lambda connection: rows.order(connection, client_order_id))
+
+    @staticmethod
+    def _mark(connection: Connection, marks: Marks) -> bool:
+        moved = False
+        for symbol, mark in marks.items():
+            result = connection.execute(
+                update(POSITIONS)
+                .where(POSITIONS.c.symbol == symbol, POSITIONS.c.marked_at < mark.at)
+                .values(market_price=mark.price, marked_at=mark.at)
+            )
+            moved = moved or result.rowcount > 0
+        if moved:
+            connection.execute(update(ACCOUNT).values(moved=True))
+        return moved
+
+
+def _insert_signal(
+    connection: Connection, request: TradeRequest, outcome: Intent | Verdict, now: datetime
+) -> None:
+    values = {
+        "signal_id": request.signal_id,
+        "fingerprint": request.fingerprint,
+        "symbol": request.symbol,
+        "side": request.side,
+        "score": request.score,
+        "as_of": request.as_of,
+        "decided_at": now,
+    }
+    if isinstance(outcome, Verdict):
+        values |= {
+            "refusal_code": outcome.code,
+            "refusal_reason": outcome.reason,
+            "refusal_value": _millionths(outcome.value),
+            "refusal_limit": _millionths(outcome.limit),
+        }
+    connection.execute(insert(SIGNALS).values(**values))
+
+
+def _millionths(number: Decimal) -> Decimal:
+    return number.quantize(Decimal("0.000001"))
+
+
+def _refusal(row: RowMapping) -> Verdict:
+    return Verdict(
+        code=Code(row["refusal_code"]),
+        passed=False,
+        value=row["refusal_value"],
+        limit=row["refusal_limit"],
+        reason=row["refusal_reason"],
+    )

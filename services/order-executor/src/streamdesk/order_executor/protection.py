@@ -1,0 +1,133 @@
+"""Watches the bars: prices of what is held, stops that are crossed, what it is all worth."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from streamdesk.bus import Message
+from streamdesk.contracts.events import BarClosed
+from streamdesk.order_executor.domain.decisions import Crossing, crossing
+from streamdesk.order_executor.domain.money import price_from
+from streamdesk.order_executor.domain.portfolio import Holding
+from streamdesk.order_executor.errors import LedgerBusyError
+from streamdesk.order_executor.execution import Execution
+from streamdesk.order_executor.gate import Gate
+from streamdesk.order_executor.ledger import Ledger
+from streamdesk.order_executor.ledger.ledger import Mark
+from streamdesk.runtime import Drain, logger, metrics
+
+log = logger("order-executor")
+VIEW_SECONDS = 1.0
+"""How old our view of the positions may be; what this process books itself it sees at once."""
+
+STEP_SECONDS = 0.5
+"""How often crossings that could not be acted upon are tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Crossed:
+    holding: Holding
+    crossing: Crossing
+
+
+class Protection:
+    """Every executor sees every bar; that each acts on it once is the ledger's work.
+
+    Args:
+        ledger: our books.
+        execution: carries out the exits.
+        gate: while it is closed, crossings are remembered.
+        valuation_seconds: least time between two valuations because of prices.
+    """
+
+    def __init__(
+        self, ledger: Ledger, execution: Execution, gate: Gate, valuation_seconds: float
+    ) -> None:
+        self._ledger = ledger
+        self._execution = execution
+        self._gate = gate
+        self._valuation_seconds = valuation_seconds
+        self._marks: dict[str, Mark] = {}
+        self._crossed: dict[str, _Crossed] = {}
+        self._holdings: dict[str, Holding] = {}
+        self._seen_at = float("-inf")
+
+    def positions_changed(self) -> None:
+        """Look at the positions again before the next bar."""
+        self._seen_at = float("-inf")
+
+    def take_marks(self) -> dict[str, Mark]:
+        """Prices seen since the last call; whoever writes to the ledger writes them too."""
+        marks, self._marks = self._marks, {}
+        return marks
+
+    async def on_bar(self, bar: BarClosed) -> None:
+        """Note the price of a held instrument; leave the position when a stop is crossed."""
+        holding = (await self._view()).get(bar.symbol)
+        if holding is None:
+            return
+        last = self._marks.get(bar.symbol)
+        if bar.timestamp > (last.at if last else holding.marked_at):
+            self._marks[bar.symbol] = Mark(price_from(bar.close), bar.timestamp)
+        crossed = crossing(holding, bar)
+        if crossed is not None:
+            self._crossed.setdefault(bar.symbol, _Crossed(holding, crossed))
+            await self.leave_crossed()
+
+    async def _view(self) -> dict[str, Holding]:
+        now = time.monotonic()
+        if now - self._seen_at > VIEW_SECONDS:
+            self._seen_at = now
+            self._holdings = dict((await self._ledger.portfolio()).holdings)
+        return self._holdings
+
+    async def leave_crossed(self) -> None:
+        """Close the positions whose stops were crossed, as soon as trading is open."""
+        while self._crossed and self._gate.is_open:
+            symbol, item = next(iter(self._crossed.items()))
+            order = await self._ledger.protect(item.holding, item.crossing, self.take_marks())
+            self._crossed.pop(symbol, None)
+            if order is not None:
+                self._report(item)
+                await self._execution.carry_out(order, is_new=True)
+
+    def _report(self, item: _Crossed) -> None:
+        metrics.PROTECTIVE_EXITS.labels(item.crossing.origin).inc()
+        log.info(
+            "stop crossed",
+            symbol=item.holding.symbol,
+            stop=item.crossing.origin,
+            level=str(item.crossing.level),
+            price=str(item.crossing.price),
+        )
+
+    async def follow(self, bars: AsyncIterator[Message[Any]], drain: Drain) -> None:
+        """Act on every bar of the market, once the books are reconciled."""
+        while not self._gate.is_open:
+            if await drain.sleep(STEP_SECONDS / 10):
+                return
+        async for message in bars:
+            if not isinstance(message.event, BarClosed):
+                continue
+            try:
+                await self.on_bar(message.event)
+            except LedgerBusyError as error:
+                # The crossing is remembered; `watch` tries again.
+                log.warning("ledger busy", error=str(error))
+
+    async def watch(self, drain: Drain) -> None:
+        """Value the portfolio now and then; act on crossings that had to wait."""
+        while not await drain.sleep(STEP_SECONDS):
+            try:
+                await self.leave_crossed()
+                await self._ledger.value(self._valuation_seconds, self.take_marks())
+                await self._measure()
+            except LedgerBusyError as error:
+                log.warning("ledger busy", error=str(error))
+
+    async def _measure(self) -> None:
+        portfolio = await self._ledger.portfolio()
+        metrics.PORTFOLIO_EQUITY.set(float(portfolio.equity))
+        metrics.PORTFOLIO_CASH.set(float(portfolio.cash))
+        metrics.POSITIONS_OPEN.set(len(portfolio.holdings))

@@ -1,0 +1,102 @@
+"""From the outbox to the bus: every event that happened, in order, at least once."""
+
+import asyncio
+import contextlib
+from itertools import groupby
+
+from streamdesk.bus import Bus, BusUnavailableError
+from streamdesk.contracts.topics import BY_NAME
+from streamdesk.order_executor.errors import LedgerBusyError
+from streamdesk.order_executor.ledger.outbox import Entry, Outbox
+from streamdesk.runtime import Drain, logger, metrics
+
+log = logger("order-executor")
+BATCH = 200
+POLL_SECONDS = 0.1
+"""How soon events of other executors are published."""
+
+FOLLOWER_POLL_SECONDS = 0.5
+LAST_FLUSH_SECONDS = 1.0
+
+
+class Publication:
+    """Publishes what the ledger's transactions have put into the outbox.
+
+    Args:
+        outbox: committed events.
+        bus: where they go.
+        keys: Redis key of topics that have another than the default, by topic name.
+    """
+
+    def __init__(self, outbox: Outbox, bus: Bus, keys: dict[str, str] | None = None) -> None:
+        self._outbox = outbox
+        self._bus = bus
+        self._topics = {
+            name: topic.configured(key=(keys or {}).get(name)) for name, topic in BY_NAME.items()
+        }
+        self._news = asyncio.Event()
+
+    def announce(self) -> None:
+        """Something was committed: do not wait for the next look."""
+        self._news.set()
+
+    async def run(self, drain: Drain) -> None:
+        """Publish until the drain; what is left then is for `close`."""
+        stopping = asyncio.create_task(drain.requested.wait())
+        try:
+            while not drain.requested.is_set():
+                step = asyncio.create_task(self._step())
+                await asyncio.wait({step, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if not step.done():
+                    # A publish may wait long for a server that is away.
+                    await asyncio.wait({step}, timeout=LAST_FLUSH_SECONDS)
+                    step.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await step
+        finally:
+            stopping.cancel()
+
+    async def _step(self) -> None:
+        self._news.clear()
+        try:
+            leads = await self._outbox.take_lead()
+            done = await self.publish_some() if leads else 0
+        except BusUnavailableError as error:
+            log.warning("events wait in the outbox", error=str(error))
+            leads, done = True, 0
+        except LedgerBusyError as error:
+            log.warning("ledger busy", error=str(error))
+            leads, done = False, 0
+        if done == 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS if leads else FOLLOWER_POLL_SECONDS):
+                    await self._news.wait()
+
+    async def publish_some(self) -> int:
+        """Publish the oldest events and note that; returns how many.
+
+        Raises:
+            BusUnavailableError: the server is away; they stay in the outbox.
+        """
+        entries = await self._outbox.unpublished(BATCH)
+        metrics.OUTBOX_BACKLOG.set(len(entries))
+        for name, run in groupby(entries, key=lambda entry: entry.topic):
+            await self._publish(name, list(run))
+        return len(entries)
+
+    async def _publish(self, name: str, entries: list[Entry]) -> None:
+        topic = self._topics[name]
+        events = [topic.decode(item.type, item.version, item.body.encode()) for item in entries]
+        await self._bus.publish_many(topic, events, event_ids=[item.event_id for item in entries])
+        await self._outbox.published(entries)
+
+    async def close(self) -> None:
+        """Publish what is left, if the server is there, and let another executor lead."""
+        try:
+            async with asyncio.timeout(LAST_FLUSH_SECONDS):
+                while await self._outbox.take_lead() and await self.publish_some():
+                    pass
+        except (TimeoutError, BusUnavailableError, LedgerBusyError) as error:
+            log.warning("events stay in the outbox", error=repr(error))
+        with contextlib.suppress(LedgerBusyError):
+            await self._outbox.give_up_lead()

@@ -1,0 +1,245 @@
+import asyncio
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from pydantic import ValidationError
+
+from streamdesk.bus import Bus, BusConfig, BusUnavailableError, Message
+from streamdesk.contracts.events import BarClosed, PortfolioValued, SignalGenerated
+from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS, TRADING_RISK, TRADING_SIGNALS
+from streamdesk.order_executor.config import Settings
+from streamdesk.order_executor.desk import Desk
+from streamdesk.order_executor.domain.markets import Market
+from streamdesk.order_executor.factory import build
+from streamdesk.order_executor.publication import Publication
+from streamdesk.runtime import Drain, Service
+from streamdesk.runtime.probes import Health
+
+SignalOf = Callable[..., SignalGenerated]
+BarOf = Callable[..., BarClosed]
+DeskOf = Callable[..., Awaitable[Desk]]
+SettingsOf = Callable[..., Settings]
+
+
+class Running:
+    """The service's works on an in-process bus, until the end of the block."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.drain = Drain()
+        self.health = Health(self.drain)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        service = Service("order-executor", self.settings, self.health)
+        works = await self._stack.enter_async_context(build(self.settings, service))
+        group = await self._stack.enter_async_context(asyncio.TaskGroup())
+        for work in works:
+            group.create_task(work.run(self.drain), name=work.name)  # type: ignore[arg-type]
+        self.health.started = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.drain.request()
+        await self._stack.aclose()
+
+
+async def until(bus: Bus, topic: Any, kind: str, times: int = 1) -> list[Message[Any]]:
+    """Every message of the topic up to the n-th of this type."""
+    seen: list[Message[Any]] = []
+    async for message in bus.tail(topic, since="0"):
+        seen.append(message)
+        if sum(item.event.type_name() == kind for item in seen) == times:
+            break
+    return seen
+
+
+async def test_a_published_signal_comes_out_as_orders_fills_and_a_portfolio(
+    settings_of: SettingsOf, signal_of: SignalOf
+) -> None:
+    settings = settings_of(redis_url="memory://service-1", order_executor_workers=1)
+    async with (
+        Bus.connect(BusConfig(url="memory://service-1")) as bus,
+        Running(settings) as running,
+    ):
+        await bus.publish(TRADING_SIGNALS, signal_of())
+        await bus.publish(TRADING_SIGNALS, signal_of("4321.HK"))
+        seen = await until(bus, TRADING_ORDERS, "OrderRejected")
+        names = [message.event.type_name() for message in seen]
+        assert [n for n in dict.fromkeys(names) if n != "PortfolioValued"] == [
+            "OrderSubmitted", "OrderAccepted", "OrderFilled", "OrderRejected",
+        ]  # fmt: skip
+        assert "PortfolioValued" in names
+        assert seen[-1].event.code == "UNKNOWN_SYMBOL"
+        assert running.health.readiness()[0]
+
+
+async def test_a_bar_on_the_bus_triggers_the_exit_of_a_position(
+    settings_of: SettingsOf, signal_of: SignalOf, bar_of: BarOf
+) -> None:
+    settings = settings_of(redis_url="memory://service-2")
+    async with Bus.connect(BusConfig(url="memory://service-2")) as bus, Running(settings):
+        await bus.publish(TRADING_SIGNALS, signal_of(stop_loss=95.0))
+        async for message in bus.tail(TRADING_ORDERS, since="0"):
+            if isinstance(message.event, PortfolioValued) and message.event.positions:
+                break
+        await bus.publish_many(MARKET_BARS, [bar_of("B.US"), bar_of(price=94.0)])
+        alerts = await until(bus, TRADING_RISK, "RiskAlerted")
+        assert alerts[-1].event.code == "STOP_LOSS_CROSSED"
+        await until(bus, TRADING_ORDERS, "OrderSubmitted", times=2)
+
+
+async def test_a_change_of_prices_is_published_without_a_fill(
+    settings_of: SettingsOf, signal_of: SignalOf, bar_of: BarOf
+) -> None:
+    url = "memory://service-6"
+    settings = settings_of(redis_url=url, valuation_interval_seconds=0.01)
+    async with Bus.connect(BusConfig(url=url)) as bus, Running(settings):
+        await bus.publish(TRADING_SIGNALS, signal_of())
+        published = False
+        async for message in bus.tail(TRADING_ORDERS, since="0"):
+            event = message.event
+            if not isinstance(event, PortfolioValued) or not event.positions:
+                continue
+            if event.positions[0].market_price == 123:
+                break
+            if not published:
+                await bus.publish_many(MARKET_BARS, [bar_of(price=123.0)])
+                published = True
+
+
+async def test_higher_scores_are_executed_first(
+    settings_of: SettingsOf, signal_of: SignalOf
+) -> None:
+    settings = settings_of(redis_url="memory://service-3", order_executor_workers=1)
+    async with Bus.connect(BusConfig(url="memory://service-3")) as bus:
+        for score in (35, 65, 50):
+            signal = signal_of(f"S{score}.US", score=score, priority=score // 10 * 10)
+            await bus.publish(TRADING_SIGNALS, signal)
+        async with Running(settings):
+            seen = await until(bus, TRADING_ORDERS, "OrderSubmitted", times=3)
+    scores = [m.event.score for m in seen if m.event.type_name() == "OrderSubmitted"]
+    assert scores == [65, 50, 35]
+
+
+async def test_what_a_dead_executor_left_in_the_outbox_is_published_by_another(
+    settings_of: SettingsOf, signal_of: SignalOf, desk_of: DeskOf
+) -> None:
+    dead = await desk_of(instance="dead")
+    await dead.on_signal("signal-1", signal_of())
+    assert await dead.outbox.backlog() > 0
+    settings = settings_of(redis_url="memory://service-4")
+    async with Bus.connect(BusConfig(url="memory://service-4")) as bus, Running(settings):
+        await until(bus, TRADING_ORDERS, "PortfolioValued")
+
+
+async def test_only_one_executor_publishes_at_a_time(desk_of: DeskOf) -> None:
+    first, second = await desk_of(), await desk_of(instance="executor-2")
+    assert await first.outbox.take_lead()
+    assert not await second.outbox.take_lead()
+    assert await first.outbox.take_lead()
+    await first.outbox.give_up_lead()
+    assert await second.outbox.take_lead()
+
+
+async def test_an_event_published_again_after_a_crash_has_the_same_id(
+    desk_of: DeskOf, signal_of: SignalOf
+) -> None:
+    desk = await desk_of()
+    await desk.on_signal("signal-1", signal_of())
+    async with Bus.connect(BusConfig(url="memory://service-5")) as bus:
+        publication = Publication(desk.outbox, bus)
+        noted = desk.outbox.published
+
+        async def crash(_: Any) -> None:
+            raise BusUnavailableError("killed before it was noted")
+
+        desk.outbox.published = crash  # type: ignore[method-assign, assignment]
+        with pytest.raises(BusUnavailableError):
+            await publication.publish_some()
+        desk.outbox.published = noted  # type: ignore[method-assign]
+        count = await publication.publish_some()
+        ids = []
+        async for message in bus.tail(TRADING_ORDERS, since="0"):
+            ids.append(message.id)
+            if len(ids) == 2 * count:
+                break
+    assert ids[:count] == ids[count:]
+    assert len(set(ids)) == count
+
+
+async def test_published_events_are_forgotten_after_a_while_and_waiting_ones_never(
+    desk_of: DeskOf, signal_of: SignalOf
+) -> None:
+    desk = await desk_of(outbox_keep=0, outbox_lease_seconds=0.001)
+    await desk.on_signal("signal-1", signal_of())
+    [first, *rest] = await desk.outbox.unpublished(100)
+    await desk.outbox.published([first])
+    assert await desk.outbox.take_lead()
+    assert await desk.outbox.unpublished(100) == rest
+
+
+async def test_without_a_server_events_wait_and_the_stop_does_not(
+    settings_of: SettingsOf, desk_of: DeskOf, signal_of: SignalOf
+) -> None:
+    before = await desk_of()
+    await before.on_signal("signal-1", signal_of())
+    waiting = await before.outbox.backlog()
+    settings = settings_of(redis_url="redis://127.0.0.1:1/0", grace_seconds=1)
+    async with Running(settings):
+        await asyncio.sleep(0)
+    assert await before.outbox.backlog() >= waiting
+
+
+def test_settings_become_the_rules_numbers(settings_of: SettingsOf) -> None:
+    settings = settings_of(max_positions_hk=3, hk_commission_min="5", lot_sizes={"1.HK": 7})
+    policy = settings.policy()
+    assert policy.max_positions_by_market == {Market.HK: 3, Market.US: 5}
+    assert policy.fees[Market.HK].commission_minimum == 5
+    instrument = policy.instruments.find("1.HK")
+    assert instrument is not None
+    assert instrument.lot_size == 7
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"ledger_url": "desk.db"},
+        {"size_min_percent": 40},
+        {"initial_cash": "1.005"},
+        {"usd_per_hkd": 0},
+        {"order_executor_workers": 0},
+        {"lot_sizes": {"1.HK": 0}},
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused(
+    settings_of: SettingsOf, bad: dict[str, Any]
+) -> None:
+    with pytest.raises(ValidationError):
+        settings_of(**bad)
+
+
+def run_main(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "streamdesk.order_executor", *arguments]
+    return subprocess.run(
+        command, env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_help_lists_the_settings(tmp_path: Path) -> None:
+    result = run_main(tmp_path, "--help")
+    assert result.returncode == 0
+    assert "ORDER_EXECUTOR_WORKERS" in result.stdout
+
+
+def test_a_folder_that_cannot_be_made_ends_the_process_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    url = f"sqlite:///{tmp_path / 'file' / 'ledger.db'}"
+    result = run_main(tmp_path, LEDGER_URL=url, METRICS_PORT="0")
+    assert result.returncode == 2
+    assert "LEDGER_URL" in result.stderr.splitlines()[-1]

@@ -1,0 +1,1 @@
+"""Market data becomes scored signals."""

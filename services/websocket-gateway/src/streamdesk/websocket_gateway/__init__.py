@@ -1,0 +1,1 @@
+"""The bus in a browser: live channels and the dashboard page."""

@@ -1,0 +1,57 @@
+"""Who may see which channel.
+
+A token may carry a `channels` claim: a list of names, each also ending in `*` for all that begin
+so. A name includes its children, as in the channel tree. Without the claim every `events:` channel
+is allowed; an empty list allows none. `user:{sub}` belongs to that user and nobody else, whatever
+the claim says.
+"""
+
+from dataclasses import dataclass
+
+from streamdesk.contracts.channels import is_channel, parent_of
+
+USER_PREFIX = "user:"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a connection or a request may do.
+
+    Args:
+        user: the token's `sub`; None without a token.
+        patterns: the token's `channels` claim; None when it has none.
+        expires_at: the token's `exp`, seconds since the epoch; None without a token.
+        may_publish: whether it may send events into channels.
+    """
+
+    user: str | None = None
+    patterns: tuple[str, ...] | None = None
+    expires_at: float | None = None
+    may_publish: bool = False
+
+    @property
+    def own_channel(self) -> str | None:
+        """The private channel of the user, where the name can be one."""
+        name = f"{USER_PREFIX}{self.user}"
+        return name if self.user is not None and is_channel(name) else None
+
+    def may_see(self, channel: str) -> bool:
+        """Whether this channel may be subscribed."""
+        if channel.startswith(USER_PREFIX):
+            return channel == self.own_channel
+        if self.patterns is None:
+            return True
+        names = (channel, parent_of(channel))
+        return any(_matches(pattern, name) for pattern in self.patterns for name in names if name)
+
+    def expired(self, now: float) -> bool:
+        """Whether the token's time is over; `now` in seconds since the epoch."""
+        return self.expires_at is not None and now >= self.expires_at
+
+
+# Where no secret is set the gateway is open: it is meant for one machine or a private network.
+OPEN = Access(may_publish=True)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern

@@ -1,0 +1,105 @@
+"""The recent events a new subscriber is shown, so that no screen starts empty.
+
+One ring an event type; bars have one an instrument. A subscriber of all the market gets the last
+bar of each instrument, a subscriber of one instrument its whole ring. This is a courtesy, not a
+recovery: who must have every event reads the bus.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Collection
+
+from streamdesk.contracts.channels import parent_of
+from streamdesk.websocket_gateway.domain.frames import Frame
+
+MARKET = "events:market"
+_Entry = tuple[int, Frame]
+
+
+class _Ring:
+    """The newest frames up to a count and a size."""
+
+    def __init__(self, max_frames: int, max_bytes: int) -> None:
+        self._max_frames = max_frames
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self.entries: deque[_Entry] = deque()
+
+    def add(self, entry: _Entry) -> None:
+        self.entries.append(entry)
+        self._bytes += entry[1].size
+        while len(self.entries) > self._max_frames or self._bytes > self._max_bytes:
+            self._bytes -= self.entries.popleft()[1].size
+
+
+class History:
+    """Rings of recent frames.
+
+    Args:
+        events: frames kept of each event type.
+        bars: bars kept of each instrument.
+        ring_bytes: bytes a ring holds at most.
+        max_rings: rings at most; the one that rested longest goes.
+    """
+
+    def __init__(
+        self, *, events: int, bars: int, ring_bytes: int = 1 << 20, max_rings: int = 1_000
+    ) -> None:
+        self._events = events
+        self._bars = bars
+        self._ring_bytes = ring_bytes
+        self._max_rings = max_rings
+        self._rings: OrderedDict[str, _Ring] = OrderedDict()
+        self._next = 0
+
+    def __len__(self) -> int:
+        return sum(len(ring.entries) for ring in self._rings.values())
+
+    def add(self, frame: Frame) -> None:
+        """Remember a frame."""
+        is_bar = MARKET in frame.channels
+        name = frame.channels[0] if is_bar else frame.event
+        ring = self._rings.get(name)
+        if ring is None:
+            ring = _Ring(self._bars if is_bar else self._events, self._ring_bytes)
+            self._rings[name] = ring
+        self._rings.move_to_end(name)
+        ring.add((self._next, frame))
+        self._next += 1
+        if len(self._rings) > self._max_rings:
+            self._rings.popitem(last=False)
+
+    def replay(self, channels: Collection[str], already: Collection[str]) -> list[Frame]:
+        """What new subscriptions bring, oldest first, each frame once.
+
+        Args:
+            channels: the channels subscribed now.
+            already: channels subscribed before: what they carried is not repeated.
+        """
+        wanted, known = set(channels), set(already)
+        found: list[_Entry] = []
+        for name, ring in self._rings.items():
+            if parent_of(name) == MARKET:
+                found.extend(_of_instrument(name, ring, wanted, known))
+            else:
+                found.extend(
+                    entry
+                    for entry in ring.entries
+                    if not wanted.isdisjoint(entry[1].channels)
+                    and known.isdisjoint(entry[1].channels)
+                )
+        return [frame for _, frame in sorted(found, key=lambda entry: entry[0])]
+
+    def recent(self, channel: str, limit: int) -> list[Frame]:
+        """The newest frames of one channel, oldest first."""
+        return self.replay((channel,), ())[-limit:]
+
+
+def _of_instrument(
+    channel: str, ring: _Ring, wanted: set[str], known: set[str]
+) -> Collection[_Entry]:
+    if channel in known or MARKET in known:
+        # The parent showed only the last bar; one who asks for the instrument too wants the rest.
+        return list(ring.entries)[:-1] if channel in wanted and channel not in known else ()
+    if channel in wanted:
+        return ring.entries
+    return (ring.entries[-1],) if MARKET in wanted and ring.entries else ()

@@ -1,0 +1,79 @@
+"""What can go wrong at the gateway, each with a stable code for the client.
+
+GatewayError
+├── ProtocolError      a client's message cannot be acted upon; the socket stays open
+├── AccessError        the token is missing, wrong, expired, or does not allow this
+├── SendError          an event cannot be sent where the caller wants it
+└── AssetMissingError  a file the page needs is not installed
+"""
+
+from streamdesk.websocket_gateway.domain.closing import CloseCode
+
+
+class GatewayError(Exception):
+    """Base of all errors of the gateway.
+
+    Attributes:
+        code: stable, for programs.
+    """
+
+    code = "internal"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code or self.code
+
+
+class ProtocolError(GatewayError):
+    """A client's message cannot be acted upon; it is told so, and its socket stays open.
+
+    Attributes:
+        message_id: the `id` of the message, when it could be read.
+    """
+
+    code = "bad-message"
+
+    def __init__(self, code: str, message: str, message_id: str | int | None = None) -> None:
+        super().__init__(message, code=code)
+        self.message_id = message_id
+
+
+class AccessError(GatewayError):
+    """The token is missing, wrong or expired, or does not allow what was asked.
+
+    Attributes:
+        close_code: the code a socket is closed with because of it.
+        status: the HTTP status of the same refusal.
+    """
+
+    code = "token-invalid"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        close_code: CloseCode = CloseCode.TOKEN_INVALID,
+        status: int = 401,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.close_code = close_code
+        self.status = status
+
+
+class SendError(GatewayError):
+    """An event cannot be sent where the caller wants it.
+
+    Attributes:
+        status: the HTTP status of the same refusal.
+    """
+
+    def __init__(self, code: str, message: str, *, status: int) -> None:
+        super().__init__(message, code=code)
+        self.status = status
+
+
+class AssetMissingError(GatewayError):
+    """A file the page needs is not installed."""
+
+    code = "asset-missing"

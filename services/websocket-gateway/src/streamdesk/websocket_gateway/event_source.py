@@ -1,0 +1,126 @@
+"""Where events come from: the bus, read whole, without a consumer group."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from streamdesk.bus import Bus, BusError
+from streamdesk.contracts.base import Event, Topic
+
+_PING_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class SeenEvent:
+    """An event of the bus.
+
+    Args:
+        id: its id, the same however often it is delivered.
+        published_at: when it was published.
+        event: what happened.
+    """
+
+    id: str
+    published_at: datetime
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a group of consumers is behind.
+
+    Args:
+        topic: name of the topic.
+        group: name of the group.
+        waiting: entries not yet handed out.
+        pending: entries handed out and not yet acknowledged.
+        delayed: retries that wait for their time.
+        dead: dead letters of the topic.
+        oldest_pending_seconds: since when the oldest pending entry is in hand.
+        consumers: consumers in the group.
+    """
+
+    topic: str
+    group: str
+    waiting: int
+    pending: int
+    delayed: int
+    dead: int
+    oldest_pending_seconds: float
+    consumers: int
+
+
+class EventSource(Protocol):
+    """What the gateway needs from the bus."""
+
+    def events(self, history_seconds: float, stop: asyncio.Event) -> AsyncIterator[SeenEvent]:
+        """Every event from `history_seconds` ago on, until `stop`; outlives outages."""
+        ...
+
+    async def reachable(self) -> bool:
+        """Whether the bus answers now."""
+        ...
+
+    async def lag(self) -> Sequence[Lag]:
+        """Each group's lag.
+
+        Raises:
+            BusError: the bus does not answer.
+        """
+        ...
+
+
+class BusSource:
+    """The bus as the gateway's source of events.
+
+    Args:
+        bus: connected to the server.
+        tailed: topics whose events are shown.
+        grouped: topics whose groups' lag is shown.
+    """
+
+    def __init__(
+        self, bus: Bus, *, tailed: Sequence[Topic[Any]], grouped: Sequence[Topic[Any]]
+    ) -> None:
+        self._bus = bus
+        self._tailed = list(tailed)
+        self._grouped = list(grouped)
+
+    async def events(self, history_seconds: float, stop: asyncio.Event) -> AsyncIterator[SeenEvent]:
+        """Every event from `history_seconds` ago on, until `stop`; outlives outages."""
+        # Ids of entries begin with the server's time in ms; ours may differ a little, and may.
+        since = f"{int((time.time() - history_seconds) * 1000)}-0" if history_seconds else "$"
+        async for message in self._bus.tail(self._tailed, since=since, stop=stop):
+            yield SeenEvent(message.id, message.published_at.astimezone(UTC), message.event)
+
+    async def reachable(self) -> bool:
+        """Whether the bus answers now."""
+        try:
+            async with asyncio.timeout(_PING_SECONDS):
+                return await self._bus.ping()
+        except (TimeoutError, BusError):
+            return False
+
+    async def lag(self) -> list[Lag]:
+        """Each group's lag.
+
+        Raises:
+            BusError: the bus does not answer.
+        """
+        return [
+            Lag(
+                topic=lag.topic,
+                group=lag.group,
+                waiting=lag.waiting,
+                pending=lag.pending,
+                delayed=lag.delayed,
+                dead=lag.dead,
+                oldest_pending_seconds=lag.oldest_pending_seconds or 0.0,
+                consumers=lag.consumers,
+            )
+            for topic in self._grouped
+            for lag in await self._bus.lag(topic)
+        ]

@@ -1,0 +1,131 @@
+"""The only place where the gateway's parts are put together."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from streamdesk.bus import Bus, BusConfig
+from streamdesk.contracts import topics
+from streamdesk.contracts.base import Topic
+from streamdesk.runtime import Drain, Service, Work, listen, logger, serve_http
+from streamdesk.websocket_gateway import assets
+from streamdesk.websocket_gateway.config import Settings
+from streamdesk.websocket_gateway.event_source import BusSource, EventSource
+from streamdesk.websocket_gateway.gateway import Gateway, Limits
+from streamdesk.websocket_gateway.handlers import Handlers
+from streamdesk.websocket_gateway.lag_view import LagView
+from streamdesk.websocket_gateway.tokens import TokenVerifier, redact_logs
+
+log = logger("websocket-gateway")
+
+CLOSE_SHARE = 0.4  # of the grace period is for sockets to take their close frame
+REQUESTS_SECONDS = 2
+
+
+@asynccontextmanager
+async def build(settings: Settings, service: Service) -> AsyncIterator[list[Work]]:
+    """The gateway on the bus the settings name."""
+    listener = listen(settings.gateway_host, settings.gateway_port, "GATEWAY_PORT")
+    with listener:
+        config = BusConfig(**settings.bus_config(service.name))
+        bus = Bus.connect(config, observer=service.bus_observer(), tracer=service.bus_tracer())
+        async with bus:
+            source = bus_source(bus, settings)
+            gateway = Gateway(source, limits_of(settings))
+            # Not the bus: without it the sockets stay open, and a restart would help nobody.
+            service.ready_when("room", lambda: not gateway.full)
+            yield works(gateway, source, settings, listener)
+
+
+def bus_source(bus: Bus, settings: Settings) -> BusSource:
+    """Everything the gateway is a consumer of, and the lag of every group there is."""
+    mine = [topic for topic in topics.TOPICS if topics.GATEWAY in topic.consumers]
+    grouped = [topic for topic in topics.TOPICS if topic.groups]
+    return BusSource(
+        bus,
+        tailed=[_configured(topic, settings) for topic in mine],
+        grouped=[_configured(topic, settings) for topic in grouped],
+    )
+
+
+def works(
+    gateway: Gateway, source: EventSource, settings: Settings, listener: socket.socket
+) -> list[Work]:
+    """What the gateway does all the time, over any source of events."""
+    app = application(gateway, source, settings)
+    _cut_dead_peers(listener, settings.gateway_stall_timeout_seconds)
+    redact_logs()
+
+    async def serve(drain: Drain) -> None:
+        host, port = listener.getsockname()[:2]
+        log.info("listening", host=host, port=port, tokens=bool(settings.gateway_jwt_secret))
+        last_requests = Drain()
+
+        async def close_sockets() -> None:
+            await drain.requested.wait()
+            await gateway.close_all(settings.grace_seconds * CLOSE_SHARE)
+            last_requests.request()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(close_sockets())
+            await serve_http(
+                app,
+                listener,
+                last_requests,
+                close_seconds=REQUESTS_SECONDS,
+                websocket_max_bytes=settings.gateway_max_message_bytes,
+            )
+
+    return [
+        Work("http", serve),
+        Work("events", gateway.pump),
+        Work("watch", gateway.watch),
+        Work("sweep", gateway.sweep),
+    ]
+
+
+def application(gateway: Gateway, source: EventSource, settings: Settings) -> FastAPI:
+    """The HTTP application."""
+    assets.charting_library()  # fails now, with its reason, and not in a browser
+    app = FastAPI(title="Streamdesk gateway", docs_url=None, redoc_url=None)
+    Handlers(
+        gateway,
+        TokenVerifier(settings.gateway_jwt_secret),
+        LagView(source, settings.gateway_lag_ttl_seconds),
+        settings.gateway_allowed_origins,
+    ).mount(app)
+    return app
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The gateway's bounds as the settings say."""
+    return Limits(
+        queue_messages=settings.gateway_queue_messages,
+        queue_bytes=settings.gateway_queue_bytes,
+        max_connections=settings.gateway_max_connections,
+        max_channels=settings.gateway_max_channels,
+        max_message_bytes=settings.gateway_max_message_bytes,
+        idle_timeout_seconds=settings.gateway_idle_timeout_seconds,
+        sweep_seconds=settings.gateway_sweep_seconds,
+        stall_timeout_seconds=settings.gateway_stall_timeout_seconds,
+        history_events=settings.gateway_history_events,
+        history_bars=settings.gateway_history_bars,
+        history_seconds=settings.gateway_history_seconds,
+    )
+
+
+def _configured(topic: Topic[Any], settings: Settings) -> Topic[Any]:
+    name = "signal_queue_key" if topic.name == "signals" else f"{topic.name}_key"
+    key: str = getattr(settings, name)
+    return topic if key == topic.key else topic.configured(key=key)
+
+
+def _cut_dead_peers(listener: socket.socket, stall_timeout_seconds: float) -> None:
+    """Let the kernel drop a peer that takes no byte for so long; accepted sockets inherit it."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it
+    if option is not None:
+        listener.setsockopt(socket.IPPROTO_TCP, option, int(stall_timeout_seconds * 1000))

@@ -1,0 +1,152 @@
+"""One browser socket: a reader, a writer with its bounded queue, and an orderly end."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from streamdesk.websocket_gateway.domain.access import Access
+from streamdesk.websocket_gateway.domain.closing import CloseCode
+from streamdesk.websocket_gateway.domain.frames import Frame
+from streamdesk.websocket_gateway.domain.outbox import Offer, Outbox
+
+_PEER_LEFT = 1006
+_OURS = min(CloseCode)
+
+
+class Connection:
+    """A connected client; the hub's Recipient.
+
+    Args:
+        socket: the accepted socket.
+        connection_id: unique id of the connection.
+        access: what the client may do.
+        outbox: its bounded queue.
+        now: monotonic seconds.
+        stall_seconds: how long the peer may take no byte while it is being closed.
+    """
+
+    def __init__(
+        self,
+        socket: WebSocket,
+        connection_id: str,
+        access: Access,
+        outbox: Outbox,
+        *,
+        now: Callable[[], float],
+        stall_seconds: float,
+    ) -> None:
+        self._socket = socket
+        self._id = connection_id
+        self._access = access
+        self._now = now
+        self._stall_seconds = stall_seconds
+        self._wake = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+        self._reason = ""
+        self.outbox = outbox
+        self.last_heard = now()
+        """When the client last sent anything, monotonic seconds."""
+        self.sent = 0
+        """Texts written so far."""
+        self.close_code: int | None = None
+        """Why the socket ended or is ending; None while it is open."""
+
+    @property
+    def id(self) -> str:
+        """Unique id of the connection."""
+        return self._id
+
+    @property
+    def access(self) -> Access:
+        """What it may see."""
+        return self._access
+
+    def offer(self, frame: Frame) -> None:
+        """Queue an event; a reader too slow for it is closed."""
+        self._put(frame.live, frame.size, frame.conflate_key)
+
+    def replay(self, frames: list[Frame]) -> None:
+        """Queue events of the history."""
+        if self.close_code is None:
+            self._queued(self.outbox.put_replay(frames))
+
+    def tell(self, text: str) -> None:
+        """Queue a message that is not an event."""
+        self._put(text, len(text.encode()), None)
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """End the connection; the first code wins. Returns at once."""
+        if self.close_code is not None:
+            return
+        self.close_code = code
+        self._reason = reason
+        self.outbox.clear()
+        if self._writer is not None:
+            self._writer.cancel()
+
+    async def run(self, on_message: Callable[[str | bytes], None]) -> int:
+        """Serve the socket until it ends; returns the close code.
+
+        Args:
+            on_message: called with everything the client sends.
+        """
+        if self.close_code is None:
+            self._writer = asyncio.create_task(self._write())
+            await _first_of(self._writer, asyncio.create_task(self._read(on_message)))
+        if self.close_code is None:
+            self.close_code = _PEER_LEFT
+        elif self.close_code >= _OURS:
+            await self._say_goodbye()
+        return self.close_code
+
+    async def _read(self, on_message: Callable[[str | bytes], None]) -> None:
+        while True:
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                self.close_code = self.close_code or message["code"]
+                return
+            self.last_heard = self._now()
+            text: str | None = message.get("text")
+            on_message(message["bytes"] if text is None else text)
+
+    async def _write(self) -> None:
+        with contextlib.suppress(WebSocketDisconnect):
+            while True:
+                text = self.outbox.pop()
+                if text is None:
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
+                await self._socket.send_text(text)
+                self.sent += 1
+
+    async def _say_goodbye(self) -> None:
+        # A peer that reads nothing cannot be told why; the listener's TCP_USER_TIMEOUT frees it.
+        with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
+            async with asyncio.timeout(self._stall_seconds):
+                await self._socket.close(self.close_code or _OURS, self._reason)
+
+    def _put(self, text: str, size: int, key: str | None) -> None:
+        if self.close_code is None:
+            self._queued(self.outbox.put(text, size, key))
+
+    def _queued(self, offer: Offer) -> None:
+        if offer is Offer.OVERFLOW:
+            self.close(CloseCode.SLOW_CONSUMER, "the client reads too slowly")
+        else:
+            self._wake.set()
+
+
+async def _first_of(*tasks: asyncio.Task[None]) -> None:
+    """Run until one task ends, end the others, and raise what went wrong."""
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result

@@ -1,0 +1,137 @@
+"""JSON Web Tokens: where a client puts one, how it is checked, and how it stays out of the logs."""
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import jwt
+from pydantic import SecretStr
+
+from streamdesk.websocket_gateway.domain.access import OPEN, Access
+from streamdesk.websocket_gateway.domain.closing import CloseCode
+from streamdesk.websocket_gateway.domain.protocol import TOKEN_SUBPROTOCOL_PREFIX
+from streamdesk.websocket_gateway.errors import AccessError
+
+_LEEWAY_SECONDS = 5
+_REDACTIONS = (
+    (re.compile(r"(?i)\b(token=)[^&\s\"']+"), r"\1[redacted]"),
+    (re.compile(r"\beyJ[\w-]+\.[\w-]*\.[\w-]*"), "[redacted]"),
+)
+
+
+class Request(Protocol):
+    """What a socket's handshake and an HTTP request have in common."""
+
+    @property
+    def query_params(self) -> Mapping[str, str]:
+        """The query."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, by lower-case name."""
+        ...
+
+
+def token_of(request: Request) -> str | None:
+    """The token: `Authorization: Bearer`, a `token.…` subprotocol, or `?token=`, in this order."""
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and credentials:
+        return credentials.strip()
+    for offered in subprotocols_of(request):
+        if offered.startswith(TOKEN_SUBPROTOCOL_PREFIX):
+            return offered.removeprefix(TOKEN_SUBPROTOCOL_PREFIX)
+    return request.query_params.get("token") or None
+
+
+def subprotocols_of(request: Request) -> list[str]:
+    """The subprotocols a client offers, in its order."""
+    header = request.headers.get("sec-websocket-protocol", "")
+    return [name.strip() for name in header.split(",") if name.strip()]
+
+
+class TokenVerifier:
+    """Decides what a token allows.
+
+    Args:
+        secret: the shared secret of HS256; None leaves the gateway open to everyone.
+    """
+
+    def __init__(self, secret: SecretStr | None) -> None:
+        self._secret = secret
+
+    @property
+    def required(self) -> bool:
+        """Whether a token is asked for at all."""
+        return self._secret is not None
+
+    def verify(self, token: str | None) -> Access:
+        """Read a token.
+
+        Raises:
+            AccessError: there is none, it is not ours, or its time is over.
+        """
+        if self._secret is None:
+            return OPEN
+        if token is None:
+            raise AccessError(
+                "a token is needed: Authorization header, token.… subprotocol or ?token=",
+                code="token-missing",
+            )
+        try:
+            claims = jwt.decode(
+                token,
+                self._secret.get_secret_value(),
+                algorithms=["HS256"],
+                leeway=_LEEWAY_SECONDS,
+                options={"require": ["exp", "sub"]},
+            )
+        except jwt.ExpiredSignatureError as error:
+            raise AccessError(
+                "the token is expired", code="token-expired", close_code=CloseCode.TOKEN_EXPIRED
+            ) from error
+        except jwt.PyJWTError as error:
+            raise AccessError(f"the token is not valid here: {error}") from error
+        return _access(claims)
+
+
+def _access(claims: Mapping[str, Any]) -> Access:
+    patterns = claims.get("channels")
+    if patterns is not None and not _is_list_of_names(patterns):
+        raise AccessError("the token's claim channels must be a list of names")
+    return Access(
+        user=claims["sub"],
+        patterns=None if patterns is None else tuple(patterns),
+        expires_at=float(claims["exp"]) + _LEEWAY_SECONDS,
+        may_publish=claims.get("publish") is True,
+    )
+
+
+def _is_list_of_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) and name for name in value)
+
+
+def redact(text: str) -> str:
+    """The text without any token."""
+    for pattern, replacement in _REDACTIONS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+class RedactTokens(logging.Filter):
+    """Takes tokens out of log records before anything is written."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite the record; never drops one."""
+        record.msg = redact(record.getMessage())
+        record.args = ()
+        return True
+
+
+def redact_logs(names: Iterable[str] = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")) -> None:
+    """Keep tokens out of the server's logs: it writes request lines, and with them the query."""
+    for name in names:
+        log = logging.getLogger(name)
+        if not any(isinstance(known, RedactTokens) for known in log.filters):
+            log.addFilter(RedactTokens())

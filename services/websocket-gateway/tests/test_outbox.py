@@ -1,0 +1,114 @@
+"""The bounded queue of one socket."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamdesk.websocket_gateway.domain.frames import Frame
+from streamdesk.websocket_gateway.domain.outbox import Offer, Outbox
+
+
+def drained(outbox: Outbox) -> list[str]:
+    texts = []
+    while (text := outbox.pop()) is not None:
+        texts.append(text)
+    return texts
+
+
+def test_texts_leave_in_the_order_they_came() -> None:
+    outbox = Outbox(10, 1_000)
+    for text in "abc":
+        assert outbox.put(text, 1) is Offer.QUEUED
+    assert drained(outbox) == ["a", "b", "c"]
+    assert (outbox.messages, outbox.bytes) == (0, 0)
+
+
+def test_a_full_queue_of_orders_overflows() -> None:
+    outbox = Outbox(2, 1_000)
+    outbox.put("order 1", 7)
+    outbox.put("order 2", 7)
+    assert outbox.put("order 3", 7) is Offer.OVERFLOW
+
+
+def test_bytes_bound_the_queue_as_messages_do() -> None:
+    outbox = Outbox(10, 10)
+    assert outbox.put("12345678", 8) is Offer.QUEUED
+    assert outbox.put("123", 3) is Offer.OVERFLOW
+
+
+def test_a_new_bar_takes_the_place_of_the_oldest_of_its_symbol() -> None:
+    outbox = Outbox(3, 1_000)
+    outbox.put("AAPL 1", 6, "bar:AAPL")
+    outbox.put("MSFT 1", 6, "bar:MSFT")
+    outbox.put("order", 5)
+    assert outbox.put("MSFT 2", 6, "bar:MSFT") is Offer.CONFLATED
+    assert drained(outbox) == ["AAPL 1", "order", "MSFT 2"]
+    assert outbox.dropped == 1
+
+
+def test_a_bar_of_another_symbol_takes_the_oldest_bars_place() -> None:
+    outbox = Outbox(2, 1_000)
+    outbox.put("order", 5)
+    outbox.put("AAPL 1", 6, "bar:AAPL")
+    outbox.put("MSFT 1", 6, "bar:MSFT")
+    assert drained(outbox) == ["order", "MSFT 1"]
+
+
+def test_an_order_takes_the_place_of_bars_before_it_overflows() -> None:
+    outbox = Outbox(2, 1_000)
+    outbox.put("AAPL 1", 6, "bar:AAPL")
+    outbox.put("MSFT 1", 6, "bar:MSFT")
+    assert outbox.put("order 1", 7) is Offer.CONFLATED
+    assert outbox.put("order 2", 7) is Offer.CONFLATED
+    assert outbox.put("order 3", 7) is Offer.OVERFLOW
+    assert drained(outbox) == ["order 1", "order 2"]
+
+
+def test_a_bar_that_finds_only_orders_is_left_out_and_counted() -> None:
+    outbox = Outbox(1, 1_000)
+    outbox.put("order", 5)
+    assert outbox.put("AAPL 1", 6, "bar:AAPL") is Offer.CONFLATED
+    assert drained(outbox) == ["order"]
+    assert outbox.dropped == 1
+
+
+def test_replayed_frames_do_not_count_and_are_marked() -> None:
+    outbox = Outbox(1, 50)
+    frame = Frame(("events:system",), "SystemEvent", '{"type":"event","channel":"x"}', 30)
+    outbox.put_replay([frame, frame])
+    assert outbox.put("live", 4) is Offer.QUEUED
+    replayed = '{"type":"event","replayed":true,"channel":"x"}'
+    assert drained(outbox) == [replayed, replayed, "live"]
+
+
+def test_who_asks_for_the_history_over_and_over_without_reading_overflows() -> None:
+    outbox = Outbox(10, 1_000)
+    frames = [Frame(("events:system",), "SystemEvent", '{"type":"event","x":1}', 22)] * 20_000
+    assert [outbox.put_replay(frames) for _ in range(3)] == [
+        Offer.QUEUED,
+        Offer.QUEUED,
+        Offer.OVERFLOW,
+    ]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["put", "pop"]), st.sampled_from([None, "a", "b", "c"])),
+        max_size=200,
+    )
+)
+def test_the_books_agree_with_the_queue_whatever_happens(
+    steps: list[tuple[str, str | None]],
+) -> None:
+    outbox = Outbox(5, 40)
+    put = taken = refused = 0
+    for kind, key in steps:
+        if kind == "put":
+            put += 1
+            refused += outbox.put("text", 1 + put % 12, key) is Offer.OVERFLOW
+        else:
+            taken += outbox.pop() is not None
+        assert outbox.messages == len(outbox) <= 5
+        assert 0 <= outbox.bytes <= 40
+    left = len(drained(outbox))
+    assert put == taken + refused + outbox.dropped + left
+    assert (outbox.messages, outbox.bytes) == (0, 0)

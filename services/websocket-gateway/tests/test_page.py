@@ -1,0 +1,119 @@
+"""The page: its files, its headers, and what a real browser shows."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import async_playwright
+
+from streamdesk.websocket_gateway import assets
+
+FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html"),
+        ("/static/app.js", "text/javascript"),
+        ("/static/style.css", "text/css"),
+        ("/vendor/lightweight-charts.js", "text/javascript"),
+    ],
+)
+async def test_the_page_is_served_whole_and_for_its_own_origin_only(
+    desk: Any, path: str, kind: str
+) -> None:
+    status, headers, content = await desk.http("GET", path)
+    assert status == 200
+    assert headers["content-type"].startswith(kind)
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert content
+
+
+async def test_nothing_but_the_charting_library_is_served_from_its_wheel(desk: Any) -> None:
+    assert (await desk.http("GET", "/vendor/bundle.js"))[0] == 404
+    assert (await desk.http("GET", "/static/../assets.py"))[0] == 404
+
+
+def test_the_page_names_no_other_host_but_those_it_links_to() -> None:
+    for path in assets.PAGE.iterdir():
+        text = path.read_text()
+        links = text.count("https://www.tradingview.com/") + text.count("https://www.apache.org/")
+        assert text.count("https://") + text.count("http://www.w3.org") == links + text.count(
+            "http://www.w3.org"
+        ), path.name
+        for forbidden in (
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+        ):
+            assert forbidden not in text, f"{forbidden} in {path.name}"
+
+
+@pytest.mark.chromium
+async def test_a_browser_sees_rows_arrive(
+    desk: Any, events: Any, chromium: str, tmp_path: Path
+) -> None:
+    problems: list[str] = []
+    outside: list[str] = []
+    async with async_playwright() as playwright:
+        context = await playwright.chromium.launch_persistent_context(
+            tmp_path / "profile",
+            executable_path=chromium,
+            headless=True,
+            chromium_sandbox=False,
+            args=list(FLAGS),
+        )
+        page = await context.new_page()
+        page.on("console", lambda message: problems.append(message.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on(
+            "request",
+            lambda request: None if desk.address in request.url else outside.append(request.url),
+        )
+        await desk.publish(*(events.bar("AAPL.US", minute) for minute in range(40)))
+        await page.goto(f"http://{desk.address}/")
+        await page.wait_for_selector("#connection[data-state=connected]")
+        await desk.publish(
+            events.signal("AAPL.US"),
+            events.order("AAPL.US"),
+            events.fill("AAPL.US"),
+            events.portfolio("1000000.00", 1),
+            events.portfolio("1000012.00", 2),
+            events.news("<img src=x onerror=alert(1)> beats estimates"),
+            events.task("warm-up-1", 3),
+            events.system("order-executor is ready"),
+        )
+        for selector, text in (
+            ("#signals tbody tr", "AAPL"),
+            ("#orders tbody tr", "partly filled"),
+            ("#positions tbody tr", "+12.00"),
+            ("#equity", "1,000,012.00 USD"),
+            ("#news li", "<img src=x onerror=alert(1)> beats estimates"),
+            ("#tasks li", "3 of 12"),
+            ("#log li", "order-executor is ready"),
+            ("#queues tbody tr", "order-executors"),
+            ("#last", "101.00"),
+        ):
+            await page.locator(selector, has_text=text).first.wait_for()
+        await page.locator("#signals .more").click()
+        await page.locator("#signals .detail", has_text="RSI 27.1 is oversold").wait_for()
+        await page.locator("#tab-fills").click()
+        await page.locator("#fills tbody tr", has_text="271.80").wait_for()
+        await desk.gateway.close_all(5)
+        await page.wait_for_selector("#connection[data-state=reconnecting]")
+        await context.close()
+    await asyncio.sleep(0)
+    assert [p for p in problems if "WebSocket connection" not in p] == []
+    assert outside == []

@@ -1,0 +1,114 @@
+"""Write or check the lock: requirements/*.txt, exact versions with hashes.
+
+`lock.py` resolves again but keeps every pin that still fits, `lock.py --upgrade` takes the newest
+of everything, `lock.py --check` fails when the files do not fit the pyproject files.
+
+uv's own uv.lock is made in a copy of the workspace's pyproject files and thrown away with it:
+it holds download addresses, which do not work behind another mirror.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = ROOT / "requirements"
+HEAD = "# Written by `make lock`; do not edit.\n"
+
+
+def pins() -> list[str]:
+    """The pins in force, markers and all, as constraints for the next resolution."""
+    dev = REQUIREMENTS / "dev.txt"
+    lines = dev.read_text().splitlines() if dev.exists() else []
+    return [
+        line.rstrip(" \\") for line in lines if "==" in line and not line.startswith((" ", "#"))
+    ]
+
+
+def copy_workspace(to: Path, constraints: list[str]) -> list[str]:
+    """Copy all that uv needs to resolve; return the services' folder names."""
+    services: list[str] = []
+    for manifest in [ROOT / "pyproject.toml", *ROOT.glob("*/*/pyproject.toml")]:
+        target = to / manifest.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(manifest, target)
+        (target.parent / "README.md").touch()
+        if manifest.parent.parent.name == "services":
+            services.append(manifest.parent.name)
+    root = to / "pyproject.toml"
+    listed = f"[tool.uv]\nconstraint-dependencies = {json.dumps(constraints)}\n"
+    root.write_text(root.read_text().replace("[tool.uv]\n", listed, 1))
+    tomllib.loads(root.read_text())
+    return sorted(services)
+
+
+def uv(folder: Path, *words: str) -> str:
+    """Run uv in `folder`; its complaint, if any, goes to the user as it is."""
+    done = subprocess.run(
+        [shutil.which("uv") or str(ROOT / ".uv/bin/uv"), *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"uv {words[0]} failed: the pyproject files do not resolve together (see above)")
+    return done.stdout
+
+
+def export(folder: Path, *words: str) -> str:
+    """Export one file of the lock."""
+    return HEAD + uv(
+        folder, "export", "-q", "--frozen", "--no-emit-workspace", "--no-header",
+        "--no-annotate", *words,
+    )  # fmt: skip
+
+
+def resolve(constraints: list[str]) -> dict[str, str]:
+    """All files of the lock by name."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        services = copy_workspace(folder, constraints)
+        uv(folder, "lock", "-q")
+        files = {"dev.txt": export(folder, "--all-packages", "--all-extras", "--all-groups")}
+        for service in services:
+            words = ("--package", f"streamdesk-{service}", "--no-dev")
+            files[f"{service}.txt"] = export(folder, *words)
+        return files
+
+
+def check(files: dict[str, str]) -> None:
+    """Exit with a line a file that does not fit."""
+    present = {path.name: path.read_text() for path in REQUIREMENTS.glob("*.txt")}
+    present.pop("uv.txt", None)
+    stale = [name for name in sorted(files | present) if files.get(name) != present.get(name)]
+    if stale:
+        sys.exit(f"the lock does not fit the pyproject files: {', '.join(stale)}; run `make lock`")
+    print(f"lock: {len(files)} files fit the pyproject files")
+
+
+def main() -> None:
+    """Read the arguments and do it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="change nothing, fail on drift")
+    parser.add_argument("--upgrade", action="store_true", help="take the newest of everything")
+    options = parser.parse_args()
+    files = resolve([] if options.upgrade else pins())
+    if options.check:
+        check(files)
+        return
+    for old in REQUIREMENTS.glob("*.txt"):
+        if old.name not in files and old.name != "uv.txt":
+            old.unlink()
+    for name, text in files.items():
+        (REQUIREMENTS / name).write_text(text)
+    print(f"lock: wrote {len(files)} files to {REQUIREMENTS.name}/")
+
+
+if __name__ == "__main__":
+    main()

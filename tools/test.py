@@ -1,0 +1,78 @@
+"""Run the tests: what `make test` calls.
+
+Without arguments: all of them, in parallel, with coverage, which must reach the mark set in
+pyproject.toml. Arguments go to pytest; when they choose a part of the tests (a path, -k, -m,
+--lf …) there is no coverage. pytest's own closing line is the last line either way.
+"""
+
+import os
+import subprocess
+import sys
+from collections import deque
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+MOST_WORKERS = 4  # more do not help: the tests of one member wait for processes and servers
+CHOOSING = {
+    "-k", "-m", "--lf", "--last-failed", "--deselect", "--ignore", "--co", "--collect-only",
+    "--pdb", "--help", "-h", "--version", "--fixtures", "--markers",
+}  # fmt: skip
+# The report, and the mark, come from `coverage report` below.
+COVERAGE = ("--cov", "--cov-report=", "--cov-fail-under=0")
+EXIT_INTERRUPTED = 130
+
+
+def chooses(arguments: list[str]) -> bool:
+    """Whether the arguments choose a part of the tests, or do not run them."""
+    return any(
+        argument.partition("=")[0] in CHOOSING
+        or argument[:2] in {"-k", "-m"}
+        or (ROOT / argument.partition("::")[0]).exists()
+        for argument in arguments
+        if argument
+    )
+
+
+def pytest_command(arguments: list[str]) -> list[str]:
+    """The command line of pytest, coverage aside."""
+    words = [str(BIN / "python"), "-m", "pytest"]
+    own = any(argument.startswith(("-n", "--numprocesses", "--pdb")) for argument in arguments)
+    if not own:
+        workers = min(os.cpu_count() or 1, MOST_WORKERS)
+        words += ["-n", str(workers), "--dist=worksteal"]
+    if sys.stdout.isatty():
+        words += ["--color=yes"]
+    return words + arguments
+
+
+def main() -> int:
+    """Run pytest, then hold coverage against its mark."""
+    arguments = sys.argv[1:]
+    words = pytest_command(arguments)
+    if chooses(arguments):
+        return subprocess.run(words, cwd=ROOT, check=False).returncode
+    code, closing = with_last_line_held_back([*words, *COVERAGE])
+    covered = subprocess.run([str(BIN / "coverage"), "report"], cwd=ROOT, check=False).returncode
+    print(closing)
+    return code or covered
+
+
+def with_last_line_held_back(words: list[str]) -> tuple[int, str]:
+    """Run a program and show its output but for the last line; return its exit code and that."""
+    held: deque[str] = deque()
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            if line.strip():
+                while held:
+                    sys.stdout.write(held.popleft())
+                sys.stdout.flush()
+            held.append(line)
+    return process.returncode, held[0].rstrip() if held else "pytest printed nothing"
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
