@@ -60,6 +60,27 @@ STREAMS_OUTAGE_SECONDS = Counter(
 
 # -- signals: services/signal-generator ---------------------------------------------------------
 
+BARS_TAKEN = Counter("bars_taken_total", "Bars taken from the feed and published.", ["feed"])
+BARS_REFUSED = Counter(
+    "bars_refused_total", "Bars skipped because they make no sense, by reason.", ["feed", "reason"]
+)
+SIGNALS_GENERATED = Counter("signals_generated_total", "Signals put into the queue.", ["type"])
+SIGNALS_WITHHELD = Counter(
+    "signals_withheld_total",
+    "Bars that gave no signal: not enough bars, below the threshold, or cooling down.",
+    ["reason"],
+)
+SIGNALS_QUEUE_FULL = Counter(
+    "signals_queue_full_total", "Signals dropped because the queue was full."
+)
+SIGNAL_SCORES = Histogram(
+    "signal_score", "Scores of the signals put into the queue.", buckets=tuple(range(10, 101, 10))
+)
+SCAN_DURATION = Histogram(
+    "scan_duration_seconds",
+    "Time from the bars of one moment to their last signal, publishing included.",
+    buckets=DURATION_SECONDS,
+)
 
 # -- orders: services/order-executor ------------------------------------------------------------
 

@@ -13,6 +13,7 @@ const DAY = 86_400;
 
 const local = (seconds, options) => new Intl.DateTimeFormat(undefined, options).format(new Date(seconds * 1000));
 const CLOCK = { hour: "2-digit", minute: "2-digit", hour12: false };
+const CLOCK_SECONDS = { ...CLOCK, second: "2-digit" };
 const DATE = { day: "numeric", month: "short" };
 
 function makeChart(id, priceFormatter) {
@@ -23,12 +24,13 @@ function makeChart(id, priceFormatter) {
     grid: { vertLines: { color: "#18212b" }, horzLines: { color: "#18212b" } },
     rightPriceScale: { borderColor: "#202b37" },
     timeScale: {
-      borderColor: "#202b37", timeVisible: true, secondsVisible: false, rightOffset: 3,
-      // Ticks of days, months and years (types 0 to 2) are dates, the others times.
-      tickMarkFormatter: (time, type) => local(time, type <= 2 ? DATE : CLOCK),
+      borderColor: "#202b37", timeVisible: true, secondsVisible: true, rightOffset: 3,
+      // Ticks of years, months and days (types 0 to 2) are dates, the others times; those of bars
+      // shorter than a minute (type 4) need their seconds to differ.
+      tickMarkFormatter: (time, type) => local(time, type <= 2 ? DATE : type === 4 ? CLOCK_SECONDS : CLOCK),
     },
     crosshair: { mode: window.LightweightCharts.CrosshairMode.Normal },
-    localization: { priceFormatter, timeFormatter: (time) => local(time, { ...DATE, ...CLOCK }) },
+    localization: { priceFormatter, timeFormatter: (time) => local(time, { ...DATE, ...CLOCK_SECONDS }) },
   });
 }
 

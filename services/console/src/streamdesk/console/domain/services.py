@@ -1,0 +1,112 @@
+"""Which services make a desk, and what each is told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamdesk.console.config import GRACE_SECONDS, UpOptions
+
+LOOPBACK = "127.0.0.1"
+SQLITE = "sqlite:///"
+RECORDED_STEPS_PER_SECOND = 10  # fast enough to see trades, slow enough to watch them
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """One process of the desk.
+
+    Args:
+        name: unique; with a number where there are several.
+        module: what Python runs.
+        environment: what it is told, on top of the person's own variables.
+    """
+
+    name: str
+    module: str
+    environment: Mapping[str, str]
+
+
+def services(
+    options: UpOptions,
+    *,
+    redis_url: str,
+    page_port: int,
+    ledger: Path,
+    given: Mapping[str, str],
+) -> tuple[ServiceSpec, ...]:
+    """The services in the order of the flow.
+
+    Args:
+        options: how the desk is brought up.
+        redis_url: where the bus is.
+        page_port: where the gateway serves the page.
+        ledger: folder for the ledger and the paper broker's book.
+        given: the person's own variables; they win over the demo's choices, not over options.
+    """
+    books = {
+        "LEDGER_URL": f"{SQLITE}{ledger / 'ledger.db'}",
+        "PAPER_BROKER_URL": f"{SQLITE}{ledger / 'paper-broker.db'}",
+    }
+    executors = [
+        _spec("order-executor", options.executors, number, _unless_given(books, given))
+        for number in range(1, options.executors + 1)
+    ]
+    specs = [
+        _spec("signal-generator", 1, 1, _market(options, given)),
+        *executors,
+        _spec("news-fetcher", 1, 1, _news(options)),
+        _spec("news-filter", 1, 1, _filter(options)),
+        _spec("websocket-gateway", 1, 1, _page(page_port, given)),
+    ]
+    return tuple(_with_common(spec, redis_url) for spec in specs)
+
+
+def _spec(service: str, count: int, number: int, environment: Mapping[str, str]) -> ServiceSpec:
+    name = f"{service}-{number}" if count > 1 else service
+    return ServiceSpec(name, f"streamdesk.{service.replace('-', '_')}", environment)
+
+
+def _with_common(spec: ServiceSpec, redis_url: str) -> ServiceSpec:
+    common = {
+        "REDIS_URL": redis_url,
+        "INSTANCE": spec.name,
+        "LOG_FORMAT": "json",
+        "METRICS_HOST": LOOPBACK,
+        "METRICS_PORT": "0",  # any free one; the service logs which
+        "GRACE_SECONDS": f"{GRACE_SECONDS:g}",
+    }
+    return ServiceSpec(spec.name, spec.module, {**common, **spec.environment})
+
+
+def _unless_given(values: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if not given.get(name)}
+
+
+def _market(options: UpOptions, given: Mapping[str, str]) -> dict[str, str]:
+    told: dict[str, str] = {}
+    if options.symbols:
+        told["SYMBOLS"] = ",".join(options.symbols)
+    if options.seed is not None:
+        told["FEED_SEED"] = str(options.seed)
+    pace = "FEED_SPEED" if options.bars else "FEED_BARS_PER_SECOND"
+    if options.speed is not None:
+        told[pace] = f"{options.speed:g}"
+    if options.bars is None:
+        return told
+    recorded = {"FEED": "recorded", "FEED_FILE": str(options.bars)}
+    defaults = _unless_given({"FEED_SPEED": f"{RECORDED_STEPS_PER_SECOND}"}, given)
+    return {**defaults, **recorded, **told}
+
+
+def _news(options: UpOptions) -> dict[str, str]:
+    return {} if options.seed is None else {"NEWS_SEED": str(options.seed)}
+
+
+def _filter(options: UpOptions) -> dict[str, str]:
+    return {"NEWS_TICKERS": ",".join(options.symbols)} if options.symbols else {}
+
+
+def _page(page_port: int, given: Mapping[str, str]) -> dict[str, str]:
+    # Without a token the page is for this machine alone.
+    host = {} if given.get("GATEWAY_JWT_SECRET") else {"GATEWAY_HOST": LOOPBACK}
+    return {"GATEWAY_PORT": str(page_port), **_unless_given(host, given)}

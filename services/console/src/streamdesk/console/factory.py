@@ -1,0 +1,162 @@
+"""The only place where the command's parts are put together."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from streamdesk.bus import Bus, BusConfig
+from streamdesk.console import config
+from streamdesk.console.config import UpOptions
+from streamdesk.console.desk import SERVER, Desk, Plan, Server, Stop
+from streamdesk.console.domain.counts import Result
+from streamdesk.console.domain.services import services
+from streamdesk.console.errors import UsageError
+from streamdesk.console.folder import Folder
+from streamdesk.console.guard import Guard
+from streamdesk.console.ports import LOOPBACK, any_free, is_free, next_free
+from streamdesk.console.progress import Progress
+from streamdesk.console.redis_server import find_server, server_command
+from streamdesk.console.supervisor import Program, Supervisor
+from streamdesk.console.tally import Tally
+from streamdesk.contracts.base import Topic
+
+NAME = "console"
+TIMEOUT_SECONDS = 2.0  # a person waits
+
+
+async def run_desk(options: UpOptions, console: Console) -> Result:
+    """Bring a desk up, watch it, end it.
+
+    Raises:
+        ConsoleError: it cannot run; one line says why.
+    """
+    folder, progress = Folder(options.data), Progress(console)
+    with folder.held() as lock:
+        if not options.keep:
+            folder.wipe()
+            folder.make()
+        plan = make_plan(options, folder, os.environ)
+        guard = Guard(inherit=(lock,))
+        await guard.start()
+        try:
+            return await _run(plan, folder, guard, progress)
+        finally:
+            await guard.close()
+
+
+async def _run(plan: Plan, folder: Folder, guard: Guard, progress: Progress) -> Result:
+    stop = Stop()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.ask)
+    supervisor = Supervisor(guard)
+    async with connect(plan.redis_url) as bus:
+        tally = Tally(bus, config.topics())
+        desk = Desk(plan, folder, supervisor, bus, tally, progress)
+        supervisor.changed = desk.changed
+        return await desk.run(stop)
+
+
+def make_plan(options: UpOptions, folder: Folder, given: Mapping[str, str]) -> Plan:
+    """What the desk will consist of.
+
+    Raises:
+        UsageError: no Redis server can be had, or none that processes can share, or the wanted
+            port is taken.
+    """
+    named = config.redis_url(given)
+    if named and named.startswith("memory:"):
+        raise UsageError(
+            "REDIS_URL=memory:// lives inside one process and a desk has several; "
+            "unset it and the desk brings its own server"
+        )
+    server = None if named else _own_server(folder)
+    redis_url = named or f"redis://{LOOPBACK}:{server.port if server else 0}/0"
+    page_port = _page_port(options)
+    specs = services(
+        options, redis_url=redis_url, page_port=page_port, ledger=folder.ledger, given=given
+    )
+    programs = [
+        Program(
+            spec.name,
+            (sys.executable, "-m", spec.module),
+            folder.log(spec.name),
+            spec.environment,
+        )
+        for spec in specs
+    ]
+    return Plan(
+        server=server,
+        services=programs,
+        page=f"http://localhost:{page_port}",
+        redis_url=redis_url,
+        since="$" if named or options.keep else "0",
+        seconds=options.seconds,
+    )
+
+
+def _own_server(folder: Folder) -> Server:
+    port = any_free()
+    command = server_command(find_server(folder.programs), port, folder.redis)
+    return Server(Program(SERVER, command, folder.log(SERVER)), port)
+
+
+def _page_port(options: UpOptions) -> int:
+    if options.port is None:
+        return next_free(config.PAGE_PORT)
+    if not is_free(options.port):
+        raise UsageError(
+            f"port {options.port} is taken; name another with --port, or leave it out "
+            "for the next free one"
+        )
+    return options.port
+
+
+def find_redis_url(url: str | None, data: Path) -> str:
+    """Where the bus is: as asked for, as REDIS_URL says, or of the desk that runs here.
+
+    Raises:
+        NoDeskError: none of the three.
+    """
+    return url or config.redis_url() or Folder(data).running().redis_url
+
+
+@asynccontextmanager
+async def connect(url: str) -> AsyncIterator[Bus]:
+    """A bus for looking; it gives up early, because a person waits.
+
+    Raises:
+        BusConfigError: the URL cannot work.
+    """
+    bus = Bus.connect(BusConfig(url=url, service=NAME, socket_timeout_seconds=TIMEOUT_SECONDS))
+    async with bus:
+        yield bus
+
+
+def topic(name: str) -> Topic[Any]:
+    """The topic of this name or key.
+
+    Raises:
+        UsageError: there is none; the message lists all.
+    """
+    topics = config.topics()
+    found = topics.get(name) or next((t for t in topics.values() if t.key == name), None)
+    if found is None:
+        raise UsageError(f"no topic is called {name!r}; there are {', '.join(topics)}")
+    return found
+
+
+def topics(name: str | None) -> list[Topic[Any]]:
+    """The topic of this name, or all without one.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
+    return [topic(name)] if name else list(config.topics().values())

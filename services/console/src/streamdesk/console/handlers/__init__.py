@@ -1,0 +1,1 @@
+"""The commands, thin: options in, desk or bus, text out."""

@@ -1,0 +1,38 @@
+"""Options that several commands share, and how they print."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+FILE_WIDTH = 160
+DataOption = Annotated[
+    Path,
+    typer.Option("--data", help="Folder of the desk: logs, ledger, server, state."),
+]
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        help="Redis server. Without it REDIS_URL, then the desk that runs in this folder.",
+        show_default=False,
+    ),
+]
+TopicOption = Annotated[
+    str | None, typer.Option("--topic", help="Only this topic.", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+
+
+def stdout() -> Console:
+    """The console of standard output; in a file or a pipe lines need not fit a window."""
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else FILE_WIDTH)
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """One JSON value on one line."""
+    sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,355 @@
+"""A desk of tiny programs that behave as services do, on a real server."""
+
+import asyncio
+import io
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from streamdesk.console import config, factory
+from streamdesk.console.config import UpOptions
+from streamdesk.console.desk import Desk, Plan, Stop
+from streamdesk.console.domain.counts import Result
+from streamdesk.console.domain.services import services
+from streamdesk.console.errors import DeskFailedError, DeskRunningError, UsageError
+from streamdesk.console.folder import Folder
+from streamdesk.console.guard import Guard
+from streamdesk.console.progress import Progress
+from streamdesk.console.supervisor import Program, Supervisor
+from streamdesk.console.tally import Tally
+
+Eventually = Callable[[Callable[[], bool]], Awaitable[None]]
+Alive = Callable[[int], bool]
+
+SERVICE = """
+import http.server, json, signal, sys
+
+class Ready(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+
+def say(level, event, **fields):
+    print(json.dumps({"level": level, "event": event, **fields}), flush=True)
+
+server = http.server.HTTPServer(("127.0.0.1", 0), Ready)
+signal.signal(signal.SIGTERM, lambda *_: (say("info", "stopped"), sys.exit(0)))
+say("info", "started", probe_port=server.server_port)
+exec(sys.argv[1])
+server.serve_forever()
+"""
+
+
+@dataclass
+class Running:
+    """A desk at work."""
+
+    folder: Folder
+    desk: Desk
+    supervisor: Supervisor
+    stop: Stop
+    out: io.StringIO
+    task: asyncio.Task[Result]
+
+    async def end(self) -> Result:
+        self.stop.ask()
+        return await self.task
+
+
+OpenDesk = Callable[..., AbstractAsyncContextManager[Running]]
+
+
+def service(folder: Folder, name: str, line: str = "") -> Program:
+    return Program(name, (sys.executable, "-c", SERVICE, line), folder.log(name))
+
+
+@pytest.fixture
+def open_desk(tmp_path: Path) -> OpenDesk:
+    @asynccontextmanager
+    async def opened(
+        *lines: str, seconds: float | None = None, programs: Sequence[Program] = ()
+    ) -> AsyncIterator[Running]:
+        folder = Folder(tmp_path)
+        folder.make()
+        base = factory.make_plan(UpOptions(seconds=seconds), folder, {})
+        services = [service(folder, f"service-{i}", line) for i, line in enumerate(lines, 1)]
+        plan = Plan(
+            server=base.server,
+            services=[*services, *programs],
+            page="http://localhost:1",
+            redis_url=base.redis_url,
+            since="0",
+            seconds=seconds,
+        )
+        guard, out, stop = Guard(), io.StringIO(), Stop()
+        await guard.start()
+        async with factory.connect(plan.redis_url) as bus:
+            supervisor = Supervisor(guard)
+            progress = Progress(Console(file=out, width=200))
+            desk = Desk(plan, folder, supervisor, bus, Tally(bus, config.topics({})), progress)
+            supervisor.changed = desk.changed
+            task = asyncio.create_task(desk.run(stop))
+            try:
+                yield Running(folder, desk, supervisor, stop, out, task)
+            finally:
+                stop.ask()
+                await asyncio.gather(task, return_exceptions=True)
+                await guard.close()
+
+    return opened
+
+
+def status_of(running: Running) -> str:
+    state = running.folder.read()
+    return state.status if state else "none"
+
+
+async def test_a_desk_says_who_is_ready_and_then_where_the_page_is(
+    open_desk: OpenDesk, eventually: Eventually
+) -> None:
+    async with open_desk("", "") as running:
+        await eventually(lambda: status_of(running) == "up")
+        said = running.out.getvalue()
+        for name in ("redis", "service-1", "service-2"):
+            assert f"{name:<18} ready" in said
+        assert "Page: http://localhost:1" in said
+
+
+async def test_the_state_names_every_process_while_the_desk_runs_and_is_gone_after(
+    open_desk: OpenDesk, eventually: Eventually, alive: Alive
+) -> None:
+    async with open_desk("") as running:
+        await eventually(lambda: status_of(running) == "up")
+        state = running.folder.read()
+        assert state is not None
+        assert [s.name for s in state.services] == ["redis", "service-1"]
+        pids = [s.pid for s in state.services if s.pid]
+        assert len(pids) == 2
+        result = await running.end()
+        assert running.folder.read() is None
+        assert not any(alive(pid) for pid in pids)
+        assert (result.errors, result.dead) == (0, 0)
+        assert "Every process has ended" in running.out.getvalue()
+
+
+async def test_a_desk_with_a_time_limit_ends_by_itself(open_desk: OpenDesk) -> None:
+    async with open_desk("", seconds=1) as running:
+        result = await running.task
+    assert result.errors == 0
+
+
+async def test_error_lines_are_counted_shown_and_named(
+    open_desk: OpenDesk, eventually: Eventually
+) -> None:
+    async with open_desk("say('error', 'work crashed', error='no disk')") as running:
+        await eventually(lambda: "service-1: work crashed: no disk" in running.out.getvalue())
+        assert (await running.end()).errors == 1
+
+
+async def test_a_service_that_is_killed_counts_as_an_error_and_comes_back(
+    open_desk: OpenDesk, eventually: Eventually
+) -> None:
+    async with open_desk("") as running:
+        await eventually(lambda: status_of(running) == "up")
+        child = running.supervisor.children["service-1"]
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+
+        def back() -> bool:
+            state = running.folder.read()
+            return bool(state and state.services[1].restarts == 1 and state.services[1].ready)
+
+        await eventually(back)
+        assert "service-1 ended unexpectedly (signal 9)" in running.out.getvalue()
+        assert (await running.end()).errors == 1
+
+
+async def test_the_server_is_started_again_on_its_port_when_it_dies(
+    open_desk: OpenDesk, eventually: Eventually
+) -> None:
+    async with open_desk("") as running:
+        await eventually(lambda: status_of(running) == "up")
+        server = running.supervisor.children["redis"]
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+        await eventually(lambda: server.restarts == 1)
+        async with factory.connect(running.desk._plan.redis_url) as bus:
+            async with asyncio.timeout(60):
+                while not await bus.ping():
+                    await asyncio.sleep(0.05)
+
+
+async def test_a_service_with_a_bad_setting_ends_the_desk_with_its_own_words(
+    open_desk: OpenDesk,
+) -> None:
+    line = "sys.stderr.write('thing: SIZE is 7: expected less\\n'); sys.exit(2)"
+    async with open_desk("", line) as running:
+        with pytest.raises(DeskFailedError, match="SIZE is 7: expected less"):
+            await running.task
+        assert all(child.pid is None for child in running.supervisor.children.values())
+
+
+async def test_a_second_ctrl_c_kills_at_once(open_desk: OpenDesk, eventually: Eventually) -> None:
+    deaf = "signal.signal(signal.SIGTERM, lambda *_: say('info', 'deaf'))"
+    async with open_desk(deaf) as running:
+        await eventually(lambda: status_of(running) == "up")
+        running.stop.ask()
+        await eventually(lambda: "deaf" in running.folder.log("service-1").read_text())
+        running.stop.ask()
+        await running.task
+        assert "killing every process" in running.out.getvalue()
+
+
+async def test_a_service_that_does_not_end_is_killed_named_and_counted(
+    open_desk: OpenDesk, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamdesk.console.desk.SERVICES_STOP_SECONDS", 0.2)
+    deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    async with open_desk(deaf) as running:
+        await eventually(lambda: status_of(running) == "up")
+        result = await running.end()
+        assert "service-1 did not end in time and was killed" in running.out.getvalue()
+        assert result.errors == 1
+
+
+async def test_a_stopped_server_does_not_hold_up_the_end(
+    open_desk: OpenDesk, eventually: Eventually, alive: Alive
+) -> None:
+    async with open_desk("") as running:
+        await eventually(lambda: status_of(running) == "up")
+        server = running.supervisor.children["redis"].pid
+        assert server is not None
+        os.kill(server, signal.SIGSTOP)
+        await running.end()
+        assert not alive(server)
+
+
+async def test_a_named_server_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.make()
+    plan = factory.make_plan(UpOptions(), folder, {"REDIS_URL": "redis://127.0.0.1:1/0"})
+    assert plan.server is None
+    assert plan.since == "$"
+    guard = Guard()
+    await guard.start()
+    async with factory.connect(plan.redis_url) as bus:
+        out = io.StringIO()
+        desk = Desk(
+            plan,
+            folder,
+            Supervisor(guard),
+            bus,
+            Tally(bus, config.topics({})),
+            Progress(Console(file=out)),
+        )
+        with pytest.raises(DeskFailedError, match="nothing answers at REDIS_URL"):
+            await desk.run(Stop())
+    await guard.close()
+
+
+async def test_a_second_up_in_the_same_folder_touches_nothing(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    with folder.held():
+        log = folder.log("service-1")
+        log.write_text("mine")
+        with pytest.raises(DeskRunningError):
+            await factory.run_desk(UpOptions(data=tmp_path), Console(file=io.StringIO()))
+        assert log.read_text() == "mine"
+
+
+def test_every_service_is_told_the_same_bus_and_a_name_of_its_own(tmp_path: Path) -> None:
+    plan = factory.make_plan(UpOptions(executors=3, symbols=("AAPL.US",)), Folder(tmp_path), {})
+    assert [program.name for program in plan.services] == [
+        "signal-generator",
+        "order-executor-1",
+        "order-executor-2",
+        "order-executor-3",
+        "news-fetcher",
+        "news-filter",
+        "websocket-gateway",
+    ]
+    for program in plan.services:
+        assert program.environment["REDIS_URL"] == plan.redis_url
+        assert program.environment["INSTANCE"] == program.name
+    executors = [p for p in plan.services if p.name.startswith("order-executor")]
+    assert len({p.environment["LEDGER_URL"] for p in executors}) == 1
+    assert json.dumps(plan.page).endswith(f'{plan.services[-1].environment["GATEWAY_PORT"]}"')
+
+
+def test_a_person_s_own_ledger_is_not_replaced(tmp_path: Path) -> None:
+    given = {"LEDGER_URL": "postgresql+asyncpg://db/desk"}
+    plan = factory.make_plan(UpOptions(), Folder(tmp_path), given)
+    assert "LEDGER_URL" not in plan.services[1].environment
+    assert "PAPER_BROKER_URL" in plan.services[1].environment
+
+
+def told(options: UpOptions, given: dict[str, str] | None = None) -> dict[str, str]:
+    """What the signal generator is told."""
+    specs = services(
+        options, redis_url="redis://x", page_port=1, ledger=Path("ledger"), given=given or {}
+    )
+    return dict(specs[0].environment)
+
+
+def test_without_options_the_market_is_the_generators_own() -> None:
+    assert not any(name.startswith(("FEED", "SYMBOLS")) for name in told(UpOptions()))
+
+
+def test_options_of_the_simulated_market_reach_the_generator() -> None:
+    environment = told(UpOptions(speed=20, seed=7, symbols=("AAPL.US", "700.HK")))
+    assert environment["FEED_BARS_PER_SECOND"] == "20"
+    assert environment["FEED_SEED"] == "7"
+    assert environment["SYMBOLS"] == "AAPL.US,700.HK"
+
+
+def test_recorded_bars_replace_the_simulated_market_at_a_pace_that_can_be_watched() -> None:
+    environment = told(UpOptions(bars=Path("/bars.csv")))
+    assert (environment["FEED"], environment["FEED_FILE"]) == ("recorded", "/bars.csv")
+    assert environment["FEED_SPEED"] == "10"
+
+
+def test_a_pace_given_by_variable_holds_unless_the_option_says_otherwise() -> None:
+    given = {"FEED_SPEED": "3"}
+    assert "FEED_SPEED" not in told(UpOptions(bars=Path("/b.csv")), given)
+    assert told(UpOptions(bars=Path("/b.csv"), speed=0), given)["FEED_SPEED"] == "0"
+
+
+def test_news_is_filtered_for_the_instruments_that_are_traded() -> None:
+    options = UpOptions(symbols=("AAPL.US",))
+    specs = services(options, redis_url="redis://x", page_port=1, ledger=Path("l"), given={})
+    by_name = {spec.name: spec.environment for spec in specs}
+    assert by_name["news-filter"]["NEWS_TICKERS"] == "AAPL.US"
+
+
+def test_the_page_is_for_this_machine_alone_unless_it_asks_for_a_token() -> None:
+    def page(given: dict[str, str]) -> dict[str, str]:
+        specs = services(
+            UpOptions(), redis_url="redis://x", page_port=80, ledger=Path("l"), given=given
+        )
+        return dict(specs[-1].environment)
+
+    assert page({})["GATEWAY_HOST"] == "127.0.0.1"
+    assert "GATEWAY_HOST" not in page({"GATEWAY_JWT_SECRET": "s" * 32})
+
+
+def test_a_bus_in_memory_is_refused_because_processes_cannot_share_it(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="several"):
+        factory.make_plan(UpOptions(), Folder(tmp_path), {"REDIS_URL": "memory://x"})
+
+
+def test_a_wanted_port_that_is_taken_is_refused_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        with pytest.raises(UsageError, match=f"port {taken} is taken"):
+            factory.make_plan(UpOptions(port=taken), Folder(tmp_path), {})

@@ -1,0 +1,14 @@
+"""Starts the signal generator."""
+
+from streamdesk.runtime import run
+from streamdesk.signal_generator.config import Settings
+from streamdesk.signal_generator.factory import build
+
+
+def main() -> None:
+    """Run until told to stop."""
+    run("signal-generator", Settings, build)
+
+
+if __name__ == "__main__":
+    main()

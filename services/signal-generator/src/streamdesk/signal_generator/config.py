@@ -1,0 +1,191 @@
+"""Settings of the signal generator: name, type, unit, default, why."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from streamdesk.contracts.fields import Symbol
+from streamdesk.contracts.topics import (
+    MARKET_BARS,
+    STRATEGY_UPDATES,
+    SYSTEM_EVENTS,
+    TASKS,
+    TRADING_SIGNALS,
+)
+from streamdesk.runtime import CommaSeparated, ServiceSettings
+from streamdesk.signal_generator.domain.scanner import Rules
+from streamdesk.signal_generator.domain.signals import Exits, Thresholds
+from streamdesk.signal_generator.errors import SignalGeneratorError
+
+_SYMBOLS: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[Symbol, ...])
+DEFAULTS = Rules()
+
+
+def _symbols(values: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return _SYMBOLS.validate_python(tuple(value.upper() for value in values))
+    except ValidationError:
+        raise ValueError("symbols like AAPL.US or 700.HK, separated by commas") from None
+
+
+class Settings(ServiceSettings):
+    """What the signal generator can be told."""
+
+    feed: Literal["simulated", "recorded"] = Field(
+        "simulated", description="Where bars come from: a seeded market, or FEED_FILE."
+    )
+    symbols: Annotated[CommaSeparated, AfterValidator(_symbols)] = Field(
+        (), description="Instruments to take of the watchlist or the recording; empty: all."
+    )
+    watchlist_file: Path | None = Field(
+        None,
+        description="YAML list of instruments instead of the built-in one. A recording may have "
+        "any instrument unless this is set.",
+    )
+
+    feed_seed: int = Field(
+        1, ge=0, description="Simulated: the same seed and start give the very same bars."
+    )
+    feed_bars_per_second: float = Field(
+        1,
+        ge=0,
+        le=10_000,
+        description="Simulated: bars per second for each instrument; 0 for as fast as possible.",
+    )
+    feed_interval_seconds: int = Field(
+        1,
+        ge=1,
+        le=86_400,
+        description="Simulated: length of a bar on the market's clock. With a bar a second and "
+        "bars of a second, as by default, that clock is ours.",
+    )
+    feed_history_bars: int = Field(
+        60,
+        ge=0,
+        le=10_000,
+        description="Simulated: bars of the past for each instrument, delivered at once, so that "
+        "the first signals come within seconds.",
+    )
+    feed_start: AwareDatetime | None = Field(
+        None, description="Simulated: time at which the history ends, RFC 3339; unset: now."
+    )
+
+    feed_file: Path | None = Field(
+        None, description="Recorded: CSV (also .csv.gz) or Parquet file, or a folder of them."
+    )
+    feed_speed: float = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Recorded: time steps per second, whatever their length; all bars of one time "
+        "are one step. 0 for as fast as possible.",
+    )
+    feed_symbol: str = Field(
+        "",
+        description="Recorded: instrument of a file without a symbol column; empty: the file's "
+        "name says it, as in AAPL.US.csv.",
+    )
+    feed_time_format: str = Field(
+        "",
+        description="Recorded: format of its times, as for strptime (%m/%d/%Y); empty: "
+        "ISO 8601. Times without a zone are UTC.",
+    )
+    feed_exit_at_end: bool = Field(
+        default=False,
+        description="Recorded: end the process with the recording. Off, it stays up and idle, so "
+        "that what restarts ended processes does not play the recording again.",
+    )
+
+    score_min: float = Field(
+        DEFAULTS.thresholds.minimum,
+        ge=0,
+        le=100,
+        description="Least score that is sent at all; from here on WEAK_BUY.",
+    )
+    score_buy_min: float = Field(
+        DEFAULTS.thresholds.buy, ge=0, le=100, description="Least score of BUY."
+    )
+    score_strong_buy_min: float = Field(
+        DEFAULTS.thresholds.strong_buy, ge=0, le=100, description="Least score of STRONG_BUY."
+    )
+    score_sell_min: float = Field(
+        DEFAULTS.thresholds.sell, ge=0, le=100, description="Least bearish score of SELL."
+    )
+    atr_stop_loss: float = Field(
+        DEFAULTS.exits.stop_loss, gt=0, le=100, description="Stop loss, in ATRs from the price."
+    )
+    atr_take_profit: float = Field(
+        DEFAULTS.exits.take_profit, gt=0, le=100, description="Take profit, in ATRs from the price."
+    )
+    signal_cooldown_bars: int = Field(
+        DEFAULTS.cooldown_bars,
+        ge=0,
+        description="Bars after a signal in which its instrument gives no other of the same side, "
+        "unless of a stronger type; 0 for none.",
+    )
+
+    signal_queue_key: str = Field(
+        TRADING_SIGNALS.key, min_length=1, description="Redis key of the signals."
+    )
+    signal_queue_max_size: int = Field(
+        TRADING_SIGNALS.max_backlog or 1_000,
+        ge=1,
+        description="Signals waiting, in hand or delayed at which another is refused.",
+    )
+    signal_queue_wait: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="At a full queue: wait for room, and hold the feed, or drop the signal and "
+        "count it. auto: wait with a recording at FEED_SPEED 0, where no signal may be missing.",
+    )
+    bars_key: str = Field(MARKET_BARS.key, min_length=1, description="Redis key of the bars.")
+    strategy_key: str = Field(
+        STRATEGY_UPDATES.key, min_length=1, description="Redis key of the strategy's updates."
+    )
+    system_key: str = Field(
+        SYSTEM_EVENTS.key, min_length=1, description="Redis key of the system's events."
+    )
+    tasks_key: str = Field(TASKS.key, min_length=1, description="Redis key of the tasks.")
+
+    @model_validator(mode="after")
+    def _settings_fit_together(self) -> Self:
+        try:
+            self.thresholds()
+        except SignalGeneratorError as error:
+            raise ValueError(
+                f"SCORE_MIN, SCORE_BUY_MIN, SCORE_STRONG_BUY_MIN, SCORE_SELL_MIN: {error}"
+            ) from None
+        if self.feed == "recorded" and self.feed_file is None:
+            raise ValueError("FEED=recorded needs FEED_FILE, a CSV or Parquet file")
+        return self
+
+    def thresholds(self) -> Thresholds:
+        """Least scores of the types."""
+        return Thresholds(
+            minimum=self.score_min,
+            buy=self.score_buy_min,
+            strong_buy=self.score_strong_buy_min,
+            sell=self.score_sell_min,
+        )
+
+    def rules(self) -> Rules:
+        """What the verdict on a bar depends on."""
+        return Rules(
+            thresholds=self.thresholds(),
+            exits=Exits(self.atr_stop_loss, self.atr_take_profit),
+            cooldown_bars=self.signal_cooldown_bars,
+        )
+
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether a full queue holds the feed instead of costing signals."""
+        if self.signal_queue_wait == "auto":
+            return self.feed == "recorded" and self.feed_speed == 0
+        return self.signal_queue_wait == "always"

@@ -1,0 +1,137 @@
+"""Wires the signal generator. Another feed becomes one more branch here."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from streamdesk.bus import Bus, BusConfig
+from streamdesk.contracts.topics import (
+    MARKET_BARS,
+    STRATEGY_UPDATES,
+    SYSTEM_EVENTS,
+    TASKS,
+    TRADING_SIGNALS,
+)
+from streamdesk.runtime import BadSettingError, Service, Work
+from streamdesk.signal_generator import watchlist
+from streamdesk.signal_generator.bar_files import FileFormat
+from streamdesk.signal_generator.config import Settings
+from streamdesk.signal_generator.domain.bars import BarSequence
+from streamdesk.signal_generator.domain.instruments import Instrument
+from streamdesk.signal_generator.domain.scanner import Scanner
+from streamdesk.signal_generator.errors import BarFileError, WatchlistError
+from streamdesk.signal_generator.feed import Feed
+from streamdesk.signal_generator.feed_recorded import RecordedFeed
+from streamdesk.signal_generator.feed_simulated import SimulatedFeed
+from streamdesk.signal_generator.handlers import SignalGenerator
+from streamdesk.signal_generator.publication import Publication, Topics
+
+PUBLISH_TIMEOUT_SECONDS = 7 * 86_400.0
+"""The feed waits as long as a publish does: nothing is lost, nothing is written twice."""
+
+STOP_SHARE = 0.3
+"""Of the grace period, for what is in hand at a stop, and once more for the last words."""
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def simulated_feed(settings: Settings, now: datetime) -> Feed:
+    """The seeded market.
+
+    Raises:
+        BadSettingError: the watchlist cannot be used, or lacks one of the symbols.
+    """
+    instruments = _watchlist(settings.watchlist_file) or watchlist.BUILT_IN
+    try:
+        chosen = watchlist.select(instruments, settings.symbols)
+    except WatchlistError as error:
+        names = ",".join(settings.symbols)
+        raise BadSettingError("SYMBOLS", names, f"symbols of the watchlist: {error}") from None
+    return SimulatedFeed(
+        chosen,
+        seed=settings.feed_seed,
+        start=settings.feed_start or now.replace(microsecond=0),
+        interval_seconds=settings.feed_interval_seconds,
+        bars_per_second=settings.feed_bars_per_second,
+        history_bars=settings.feed_history_bars,
+    )
+
+
+def recorded_feed(settings: Settings, path: Path) -> Feed:
+    """The recording.
+
+    Raises:
+        BadSettingError: the recording or the watchlist cannot be used.
+    """
+    known = _watchlist(settings.watchlist_file)
+    try:
+        return RecordedFeed.from_path(
+            path,
+            FileFormat(settings.feed_symbol, settings.feed_time_format),
+            steps_per_second=settings.feed_speed,
+            watched=frozenset(i.symbol for i in known) if known else None,
+            chosen=settings.symbols,
+        )
+    except BarFileError as error:
+        raise BadSettingError("FEED_FILE", path, f"a usable recording: {error}") from None
+
+
+def _watchlist(path: Path | None) -> tuple[Instrument, ...]:
+    if path is None:
+        return ()
+    try:
+        return watchlist.read_watchlist(path)
+    except WatchlistError as error:
+        raise BadSettingError("WATCHLIST_FILE", path, f"a usable watchlist: {error}") from None
+
+
+def topics(settings: Settings) -> Topics:
+    """The topics under the keys and the limit that were set."""
+    return Topics(
+        bars=MARKET_BARS.configured(key=settings.bars_key),
+        signals=TRADING_SIGNALS.configured(
+            key=settings.signal_queue_key, max_backlog=settings.signal_queue_max_size
+        ),
+        strategy=STRATEGY_UPDATES.configured(key=settings.strategy_key),
+        system=SYSTEM_EVENTS.configured(key=settings.system_key),
+        tasks=TASKS.configured(key=settings.tasks_key),
+    )
+
+
+@asynccontextmanager
+async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
+    """The works of the signal generator.
+
+    Raises:
+        BadSettingError: a file that a setting names cannot be used.
+    """
+    if settings.feed == "recorded" and settings.feed_file is not None:
+        feed = recorded_feed(settings, settings.feed_file)
+    else:
+        feed = simulated_feed(settings, utc_now())
+    bus = Bus.connect(
+        BusConfig(
+            **settings.bus_config(service.name), publish_timeout_seconds=PUBLISH_TIMEOUT_SECONDS
+        ),
+        observer=service.bus_observer(),
+        tracer=service.bus_tracer(),
+    )
+    async with bus:
+        generator = SignalGenerator(
+            feed=feed,
+            sequence=BarSequence(frozenset(feed.symbols)),
+            scanner=Scanner(settings.rules()),
+            publication=Publication(
+                bus, topics(settings), utc_now, wait_for_room=settings.waits_for_room
+            ),
+            clock=utc_now,
+            stop_seconds=settings.grace_seconds * STOP_SHARE,
+            exit_at_end=settings.feed_exit_at_end,
+        )
+        service.ready_when("bus", lambda: bus.connected)
+        service.ready_when("warm", lambda: generator.warm)
+        yield [Work("scan", generator.run)]

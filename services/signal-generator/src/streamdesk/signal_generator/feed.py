@@ -1,0 +1,47 @@
+"""Where bars come from: what a feed is."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from streamdesk.contracts.events import BarClosed
+from streamdesk.runtime import Drain
+from streamdesk.signal_generator.errors import BarError
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Bars that closed together, at most one an instrument; and what could not be read.
+
+    Args:
+        bars: in the order of the watchlist or the file.
+        refused: one error for each bar that is missing here because it made no sense.
+    """
+
+    bars: tuple[BarClosed, ...]
+    refused: tuple[BarError, ...] = ()
+
+
+class Feed(Protocol):
+    """A source of bars. It waits for whoever reads it: nothing is dropped."""
+
+    @property
+    def name(self) -> str:
+        """For logs, metrics and tasks, as in simulated."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The instruments it delivers."""
+
+    @property
+    def total_bars(self) -> int | None:
+        """Bars that `live` will deliver in all; None when it has no end."""
+
+    def history(self, drain: Drain) -> AsyncIterator[Batch]:
+        """Bars of the past, oldest first, one batch an instrument; may be none.
+
+        Ends early when the drain is requested.
+        """
+
+    def live(self, drain: Drain) -> AsyncIterator[Batch]:
+        """Bars as they close; ends with the feed, or soon after the drain is requested."""

@@ -1,0 +1,68 @@
+"""The simulated market as a feed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from itertools import islice
+
+from streamdesk.runtime import Drain
+from streamdesk.signal_generator.domain.instruments import Instrument
+from streamdesk.signal_generator.domain.simulation import Walk
+from streamdesk.signal_generator.feed import Batch
+from streamdesk.signal_generator.pacing import Pacer
+
+
+class SimulatedFeed:
+    """Bars of `domain.simulation`, at a steady pace and without an end.
+
+    While nobody takes its bars the market stands still.
+
+    Args:
+        instruments: whose bars.
+        seed: the same seed and start, the very same bars.
+        start: end of the last bar of the history.
+        interval_seconds: length of a bar, on the market's clock.
+        bars_per_second: pace for each instrument, on ours; 0 for as fast as they are taken.
+        history_bars: bars of the past for each instrument.
+    """
+
+    name = "simulated"
+    total_bars = None
+
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        *,
+        seed: int,
+        start: datetime,
+        interval_seconds: int,
+        bars_per_second: float,
+        history_bars: int,
+    ) -> None:
+        self.symbols = tuple(instrument.symbol for instrument in instruments)
+        self._bars_per_second = bars_per_second
+        self._history_bars = history_bars
+        began = start.timestamp() - history_bars * interval_seconds
+        self._walks = [
+            Walk(
+                instrument,
+                seed=seed,
+                start=datetime.fromtimestamp(began, start.tzinfo),
+                interval_seconds=interval_seconds,
+            )
+            for instrument in instruments
+        ]
+
+    async def history(self, drain: Drain) -> AsyncIterator[Batch]:
+        """The bars before the start, one batch an instrument."""
+        for walk in self._walks:
+            await asyncio.sleep(0)
+            if drain.requested.is_set():
+                return
+            yield Batch(tuple(islice(walk, self._history_bars)))
+
+    async def live(self, drain: Drain) -> AsyncIterator[Batch]:
+        """One bar of every instrument at a time."""
+        pacer = Pacer(self._bars_per_second)
+        while not await pacer.wait(drain):
+            yield Batch(tuple(next(walk) for walk in self._walks))
