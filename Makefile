@@ -74,7 +74,7 @@ format: $(READY) ## rewrite the code in the project's style
 	@$(BIN)/ruff check --fix .
 
 docs: $(READY) ## write docs/data-flow.md and docs/asyncapi.json from the topics
-	@$(BIN)/python -m streamdesk.contracts.documents
+	@$(BIN)/python -m streamdesk.contracts.documents $(ARGS)
 
 lock: $(UV) ## resolve requirements/ again (ARGS=--upgrade takes the newest)
 	@PATH="$(CURDIR)/.uv/bin:$$PATH" $(PYTHON) tools/lock.py $(ARGS)

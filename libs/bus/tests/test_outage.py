@@ -276,6 +276,20 @@ async def test_a_server_that_forgot_its_scripts_is_taught_them_again(
         await handler.has(2)
 
 
+async def test_an_idle_consumer_does_not_take_silence_for_an_answer(
+    server: Any, bus: Bus, listener: Listener, topic: Any, recorder: Any
+) -> None:
+    async with bus, consuming(bus, topic, recorder(), lease_seconds=0.04) as subscription:
+        await has(lambda: subscription.state == "running")
+        await asyncio.to_thread(server.stop)
+        await has(lambda: not bus.connected)
+        # Long enough for its lease keeper to come round many times with nothing to renew.
+        await asyncio.sleep(0.5)
+        assert listener.said == ["lost"]
+        await asyncio.to_thread(server.start)
+        await has(lambda: bus.connected)
+
+
 async def test_a_bus_whose_server_is_not_there_yet_waits_for_it(
     server: Any, listener: Listener, topic: Any, ping: Any, recorder: Any
 ) -> None:

