@@ -88,3 +88,7 @@ def test_a_limit_alone_leaves_the_key() -> None:
     topic = t.TRADING_SIGNALS.configured(max_backlog=5)
     assert (topic.key, topic.max_backlog) == ("trading:signals", 5)
     assert t.TRADING_SIGNALS.max_backlog == 1_000
+
+
+def test_naming_a_topics_own_key_moves_nothing() -> None:
+    assert t.NEWS_RAW.configured(key=t.NEWS_RAW.key) == t.NEWS_RAW
