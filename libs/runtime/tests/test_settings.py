@@ -81,6 +81,7 @@ def test_the_bus_finishes_before_the_process_must_end() -> None:
         "service": "order-executor",
         "instance": "executor-1",
         "lease_seconds": 30,
+        "max_deliveries": 10,
         "drain_seconds": 6,
     }
 

@@ -198,6 +198,8 @@ async def test_executors_killed_at_random_moments_make_no_order_twice_and_lose_n
         "PAPER_BROKER_URL": f"sqlite:///{folder / 'paper.db'}",
         "EXECUTOR_LOG": str(tmp_path / "executors.log"),
         "BUS_LEASE_SECONDS": "1",
+        # The limit is for messages that kill; here it is never the message.
+        "BUS_MAX_DELIVERIES": "1000000",
         "METRICS_PORT": "0",
         "MAX_POSITIONS_US": "100",
         "MAX_POSITIONS_HK": "100",

@@ -49,6 +49,7 @@ class BusSettings(TypedDict):
     service: str
     instance: str
     lease_seconds: float
+    max_deliveries: int
     drain_seconds: float
 
 
@@ -80,6 +81,12 @@ class ServiceSettings(BaseSettings):
         gt=0,
         description="Seconds after which a message that a consumer has in hand and does not "
         "renew is given to another: how long a killed process delays what it held.",
+    )
+    bus_max_deliveries: int = Field(
+        10,
+        ge=1,
+        description="Times a message is handed out although each process that had it died, until "
+        "it goes to the dead letters: it probably kills them.",
     )
     instance: str = Field(
         default_factory=_instance,
@@ -119,5 +126,6 @@ class ServiceSettings(BaseSettings):
             "service": service,
             "instance": self.instance,
             "lease_seconds": self.bus_lease_seconds,
+            "max_deliveries": self.bus_max_deliveries,
             "drain_seconds": self.grace_seconds * DRAIN_SHARE,
         }

@@ -21,6 +21,8 @@ from streamdesk.runtime import BadSettingError, Drain, Service, Work
 NAME = "order-executor"
 GROUP = TRADING_SIGNALS.groups[0]
 Run = Callable[[Drain], Awaitable[None]]
+GATE_SECONDS = 0.02
+"""How often a starting executor looks whether its books are reconciled."""
 
 
 @asynccontextmanager
@@ -72,6 +74,10 @@ def _signals(settings: Settings, bus: Bus, desk: Desk) -> Run:
     workers = settings.order_executor_workers
 
     async def run(drain: Drain) -> None:
+        # What is taken now would only wait here, and count as handed out if this process died.
+        while not desk.gate.is_open:
+            if await drain.sleep(GATE_SECONDS):
+                return
         subscription = bus.subscribe(topic, GROUP, desk.handler, batch=workers, concurrency=workers)
         await subscription.run(drain.requested)
 
