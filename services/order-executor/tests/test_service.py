@@ -79,6 +79,26 @@ async def test_a_published_signal_comes_out_as_orders_fills_and_a_portfolio(
         assert running.health.readiness()[0]
 
 
+async def test_no_signal_is_taken_before_the_books_are_reconciled(
+    settings_of: SettingsOf, signal_of: SignalOf
+) -> None:
+    settings, drain = settings_of(redis_url="memory://service-gate"), Drain()
+    service = Service("order-executor", settings, Health(drain))
+    async with (
+        Bus.connect(BusConfig(url="memory://service-gate")) as bus,
+        build(settings, service) as works,
+    ):
+        await bus.publish(TRADING_SIGNALS, signal_of())
+        # Nothing reconciles here: only the work that takes signals runs.
+        (signals,) = (work for work in works if work.name == "signals")
+        running = asyncio.ensure_future(signals.run(drain))
+        await asyncio.sleep(0.3)
+        (lag,) = await bus.lag(TRADING_SIGNALS)
+        drain.request()
+        await running
+    assert (lag.waiting, lag.pending) == (1, 0)
+
+
 async def test_a_bar_on_the_bus_triggers_the_exit_of_a_position(
     settings_of: SettingsOf, signal_of: SignalOf, bar_of: BarOf
 ) -> None:
