@@ -20,6 +20,7 @@ from streamdesk.contracts import UnknownEventError
 from streamdesk.contracts.base import Event
 
 GROUP = "workers"
+HOUR_MS = 3_600_000
 
 
 async def test_what_is_published_is_handled_in_order_of_arrival(
@@ -424,24 +425,53 @@ async def test_a_message_that_kills_every_consumer_is_dead_in_the_end(
     assert dead.letter.reason == "deliveries"
 
 
-async def test_a_slow_handler_keeps_its_message_by_renewing_the_lease(
-    desk: Any, topic: Any, ping: Any, recorder: Any
+async def test_a_renewed_entry_is_not_taken_over_however_long_it_was_held(
+    desk: Any, topic: Any, ping: Any
 ) -> None:
-    proceed = asyncio.Event()
+    await desk.bus.publish(topic, ping(text="held"))
+    layout, backend = layout_of(topic), desk.bus._backend
+    await backend.ensure_group(layout, GROUP)
+    (entry,) = (await backend.take(layout, GROUP, "owner", 1)).entries
+    await backend.release(layout, GROUP, "owner", [entry.held])  # as if idle for a day
+    assert await backend.renew(layout, GROUP, "owner", [entry.held]) == []
+    assert await backend.reclaim(layout, GROUP, "other", HOUR_MS, 1) == []
+    await backend.release(layout, GROUP, "owner", [entry.held])
+    assert len(await backend.reclaim(layout, GROUP, "other", HOUR_MS, 1)) == 1
+    assert await backend.renew(layout, GROUP, "owner", [entry.held]) == [entry.held]
+
+
+async def test_a_slow_handler_keeps_its_message_by_renewing_the_lease(
+    desk: Any, topic: Any, ping: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proceed, renewals = asyncio.Event(), 0
+    layout, backend = layout_of(topic), desk.bus._backend
+    renew = backend.renew
+
+    async def count(*words: Any) -> Any:
+        nonlocal renewals
+        lost = await renew(*words)
+        renewals += 1
+        return lost
 
     async def slowly(_message: Any) -> None:
         await proceed.wait()
 
-    slow, greedy = recorder(slowly), recorder()
-    async with desk.consuming(topic, slow, lease_seconds=1):
+    monkeypatch.setattr(backend, "renew", count)
+    handler = recorder(slowly)
+    async with desk.consuming(topic, handler, lease_seconds=0.4) as subscription:
         await desk.bus.publish(topic, ping(text="slow"))
-        await slow.has(1)
-        async with desk.consuming(topic, greedy, lease_seconds=1):
-            await asyncio.sleep(2.5)
-            proceed.set()
-            await desk.settled(topic)
-    assert greedy.seen == []
-    assert slow.seen[0].lease_lost is False
+        await handler.has(1)
+        held = list(subscription._hands.held)
+        await backend.release(layout, GROUP, subscription.consumer, held)  # as if idle for a day
+        seen = renewals
+        async with asyncio.timeout(30):
+            while renewals < seen + 2:  # the first may have been under way already
+                await asyncio.sleep(0.01)
+        assert await backend.reclaim(layout, GROUP, "greedy", HOUR_MS, 1) == []
+        proceed.set()
+        await desk.settled(topic)
+    assert len(handler.seen) == 1
+    assert handler.seen[0].lease_lost is False
 
 
 async def test_a_handler_whose_lease_was_lost_is_told_and_its_failure_is_not_written(
@@ -455,17 +485,13 @@ async def test_a_handler_whose_lease_was_lost_is_told_and_its_failure_is_not_wri
 
     handler = recorder(fail_late)
     layout, backend = layout_of(topic), desk.bus._backend
-    async with desk.consuming(topic, handler, lease_seconds=0.4):
+    async with desk.consuming(topic, handler, lease_seconds=3600) as subscription:
         await desk.bus.publish(topic, ping(text="stolen"))
         await handler.has(1)
-        (entry,) = await backend.reclaim(layout, GROUP, "thief", 0, 1)
-        async with asyncio.timeout(30):
-            while not handler.seen[0].lease_lost:
-                await backend.renew(layout, GROUP, "thief", [entry.held])
-                await asyncio.sleep(0.02)
+        assert len(await backend.reclaim(layout, GROUP, "thief", 0, 1)) == 1
+        await subscription._renew()
+        assert handler.seen[0].lease_lost is True
         proceed.set()
-        while handler.seen[0].deliveries and (await desk.lag(topic)).consumers < 1:
-            await asyncio.sleep(0.01)
     lag = await desk.lag(topic)
     assert (lag.delayed, lag.dead, lag.waiting) == (0, 0, 0)
     assert lag.pending == 1, "the thief still holds it"
