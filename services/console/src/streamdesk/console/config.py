@@ -60,4 +60,4 @@ def topics(environment: Mapping[str, str] = os.environ) -> dict[str, Topic[Any]]
 
 def _configured(topic: Topic[Any], environment: Mapping[str, str]) -> Topic[Any]:
     key = environment.get(_KEY_VARIABLES.get(topic.name, f"{topic.name.upper()}_KEY"))
-    return topic.configured(key=key) if key and key != topic.key else topic
+    return topic.configured(key=key or None)  # set but empty counts as not set

@@ -120,8 +120,7 @@ def limits_of(settings: Settings) -> Limits:
 
 def _configured(topic: Topic[Any], settings: Settings) -> Topic[Any]:
     name = "signal_queue_key" if topic.name == "signals" else f"{topic.name}_key"
-    key: str = getattr(settings, name)
-    return topic if key == topic.key else topic.configured(key=key)
+    return topic.configured(key=getattr(settings, name))
 
 
 def _cut_dead_peers(listener: socket.socket, stall_timeout_seconds: float) -> None:
