@@ -9,7 +9,7 @@ MEMBERS := $(sort $(dir $(wildcard libs/*/pyproject.toml services/*/pyproject.to
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help init demo test lint bench images charts e2e format docs lock clean
+.PHONY: help init demo test lint bench bench-bus images charts e2e format docs lock clean
 
 # The services that run in a cluster; the console stays on a person's machine.
 SERVICES := $(filter-out console,$(notdir $(patsubst %/,%,$(filter services/%,$(MEMBERS)))))
@@ -17,7 +17,7 @@ DOCKER ?= docker
 TAG    ?= dev
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo 'Verbs that run a program pass ARGS on: make demo ARGS="--seconds 60"'
 
 init: $(READY) ## build the local environment (.venv) from the lock
@@ -51,8 +51,23 @@ lint: $(READY) ## formatting, lint, types, import layers, lock, generated docs, 
 	@$(BIN)/python -m streamdesk.contracts.documents --check
 	@$(BIN)/python tools/check_readme.py
 
-bench: $(READY) ## time the bus on this machine
+# What the bus is compared with has environments of its own, made at first use. The failover rows
+# compare with nothing.
+PEERS := $(patsubst requirements/bench-%.in,.bench/%/.ready,$(wildcard requirements/bench-*.in))
+
+.bench/%/.ready: requirements/bench-%.txt $(UV)
+	@$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
+	@$(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes $<
+	@touch $@
+
+bench-bus: $(READY) $(if $(findstring --failover,$(ARGS)),,$(PEERS)) ## time the bus and its peers (ARGS=--quick: no failover; ARGS=--failover: only that)
 	@$(BIN)/python -m tests.benchmarks.bus $(ARGS)
+
+bench: ## the same as bench-bus with ARGS=--quick
+	@$(MAKE) --no-print-directory bench-bus ARGS=--quick
+
+chaos: $(READY) ## break the bus at random and count what it lost (ARGS="--minutes 15 --seed 1")
+	@$(BIN)/python -m tests.chaos.run $(ARGS)
 
 images: ## build the services' images, streamdesk/<service>:dev
 	@for service in $(SERVICES); do \
@@ -80,4 +95,4 @@ lock: $(UV) ## resolve requirements/ again (ARGS=--upgrade takes the newest)
 	@PATH="$(CURDIR)/.uv/bin:$$PATH" $(PYTHON) tools/lock.py $(ARGS)
 
 clean: ## remove environments, caches and the demo's data
-	@rm -rf .venv .uv .streamdesk .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* uv.lock
+	@rm -rf .venv .uv .bench .streamdesk .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* uv.lock

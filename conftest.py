@@ -2,10 +2,6 @@
 
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,70 +9,7 @@ import pytest
 
 from streamdesk.console.errors import NoServerError
 from streamdesk.console.redis_server import find_server
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class StreamServer:
-    """A Redis or Valkey server of our own on loopback, to be stopped, frozen and filled."""
-
-    def __init__(self, binary: str, folder: Path) -> None:
-        """Start it and wait until it listens."""
-        self._binary = binary
-        self._folder = folder
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.start()
-
-    def start(self, *options: str) -> None:
-        """Start on the same port and data."""
-        folder = str(self._folder)
-        self._process = subprocess.Popen(
-            [
-                self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", folder,
-                "--save", "", "--appendonly", "yes", "--appendfsync", "everysec",
-                "--maxmemory-policy", "noeviction", *options,
-            ],
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        deadline = time.monotonic() + 30
-        while not self._listens():
-            assert self._process.poll() is None, f"{self._binary} ended at once"
-            assert time.monotonic() < deadline, f"{self._binary} does not listen"
-            time.sleep(0.01)
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            if probe.connect_ex(("127.0.0.1", self.port)):
-                return False
-            probe.sendall(b"PING\r\n")
-            return probe.recv(16).startswith(b"+PONG")
-
-    def stop(self) -> None:
-        """Shut down in order: all that was acknowledged is on disk."""
-        self.thaw()
-        self._process.terminate()
-        self._process.wait(30)
-
-    def kill(self) -> None:
-        """End it as a power cut would."""
-        self._process.kill()
-        self._process.wait(30)
-
-    def freeze(self) -> None:
-        """Let it hang: connections stay open, nothing answers."""
-        os.kill(self._process.pid, signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        if self._process.poll() is None:
-            os.kill(self._process.pid, signal.SIGCONT)
+from tests.servers import SentinelCluster, StreamServer
 
 
 def server_program(folder: Path, name: str | None) -> str:
@@ -106,6 +39,17 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def sentinel(tmp_path: Path) -> Iterator[SentinelCluster]:
+    """A master, two replicas and three Sentinels of the test's own, healthy."""
+    cluster = SentinelCluster(server_program(tmp_path, None), tmp_path)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,10 @@
 """Write or check the lock: requirements/*.txt, exact versions with hashes.
 
+`dev.txt` and a file a service come from the pyproject files, `bench-*.txt`, the environments of
+what `make bench-bus` compares with, from the `.in` files beside them.
+
 `lock.py` resolves again but keeps every pin that still fits, `lock.py --upgrade` takes the newest
-of everything, `lock.py --check` fails when the files do not fit the pyproject files.
+of everything, `lock.py --check` fails when the files do not fit what they come from.
 
 uv's own uv.lock is made in a copy of the workspace's pyproject files and thrown away with it:
 it holds download addresses, which do not work behind another mirror.
@@ -19,12 +22,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements"
 HEAD = "# Written by `make lock`; do not edit.\n"
+OLDEST_PYTHON = "3.11"
 
 
-def pins() -> list[str]:
+def pins(name: str) -> list[str]:
     """The pins in force, markers and all, as constraints for the next resolution."""
-    dev = REQUIREMENTS / "dev.txt"
-    lines = dev.read_text().splitlines() if dev.exists() else []
+    file = REQUIREMENTS / name
+    lines = file.read_text().splitlines() if file.exists() else []
     return [
         line.rstrip(" \\") for line in lines if "==" in line and not line.startswith((" ", "#"))
     ]
@@ -57,7 +61,7 @@ def uv(folder: Path, *words: str) -> str:
         check=False,
     )
     if done.returncode:
-        sys.exit(f"uv {words[0]} failed: the pyproject files do not resolve together (see above)")
+        sys.exit(f"uv {words[0]} failed: what is required does not resolve together (see above)")
     return done.stdout
 
 
@@ -69,8 +73,36 @@ def export(folder: Path, *words: str) -> str:
     )  # fmt: skip
 
 
-def resolve(constraints: list[str]) -> dict[str, str]:
+def compile_bench(listed: Path, constraints: list[str]) -> str:
+    """The file of one environment of the benchmark, from the `.in` file that lists it."""
+    with (
+        tempfile.TemporaryDirectory() as name
+    ):  # away from the pyproject files, which uv would read
+        folder = Path(name)
+        shutil.copy(listed, folder)
+        (folder / "constraints.txt").write_text("\n".join(constraints))
+        return HEAD + uv(
+            folder, "pip", "compile", "-q", listed.name, "--constraints", "constraints.txt",
+            "--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes", "--no-header",
+            "--no-annotate",
+        )  # fmt: skip
+
+
+def resolve(*, upgrade: bool) -> dict[str, str]:
     """All files of the lock by name."""
+
+    def kept(name: str) -> list[str]:
+        return [] if upgrade else pins(name)
+
+    files = resolve_workspace(kept("dev.txt"))
+    for listed in REQUIREMENTS.glob("bench-*.in"):
+        name = listed.with_suffix(".txt").name
+        files[name] = compile_bench(listed, kept(name))
+    return files
+
+
+def resolve_workspace(constraints: list[str]) -> dict[str, str]:
+    """The files of the lock that come from the pyproject files."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         services = copy_workspace(folder, constraints)
@@ -88,8 +120,8 @@ def check(files: dict[str, str]) -> None:
     present.pop("uv.txt", None)
     stale = [name for name in sorted(files | present) if files.get(name) != present.get(name)]
     if stale:
-        sys.exit(f"the lock does not fit the pyproject files: {', '.join(stale)}; run `make lock`")
-    print(f"lock: {len(files)} files fit the pyproject files")
+        sys.exit(f"the lock does not fit what is required: {', '.join(stale)}; run `make lock`")
+    print(f"lock: {len(files)} files fit what is required")
 
 
 def main() -> None:
@@ -98,7 +130,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="change nothing, fail on drift")
     parser.add_argument("--upgrade", action="store_true", help="take the newest of everything")
     options = parser.parse_args()
-    files = resolve([] if options.upgrade else pins())
+    files = resolve(upgrade=options.upgrade)
     if options.check:
         check(files)
         return

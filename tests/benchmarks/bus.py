@@ -1,134 +1,121 @@
-"""Time the bus against plain redis-py on one server, in one run: `make bench`.
+"""Time the bus, its peers and a client in C on one server, in one run: `make bench-bus`.
 
-Each row is the best of three rounds. The ratio to plain redis-py is what compares between
-machines; the absolute figures belong to this one.
+Every row is the best of three rounds; the server keeps an append-only file, synced every second.
+Rates are of one process; before each round everything is dropped from the server. The last line
+is one JSON object with all figures. `--quick` leaves out the failover rows, `--failover` measures
+only those.
 """
 
 import argparse
-import asyncio
 import json
-import tempfile
-import time
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from redis.asyncio import Redis
+from tests.benchmarks import latency, ours
+from tests.benchmarks.figures import our_lines, peer_lines, rounded
+from tests.benchmarks.peer_rows import PEERS, peer_rates
+from tests.benchmarks.server import bench_server
+from tests.servers import StreamServer
 
-from conftest import StreamServer
-from streamdesk.bus import Bus, BusConfig, Message
-from streamdesk.console.redis_server import find_server
-from streamdesk.contracts.base import Consumer, Event, Topic
-
-ROUNDS = 3
-
-
-class Tick(Event):
-    """An event of about 200 bytes as JSON."""
-
-    symbol: str = "AAPL.US"
-    price: float = 271.75
-    note: str = "x" * 130
+C_TITLE = "redis-benchmark in C"
+NOTES = (
+    "Publishing: pipelines of 500 where there are any (ours, redis-benchmark, FastStream), else",
+    "one by one or 50 at a time. Consuming: batches of 500 where there are any (ours, FastStream).",
+    "Ours, FastStream and taskiq validate every event; arq, dramatiq and Celery hand on a dict.",
+)
 
 
-def topic(name: str, mode: str = "entry") -> Topic[Tick]:
-    """A topic of its own for each row."""
-    return Topic(
-        name=name,
-        key=f"bench:{name}",
-        models=(Tick,),
-        about="Benchmark traffic.",
-        dead_key=f"bench:{name}:dead",
-        mode="frame" if mode == "frame" else "entry",
-        consumers=(Consumer("bench", "bench"),),
-    )
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of everything.
+
+    Args:
+        frame_events: of a round of frames between two processes.
+        entry_events: of a round of entries, written and read.
+        paced_seconds: of a round at a steady rate.
+        single_publishes: of a round.
+        group_events: for a hundred consumers.
+        peer_multiple: of the peers' usual counts.
+        rounds: of which the best counts.
+        failovers: half of them planned.
+    """
+
+    frame_events: int
+    entry_events: int
+    paced_seconds: float
+    single_publishes: int
+    group_events: int
+    peer_multiple: int
+    rounds: int = 3
+    failovers: int = 50
 
 
-async def plain_xadd(url: str, count: int) -> None:
-    """XADD with redis-py, pipelined by 500."""
-    client = Redis.from_url(url, protocol=2)
-    body = Tick().model_dump_json().encode()
-    for _ in range(count // 500):
-        pipe = client.pipeline(transaction=False)
-        for _ in range(500):
-            pipe.xadd("bench:plain", {"b": body})
-        await pipe.execute()
-    await client.aclose()
+QUICK = Size(250_000, 50_000, 1.5, 2_000, 100_000, 1)
+FULL = Size(1_000_000, 200_000, 10, 10_000, 100_000, 4)
+
+Rows = Callable[[StreamServer, Size], dict[str, float]]
+
+OUR_ROWS: tuple[Rows, ...] = (
+    lambda server, size: {
+        "frame_e2e_per_s": ours.frame_e2e_per_s(server, size.frame_events, size.rounds)
+    },
+    lambda server, size: ours.entry_rates(server, size.entry_events, size.rounds),
+    lambda server, size: latency.end_to_end(server, size.paced_seconds, size.rounds),
+    lambda server, size: latency.one_publish(server, size.single_publishes, size.rounds),
+    lambda server, size: ours.consumers_100(server, size.group_events),
+)
 
 
-async def publish_one_by_one(bus: Bus, count: int) -> None:
-    """A round trip an event."""
-    for _ in range(count // 10):
-        await bus.publish(topic("single"), Tick())
+def say(*lines: str) -> None:
+    """Print."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
 
 
-async def publish_many(bus: Bus, count: int, mode: str) -> None:
-    """500 events a call."""
-    target = topic(mode, mode)
-    for _ in range(count // 500):
-        await bus.publish_many(target, [Tick() for _ in range(500)])
+def our_figures(server: StreamServer, size: Size) -> dict[str, float]:
+    """All rows that need nothing but the bus and one server."""
+    figures: dict[str, float] = {}
+    for rows in OUR_ROWS:
+        figures |= rows(server, size)
+    return figures
 
 
-async def consume(bus: Bus, count: int, mode: str) -> None:
-    """Handle and acknowledge `count` of what `publish_many` wrote."""
-    stop, seen = asyncio.Event(), 0
-
-    async def handle(_message: Message[Tick]) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == count:
-            stop.set()
-
-    await bus.subscribe(topic(mode, mode), "bench", handle, batch=500, concurrency=8).run(stop)
-
-
-async def best(rounds: int, count: int, work: Callable[[], Awaitable[None]]) -> float:
-    """Events a second of the best round."""
-    rates = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        await work()
-        rates.append(count / (time.perf_counter() - started))
-    return max(rates)
-
-
-async def measure(url: str, count: int) -> dict[str, float]:
-    """All rows, in turn."""
-    # A consumer that stops finishes what is in work: leave enough for the rounds that follow.
-    share = count * 9 // 10
-    async with Bus.connect(BusConfig(url=url, service="bench")) as bus:
-        rows = {
-            "plain_xadd_per_s": await best(ROUNDS, count, lambda: plain_xadd(url, count)),
-            "publish_per_s": await best(
-                ROUNDS, count // 10, lambda: publish_one_by_one(bus, count)
-            ),
-            "publish_many_per_s": await best(
-                ROUNDS, count, lambda: publish_many(bus, count, "entry")
-            ),
-            "consume_per_s": await best(ROUNDS, share, lambda: consume(bus, share, "entry")),
-            "frame_publish_per_s": await best(
-                ROUNDS, count, lambda: publish_many(bus, count, "frame")
-            ),
-            "frame_consume_per_s": await best(ROUNDS, share, lambda: consume(bus, share, "frame")),
-        }
-    plain = rows["plain_xadd_per_s"]
-    print(f"{'row':<22}{'events/s':>12}{'ratio to plain XADD':>22}")  # noqa: T201 - the result
-    for name, rate in rows.items():
-        print(f"{name:<22}{rate:>12,.0f}{rate / plain:>22.2f}")  # noqa: T201 - the result
-    return rows
+def compared(server: StreamServer, size: Size) -> tuple[dict[str, float], dict[str, str]]:
+    """Ours, a client in C, and the peers; and what each of those is called."""
+    figures = our_figures(server, size)
+    figures["c_publish_per_s"] = ours.c_rate(server, size.entry_events, size.rounds)
+    titles = {"c": C_TITLE}
+    for peer in PEERS:
+        found, titles[peer.name] = peer_rates(server, peer, size.peer_multiple, size.rounds)
+        figures |= found
+    for verb in ("publish", "consume"):
+        mine = figures[f"entry_{verb}_per_s"]
+        figures[f"{verb}_over_faststream"] = mine / figures[f"faststream_{verb}_per_s"]
+    figures["ratio_to_c"] = figures["entry_publish_per_s"] / figures["c_publish_per_s"]
+    return figures, titles
 
 
 def main() -> None:
-    """Start a server, measure, and print one JSON object last."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=20_000, help="events a row")
+    """Measure what was asked for, print the table, and one JSON object last."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--quick", action="store_true", help="no failover rows, within 50 s")
+    only.add_argument("--failover", action="store_true", help="the failover rows alone")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        server = StreamServer(str(find_server(Path(folder))), Path(folder))
-        try:
-            rows = asyncio.run(measure(server.url, options.count))
-        finally:
-            server.stop()
-    print(json.dumps({name: round(rate) for name, rate in rows.items()}))  # noqa: T201 - the result
+    figures: dict[str, float] = {}
+    titles: dict[str, str] = {}
+    if not options.failover:
+        with bench_server() as server:
+            figures, titles = compared(server, QUICK if options.quick else FULL)
+    if not options.quick:
+        from tests.benchmarks import failover  # noqa: PLC0415 - it starts a cluster of its own
+
+        figures |= failover.measure(FULL.failovers)
+    say(*our_lines(figures))
+    if titles:
+        say("", *peer_lines(figures, titles), *NOTES)
+    say("", json.dumps(rounded(figures)))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ from streamdesk.bus import (
     RetryPolicy,
     Subscription,
 )
+from streamdesk.bus.backend_memory import MemoryBackend
+from streamdesk.bus.backend_redis import RedisBackend
+from streamdesk.bus.layout import layout_of
 from streamdesk.contracts.base import Consumer, Event, Topic
 
 GROUP = "workers"
@@ -90,7 +93,7 @@ class Desk:
     @asynccontextmanager
     async def consuming(
         self, topic: Topic[Ping], handler: Handler[Ping], *, bus: Bus | None = None, **options: Any
-    ) -> AsyncIterator[Subscription[Ping]]:
+    ) -> AsyncIterator[Subscription]:
         """A running consumer, stopped in order at the end."""
         subscription = (bus or self.bus).subscribe(topic, GROUP, handler, **options)
         stop = asyncio.Event()
@@ -112,6 +115,38 @@ class Desk:
                 if not (lag.waiting or lag.pending or lag.delayed):
                     return lag
                 await asyncio.sleep(0.01)
+
+    async def lose_group(self, topic: Topic[Ping], group: str = GROUP) -> None:
+        """As a failover to a replica that never heard of it would."""
+        backend = self.bus._backend
+        for key in layout_of(topic).streams:
+            if isinstance(backend, MemoryBackend):
+                backend.store.stream(key).groups.pop(group, None)
+            else:
+                await self.command("XGROUP", "DESTROY", key, group)
+
+    async def lose_streams(self, topic: Topic[Ping]) -> None:
+        """As somebody with DEL would."""
+        backend = self.bus._backend
+        for key in layout_of(topic).streams:
+            if isinstance(backend, MemoryBackend):
+                backend.store.streams.pop(key, None)
+            else:
+                await self.command("DEL", key)
+
+    async def command(self, *words: Any) -> Any:
+        """A command to the server, past the bus."""
+        backend = self.bus._backend
+        assert isinstance(backend, RedisBackend)
+        return await backend._command(*words)
+
+
+@pytest.fixture(params=["valkey", "redis"])
+async def server_desk(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
+    """For what only a server can get into."""
+    desk = Desk(request.getfixturevalue(f"{request.param}_url"))
+    async with desk.bus:
+        yield desk
 
 
 @pytest.fixture(params=["memory", "valkey", "redis"])
@@ -150,4 +185,4 @@ def recorder() -> type[Recorder]:
     return Recorder
 
 
-Consuming = Callable[..., AbstractAsyncContextManager[Subscription[Ping]]]
+Consuming = Callable[..., AbstractAsyncContextManager[Subscription]]

@@ -368,13 +368,13 @@ async def test_a_redriven_letter_comes_back_once_with_its_attempts_forgotten(
         await handler.has(1)
         await desk.settled(priority_topic)
         healthy = True
-        assert await desk.bus.redrive(priority_topic) == 1
+        assert (await desk.bus.redrive(priority_topic)).redriven == 1
         await handler.has(2)
         lag = await desk.settled(priority_topic)
     first, second = handler.seen
     assert (second.id, second.attempt, second.priority) == (first.id, 1, 70)
     assert lag.dead == 0
-    assert await desk.bus.redrive(priority_topic) == 0
+    assert (await desk.bus.redrive(priority_topic)).redriven == 0
 
 
 async def test_purged_letters_are_gone(desk: Any, topic: Any, ping: Any, recorder: Any) -> None:
@@ -433,11 +433,11 @@ async def test_a_renewed_entry_is_not_taken_over_however_long_it_was_held(
     await backend.ensure_group(layout, GROUP)
     (entry,) = (await backend.take(layout, GROUP, "owner", 1)).entries
     await backend.release(layout, GROUP, "owner", [entry.held])  # as if idle for a day
-    assert await backend.renew(layout, GROUP, "owner", [entry.held]) == []
+    assert await backend.renew(layout, GROUP, "owner", {entry.held: 1}) == []
     assert await backend.reclaim(layout, GROUP, "other", HOUR_MS, 1) == []
     await backend.release(layout, GROUP, "owner", [entry.held])
     assert len(await backend.reclaim(layout, GROUP, "other", HOUR_MS, 1)) == 1
-    assert await backend.renew(layout, GROUP, "owner", [entry.held]) == [entry.held]
+    assert await backend.renew(layout, GROUP, "owner", {entry.held: 1}) == [entry.held]
 
 
 async def test_a_slow_handler_keeps_its_message_by_renewing_the_lease(
@@ -634,7 +634,7 @@ async def test_a_failed_member_of_a_frame_is_retried_alone(
     (dead,) = await desk.bus.dead(topic)
     assert dead.letter.body == '{"text":"5","score":0.0}'
     healed = recorder()
-    assert await desk.bus.redrive(topic) == 1
+    assert (await desk.bus.redrive(topic)).redriven == 1
     async with desk.consuming(topic, healed):
         await healed.has(1)
     assert healed.texts == ["5"]

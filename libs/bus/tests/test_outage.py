@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streamdesk.bus import Bus, BusConfig, BusUnavailableError
+from streamdesk.bus import Bus, BusConfig, BusUnavailableError, ServerFullError
 from streamdesk.bus.observer import Unobserved
 
 GROUP = "workers"
@@ -121,17 +121,17 @@ async def test_a_publish_whose_answer_was_lost_is_found_and_not_repeated(
     bus: Bus, topic: Any, ping: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with bus:
-        send, calls = bus._publisher._send, 0
+        append, calls = bus._backend.append, 0
 
         async def lose_the_first_answer(*words: Any) -> list[str]:
             nonlocal calls
             calls += 1
-            ids = await send(*words)
+            ids = await append(*words)
             if calls == 1:
                 raise BusUnavailableError("the answer was lost")
             return ids
 
-        monkeypatch.setattr(bus._publisher, "_send", lose_the_first_answer)
+        monkeypatch.setattr(bus._backend, "append", lose_the_first_answer)
         ids = await bus.publish_many(topic, [ping(text="a"), ping(text="b")])
         (lag,) = await bus.lag(topic)
         assert calls == 1
@@ -236,18 +236,19 @@ async def test_a_stop_during_an_outage_ends_the_consumer(
         assert subscription.state == "stopped"
 
 
-async def test_a_server_without_memory_refuses_and_takes_up_again(
-    bus: Bus, topic: Any, ping: Any
+async def test_a_full_server_refuses_at_once_with_a_typed_error_and_is_no_outage(
+    bus: Bus, listener: Listener, topic: Any, ping: Any
 ) -> None:
     async with bus:
         await bus.ping()
         execute = bus._backend._command  # type: ignore[attr-defined] # the Redis backend
         await execute("CONFIG", "SET", "maxmemory", "1")
-        waiting = asyncio.create_task(bus.publish(topic, ping(text="x")))
-        await has(lambda: not bus.connected)
+        with pytest.raises(ServerFullError, match="maxmemory"):
+            await bus.publish(topic, ping(text="x"))
         await execute("CONFIG", "SET", "maxmemory", "0")
-        await waiting
-        assert (await bus.lag(topic))[0].length == 1
+        await bus.publish(topic, ping(text="y"))
+        assert [m.event.text for m in await bus.waiting(topic, GROUP)] == ["y"]
+    assert listener.said == []
 
 
 async def test_a_flushed_server_gets_its_group_again(

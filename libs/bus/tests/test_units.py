@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamdesk.bus import Bus, BusConfig, BusConfigError, RetryPolicy
+from streamdesk.bus.capabilities import CLAIM, capabilities_of, version_of
 from streamdesk.bus.dead_letters import error_chain
 from streamdesk.bus.envelope import new_id
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.layout import layout_of, parts_of, shard_layout, shard_of
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,36 @@ def test_the_lowest_class_has_nothing_below_it(priority_topic: Any) -> None:
     assert layout.one_class_down(last) == last
 
 
+def test_a_shards_keys_share_its_hash_tag_and_not_that_of_the_others(make_topic: Any) -> None:
+    topic = make_topic(shards=3)
+    whole, parts = layout_of(topic), parts_of(topic)
+    assert whole.streams == tuple(f"{{{topic.key}:{number}}}" for number in range(3))
+    assert [part.streams for part in parts] == [(key,) for key in whole.streams]
+    assert [part.first for part in parts] == [0, 1, 2]
+    for part in parts:
+        helpers = (part.delayed("g"), part.scheduled, part.cursors("g"), part.once("id"))
+        assert {key.partition("}")[0] + "}" for key in helpers} == {part.streams[0]}
+    assert shard_layout(topic, 2) == parts[2]
+
+
+def test_a_topic_without_shards_is_one_part(priority_topic: Any) -> None:
+    assert parts_of(priority_topic) == (layout_of(priority_topic),)
+
+
+def test_a_retry_stays_in_its_shard(make_topic: Any) -> None:
+    assert layout_of(make_topic(shards=3)).one_class_down(1) == 1
+
+
+@pytest.mark.parametrize(("key", "shard"), [("", 0), ("AAPL.US", 1), ("700.HK", 14), ("ÄÖÜ.DE", 8)])
+def test_a_key_stays_in_its_shard_for_ever(key: str, shard: int) -> None:
+    assert shard_of(key, 16) == shard
+
+
+def test_keys_spread_over_all_shards() -> None:
+    shards = [shard_of(f"SYM{number}.US", 8) for number in range(800)]
+    assert {shards.count(shard) // 50 for shard in range(8)} <= {1, 2}
+
+
 def test_an_error_chain_names_the_causes_but_not_what_was_suppressed() -> None:
     def fail() -> None:
         try:
@@ -73,6 +104,32 @@ def test_an_error_chain_names_the_causes_but_not_what_was_suppressed() -> None:
     with pytest.raises(ValueError, match="outer") as caught:
         fail()
     assert error_chain(caught.value) == ("ValueError: outer",)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [("8.4.0", (8, 4, 0)), ("7.0.15", (7, 0, 15)), ("unstable", ()), ("", ())],
+)
+def test_a_version_is_read_number_by_number(text: str, numbers: tuple[int, ...]) -> None:
+    assert version_of(text) == numbers
+
+
+@pytest.mark.parametrize(
+    ("info", "commands", "expected"),
+    [
+        (b"redis_version:7.0.15\r\n", (None, None, None), set()),
+        (b"redis_version:8.2.1\r\n", ([1], [1], None), {"XACKDEL", "XDELEX"}),
+        (b"redis_version:8.10.0\r\n", ([1], [1], [1]), {"XACKDEL", "XDELEX", "XNACK", CLAIM}),
+        (b"redis_version:8.4.0\r\nvalkey_version:9.9.9\r\n", (None, None, None), set()),
+    ],
+)
+async def test_a_server_is_asked_what_it_can(
+    info: bytes, commands: tuple[Any, ...], expected: set[str]
+) -> None:
+    async def answer(*words: str) -> Any:
+        return info if words[0] == "INFO" else list(commands)
+
+    assert await capabilities_of(answer) == expected
 
 
 async def test_a_tail_from_nowhere_is_refused(topic: Any) -> None:

@@ -2,13 +2,14 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from streamdesk.contracts.documents import asyncapi, data_flow
-from streamdesk.contracts.topics import TOPICS
+from streamdesk.contracts.topics import BY_NAME, TOPICS
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENT = asyncapi(TOPICS)
@@ -113,6 +114,24 @@ def test_the_page_names_every_topic_event_and_field() -> None:
         for model in topic.models:
             assert f"### {model.type_name()}\n" in page
             assert all(f"| `{field}` |" in page for field in model.model_fields)
+
+
+def test_the_documents_say_how_long_entries_stay_and_when_a_publish_is_refused() -> None:
+    topic = replace(
+        BY_NAME["news_raw"], max_backlog=500, dedup_window_seconds=2.5, durable=True, shards=2
+    )
+    page, description = data_flow([topic]), asyncapi([topic])["channels"][topic.name]
+    for text in (
+        "The newest 10,000 entries stay when every group has finished them.",
+        "refused above 500 unfinished events of a group and at 1,000,000 entries of a stream",
+        "An event id that comes again within 2.5 s is ignored.",
+        "A publish waits for replicas, where the bus is told how many.",
+    ):
+        assert text in page
+        assert text in description["description"]
+    assert f"2 shards by `{topic.key_field}`" in page
+    shards = [f"{{{topic.key}:0}}", f"{{{topic.key}:1}}"]
+    assert description["parameters"]["stream"]["enum"] == shards
 
 
 def test_every_link_inside_the_page_has_its_heading() -> None:

@@ -1,4 +1,6 @@
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -92,3 +94,36 @@ def test_a_limit_alone_leaves_the_key() -> None:
 
 def test_naming_a_topics_own_key_moves_nothing() -> None:
     assert t.NEWS_RAW.configured(key=t.NEWS_RAW.key) == t.NEWS_RAW
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"shards": 0}, "shards is 0"),
+        ({"shards": 4, "key_field": "symbol", "classes": (0, 50)}, "shards=4 and classes=(0, 50)"),
+        ({"shards": 4}, "shards=4 without a key_field"),
+        ({"dedup_window_seconds": 0.0}, "dedup_window_seconds is 0.0"),
+        ({"dedup_window_seconds": 5.0, "mode": "frame"}, "dedup_window_seconds=5.0 with mode"),
+        ({"keep": 50, "hard_cap": 50}, "keep=50 with hard_cap=50"),
+        ({"compress_above_bytes": -1, "mode": "frame"}, "compress_above_bytes is -1"),
+        ({"compress_above_bytes": 10}, "compress_above_bytes=10 with mode='entry'"),
+    ],
+)
+def test_settings_of_a_topic_that_contradict_each_other_are_refused_with_their_values(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)) as refusal:
+        Topic(name="odd", key="o", models=(), about="Odd.", dead_key="o:dead", **changes)
+    assert "topic 'odd'" in str(refusal.value)
+
+
+def test_every_contradiction_of_a_topic_is_named_at_once() -> None:
+    with pytest.raises(ValueError, match=r"shards is -1.*hard_cap=1") as refusal:
+        replace(t.NEWS_RAW, shards=-1, hard_cap=1)
+    assert t.NEWS_RAW.name in str(refusal.value)
+
+
+def test_a_limit_that_is_set_keeps_the_other_settings() -> None:
+    topic = replace(t.NEWS_RAW, shards=3, durable=True, hard_cap=20_000)
+    changed = topic.configured(key="desk2:news", max_backlog=5)
+    assert (changed.shards, changed.durable, changed.hard_cap) == (3, True, 20_000)

@@ -33,8 +33,8 @@ def test_a_bad_secret_is_named_but_not_shown(start: Start) -> None:
     service = start(IDLE, REDIS_URL="http://user:opensesame@host")
     _, err = service.end()
     assert err == (
-        "tiny: REDIS_URL=(hidden): expected redis://host:port/db, rediss://…, unix:///path "
-        "or memory://name\n"
+        "tiny: REDIS_URL=(hidden): expected redis://host:port/db, rediss://…, unix:///path, "
+        "memory://name or redis+sentinel://user:password@host:26379,host:26379/master/db\n"
     )
 
 

@@ -70,3 +70,8 @@ def test_a_url_without_a_password_may_be_logged() -> None:
 def test_a_secret_too_short_to_be_told_from_a_word_is_left() -> None:
     assert secrets_of(WithKey(key=SecretStr("abc"))) == set()
     assert secrets_of(WithKey(key=SecretStr("abcd"))) == {"abcd"}
+
+
+def test_the_password_for_the_sentinels_is_a_secret_too() -> None:
+    url = "redis+sentinel://user:p%40ss@h1,h2/m/0?sentinel_username=me&sentinel_password=s%26me"
+    assert secrets_of(WithKey(redis_url=SecretStr(url))) == {"p%40ss", "p@ss", "s%26me", "s&me"}

@@ -48,6 +48,53 @@ def test_any_password_survives_the_way_into_the_url(password: str) -> None:
     assert parts.hostname == "::1"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://[::1]:6380/2",
+        "rediss://user:p%40ss@cache.example:6380/1",
+        "unix:///run/redis.sock",
+        "memory://mine",
+        "redis+sentinel://h1:26379,h2:26379/mymaster/0",
+        "redis+sentinel://user:pw@h1,[::1]:26379,h3/mymaster",
+        "rediss+sentinel://h1/mymaster/0?sentinel_password=other",
+    ],
+)
+def test_every_way_to_name_a_server_is_taken(url: str) -> None:
+    settings = ServiceSettings(redis_url=SecretStr(url))
+    assert settings.redis_url.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("sesame", ""),
+        ("http://:sesame@host", ""),
+        ("memory:", ""),
+        ("redis://:sesame@[::1/0", ""),
+        ("redis://:sesame@host:port/0", "; host 1 of 1 is not host or host:port"),
+        ("redis://:sesame@host/first", "; the database is not a number"),
+        ("redis://h1:26379,h2:26379/0", "; several hosts are Sentinels: write redis+sentinel://"),
+        ("redis+sentinel://h1:26379,h2:26379", "; the master's name after the hosts is missing"),
+        ("redis+sentinel://h1/", "; the master's name after the hosts is missing"),
+        ("redis+sentinel://h1,,h3/m/0", "; host 2 of 3 is not host or host:port"),
+        ("redis+sentinel://h1,h2:70000/m/0", "; host 2 of 2 is not host or host:port"),
+        ("redis+sentinel://u:sesame@h1,h2/m/zero", "; the database is not a number"),
+    ],
+)
+def test_a_redis_url_that_cannot_work_is_explained_without_being_shown(
+    url: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+    with pytest.raises(BadSettingError) as caught:
+        load(ServiceSettings)
+    said = str(caught.value)
+    assert said.startswith("REDIS_URL=(hidden): expected redis://host:port/db, rediss://…, ")
+    assert said.endswith(f"redis+sentinel://user:password@host:26379,host:26379/master/db{why}")
+    assert "sesame" not in said
+
+
 def test_a_variable_that_is_set_but_empty_counts_as_not_set(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -76,14 +123,24 @@ def test_settings_do_not_change_while_the_process_runs() -> None:
 
 def test_the_bus_finishes_before_the_process_must_end() -> None:
     settings = ServiceSettings(grace_seconds=10, instance="executor-1")
-    assert settings.bus_config("order-executor") == {
+    assert settings.bus_config("order-executor", max) == {
         "url": "redis://localhost:6379/0",
         "service": "order-executor",
         "instance": "executor-1",
         "lease_seconds": 30,
         "max_deliveries": 10,
         "drain_seconds": 6,
+        "durable": None,
     }
+
+
+def test_a_publish_waits_for_replicas_only_where_it_is_told_to() -> None:
+    def wait(replicas: int, timeout_ms: int) -> str:
+        return f"{replicas} within {timeout_ms} ms"
+
+    assert ServiceSettings().bus_config("x", wait)["durable"] is None
+    settings = ServiceSettings(bus_wait_replicas=2, bus_wait_timeout_ms=250)
+    assert settings.bus_config("x", wait)["durable"] == "2 within 250 ms"
 
 
 def test_help_shows_a_list_as_it_is_written_in_the_variable() -> None:

@@ -1,13 +1,17 @@
 import asyncio
 import os
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from streamdesk.console import config
 from streamdesk.console.domain.restarts import RestartPolicy
 from streamdesk.console.guard import Guard
 from streamdesk.console.supervisor import Program, Supervisor
+from streamdesk.contracts.base import Topic
 
 Eventually = Callable[[Callable[[], bool]], Awaitable[None]]
 Shell = Callable[[str, str], Program]
@@ -66,3 +70,13 @@ def alive() -> Callable[[int], bool]:
             return not Path("/proc").exists()
 
     return ask
+
+
+@pytest.fixture
+def topics(monkeypatch: pytest.MonkeyPatch) -> dict[str, Topic[Any]]:
+    """All topics, under keys that no other test uses; the command follows the same variables."""
+    mine = secrets.token_hex(4)
+    for name, topic in config.topics({}).items():
+        variable = "SIGNAL_QUEUE_KEY" if name == "signals" else f"{name.upper()}_KEY"
+        monkeypatch.setenv(variable, f"{mine}:{topic.key}")
+    return config.topics()

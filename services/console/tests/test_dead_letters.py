@@ -1,14 +1,15 @@
 import asyncio
 import json
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from streamdesk.bus import Bus, BusConfig, Dead, Message
 from streamdesk.console.handlers.app import run
+from streamdesk.contracts.base import Topic
 from streamdesk.contracts.events import NewsFetched, Side, SignalGenerated, SignalType
-from streamdesk.contracts.topics import NEWS_RAW, TRADING_SIGNALS
 
 NOW = datetime(2026, 11, 20, 15, 31, tzinfo=UTC)
 Capture = pytest.CaptureFixture[str]
@@ -42,11 +43,12 @@ def article() -> NewsFetched:
     )
 
 
-async def put_aside(url: str) -> None:
-    """Two signals and an article die."""
+async def put_aside(url: str, topics: dict[str, Topic[Any]], signals_dead: int = 2) -> None:
+    """Two more signals and an article die, and whatever else waits."""
+    signals_topic, news_topic = topics["signals"], topics["news_raw"]
     async with Bus.connect(BusConfig(url=url)) as bus:
-        await bus.publish_many(TRADING_SIGNALS, [signal(30), signal(60)])
-        await bus.publish(NEWS_RAW, article())
+        await bus.publish_many(signals_topic, [signal(30), signal(60)])
+        await bus.publish(news_topic, article())
 
         async def bury_signal(message: Message[SignalGenerated]) -> Dead:
             return Dead("no-price" if message.event.score > 50 else "no-symbol", "in a test")
@@ -56,28 +58,33 @@ async def put_aside(url: str) -> None:
 
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            signals = bus.subscribe(TRADING_SIGNALS, TRADING_SIGNALS.groups[0], bury_signal)
-            news = bus.subscribe(NEWS_RAW, NEWS_RAW.groups[0], bury_article)
+            signals = bus.subscribe(signals_topic, signals_topic.groups[0], bury_signal)
+            news = bus.subscribe(news_topic, news_topic.groups[0], bury_article)
             group.create_task(signals.run(stop))
             group.create_task(news.run(stop))
             async with asyncio.timeout(30):
-                while len(await bus.dead(TRADING_SIGNALS)) < 2 or not await bus.dead(NEWS_RAW):
+                while len(await bus.dead(signals_topic)) < signals_dead or not await bus.dead(
+                    news_topic
+                ):
                     await asyncio.sleep(0.01)
             stop.set()
 
 
-@pytest.fixture
-def url() -> str:
+@pytest.fixture(params=["memory", "valkey"])
+def url(request: pytest.FixtureRequest, topics: dict[str, Topic[Any]]) -> str:
     """A bus with three dead letters."""
-    url = f"memory://{uuid4().hex}"
-    asyncio.run(put_aside(url))
+    if request.param == "memory":
+        url = f"memory://{uuid4().hex}"
+    else:
+        url = str(request.getfixturevalue("valkey_url"))
+    asyncio.run(put_aside(url, topics))
     return url
 
 
-def listed(url: str, capsys: Capture, *options: str) -> list[dict[str, str]]:
+def listed(url: str, capsys: Capture, *options: str) -> list[dict[str, Any]]:
     capsys.readouterr()
     assert run(["bus", "dead", "list", "--json", "--url", url, *options]) == 0
-    letters: list[dict[str, str]] = json.loads(capsys.readouterr().out)
+    letters: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
     return letters
 
 
@@ -101,6 +108,13 @@ def test_dead_letters_are_listed_with_topic_and_reason(url: str, capsys: Capture
         (("--topic", "signals"), {"no-price", "no-symbol"}),
         (("--reason", "no-price"), {"no-price"}),
         (("--topic", "news_raw", "--reason", "no-price"), set()),
+        (("--group", "news-filter-group"), {"no-title"}),
+        (("--type", "SignalGenerated"), {"no-price", "no-symbol"}),
+        (("--contains", '"score":60'), {"no-price"}),
+        (("--contains", "in a test", "--type", "NewsFetched"), {"no-title"}),
+        (("--since", "1h"), {"no-price", "no-symbol", "no-title"}),
+        (("--until", "1h"), set()),
+        (("--since", "2h", "--until", "1h"), set()),
     ],
 )
 def test_a_list_can_be_narrowed(
@@ -139,6 +153,51 @@ def test_letters_are_redriven_by_id_or_reason(url: str, capsys: Capture) -> None
     assert {letter["reason"] for letter in listed(url, capsys)} == {"no-symbol"}
 
 
+def test_letters_are_redriven_by_what_is_in_them(url: str, capsys: Capture) -> None:
+    narrowed = ["--contains", "https://news.example/a", "--since", "1h", "--rate", "1000"]
+    assert run(["bus", "dead", "redrive", *narrowed, "--url", url]) == 0
+    assert capsys.readouterr().out == "1 put back\n"
+    assert {letter["reason"] for letter in listed(url, capsys)} == {"no-price", "no-symbol"}
+
+
+def test_a_redrive_stops_at_its_limit_over_all_topics(url: str, capsys: Capture) -> None:
+    assert run(["bus", "dead", "redrive", "--limit", "2", "--url", url]) == 0
+    assert capsys.readouterr().out == "2 put back\n"
+    assert len(listed(url, capsys)) == 1
+
+
+def test_a_letter_that_keeps_coming_back_is_left(
+    url: str, topics: dict[str, Topic[Any]], capsys: Capture
+) -> None:
+    signals = ["--topic", "signals", "--url", url]
+    assert run(["bus", "dead", "redrive", "--max-replays", "1", *signals]) == 0
+    assert capsys.readouterr().out == "2 put back\n"
+    asyncio.run(put_aside(url, topics, 4))
+    assert sorted(letter["replays"] for letter in listed(url, capsys, "--topic", "signals")) == [
+        0, 0, 1, 1,
+    ]  # fmt: skip
+    assert run(["bus", "dead", "redrive", "--max-replays", "1", *signals]) == 0
+    assert capsys.readouterr().out == "2 put back\n2 left, put back too often already\n"
+
+
+@pytest.mark.parametrize("action", ["list", "redrive", "purge"])
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--since", "yesterday"), "--since is 'yesterday'; expected a time with its zone"),
+        (("--until", "1763712000000-0"), "--until is '1763712000000-0'; expected a time"),
+        (("--since", "1h", "--until", "2h"), "--until 2h lies before --since 1h"),
+    ],
+)
+def test_a_time_that_cannot_be_meant_is_explained_before_anything_is_done(
+    action: str, words: tuple[str, ...], says: str, capsys: Capture
+) -> None:
+    assert run(["bus", "dead", action, *words, "--url", "memory://x"]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+
+
 def test_an_unknown_id_is_an_error_and_the_known_ones_are_done(url: str, capsys: Capture) -> None:
     signals = ["--topic", "signals"]
     letter = listed(url, capsys, *signals)[0]
@@ -154,6 +213,16 @@ def test_purged_letters_are_gone_for_good(url: str, capsys: Capture) -> None:
     assert lag(url, capsys, "signals")["waiting"] == 0
     assert run(["bus", "dead", "purge", "--all", "--url", url]) == 0
     assert listed(url, capsys) == []
+
+
+def test_a_purge_can_be_narrowed_and_tried_first(url: str, capsys: Capture) -> None:
+    words = ["bus", "dead", "purge", "--type", "SignalGenerated", "--limit", "1", "--url", url]
+    assert run([*words, "--dry-run"]) == 0
+    assert capsys.readouterr().out.endswith("1 would be deleted\n")
+    assert len(listed(url, capsys)) == 3
+    assert run(words) == 0
+    assert capsys.readouterr().out == "1 deleted\n"
+    assert len(listed(url, capsys, "--type", "SignalGenerated")) == 1
 
 
 def test_a_tail_prints_events_from_the_beginning_up_to_its_limit(url: str, capsys: Capture) -> None:

@@ -17,7 +17,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from streamdesk.bus import Bus, BusConfig
+from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts import topics
 from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.events import (
@@ -170,7 +170,7 @@ async def start_desk() -> AsyncIterator[StartDesk]:
             url = url or f"memory://{secrets.token_hex(4)}"
             values = {f"gateway_{name}": value for name, value in changes.items()}
             settings = Settings(redis_url=url, grace_seconds=10, **values)
-            config = BusConfig(**settings.bus_config("websocket-gateway"))
+            config = BusConfig(**settings.bus_config("websocket-gateway", Wait))
             if url.startswith("memory:"):  # no server to be slow: reads may end soon
                 config = replace(config, socket_timeout_seconds=0.1)
             bus = await stack.enter_async_context(Bus.connect(config))

@@ -1,41 +1,61 @@
 """How it travels: an event bus on Redis Streams."""
 
-from streamdesk.bus.bus import Bus, GroupLag
-from streamdesk.bus.config import BusConfig, RetryPolicy
-from streamdesk.bus.dead_letters import Attempt, DeadLetter, StoredDeadLetter
+from streamdesk.bus.backend import StreamLag
+from streamdesk.bus.batch import Batch
+from streamdesk.bus.breaker import BreakerPolicy
+from streamdesk.bus.bus import Bus
+from streamdesk.bus.config import BusConfig, RetryPolicy, Wait
+from streamdesk.bus.crew import BatchHandler, Handler
+from streamdesk.bus.dead_letters import Attempt, DeadFilter, DeadLetter, StoredDeadLetter
 from streamdesk.bus.errors import (
     BusConfigError,
     BusError,
     BusUnavailableError,
+    NotDurableError,
     QueueFullError,
     Reject,
     RetryAfter,
+    ServerFullError,
 )
+from streamdesk.bus.lag import ConsumerHealth, GroupLag
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
 from streamdesk.bus.observer import BusObserver, Tracer
-from streamdesk.bus.subscription import Handler, Subscription
+from streamdesk.bus.producer import Producer
+from streamdesk.bus.redrive import RedriveReport
+from streamdesk.bus.subscription import Subscription
 
 __all__ = [
     "Ack",
     "Attempt",
+    "Batch",
+    "BatchHandler",
+    "BreakerPolicy",
     "Bus",
     "BusConfig",
     "BusConfigError",
     "BusError",
     "BusObserver",
     "BusUnavailableError",
+    "ConsumerHealth",
     "Dead",
+    "DeadFilter",
     "DeadLetter",
     "GroupLag",
     "Handler",
     "Message",
+    "NotDurableError",
     "Outcome",
+    "Producer",
     "QueueFullError",
+    "RedriveReport",
     "Reject",
     "Retry",
     "RetryAfter",
     "RetryPolicy",
+    "ServerFullError",
     "StoredDeadLetter",
+    "StreamLag",
     "Subscription",
     "Tracer",
+    "Wait",
 ]

@@ -4,62 +4,37 @@ Every method runs without awaiting anything in between, so each is atomic, as a 
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from streamdesk.bus.backend import Entry, Failure, Held, Standing, Step, Taken
+from streamdesk.bus.backend import (
+    GONE_MS,
+    SCHEDULED,
+    ConsumerStanding,
+    Entry,
+    Failure,
+    Held,
+    Recreated,
+    Settled,
+    Standing,
+    StreamLag,
+    Taken,
+)
+from streamdesk.bus.config import Wait
 from streamdesk.bus.envelope import Fields
 from streamdesk.bus.errors import QueueFullError
 from streamdesk.bus.layout import Layout
-
-Id = tuple[int, int]
-ZERO: Id = (0, 0)
-
-
-def _text(entry_id: Id) -> str:
-    return f"{entry_id[0]}-{entry_id[1]}"
-
-
-def _id(text: str) -> Id:
-    milliseconds, _, sequence = text.partition("-")
-    return int(milliseconds), int(sequence or 0)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-@dataclass(slots=True)
-class _Pending:
-    consumer: str
-    since_ms: int
-    deliveries: int
-
-
-@dataclass(slots=True)
-class _Group:
-    last: Id = ZERO
-    pending: dict[Id, _Pending] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Stream:
-    entries: dict[Id, Fields] = field(default_factory=dict)
-    last: Id = ZERO
-    added: int = 0
-    groups: dict[str, _Group] = field(default_factory=dict)
-
-    def add(self, fields: Fields) -> str:
-        now = _now_ms()
-        self.last = (now, 0) if now > self.last[0] else (self.last[0], self.last[1] + 1)
-        self.entries[self.last] = dict(fields)
-        self.added += 1
-        return _text(self.last)
-
-    def after(self, last: Id) -> list[Id]:
-        return [entry_id for entry_id in self.entries if entry_id > last]
+from streamdesk.bus.memory_streams import (
+    GREATEST,
+    Group,
+    Pending,
+    Scheduled,
+    Store,
+    Stream,
+    id_text,
+    now_ms,
+    parse_id,
+)
 
 
 class MemoryBackend:
@@ -69,9 +44,10 @@ class MemoryBackend:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._streams: dict[str, _Stream] = {}
-        self._delayed: dict[str, list[tuple[int, Step]]] = {}
+        self.store = Store()
         self._changed = asyncio.Event()
+        self._owners: dict[str, tuple[str, int, int]] = {}
+        self._members: dict[str, dict[str, int]] = {}
 
     @classmethod
     def named(cls, url: str) -> "MemoryBackend":
@@ -81,23 +57,34 @@ class MemoryBackend:
     async def close(self) -> None:
         """Keep everything: a server outlives its clients, too."""
 
+    def on_move(self, moved: Callable[[], None]) -> None:
+        """It never moves."""
+
     async def drop_idle(self) -> None:
         """There are none."""
+
+    def waiting_for(self, durable: Wait | None) -> "MemoryBackend":  # noqa: ARG002 - the protocol's
+        """There are no replicas to wait for."""
+        return self
 
     async def ping(self) -> None:
         """Answer."""
 
     async def now_ms(self) -> int:
         """This machine's clock."""
-        return _now_ms()
+        return now_ms()
 
-    def _stream(self, key: str) -> _Stream:
-        return self._streams.setdefault(key, _Stream())
+    async def capabilities(self) -> frozenset[str]:
+        """Nothing beyond what is needed."""
+        return frozenset()
 
-    def _rows(self, layout: Layout, group: str) -> list[tuple[int, _Stream, _Group]]:
-        """Each stream of the topic with the group's row, which is made where it is missing."""
-        streams = [self._stream(key) for key in layout.streams]
-        return [(i, s, s.groups.setdefault(group, _Group())) for i, s in enumerate(streams)]
+    def _stream(self, layout: Layout, index: int) -> Stream:
+        return self.store.stream(layout.streams[index])
+
+    def _groups(self, layout: Layout, group: str) -> list[tuple[int, Stream, Group]]:
+        """The topic's streams on which the group is, with its row."""
+        streams = [(i, self._stream(layout, i)) for i in range(len(layout.streams))]
+        return [(i, s, s.groups[group]) for i, s in streams if group in s.groups]
 
     def _wake(self) -> None:
         self._changed.set()
@@ -107,11 +94,9 @@ class MemoryBackend:
         self, layout: Layout, stream: int, batch: Sequence[Fields], keep: int | None
     ) -> list[str]:
         """Append, and drop the oldest beyond `keep`."""
-        target = self._stream(layout.streams[stream])
+        target = self._stream(layout, stream)
         ids = [target.add(fields) for fields in batch]
-        if keep is not None:
-            for entry_id in list(target.entries)[: max(0, len(target.entries) - keep)]:
-                del target.entries[entry_id]
+        target.drop_beyond(keep)
         self._wake()
         return ids
 
@@ -119,57 +104,137 @@ class MemoryBackend:
         self, layout: Layout, stream: int, batch: Sequence[Fields], limit: int
     ) -> list[str]:
         """Append all or nothing."""
-        for group in layout.groups:
-            standing = await self.standing(layout, group)
-            held = standing.waiting + standing.pending + standing.delayed
-            if held + len(batch) > limit:
-                raise QueueFullError(layout.topic, limit, held)
-        return await self.append(layout, stream, batch, None)
+        return await self.append_once(layout, stream, batch, 0, limit, None)
+
+    async def append_once(
+        self,
+        layout: Layout,
+        stream: int,
+        batch: Sequence[Fields],
+        window_ms: int,
+        limit: int | None,
+        keep: int | None,
+    ) -> list[str]:
+        """Append what is not remembered, all or nothing."""
+        keys = [layout.once(fields[b"id"].decode()) if window_ms else "" for fields in batch]
+        written = {key: self.store.written(key) for key in keys if key}
+        fresh = len({key for key, entry_id in written.items() if entry_id is None})
+        self._refuse_above(limit, layout, fresh if window_ms else len(batch))
+        ids: list[str] = []
+        for key, fields in zip(keys, batch, strict=True):
+            entry_id = written.get(key)
+            if entry_id is None:
+                entry_id = self._stream(layout, stream).add(fields)
+            if key and written[key] is None:
+                written[key] = entry_id
+                self.store.once[key] = (now_ms() + window_ms, entry_id)
+            ids.append(entry_id)
+        self._stream(layout, stream).drop_beyond(keep)
+        self._wake()
+        return ids
+
+    def _refuse_above(self, limit: int | None, layout: Layout, count: int) -> None:
+        """Raise QueueFullError when a group would have more than `limit` to do."""
+        if limit is None or count == 0:
+            return
+        held = max((self._standing(layout, group).backlog for group in layout.groups), default=0)
+        if held + count > limit:
+            raise QueueFullError(layout.topic, limit, held)
+
+    async def schedule(
+        self,
+        layout: Layout,
+        stream: int,
+        fields: Fields,
+        delay_ms: int,
+        *,
+        window_ms: int = 0,
+        limit: int | None = None,
+    ) -> bool:
+        """Keep it by its event id."""
+        event_id = fields[b"id"].decode()
+        planned = self.store.scheduled.setdefault(layout.scheduled, {})
+        once = layout.once(event_id)
+        if event_id in planned or (window_ms and self.store.written(once) is not None):
+            return False
+        self._refuse_above(limit, layout, 1)
+        now = now_ms()
+        planned[event_id] = Scheduled(now + delay_ms, stream, dict(fields))
+        if window_ms:
+            self.store.once[once] = (now + delay_ms + window_ms, "")
+        return True
+
+    def length(self, layout: Layout, stream: int) -> int:
+        """Count."""
+        return len(self._stream(layout, stream).entries)
+
+    async def measure(self, layout: Layout, stream: int) -> int:
+        """Count."""
+        return self.length(layout, stream)
 
     async def find(
         self, layout: Layout, stream: int, since_ms: int, event_ids: Sequence[str]
     ) -> list[str]:
         """Look for events by id."""
-        target = self._stream(layout.streams[stream])
+        target = self._stream(layout, stream)
         recent = target.after((since_ms, -1))
-        found = {target.entries[i].get(b"id", b"").decode(): _text(i) for i in recent}
+        found = dict.fromkeys(self.store.scheduled.get(layout.scheduled, {}), SCHEDULED)
+        found |= {target.entries[i].get(b"id", b"").decode(): id_text(i) for i in recent}
         return [found.get(event_id, "") for event_id in event_ids]
 
-    async def ensure_group(self, layout: Layout, group: str) -> None:
+    async def ensure_group(self, layout: Layout, group: str) -> list[Recreated]:
         """Make the group."""
-        self._rows(layout, group)
+        return self.store.create(layout, group)
 
     async def take(self, layout: Layout, group: str, consumer: str, count: int) -> Taken:
-        """Move due messages, then take, highest class first."""
-        due = self._promote(layout, group)
-        now = _now_ms()
+        """Move what is due, then take, highest class first."""
+        recreated = self.store.create(layout, group)
+        before = self._last(layout)
+        due = self.store.promote(layout, group)
+        if before != self._last(layout):
+            self._wake()
+        now = now_ms()
         entries: list[Entry] = []
-        for index, stream, row in self._rows(layout, group):
+        for index, stream, row in self._groups(layout, group):
+            row.seen_ms[consumer] = now
             for entry_id in stream.after(row.last)[: count - len(entries)]:
                 row.last = entry_id
-                row.pending[entry_id] = _Pending(consumer, now, 1)
-                entries.append(Entry(index, _text(entry_id), dict(stream.entries[entry_id])))
-        last = [] if entries else [_text(self._stream(key).last) for key in layout.streams]
-        return Taken(entries, due, last)
+                row.pending[entry_id] = Pending(consumer, now, 1)
+                entries.append(Entry(index, id_text(entry_id), dict(stream.entries[entry_id])))
+        return Taken(entries, due, [] if entries else self._last(layout), recreated)
 
-    def _promote(self, layout: Layout, group: str) -> int | None:
-        """Move what is due; return the wait until the next, if there is one."""
-        waiting = sorted(self._delayed.get(layout.delayed(group), []), key=lambda item: item[0])
-        now = _now_ms()
-        for at, step in waiting:
-            if at <= now:
-                self._stream(layout.streams[step.stream]).add(step.fields)
-        left = [item for item in waiting if item[0] > now]
-        self._delayed[layout.delayed(group)] = left
-        if len(left) < len(waiting):
-            self._wake()
-        return left[0][0] - now if left else None
+    def _last(self, layout: Layout) -> list[str]:
+        return [id_text(self.store.stream(key).last) for key in layout.streams]
+
+    async def take_or_wait(
+        self,
+        layout: Layout,
+        group: str,
+        consumer: str,
+        count: int,
+        block_ms: int,
+        stopped: asyncio.Future[Any],
+    ) -> list[Entry]:
+        """Wait for an entry, then take."""
+        key = layout.streams[0]
+
+        def has_more() -> bool:
+            return self.store.stream(key).last > self.store.position(layout, group, key)
+
+        waiting = asyncio.ensure_future(self._wait_until(has_more, block_ms))
+        await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        return (await self.take(layout, group, consumer, count)).entries
 
     async def wait(self, layout: Layout, last_ids: Sequence[str], block_ms: int) -> None:
         """Wait for an entry after `last_ids`."""
-        pairs = list(zip(layout.streams, last_ids, strict=True))
+        await self._wait_for_more(dict(zip(layout.streams, last_ids, strict=True)), block_ms)
+
+    async def _wait_for_more(self, cursors: Mapping[str, str], block_ms: int) -> None:
+        seen = {key: parse_id(text) for key, text in cursors.items()}
         await self._wait_until(
-            lambda: any(self._stream(key).last > _id(last) for key, last in pairs), block_ms
+            lambda: any(self.store.stream(key).last > last for key, last in seen.items()), block_ms
         )
 
     async def _wait_until(self, is_so: Callable[[], bool], block_ms: int) -> None:
@@ -187,30 +252,34 @@ class MemoryBackend:
         consumer: str,
         acks: Iterable[Held],
         failures: Sequence[Failure],
-    ) -> list[bool]:
+    ) -> list[Settled]:
         """Ack, and write what follows from failures that are still ours."""
         for index, entry_id in acks:
-            self._row(layout, group, index).pending.pop(_id(entry_id), None)
-        return [self._fail(layout, group, consumer, failure) for failure in failures]
+            self._pending(layout, group, index).pop(parse_id(entry_id), None)
+        return [
+            "written" if self._fail(layout, group, consumer, failure) else "lost"
+            for failure in failures
+        ]
 
-    def _row(self, layout: Layout, group: str, index: int) -> _Group:
-        return self._stream(layout.streams[index]).groups.setdefault(group, _Group())
+    def _pending(self, layout: Layout, group: str, index: int) -> dict[tuple[int, int], Pending]:
+        row = self._stream(layout, index).groups.get(group)
+        return row.pending if row else {}
 
     def _fail(self, layout: Layout, group: str, consumer: str, failure: Failure) -> bool:
         index, entry_id = failure.held
-        row = self._row(layout, group, index)
-        held = row.pending.get(_id(entry_id))
+        pending = self._pending(layout, group, index)
+        held = pending.get(parse_id(entry_id))
         if held is None or held.consumer != consumer:
             return False
         for step in failure.steps:
             if step.kind == "dead":
-                self._stream(layout.dead).add(step.fields)
+                self.store.stream(layout.dead).add(step.fields)
             elif step.kind == "add":
-                self._stream(layout.streams[step.stream]).add(step.fields)
+                self._stream(layout, step.stream).add(step.fields)
             else:
-                due = (_now_ms() + step.delay_ms, step)
-                self._delayed.setdefault(layout.delayed(group), []).append(due)
-        del row.pending[_id(entry_id)]
+                due = (now_ms() + step.delay_ms, step)
+                self.store.delayed.setdefault(layout.delayed(group), []).append(due)
+        del pending[parse_id(entry_id)]
         self._wake()
         return True
 
@@ -218,28 +287,33 @@ class MemoryBackend:
         self, layout: Layout, group: str, consumer: str, least_idle_ms: int, count: int
     ) -> list[Entry]:
         """Take over what was idle too long."""
-        now = _now_ms()
+        now = now_ms()
         entries: list[Entry] = []
-        for index, stream, row in self._rows(layout, group):
+        for index, stream, row in self._groups(layout, group):
             for entry_id, held in sorted(row.pending.items()):
                 if len(entries) >= count or now - held.since_ms < least_idle_ms:
                     continue
-                row.pending[entry_id] = _Pending(consumer, now, held.deliveries + 1)
+                if entry_id not in stream.entries:
+                    del row.pending[entry_id]  # somebody deleted it: there is nothing to handle
+                    continue
+                row.seen_ms[consumer] = now
+                row.pending[entry_id] = Pending(consumer, now, held.deliveries + 1)
                 fields = dict(stream.entries[entry_id])
-                entries.append(Entry(index, _text(entry_id), fields, held.deliveries + 1))
+                entries.append(Entry(index, id_text(entry_id), fields, held.deliveries + 1))
         return entries
 
     async def renew(
-        self, layout: Layout, group: str, consumer: str, held: Sequence[Held]
+        self, layout: Layout, group: str, consumer: str, held: Mapping[Held, int]
     ) -> list[Held]:
-        """Start the leases again."""
+        """Start the leases again. Nobody can delete a name here: nothing needs to be taken back."""
         lost: list[Held] = []
         for index, entry_id in held:
-            pending = self._row(layout, group, index).pending.get(_id(entry_id))
+            pending = self._pending(layout, group, index).get(parse_id(entry_id))
             if pending is None or pending.consumer != consumer:
                 lost.append((index, entry_id))
             else:
-                pending.since_ms = _now_ms()
+                pending.since_ms = now_ms()
+                self._stream(layout, index).groups[group].seen_ms[consumer] = now_ms()
         return lost
 
     async def release(
@@ -253,9 +327,9 @@ class MemoryBackend:
     ) -> int:
         """Make entries look abandoned."""
         named, count = set(held), 0
-        for index, _stream, row in self._rows(layout, group):
+        for index, _stream, row in self._groups(layout, group):
             for entry_id, pending in row.pending.items():
-                is_named = (index, _text(entry_id)) in named
+                is_named = (index, id_text(entry_id)) in named
                 if pending.consumer == consumer and is_named != all_but:
                     pending.since_ms = 0
                     pending.deliveries = max(0, pending.deliveries - 1)
@@ -263,78 +337,126 @@ class MemoryBackend:
         return count
 
     async def forget(self, layout: Layout, group: str, consumer: str) -> None:
-        """Nothing to do: consumers are not kept here."""
+        """Drop the name where it holds nothing."""
+        for _index, _stream, row in self._groups(layout, group):
+            if all(held.consumer != consumer for held in row.pending.values()):
+                row.seen_ms.pop(consumer, None)
+
+    async def own(self, layout: Layout, group: str, consumer: str, lease_ms: int) -> int:
+        """Keep the owner's name with its time."""
+        key, now = layout.owner(group), now_ms()
+        owner, until, fence = self._owners.get(key, ("", 0, 0))
+        if until > now and owner != consumer:
+            return 0
+        fence += not (until > now and owner == consumer)
+        self._owners[key] = (consumer, now + lease_ms, fence)
+        return fence
+
+    async def disown(self, layout: Layout, group: str, consumer: str) -> None:
+        """Let its time be over."""
+        owner, _, fence = self._owners.get(layout.owner(group), ("", 0, 0))
+        if owner == consumer:
+            self._owners[layout.owner(group)] = (owner, 0, fence)
+
+    async def join(self, layout: Layout, group: str, consumer: str, lease_ms: int) -> list[str]:
+        """Keep names with their times."""
+        now = now_ms()
+        members = self._members.setdefault(layout.members(group), {})
+        members[consumer] = now + lease_ms
+        for name in [name for name, until in members.items() if until <= now]:
+            del members[name]
+        return sorted(members, key=lambda name: (members[name], name))
 
     async def standing(self, layout: Layout, group: str) -> Standing:
         """Count."""
-        streams = [self._stream(key) for key in layout.streams]
-        rows = [(stream, stream.groups.get(group, _Group())) for stream in streams]
-        pending = [entry_id for _, row in rows for entry_id in row.pending]
+        return self._standing(layout, group)
+
+    def _standing(self, layout: Layout, group: str) -> Standing:
+        now = now_ms()
+        streams: list[StreamLag] = []
+        consumers: list[ConsumerStanding] = []
+        pending: list[tuple[int, int]] = []
+        for key in layout.streams:
+            stream = self.store.stream(key)
+            row = stream.groups.get(group, Group())
+            waiting = len(stream.after(self.store.position(layout, group, key)))
+            streams.append(StreamLag(key, len(stream.entries), waiting, len(row.pending)))
+            pending += row.pending
+            for name, seen_ms in row.seen_ms.items():
+                held = sum(item.consumer == name for item in row.pending.values())
+                consumers.append(ConsumerStanding(name, held, now - seen_ms))
         return Standing(
-            length=sum(len(stream.entries) for stream in streams),
-            waiting=sum(len(stream.after(row.last)) for stream, row in rows),
-            pending=len(pending),
-            delayed=len(self._delayed.get(layout.delayed(group), [])),
-            consumers=len({held.consumer for _, row in rows for held in row.pending.values()}),
+            streams=tuple(streams),
+            delayed=self.store.waiting_later(layout, group),
+            consumers=tuple(consumers),
             oldest_pending_ms=min(pending)[0] if pending else None,
-            added=sum(stream.added for stream in streams),
+            added=sum(self.store.stream(key).added for key in layout.streams),
         )
 
     async def peek(self, layout: Layout, group: str, count: int) -> list[Entry]:
         """Look ahead."""
-        entries = [
-            Entry(index, _text(entry_id), dict(stream.entries[entry_id]))
-            for index, stream, row in self._rows(layout, group)
-            for entry_id in stream.after(row.last)
-        ]
+        entries: list[Entry] = []
+        for index, key in enumerate(layout.streams):
+            stream = self.store.stream(key)
+            entries += [
+                Entry(index, id_text(entry_id), dict(stream.entries[entry_id]))
+                for entry_id in stream.after(self.store.position(layout, group, key))
+            ]
         return entries[:count]
 
-    async def trim(self, layout: Layout, keep: int) -> int:
-        """Drop what is finished."""
+    async def trim(self, layout: Layout, keep: int, group: str = "") -> int:
+        """Drop what is finished, and save the cursors."""
         dropped = 0
         for key in layout.streams:
-            stream = self._stream(key)
-            bound = stream.last
-            for group in layout.groups:
-                row = stream.groups.get(group, _Group())
-                bound = min([bound, row.last, *row.pending])
+            stream = self.store.stream(key)
+            missing = [(0, 0) for name in layout.groups if name not in stream.groups]
+            finished = [row.finished for row in stream.groups.values()]
+            bound = min([stream.last, *missing, *finished])
             excess = max(0, len(stream.entries) - keep)
             for entry_id in [i for i in list(stream.entries)[:excess] if i < bound]:
                 del stream.entries[entry_id]
                 dropped += 1
+            for name in {*layout.groups, group} & stream.groups.keys():
+                cursors = self.store.cursors.setdefault(layout.cursors(name), {})
+                cursors[key] = stream.groups[name].finished
+                stream.groups[name].forget_gone(now_ms() - GONE_MS)
         return dropped
 
     async def last_ids(self, keys: Sequence[str]) -> list[str]:
         """The newest ids."""
-        return [_text(self._stream(key).last) for key in keys]
+        return [id_text(self.store.stream(key).last) for key in keys]
 
     async def read(
         self, cursors: Mapping[str, str], count: int, block_ms: int
     ) -> list[tuple[str, str, Fields]]:
         """Read after the cursors."""
-        await self._wait_until(
-            lambda: any(self._stream(key).last > _id(last) for key, last in cursors.items()),
-            block_ms,
-        )
+        await self._wait_for_more(cursors, block_ms)
         return [
-            (key, _text(entry_id), dict(self._stream(key).entries[entry_id]))
+            (key, id_text(entry_id), dict(self.store.stream(key).entries[entry_id]))
             for key, last in cursors.items()
-            for entry_id in self._stream(key).after(_id(last))[:count]
+            for entry_id in self.store.stream(key).after(parse_id(last))[:count]
         ]
 
-    async def dead_letters(self, layout: Layout, count: int) -> list[tuple[str, Fields]]:
-        """The oldest dead letters."""
-        entries = self._stream(layout.dead).entries
-        return [(_text(entry_id), dict(fields)) for entry_id, fields in entries.items()][:count]
+    async def read_range(
+        self, key: str, first: str, last: str, count: int
+    ) -> list[tuple[str, Fields]]:
+        """Read between two ids."""
+        start = parse_id(first.removeprefix("("))
+        end = parse_id(last, GREATEST)
+        entries = self.store.stream(key).entries
+        inside = [
+            i for i in entries if start <= i <= end and not (first.startswith("(") and i == start)
+        ]
+        return [(id_text(i), dict(entries[i])) for i in inside[:count]]
 
     async def dead_count(self, layout: Layout) -> int:
         """Count the dead letters."""
-        return len(self._stream(layout.dead).entries)
+        return len(self.store.stream(layout.dead).entries)
 
     async def remove_dead(self, layout: Layout, ids: Sequence[str]) -> int:
         """Delete dead letters."""
-        entries = self._stream(layout.dead).entries
-        return sum(entries.pop(_id(entry_id), None) is not None for entry_id in ids)
+        entries = self.store.stream(layout.dead).entries
+        return sum(entries.pop(parse_id(entry_id), None) is not None for entry_id in ids)
 
     async def redrive(self, layout: Layout, dead_id: str, stream: int, fields: Fields) -> str:
         """Replace a dead letter by the original."""

@@ -4,50 +4,56 @@ Commands go out without redis-py's own retries: a blind resend could write twice
 address that may be dead. Who calls decides what a lost answer means (`link.py`).
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+import asyncio
+import copy
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, cast
 
-from redis import exceptions
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+import hiredis
 
-from streamdesk.bus.backend import Entry, Failure, Held, Standing, Taken
-from streamdesk.bus.config import BusConfig
-from streamdesk.bus.envelope import Fields
-from streamdesk.bus.errors import BusError, BusUnavailableError, QueueFullError
-from streamdesk.bus.layout import Layout
-
-Argument = str | bytes | int | float
-# Answers of a server that is there but cannot do it now.
-_NOT_NOW = (
-    "LOADING",
-    "READONLY",
-    "NOREPLICAS",
-    "MASTERDOWN",
-    "UNBLOCKED",
-    "OOM",
-    "MISCONF",
-    "BUSY",
+from streamdesk.bus.backend import (
+    GONE_MS,
+    ConsumerStanding,
+    Entry,
+    Failure,
+    Held,
+    Recreated,
+    Settled,
+    Standing,
+    StreamLag,
+    Taken,
 )
+from streamdesk.bus.capabilities import capabilities_of
+from streamdesk.bus.config import BusConfig, Wait
+from streamdesk.bus.envelope import Fields
+from streamdesk.bus.errors import NotDurableError, QueueFullError, ServerFullError
+from streamdesk.bus.layout import Layout
+from streamdesk.bus.lengths import Lengths
+from streamdesk.bus.refusals import GroupLostError
+from streamdesk.bus.script_words import (
+    entries_of,
+    failure_words,
+    fields_of,
+    flat,
+    limit_word,
+    numbered,
+    recreated_of,
+    rows_of,
+    taken_of,
+    topic_keys,
+    topic_words,
+)
+from streamdesk.bus.server import Server
+from streamdesk.bus.wire import Argument, Reply, Words
+
+_MARK = "streamdesk:durable"
+"""Written before each WAIT."""
 
 
-def _flat(fields: Fields) -> list[bytes]:
-    return [part for pair in fields.items() for part in pair]
-
-
-def _fields(flat: Sequence[bytes]) -> Fields:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _entries(index: int, rows: Sequence[Any]) -> list[Entry]:
-    """Rows of a script: id, flat fields, and after a reclaim the number of deliveries."""
-    return [
-        Entry(index, row[0].decode(), _fields(row[1]), int(row[2]) if len(row) > 2 else 1)  # noqa: PLR2004 - the row's shape
-        for row in rows
-    ]
+def _is_unknown(answer: Reply) -> bool:
+    return isinstance(answer, hiredis.ReplyError) and str(answer).startswith("NOSCRIPT")
 
 
 class Script:
@@ -58,27 +64,7 @@ class Script:
         folder = files("streamdesk.bus") / "lua"
         common = (folder / "common.lua").read_text()
         self.source = common + (folder / f"{name}.lua").read_text()
-        self.sha = ""
-
-
-@asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    """Turn redis-py's errors into the bus's."""
-    try:
-        yield
-    except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
-        raise BusUnavailableError(str(error) or type(error).__name__) from error
-    except exceptions.ResponseError as error:
-        raise _response_error(error) from error
-
-
-def _response_error(error: exceptions.ResponseError) -> BusError:
-    text = str(error)
-    # redis-py strips the code of the errors that it has a class for.
-    known = (exceptions.ReadOnlyError, exceptions.OutOfMemoryError, exceptions.BusyLoadingError)
-    if isinstance(error, known) or any(word in text[:60] for word in _NOT_NOW):
-        return BusUnavailableError(text)
-    return BusError(text)
+        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
 class RedisBackend:
@@ -86,30 +72,34 @@ class RedisBackend:
 
     def __init__(self, config: BusConfig) -> None:
         """Set up, without connecting yet."""
-        self._client = Redis.from_url(
-            config.url,
-            protocol=2,
-            decode_responses=False,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=config.socket_timeout_seconds,
-            socket_connect_timeout=config.socket_timeout_seconds,
-            client_name=f"streamdesk-{config.service}",
-        )
-        self._execute = cast("Callable[..., Awaitable[Any]]", self._client.execute_command)
+        self._server = Server(config)
+        self._durable: Wait | None = None
         names = (
             "publish", "find", "take", "settle", "reclaim", "renew", "release", "forget", "lag",
-            "trim", "peek", "redrive",
+            "trim", "peek", "redrive", "own", "disown", "join", "schedule", "ensure",
         )  # fmt: skip
         self._scripts = {name: Script(name) for name in names}
+        self._lengths = Lengths()
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        await self._server.close()
+
+    def on_move(self, moved: Callable[[], None]) -> None:
+        """Have `moved` called when the Sentinels announce another master."""
+        self._server.on_move = moved
 
     async def drop_idle(self) -> None:
-        """Close what the pool keeps for later."""
-        with suppress(exceptions.RedisError, OSError):
-            await self._client.connection_pool.disconnect(inuse_connections=False)
+        """Close what is kept for later."""
+        self._server.drop_idle()
+
+    def waiting_for(self, durable: Wait | None) -> "RedisBackend":
+        """The same server and connections, with WAIT after each call."""
+        if durable is None:
+            return self
+        same = copy.copy(self)
+        same._durable = durable  # noqa: SLF001 - our own copy
+        return same
 
     async def ping(self) -> None:
         """Return when the server answers."""
@@ -121,91 +111,220 @@ class RedisBackend:
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def _command(self, *words: Argument) -> Any:  # noqa: ANN401 - what the server answers
-        async with _translated():
-            return await self._execute(*words)
+        (answer,) = await self._send([words])
+        return self._server.checked(answer)
 
-    async def _many(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+    async def _send(self, commands: Sequence[Words]) -> list[Reply]:
+        """Commands in one round trip; error answers are among the answers.
+
+        Raises:
+            NotDurableError: too few replicas have in time what was written, now or before.
+        """
+        if self._durable is None:
+            return await self._server.send(commands)
+        replicas, timeout_ms = self._durable.replicas, self._durable.timeout_ms
+        # WAIT counts replicas that have what this connection wrote: on a new one that is nothing
+        # unless it writes. The mark comes after all that this server has, seen or written.
+        mark = ("SET", _MARK, 1, "PX", timeout_ms)
+        sure = [*commands, mark, ("WAIT", replicas, timeout_ms)]
+        *answers, marked, confirmed = await self._server.send(
+            sure, lane="durable", extra_seconds=timeout_ms / 1000
+        )
+        for answer in (*answers, marked):
+            if not _is_unknown(answer):
+                self._server.checked(answer)
+        if self._server.checked(confirmed) < replicas:
+            raise NotDurableError(replicas, confirmed, timeout_ms)
+        return answers
+
+    async def _many(self, commands: Sequence[Words]) -> list[Any]:
         """Commands in one round trip, in order, but not as a transaction."""
-        async with _translated():
-            pipe = self._client.pipeline(transaction=False)
-            for words in commands:
-                pipe.execute_command(*words)
-            return await pipe.execute()
+        answers = await self._send(commands)
+        return [self._server.checked(answer) for answer in answers]
+
+    async def _blocking(
+        self,
+        block_ms: int,
+        verb: Words,
+        streams: Sequence[str],
+        stopped: asyncio.Future[Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - as above
+        """XREAD or XREADGROUP of `streams`: their keys, then where to read each from."""
+        command = (*verb, "BLOCK", max(1, block_ms), "STREAMS", *streams)
+        answer = await self._server.send_blocking(command, block_ms / 1000, stopped)
+        return self._server.checked(answer)
 
     async def _run(self, name: str, keys: Sequence[str], *arguments: Argument) -> Any:  # noqa: ANN401 - as above
-        """Run a script; a server that does not know it has not run it, so it is loaded and sent."""
+        """Run a script."""
+        (answer,) = await self._run_many(name, [(keys, arguments)])
+        return self._server.checked(answer)
+
+    async def _run_many(
+        self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]
+    ) -> list[Any]:
+        """Run a script several times in one round trip; error answers are among the answers.
+
+        A server that does not know the script has not run it: it is loaded and sent again.
+        """
         script = self._scripts[name]
-        if not script.sha:
-            script.sha = (await self._command("SCRIPT", "LOAD", script.source)).decode()
-        words = ("EVALSHA", script.sha, len(keys), *keys, *arguments)
-        async with _translated():
-            try:
-                return await self._execute(*words)
-            except exceptions.NoScriptError:
-                await self._execute("SCRIPT", "LOAD", script.source)
-                return await self._execute(*words)
+        commands = [("EVALSHA", script.sha, len(keys), *keys, *rest) for keys, rest in calls]
+        answers = await self._send(commands)
+        unknown = [at for at, answer in enumerate(answers) if _is_unknown(answer)]
+        if unknown:
+            again = [("SCRIPT", "LOAD", script.source), *(commands[at] for at in unknown)]
+            loaded, *fresh = await self._send(again)
+            self._server.checked(loaded)
+            for at, answer in zip(unknown, fresh, strict=True):
+                answers[at] = answer
+        return answers
 
     async def append(
         self, layout: Layout, stream: int, batch: Sequence[Fields], keep: int | None
     ) -> list[str]:
-        """XADD in one round trip."""
+        """XADD in one round trip, with a look at the length now and then."""
         bound: tuple[Argument, ...] = () if keep is None else ("MAXLEN", "~", keep)
         key = layout.streams[stream]
-        ids = await self._many([("XADD", key, *bound, "*", *_flat(fields)) for fields in batch])
-        return [entry_id.decode() for entry_id in ids]
+        commands: list[Words] = [("XADD", key, *bound, "*", *flat(fields)) for fields in batch]
+        is_due = self._lengths.is_due(key)
+        if is_due:
+            commands.append(("XLEN", key))
+        answers = await self._many(commands)
+        if is_due:
+            self._lengths.measured(key, int(answers.pop()))
+        else:
+            self._lengths.grown(key, len(batch))
+        return [entry_id.decode() for entry_id in answers]
 
     async def append_within(
         self, layout: Layout, stream: int, batch: Sequence[Fields], limit: int
     ) -> list[str]:
         """Count and append in one script: nobody can slip in between."""
+        return await self.append_once(layout, stream, batch, 0, limit, None)
+
+    async def append_once(
+        self,
+        layout: Layout,
+        stream: int,
+        batch: Sequence[Fields],
+        window_ms: int,
+        limit: int | None,
+        keep: int | None,
+    ) -> list[str]:
+        """Look, count and append in one script; a key an event remembers it for `window_ms`."""
+        key = layout.streams[stream]
+        keys = [key, *topic_keys(layout)]
+        if window_ms:
+            keys += [layout.once(fields[b"id"].decode()) for fields in batch]
         lines: list[Argument] = [len(batch)]
         for fields in batch:
-            flat = _flat(fields)
-            lines += [len(flat), *flat]
-        delayed = [layout.delayed(group) for group in layout.groups]
+            words = flat(fields)
+            lines += [len(words), *words]
         answer = await self._run(
             "publish",
-            [layout.streams[stream], *layout.streams, *delayed],
-            len(layout.streams),
-            limit,
-            len(layout.groups),
-            *layout.groups,
+            keys,
+            *topic_words(layout),
+            limit_word(limit),
+            window_ms,
+            limit_word(keep),
             *lines,
         )
-        if answer[:1] == [b"FULL"]:
-            raise QueueFullError(layout.topic, limit, int(answer[1]))
-        return [entry_id.decode() for entry_id in answer]
+        if answer[0] == b"FULL":
+            raise QueueFullError(layout.topic, limit or 0, int(answer[1]))
+        self._lengths.measured(key, int(answer[0]))
+        return [entry_id.decode() for entry_id in answer[1:]]
+
+    async def schedule(
+        self,
+        layout: Layout,
+        stream: int,
+        fields: Fields,
+        delay_ms: int,
+        *,
+        window_ms: int = 0,
+        limit: int | None = None,
+    ) -> bool:
+        """ZADD of the event's id and HSET of its fields in one script."""
+        keys = [layout.scheduled_fields, *topic_keys(layout)]
+        event_id = fields[b"id"]
+        if window_ms:
+            keys.append(layout.once(event_id.decode()))
+        words = (*topic_words(layout), limit_word(limit), window_ms, event_id, delay_ms, stream + 1)
+        answer = await self._run("schedule", keys, *words, *flat(fields))
+        if isinstance(answer, list):
+            raise QueueFullError(layout.topic, limit or 0, int(answer[1]))
+        return bool(answer)
+
+    def length(self, layout: Layout, stream: int) -> int:
+        """What appends have learnt."""
+        return self._lengths.of(layout.streams[stream])
+
+    async def measure(self, layout: Layout, stream: int) -> int:
+        """XLEN."""
+        key = layout.streams[stream]
+        length = int(await self._command("XLEN", key))
+        self._lengths.measured(key, length)
+        return length
 
     async def find(
         self, layout: Layout, stream: int, since_ms: int, event_ids: Sequence[str]
     ) -> list[str]:
-        """Look for events by id among the entries added since then."""
-        answer = await self._run("find", [layout.streams[stream]], since_ms, *event_ids)
+        """Look for events by id among the entries added since then, and among scheduled ones."""
+        keys = [layout.streams[stream], layout.scheduled]
+        answer = await self._run("find", keys, since_ms, *event_ids)
         return [entry_id.decode() for entry_id in answer]
 
-    async def ensure_group(self, layout: Layout, group: str) -> None:
-        """XGROUP CREATE at 0: what was published before the first consumer came is not lost."""
-        for key in layout.streams:
-            async with _translated():
-                try:
-                    await self._execute("XGROUP", "CREATE", key, group, "0", "MKSTREAM")
-                except exceptions.ResponseError as error:
-                    if "BUSYGROUP" not in str(error):
-                        raise
+    async def ensure_group(self, layout: Layout, group: str) -> list[Recreated]:
+        """XGROUP CREATE at 0, or at the saved cursor; never at the end."""
+        answer = await self._run("ensure", [*layout.streams, layout.cursors(group)], group)
+        return recreated_of(layout, answer)
 
     async def take(self, layout: Layout, group: str, consumer: str, count: int) -> Taken:
-        """One script: due messages move, then the highest class that has anything is read."""
-        taken, due, last = await self._run(
-            "take", [*layout.streams, layout.delayed(group)], group, consumer, count
+        """What is due moves, then the highest class that has anything is read: in one trip."""
+        keys = (
+            *layout.streams, layout.delayed(group), layout.scheduled, layout.scheduled_fields,
+            layout.cursors(group),
+        )  # fmt: skip
+        if len(layout.streams) > 1:
+            return taken_of(layout, await self._run("take", keys, group, consumer, count), ())
+        script = self._scripts["take"]
+        reading = ("XREADGROUP", "GROUP", group, consumer, "COUNT", count, "STREAMS", keys[0], ">")
+        moved, read = await self._send(
+            [("EVALSHA", script.sha, len(keys), *keys, group, consumer, 0), reading]
         )
-        entries = [entry for index, rows in taken for entry in _entries(index - 1, rows)]
-        return Taken(entries, None if due < 0 else int(due), [item.decode() for item in last])
+        # What was read is ours, whatever the other answer says.
+        rows = rows_of(read)
+        if _is_unknown(moved):
+            moved = await self._run("take", keys, group, consumer, 0)
+            if not rows:  # it was too early: the script makes a lost group again
+                (read,) = await self._send([reading])
+                rows = rows_of(read)
+        if not rows:
+            self._server.checked(moved)
+            self._server.checked(read)
+        return taken_of(layout, None if isinstance(moved, hiredis.ReplyError) else moved, rows)
+
+    async def take_or_wait(
+        self,
+        layout: Layout,
+        group: str,
+        consumer: str,
+        count: int,
+        block_ms: int,
+        stopped: asyncio.Future[Any],
+    ) -> list[Entry]:
+        """XREADGROUP BLOCK: of many waiting consumers the server wakes one."""
+        verb = ("XREADGROUP", "GROUP", group, consumer, "COUNT", count)
+        streams = (layout.streams[0], ">")
+        try:
+            answer = await self._blocking(block_ms, verb, streams, stopped)
+        except GroupLostError:
+            return []  # the next take makes it again
+        return entries_of(0, answer[0][1]) if answer else []
 
     async def wait(self, layout: Layout, last_ids: Sequence[str], block_ms: int) -> None:
         """A read without a group: cancelling it can strand nothing."""
-        await self._command(
-            "XREAD", "COUNT", 1, "BLOCK", max(1, block_ms), "STREAMS", *layout.streams, *last_ids
-        )
+        streams = (*layout.streams, *last_ids)
+        await self._blocking(block_ms, ("XREAD", "COUNT", 1), streams)
 
     async def settle(
         self,
@@ -214,8 +333,8 @@ class RedisBackend:
         consumer: str,
         acks: Iterable[Held],
         failures: Sequence[Failure],
-    ) -> list[bool]:
-        """One XACK a stream in one round trip, then one script a failure."""
+    ) -> list[Settled]:
+        """One XACK a stream in one round trip, and one script a failure in another."""
         by_stream: dict[int, list[str]] = {}
         for stream, entry_id in acks:
             by_stream.setdefault(stream, []).append(entry_id)
@@ -223,33 +342,31 @@ class RedisBackend:
             await self._many(
                 [("XACK", layout.streams[s], group, *ids) for s, ids in by_stream.items()]
             )
-        return [await self._fail(layout, group, consumer, failure) for failure in failures]
-
-    async def _fail(self, layout: Layout, group: str, consumer: str, failure: Failure) -> bool:
-        steps: list[Argument] = []
-        for step in failure.steps:
-            flat = _flat(step.fields)
-            steps += [step.kind, step.stream + 1, step.delay_ms, len(flat), *flat]
+        if not failures:
+            return []
         keys = [*layout.streams, layout.delayed(group), layout.dead]
-        stream, entry_id = failure.held
-        count = len(failure.steps)
-        answer = await self._run(
-            "settle", keys, group, consumer, stream + 1, entry_id, count, *steps
-        )
-        return bool(answer)
+        calls = [(keys, (group, consumer, *failure_words(failure))) for failure in failures]
+        return [self._settled(answer) for answer in await self._run_many("settle", calls)]
+
+    def _settled(self, answer: Reply) -> Settled:
+        try:
+            return "written" if self._server.checked(answer) else "lost"
+        except ServerFullError:
+            return "refused"
 
     async def reclaim(
         self, layout: Layout, group: str, consumer: str, least_idle_ms: int, count: int
     ) -> list[Entry]:
         """XAUTOCLAIM through the whole of the pending entries."""
         answer = await self._run("reclaim", layout.streams, group, consumer, least_idle_ms, count)
-        return [entry for index, rows in answer for entry in _entries(index - 1, rows)]
+        return [entry for index, rows in answer for entry in entries_of(index - 1, rows)]
 
     async def renew(
-        self, layout: Layout, group: str, consumer: str, held: Sequence[Held]
+        self, layout: Layout, group: str, consumer: str, held: Mapping[Held, int]
     ) -> list[Held]:
-        """XCLAIM JUSTID, of what is still ours only."""
-        lost = await self._run("renew", layout.streams, group, consumer, *_numbered(held))
+        """XCLAIM JUSTID, of what is still ours or should be."""
+        words = [word for (index, entry_id), n in held.items() for word in (index + 1, entry_id, n)]
+        lost = await self._run("renew", layout.streams, group, consumer, *words)
         return [(int(lost[i]) - 1, lost[i + 1].decode()) for i in range(0, len(lost), 2)]
 
     async def release(
@@ -264,28 +381,62 @@ class RedisBackend:
         """Make entries look abandoned, so that the next reclaim takes them at once."""
         mode = "except" if all_but else "only"
         return int(
-            await self._run("release", layout.streams, group, consumer, mode, *_numbered(held))
+            await self._run("release", layout.streams, group, consumer, mode, *numbered(held))
         )
 
     async def forget(self, layout: Layout, group: str, consumer: str) -> None:
         """XGROUP DELCONSUMER, only where nothing is pending."""
         await self._run("forget", layout.streams, group, consumer)
 
+    async def own(self, layout: Layout, group: str, consumer: str, lease_ms: int) -> int:
+        """SET PX of the owner's name, unless it is another's."""
+        keys = [layout.owner(group), layout.fence(group)]
+        return int(await self._run("own", keys, consumer, lease_ms))
+
+    async def disown(self, layout: Layout, group: str, consumer: str) -> None:
+        """DEL of the owner's name, if it is ours."""
+        await self._run("disown", [layout.owner(group)], consumer)
+
+    async def join(self, layout: Layout, group: str, consumer: str, lease_ms: int) -> list[str]:
+        """A sorted set by time."""
+        names = await self._run("join", [layout.members(group)], consumer, lease_ms)
+        return [name.decode() for name in names]
+
     async def standing(self, layout: Layout, group: str) -> Standing:
-        """Sums of XINFO over the classes."""
-        answer = await self._run("lag", [*layout.streams, layout.delayed(group)], group)
-        length, waiting, pending, delayed, consumers, oldest, added = answer
-        oldest_ms = int(oldest.partition(b"-")[0]) if oldest else None
-        return Standing(length, waiting, pending, delayed, consumers, oldest_ms, added)
+        """XINFO of each stream."""
+        keys = (
+            *layout.streams, layout.delayed(group), layout.scheduled, layout.cursors(group),
+            layout.trimmed,
+        )  # fmt: skip
+        delayed, rows, consumers = await self._run("lag", keys, group)
+        oldest = [int(row[4].partition(b"-")[0]) for row in rows if row[4]]
+        return Standing(
+            streams=tuple(
+                StreamLag(key, *(int(number) for number in row[:3]))
+                for key, row in zip(layout.streams, rows, strict=True)
+            ),
+            delayed=int(delayed),
+            consumers=tuple(
+                ConsumerStanding(name.decode(), int(pending), int(idle))
+                for name, pending, idle in consumers
+            ),
+            oldest_pending_ms=min(oldest, default=None),
+            added=sum(int(row[3]) for row in rows),
+        )
 
     async def peek(self, layout: Layout, group: str, count: int) -> list[Entry]:
         """XRANGE after the group's position."""
-        answer = await self._run("peek", layout.streams, group, count)
-        return [entry for index, rows in answer for entry in _entries(index - 1, rows)]
+        keys = [*layout.streams, layout.cursors(group)]
+        answer = await self._run("peek", keys, group, count)
+        return [entry for index, rows in answer for entry in entries_of(index - 1, rows)]
 
-    async def trim(self, layout: Layout, keep: int) -> int:
-        """XTRIM MINID below what the slowest group has finished."""
-        return int(await self._run("trim", layout.streams, keep, *layout.groups))
+    async def trim(self, layout: Layout, keep: int, group: str = "") -> int:
+        """XTRIM MINID below what the slowest group has finished, and the cursors' HSET."""
+        others = [group] if group and group not in layout.groups else []
+        groups = [*layout.groups, *others]
+        keys = [*layout.streams, layout.trimmed, *(layout.cursors(name) for name in groups)]
+        needed = len(layout.groups)
+        return int(await self._run("trim", keys, keep, GONE_MS, needed, *groups))
 
     async def last_ids(self, keys: Sequence[str]) -> list[str]:
         """The newest entry of each stream, deleted ones included."""
@@ -294,7 +445,7 @@ class RedisBackend:
             if not await self._command("EXISTS", key):
                 last.append("0-0")
                 continue
-            info = _fields(await self._command("XINFO", "STREAM", key))
+            info = fields_of(await self._command("XINFO", "STREAM", key))
             last.append(info[b"last-generated-id"].decode())
         return last
 
@@ -302,20 +453,20 @@ class RedisBackend:
         self, cursors: Mapping[str, str], count: int, block_ms: int
     ) -> list[tuple[str, str, Fields]]:
         """XREAD of all streams at once."""
-        answer = await self._command(
-            "XREAD", "COUNT", count, "BLOCK", max(1, block_ms), "STREAMS",
-            *cursors.keys(), *cursors.values(),
-        )  # fmt: skip
+        streams = (*cursors.keys(), *cursors.values())
+        answer = await self._blocking(block_ms, ("XREAD", "COUNT", count), streams)
         return [
-            (key.decode(), entry_id.decode(), fields)
+            (key.decode(), entry_id.decode(), fields_of(fields))
             for key, rows in answer or ()
             for entry_id, fields in rows
         ]
 
-    async def dead_letters(self, layout: Layout, count: int) -> list[tuple[str, Fields]]:
-        """XRANGE of the dead letters."""
-        rows = await self._command("XRANGE", layout.dead, "-", "+", "COUNT", count)
-        return [(entry_id.decode(), fields) for entry_id, fields in rows]
+    async def read_range(
+        self, key: str, first: str, last: str, count: int
+    ) -> list[tuple[str, Fields]]:
+        """XRANGE."""
+        rows = await self._command("XRANGE", key, first, last, "COUNT", count)
+        return [(entry_id.decode(), fields_of(words)) for entry_id, words in rows]
 
     async def dead_count(self, layout: Layout) -> int:
         """XLEN of the dead letters."""
@@ -328,10 +479,9 @@ class RedisBackend:
     async def redrive(self, layout: Layout, dead_id: str, stream: int, fields: Fields) -> str:
         """XDEL of the letter and XADD of the original in one script."""
         keys = [layout.dead, layout.streams[stream]]
-        answer = await self._run("redrive", keys, dead_id, *_flat(fields))
+        answer = await self._run("redrive", keys, dead_id, *flat(fields))
         return cast("bytes", answer).decode()
 
-
-def _numbered(held: Sequence[Held]) -> list[Argument]:
-    """Stream positions as Lua counts them, and entry ids, in turn."""
-    return [part for stream, entry_id in held for part in (stream + 1, entry_id)]
+    async def capabilities(self) -> frozenset[str]:
+        """COMMAND INFO and the version."""
+        return await capabilities_of(self._command)

@@ -1,85 +1,47 @@
 """The bus: what services use."""
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
-
-from pydantic import ValidationError
 
 from streamdesk.bus.backend import Backend, Standing
 from streamdesk.bus.backend_memory import MemoryBackend
 from streamdesk.bus.backend_redis import RedisBackend
-from streamdesk.bus.config import BusConfig, RetryPolicy
-from streamdesk.bus.dead_letters import (
-    StoredDeadLetter,
-    open_dead_letter,
-    redriven_fields,
-)
-from streamdesk.bus.envelope import decode, open_envelope
-from streamdesk.bus.errors import BusUnavailableError
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.breaker import BreakerPolicy
+from streamdesk.bus.config import BusConfig, RetryPolicy, Wait
+from streamdesk.bus.crew import BatchHandler, Handler
+from streamdesk.bus.dead_letters import DeadFilter, StoredDeadLetter
+from streamdesk.bus.envelope import FRAME_EVENTS
+from streamdesk.bus.errors import BusConfigError, BusUnavailableError
+from streamdesk.bus.group_consumer import GroupConsumer
+from streamdesk.bus.lag import ConsumerHealth, GroupLag, consumer_health, group_lag
+from streamdesk.bus.layout import layout_of, parts_of
 from streamdesk.bus.link import Link
+from streamdesk.bus.membership import Intake, Membership, Tools
 from streamdesk.bus.message import Message
 from streamdesk.bus.observer import BusObserver, Tracer, Unobserved, Untraced
+from streamdesk.bus.opening import messages_of
+from streamdesk.bus.producer import Producer
 from streamdesk.bus.publisher import Publisher
-from streamdesk.bus.subscription import Handler, Subscription
+from streamdesk.bus.redrive import DeadLetterBox, RedriveReport
+from streamdesk.bus.replay import Replay
+from streamdesk.bus.sharded import ShardedConsumer
+from streamdesk.bus.subscription import Subscription
 from streamdesk.bus.tail import Tail
+from streamdesk.bus.writer import Writer
 from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.errors import ContractError
 
 E = TypeVar("E", bound=Event)
 
 DEFAULT_BATCH = 32
+DEFAULT_BATCH_EVENTS = 500
 DEFAULT_CONCURRENCY = 8
-DEAD_SCAN = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class GroupLag:
-    """Where one group stands on one topic, summed over the topic's classes.
-
-    Attributes:
-        topic: name of the topic.
-        group: name of the group; empty for a topic that nobody reads in a group.
-        waiting: entries the group was not given yet.
-        pending: entries in the hands of its consumers.
-        delayed: messages that wait for their retry.
-        dead: dead letters of the topic.
-        oldest_pending_seconds: age of the oldest entry in hand, since it was published.
-        consumers: names known to the group.
-        length: entries on the topic's streams.
-        added: entries ever added to them.
-    """
-
-    topic: str
-    group: str
-    waiting: int
-    pending: int
-    delayed: int
-    dead: int
-    oldest_pending_seconds: float | None
-    consumers: int
-    length: int
-    added: int
-
-
-def _group_lag(topic: str, group: str, standing: Standing, dead: int, now_ms: int) -> GroupLag:
-    oldest = standing.oldest_pending_ms
-    return GroupLag(
-        topic=topic,
-        group=group,
-        waiting=standing.waiting if group else 0,
-        pending=standing.pending,
-        delayed=standing.delayed,
-        dead=dead,
-        oldest_pending_seconds=None if oldest is None else max(0, now_ms - oldest) / 1000,
-        consumers=standing.consumers,
-        length=standing.length,
-        added=standing.added,
-    )
 
 
 class Bus:
@@ -94,9 +56,10 @@ class Bus:
         self._observer = observer
         self._tracer = tracer
         self._link = Link(observer, backend.drop_idle)
-        self._publisher = Publisher(
-            backend=backend, link=self._link, config=config, observer=observer, tracer=tracer
-        )
+        backend.on_move(self._link.wake)
+        self._dead_letters = DeadLetterBox(backend, self._link)
+        self._writer = Writer(backend, self._link, config, observer)
+        self._publisher = Publisher(self._writer, tracer, config.durable)
 
     @classmethod
     def connect(
@@ -140,20 +103,37 @@ class Bus:
             return False
         return True
 
-    async def publish(self, topic: Topic[E], event: E, *, event_id: str | None = None) -> str:
+    async def publish(
+        self,
+        topic: Topic[E],
+        event: E,
+        *,
+        event_id: str | None = None,
+        delay_seconds: float = 0.0,
+        durable: Wait | None = None,
+    ) -> str:
         """Append one event; return its entry id once the server has it.
 
         Args:
             topic: where to.
             event: one of the topic's models.
             event_id: the event's id, where the caller can derive one; a new UUIDv7 otherwise.
+            delay_seconds: when it is delivered; the answer is then an empty string. Who reads
+                along without a group sees it at that time, too.
+            durable: replicas that must have it, instead of what the bus and the topic say.
 
         Raises:
             QueueFullError: the topic's limit is reached; nothing was written.
+            ServerFullError: the server's memory is full; nothing was written.
+            NotDurableError: written, but not known to be on enough replicas.
             BusUnavailableError: no server within the publish time-out.
+            BusConfigError: a delay, on a topic that no group consumes.
             UnknownEventError: the topic does not carry such events.
         """
-        return (await self._publisher.publish(topic, [event], [event_id]))[0]
+        written = await self._publisher.publish(
+            topic, [event], [event_id], durable=durable, delay_seconds=delay_seconds
+        )
+        return written[0]
 
     async def publish_many(
         self,
@@ -161,17 +141,50 @@ class Bus:
         events: Sequence[E],
         *,
         event_ids: Sequence[str | None] | None = None,
+        durable: Wait | None = None,
     ) -> list[str]:
-        """Append events in one round trip a class; a frame topic packs them.
+        """Append events in one round trip a class or shard; a frame topic packs them.
 
-        Events of one class keep their order. On a topic with a limit the events of one class are
-        written all or none.
+        Events of one class or shard keep their order. On a topic with a limit the events of one
+        class are written all or none.
 
         Raises:
             QueueFullError: as `publish`; classes written before stay written.
+            ServerFullError: as `publish`; events written before stay written.
+            NotDurableError: as `publish`.
             BusUnavailableError: as `publish`.
         """
-        return await self._publisher.publish(topic, events, event_ids or [None] * len(events))
+        ids = event_ids or [None] * len(events)
+        return await self._publisher.publish(topic, events, ids, durable=durable)
+
+    def producer(
+        self,
+        topic: Topic[E],
+        *,
+        linger_ms: float = 2.0,
+        max_batch: int = FRAME_EVENTS,
+        max_bytes: int = 1_000_000,
+    ) -> Producer[E]:
+        """A producer that collects events for a moment and writes them together.
+
+        Args:
+            topic: where to; of a frame topic each load becomes one frame.
+            linger_ms: longest wait for company.
+            max_batch: most events of a load.
+            max_bytes: size at which a load leaves.
+
+        Raises:
+            BusConfigError: limits that cannot work.
+        """
+        return Producer(
+            topic,
+            self._publisher,
+            self._writer,
+            self._tracer,
+            linger_ms=linger_ms,
+            max_batch=max_batch,
+            max_bytes=max_bytes,
+        )
 
     def subscribe(
         self,
@@ -183,7 +196,8 @@ class Bus:
         concurrency: int = DEFAULT_CONCURRENCY,
         retry: RetryPolicy | None = None,
         lease_seconds: float | None = None,
-    ) -> Subscription[E]:
+        breaker: BreakerPolicy | None = None,
+    ) -> Subscription:
         """A consumer of `group`; nothing happens until it is run.
 
         Args:
@@ -196,27 +210,85 @@ class Bus:
             concurrency: handlers at a time.
             retry: instead of the bus's policy.
             lease_seconds: instead of the bus's.
+            breaker: instead of the bus's.
         """
-        config = replace(
+        prefetch = concurrency if topic.classes else max(batch, concurrency)
+        intake = Intake(handler, None, prefetch, concurrency)
+        config = self._changed(retry, lease_seconds, breaker)
+        return self._subscription(topic, group, intake, config)
+
+    def subscribe_batches(
+        self,
+        topic: Topic[E],
+        group: str,
+        handler: BatchHandler[E],
+        *,
+        batch: int = DEFAULT_BATCH_EVENTS,
+        concurrency: int = 1,
+        retry: RetryPolicy | None = None,
+        lease_seconds: float | None = None,
+        breaker: BreakerPolicy | None = None,
+    ) -> Subscription:
+        """A consumer of `group` whose handler gets many messages at once: for volume.
+
+        Args:
+            topic: what to consume.
+            group: as `subscribe`.
+            handler: called with a `Batch`; returns the outcomes that are not Ack by their
+                position in the batch, None when there are none. What it raises is the outcome of
+                every message of the batch.
+            batch: most entries in a batch; of a topic of frames about as many events.
+            concurrency: handlers at a time; two batches more are fetched ahead.
+            retry: instead of the bus's policy.
+            lease_seconds: instead of the bus's.
+            breaker: instead of the bus's.
+
+        Raises:
+            BusConfigError: the topic has shards.
+        """
+        if topic.shards > 1:
+            raise BusConfigError(
+                f"topic {topic.name!r} has shards to keep events of a key in order; a batch that "
+                "failed in part would break it: use subscribe"
+            )
+        intake = Intake(None, handler, batch * (concurrency + 2), concurrency, batch)
+        config = self._changed(retry, lease_seconds, breaker)
+        return self._subscription(topic, group, intake, config)
+
+    def _changed(
+        self,
+        retry: RetryPolicy | None,
+        lease_seconds: float | None,
+        breaker: BreakerPolicy | None,
+    ) -> BusConfig:
+        return replace(
             self._config,
             retry=retry or self._config.retry,
             lease_seconds=lease_seconds or self._config.lease_seconds,
+            breaker=breaker or self._config.breaker,
         )
+
+    def _subscription(
+        self, topic: Topic[E], group: str, intake: Intake[E], config: BusConfig
+    ) -> Subscription:
         consumer = f"{config.service}-{config.instance}-{secrets.token_hex(3)}"
-        return Subscription(
-            topic=topic,
-            layout=layout_of(topic),
-            group=group,
-            handler=handler,
-            backend=self._backend,
-            link=self._link,
-            config=config,
-            consumer=consumer,
-            observer=self._observer,
-            tracer=self._tracer,
-            prefetch=concurrency if topic.classes else max(batch, concurrency),
-            concurrency=concurrency,
+        tools = Tools(
+            self._backend, self._link, self._observer, self._tracer, self._report_standing
         )
+        member = Membership(topic, layout_of(topic), group, consumer, intake, config, tools)
+        if topic.shards == 1:
+            return GroupConsumer(member)
+
+        def open_shard(
+            number: int, fence: int, owned_until: Callable[[], float]
+        ) -> GroupConsumer[E]:
+            ordered = replace(intake, ordered=True, owned_until=owned_until, fence=fence)
+            return GroupConsumer(replace(member, layout=parts_of(topic)[number], intake=ordered))
+
+        return ShardedConsumer(member, open_shard)
+
+    async def _report_standing(self, topic: Topic[Any], group: str) -> None:
+        self._observer.standing(await self.group_lag(topic, group))
 
     def tail(
         self,
@@ -246,100 +318,116 @@ class Bus:
             stop=stop,
         ).messages(since)
 
+    def replay(
+        self,
+        topic: Topic[E],
+        since: datetime | str,
+        until: datetime | str | None = None,
+    ) -> AsyncGenerator[Message[E], None]:
+        """What travelled on the topic in a stretch of the past, by time, for no group.
+
+        Both ends are included; a time means its millisecond. It goes on after an outage where it
+        was. How far the past goes back is the topic's `keep`.
+
+        Args:
+            topic: whose messages. Retries of single groups are left out.
+            since: a time with its zone, or an entry id; `0` for all there is.
+            until: the same; None for what is there when the first message is asked for.
+
+        Raises:
+            BusConfigError: a time without a zone, or a text that is no entry id.
+        """
+        return Replay(
+            topic, backend=self._backend, link=self._link, observer=self._observer
+        ).messages(since, until)
+
     async def lag(self, topic: Topic[Any]) -> list[GroupLag]:
         """Where each of the topic's groups stands; one row without a group if it has none."""
-        layout = layout_of(topic)
-        groups = layout.groups or ("",)
-        standings = [
-            await self._link.once(lambda: self._backend.standing(layout, group))  # noqa: B023 - called at once
-            for group in groups
-        ]
-        # Last: a message that has left every group's hands is counted here by now if it died.
-        dead = await self._link.once(lambda: self._backend.dead_count(layout))
+        return [await self.group_lag(topic, group) for group in topic.groups or ("",)]
+
+    async def group_lag(self, topic: Topic[Any], group: str) -> GroupLag:
+        """Where one group stands."""
+        standings = await self._standings(topic, group)
+        # Last: a message that has left the group's hands is counted here by now if it died.
+        dead = await self._link.once(lambda: self._backend.dead_count(layout_of(topic)))
         now_ms = await self._link.once(self._backend.now_ms)
+        return group_lag(topic.name, group, standings, dead, now_ms)
+
+    async def _standings(self, topic: Topic[Any], group: str) -> list[Standing]:
         return [
-            _group_lag(topic.name, group, standing, dead, now_ms)
-            for group, standing in zip(groups, standings, strict=True)
+            await self._link.once(lambda: self._backend.standing(part, group))  # noqa: B023 - called at once
+            for part in parts_of(topic)
         ]
+
+    async def consumers(self, topic: Topic[Any], group: str) -> list[ConsumerHealth]:
+        """The group's consumers that the server knows of, by name."""
+        standings = await self._standings(topic, group)
+        return consumer_health([row for standing in standings for row in standing.consumers])
+
+    async def capabilities(self) -> frozenset[str]:
+        """What the server can beyond Redis 7.0, by name: XACKDEL, XDELEX, XNACK, XREADGROUP CLAIM.
+
+        The bus uses none of it.
+        """
+        return await self._link.once(self._backend.capabilities)
 
     async def waiting(self, topic: Topic[E], group: str, limit: int = 20) -> list[Message[E]]:
         """The messages the group would be given next, highest class first, untouched."""
-        layout = layout_of(topic)
-        entries = await self._link.once(lambda: self._backend.peek(layout, group, limit))
         messages: list[Message[E]] = []
-        for entry in entries:
-            try:
-                envelope = open_envelope(entry.fields)
-                members = decode(topic, envelope, entry.fields[b"b"])
-            except ContractError:
-                continue  # whoever takes it puts it to the dead letters
-            messages.extend(
-                Message(
-                    id=member.id,
-                    event=member.event,
-                    topic=topic.name,
-                    key=envelope.key,
-                    attempt=envelope.failed_attempts + 1,
-                    published_at=envelope.published_at,
-                    entry_id=entry.id,
-                    priority=layout.classes[entry.stream],
-                )
-                for member in members
-                if member.event is not None
-            )
+        for part in parts_of(topic):
+            entries = await self._link.once(lambda: self._backend.peek(part, group, limit))  # noqa: B023 - called at once
+            for entry in entries:
+                # What cannot be read goes to the dead letters when somebody takes it.
+                with contextlib.suppress(ContractError):
+                    priority = part.classes[entry.stream]
+                    messages += messages_of(topic, entry.fields, entry.id, priority)[0]
         return messages[:limit]
 
-    async def dead(self, topic: Topic[Any], limit: int = 100) -> list[StoredDeadLetter]:
-        """The oldest dead letters of a topic."""
-        layout = layout_of(topic)
-        # Topics may share a key for their dead letters: look at all, keep ours.
-        rows = await self._link.once(lambda: self._backend.dead_letters(layout, DEAD_SCAN))
-        letters: list[StoredDeadLetter] = []
-        for entry_id, fields in rows:
-            try:
-                stored = open_dead_letter(entry_id, fields)
-            except ValidationError:
-                continue  # not written by the bus
-            if stored.letter.topic == topic.name:
-                letters.append(stored)
-        return letters[:limit]
+    async def dead(
+        self, topic: Topic[Any], limit: int = 100, where: DeadFilter | None = None
+    ) -> list[StoredDeadLetter]:
+        """The oldest dead letters of a topic that fit `where`, at most `limit`."""
+        return await self._dead_letters.oldest(topic, limit, where)
 
     async def redrive(
-        self, topic: Topic[Any], ids: Sequence[str] | None = None, limit: int = 100
-    ) -> int:
+        self,
+        topic: Topic[Any],
+        ids: Sequence[str] | None = None,
+        limit: int = 100,
+        *,
+        where: DeadFilter | None = None,
+        rate_per_second: float | None = None,
+        max_replays: int | None = None,
+        dry_run: bool = False,
+    ) -> RedriveReport:
         """Put dead letters back where they came from, for the group that had given them up.
+
+        A letter is removed in the same step, so it never goes back twice. Letters that arrive
+        while this runs are left for the next call.
 
         Args:
             topic: whose dead letters.
-            ids: entry ids of the letters; None for the oldest `limit`.
+            ids: entry ids of the letters; None for the oldest ones.
             limit: at most so many.
+            where: only letters that fit.
+            rate_per_second: no faster than this; None for as fast as it goes.
+            max_replays: skip letters that were put back so often already.
+            dry_run: only say which letters would go.
 
-        Returns:
-            how many went back. A letter is removed in the same step, so it never goes back twice.
+        Raises:
+            BusConfigError: a rate that is not above 0.
+            BusUnavailableError: the server stopped answering; what went back until then did.
         """
-        layout = layout_of(topic)
-        chosen = [
-            stored
-            for stored in await self.dead(topic, DEAD_SCAN)
-            if ids is None or stored.id in ids
-        ][:limit]
-        count = 0
-        for stored in chosen:
-            stream = min(stored.letter.stream, len(layout.streams) - 1)
-            fields = redriven_fields(stored)
-            done = await self._link.once(
-                lambda: self._backend.redrive(layout, stored.id, stream, fields)  # noqa: B023 - called at once
-            )
-            count += bool(done)
-        return count
+        return await self._dead_letters.redrive(
+            topic,
+            ids,
+            limit,
+            where=where,
+            rate_per_second=rate_per_second,
+            max_replays=max_replays,
+            dry_run=dry_run,
+        )
 
     async def purge_dead(self, topic: Topic[Any], ids: Sequence[str] | None = None) -> int:
         """Delete dead letters for good; returns how many."""
-        chosen = ids
-        if chosen is None:
-            chosen = [stored.id for stored in await self.dead(topic, DEAD_SCAN)]
-        if not chosen:
-            return 0
-        doomed = list(chosen)
-        layout = layout_of(topic)
-        return await self._link.once(lambda: self._backend.remove_dead(layout, doomed))
+        return await self._dead_letters.purge(topic, ids)

@@ -3,11 +3,10 @@
 import os
 import socket
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
+from streamdesk.bus.address import parse_address
+from streamdesk.bus.breaker import BreakerPolicy
 from streamdesk.bus.errors import BusConfigError
-
-SCHEMES = ("redis", "rediss", "unix", "memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +38,35 @@ def default_instance() -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """A publish returns when so many replicas have it, too.
+
+    Args:
+        replicas: how many must confirm.
+        timeout_ms: how long one attempt waits for them; more follow until the publish time-out.
+            A replica that comes back meanwhile is heard at the next attempt, not before.
+    """
+
+    replicas: int = 1
+    timeout_ms: int = 100
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            BusConfigError: names the value and what was expected.
+        """
+        if self.replicas < 1 or self.timeout_ms < 1:
+            raise BusConfigError(f"{self!r}: expected at least 1 replica and 1 ms")
+
+
+@dataclass(frozen=True, slots=True)
 class BusConfig:
     """How a process uses the bus.
 
     Args:
-        url: `redis://…`, `rediss://…`, `unix://…`, or `memory://name` for one process alone.
+        url: as `address.py` lists them (`redis://…`, `redis+sentinel://…`, …), or
+            `memory://name` for one process alone.
         service: who publishes; part of the consumers' names.
         instance: name of this process among its replicas.
         retry: what happens to a message whose handler failed.
@@ -54,9 +77,11 @@ class BusConfig:
         drain_seconds: time for handlers to finish after a stop was asked for.
         publish_timeout_seconds: how long a publish waits for a server that is away.
         socket_timeout_seconds: longest wait for any answer; blocking reads stay below half of it.
+        breaker: when a consumer stops taking messages because most die.
+        durable: what a publish to a durable topic waits for; None to wait for no replica.
     """
 
-    url: str = "redis://localhost:6379/0"
+    url: str = field(default="redis://localhost:6379/0", repr=False)  # it may have a password
     service: str = "streamdesk"
     instance: str = field(default_factory=default_instance)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -65,6 +90,8 @@ class BusConfig:
     drain_seconds: float = 15.0
     publish_timeout_seconds: float = 60.0
     socket_timeout_seconds: float = 5.0
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    durable: Wait | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -72,9 +99,8 @@ class BusConfig:
         Raises:
             BusConfigError: names the setting, its value and what was expected.
         """
-        scheme = urlsplit(self.url).scheme
-        if scheme not in SCHEMES:
-            raise BusConfigError(f"bus url has scheme {scheme!r}; expected one of {SCHEMES}")
+        if not self.url.startswith("memory:"):
+            parse_address(self.url)
         positive = {
             "lease_seconds": self.lease_seconds,
             "publish_timeout_seconds": self.publish_timeout_seconds,

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from streamdesk.bus.envelope import Fields, new_id
+from streamdesk.bus.errors import BusConfigError
 from streamdesk.contracts.base import Event
 
 _ORIGINAL = b"o:"
@@ -74,6 +75,48 @@ class StoredDeadLetter:
     id: str
     letter: DeadLetter
     original: Fields
+
+
+@dataclass(frozen=True, slots=True)
+class DeadFilter:
+    """Which dead letters are meant: those that fit all that is given.
+
+    Args:
+        reason: the letter's, as in `retries-exhausted`.
+        group: the group that gave the message up.
+        event_type: name of the event, as in `SignalGenerated`.
+        since: put aside at this time or later.
+        until: put aside before this time.
+        contains: text in the body, in the last error, or in the event id.
+
+    Raises:
+        BusConfigError: a time without a zone.
+    """
+
+    reason: str | None = None
+    group: str | None = None
+    event_type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    contains: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse times that cannot be compared."""
+        for name, value in (("since", self.since), ("until", self.until)):
+            if value is not None and value.tzinfo is None:
+                raise BusConfigError(f"{name} is {value.isoformat()} without a time zone; add one")
+
+    def fits(self, letter: DeadLetter) -> bool:
+        """Whether this letter is meant."""
+        texts = (letter.body, letter.detail, letter.event_id)
+        return (
+            self.reason in {None, letter.reason}
+            and self.group in {None, letter.group}
+            and self.event_type in {None, letter.event_type}
+            and (self.since is None or letter.dead_at >= self.since)
+            and (self.until is None or letter.dead_at < self.until)
+            and (self.contains is None or any(self.contains in text for text in texts))
+        )
 
 
 _attempts = TypeAdapter(tuple[Attempt, ...])

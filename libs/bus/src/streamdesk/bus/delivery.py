@@ -1,10 +1,12 @@
 """From a taken entry to messages, and from their outcomes to what is written back."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
+
+from pydantic import ValidationError
 
 from streamdesk.bus.backend import Entry, Failure, Step
 from streamdesk.bus.config import RetryPolicy
@@ -15,7 +17,14 @@ from streamdesk.bus.dead_letters import (
     history_of,
     with_attempt,
 )
-from streamdesk.bus.envelope import Envelope, Fields, Member, decode, open_envelope
+from streamdesk.bus.envelope import (
+    Envelope,
+    Fields,
+    Members,
+    decode,
+    open_envelope,
+    reader_of,
+)
 from streamdesk.bus.errors import Reject, RetryAfter
 from streamdesk.bus.layout import Layout
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
@@ -25,25 +34,56 @@ from streamdesk.contracts.errors import ContractError
 E = TypeVar("E", bound=Event)
 
 
-@dataclass(slots=True)
-class Delivery(Generic[E]):
-    """An entry in hand and what became of its members so far."""
+_UNUSUAL = frozenset((b"n", b"g", b"a", b"rp"))
+"""Envelope fields that an entry has when it is not one event on its first way."""
 
-    entry: Entry
-    messages: list[Message[E]] = field(default_factory=list)
-    open: int = 0
-    begun: bool = False
-    steps: list[Step] = field(default_factory=list)
+
+class Delivery(Generic[E]):
+    """An entry in hand, its events, and what became of them so far."""
+
+    __slots__ = (
+        "begun", "entry", "envelope", "events", "lease_lost", "lease_until", "messages", "open",
+        "places", "steps",
+    )  # fmt: skip
+
+    def __init__(self, entry: Entry, lease_until: float = 0.0) -> None:
+        """Nothing is decoded yet.
+
+        Args:
+            entry: what was taken.
+            lease_until: monotonic time at which another consumer may have it.
+        """
+        self.entry = entry
+        self.lease_until = lease_until
+        self.envelope: Envelope | None = None
+        self.events: Sequence[E] = ()
+        self.places: list[int] | None = None
+        """Position in its frame of each event, where some members could not be read."""
+        self.open = 0
+        self.begun = False
+        self.lease_lost = False
+        self.messages: Sequence[Message[E]] = ()
+        self.steps: Sequence[Step] = ()
+
+    def lose(self) -> None:
+        """Another consumer has it: whoever works on it should know."""
+        self.lease_lost = True
+        for message in self.messages:
+            message.lease_lost = True
 
     @property
-    def failure(self) -> Failure | None:
-        """What must be written before the ack; None when all went well."""
-        return Failure(self.entry.held, tuple(self.steps)) if self.steps else None
+    def failure(self) -> Failure:
+        """What must be written before the ack."""
+        return Failure(self.entry.held, tuple(self.steps))
 
 
 @dataclass(frozen=True, slots=True)
 class Reader(Generic[E]):
-    """Turns a group's entries into messages and outcomes into steps."""
+    """Turns a group's entries into messages and outcomes into steps.
+
+    Args:
+        fence: of the shard's owner; 0 where a topic has no shards.
+    """
 
     topic: Topic[E]
     layout: Layout
@@ -51,71 +91,127 @@ class Reader(Generic[E]):
     consumer: str
     retry: RetryPolicy
     max_deliveries: int
+    fence: int = 0
+    _readers: dict[tuple[bytes, bytes], Callable[[bytes], E] | None] = field(default_factory=dict)
 
-    def open(self, entry: Entry) -> tuple[Delivery[E], list[Dead]]:
-        """A delivery with a message for each readable member; what is not readable is dead."""
-        delivery: Delivery[E] = Delivery(entry)
+    def open(self, entry: Entry, lease_until: float = 0.0) -> tuple[Delivery[E], Sequence[Dead]]:
+        """A delivery with all events that can be read; those that cannot are dead."""
+        delivery: Delivery[E] = Delivery(entry, lease_until)
+        event = self._plain_event(entry)
+        if event is not None:
+            delivery.events = (event,)
+            delivery.open = 1
+            return delivery, ()
+        return delivery, list(self._look_closer(delivery))
+
+    def _plain_event(self, entry: Entry) -> E | None:
+        """The event of an entry that is as nearly all are; None when it must be looked at."""
+        fields = entry.fields
         try:
-            envelope = open_envelope(entry.fields)
+            form = (fields[b"t"], fields[b"v"])
+            body = fields[b"b"]
+            if not _UNUSUAL.isdisjoint(fields) or entry.deliveries > self.max_deliveries:
+                return None
+            at = fields[b"at"]
+            if not (b"id" in fields and at.isdigit() and len(at) <= len(b"1700000000000")):
+                return None
+        except KeyError:
+            return None
+        if form not in self._readers:
+            self._readers[form] = reader_of(self.topic, *form)
+        read = self._readers[form]
+        try:
+            return read(body) if read else None
+        except ValidationError:
+            return None
+
+    def _look_closer(self, delivery: Delivery[E]) -> Iterator[Dead]:
+        entry = delivery.entry
+        try:
+            envelope = delivery.envelope = open_envelope(entry.fields)
             if envelope.only_group not in ("", self.group):
-                return delivery, []  # another group's retry
+                return  # another group's retry
             if entry.deliveries > self.max_deliveries:
                 why = f"handed out {entry.deliveries} times without an outcome"
-                return delivery, [self._dead(delivery, entry.fields, Dead("deliveries", why))]
+                yield self._dead(delivery, entry.fields, Dead("deliveries", why))
+                return
             members = decode(self.topic, envelope, entry.fields[b"b"])
         except ContractError as error:
-            dead = Dead(error.reason, str(error))
-            return delivery, [self._dead(delivery, entry.fields, dead)]
-        return delivery, list(self._fill(delivery, envelope, members))
+            yield self._dead(delivery, entry.fields, Dead(error.reason, str(error)))
+            return
+        yield from self._fill(delivery, members)
 
-    def _fill(
-        self, delivery: Delivery[E], envelope: Envelope, members: list[Member[E]]
-    ) -> Iterator[Dead]:
-        for member in members:
-            if member.error is not None or member.event is None:
-                fields = self._alone(delivery.entry.fields, member.id, member.body)
-                error = member.error
-                dead = Dead(error.reason if error else "invalid-body", str(error))
-                yield self._dead(delivery, fields, dead)
-            else:
-                delivery.messages.append(self._message(delivery.entry, envelope, member))
-        delivery.open = len(delivery.messages)
+    def _fill(self, delivery: Delivery[E], members: Members[E]) -> Iterator[Dead]:
+        delivery.events = members.events
+        delivery.places = members.places
+        delivery.open = len(members.events)
+        for bad in members.unreadable:
+            fields = self._alone(delivery.entry.fields, bad.id, bad.body)
+            yield self._dead(delivery, fields, Dead(bad.error.reason, str(bad.error)))
 
-    def _message(self, entry: Entry, envelope: Envelope, member: Member[E]) -> Message[E]:
-        assert member.event is not None  # noqa: S101 - the caller has looked
+    def message(self, delivery: Delivery[E], at: int) -> Message[E]:
+        """The message of the delivery's event at this position."""
+        entry, event = delivery.entry, delivery.events[at]
+        envelope = delivery.envelope
+        if envelope is None:
+            envelope = delivery.envelope = open_envelope(entry.fields)
         trace = {"traceparent": envelope.traceparent} if envelope.traceparent else {}
-        return Message(
-            id=member.id,
-            event=member.event,
+        message = Message(
+            id=self._member_id(delivery, envelope, at),
+            event=event,
             topic=self.topic.name,
-            key=envelope.key or self.topic.key_of(member.event),
+            key=envelope.key or self.topic.key_of(event),
             attempt=envelope.failed_attempts + 1,
             deliveries=entry.deliveries,
             published_at=envelope.published_at,
             entry_id=entry.id,
             priority=self.layout.classes[entry.stream],
             trace_context=trace,
+            lease_lost=delivery.lease_lost,
+            fence=self.fence or entry.deliveries,
         )
+        delivery.messages = (*delivery.messages, message)
+        return message
+
+    def _member_id(self, delivery: Delivery[E], envelope: Envelope, at: int) -> str:
+        if not envelope.count:
+            return envelope.id
+        place = at if delivery.places is None else delivery.places[at]
+        return f"{envelope.id}/{place}"
 
     def _alone(self, fields: Fields, member_id: str, body: bytes) -> Fields:
         """A frame's member as an entry of its own; an entry stays as it is."""
         if b"n" not in fields:
             return fields
-        single = {name: value for name, value in fields.items() if name != b"n"}
+        single = {name: value for name, value in fields.items() if name not in (b"n", b"z")}
         return single | {b"id": member_id.encode(), b"b": body}
 
     def settle(
-        self, delivery: Delivery[E], message: Message[E], outcome: Outcome, errors: tuple[str, ...]
+        self,
+        delivery: Delivery[E],
+        message: Message[E],
+        outcome: Outcome,
+        tries: Sequence[tuple[str, ...]],
     ) -> Outcome:
-        """Note a member's outcome; a retry too many becomes dead. Returns what it came to."""
+        """Note a message's outcome; a retry too many becomes dead. Returns what it came to.
+
+        Args:
+            delivery: the entry that carried it.
+            message: the message.
+            outcome: what the handler said.
+            tries: the error chain of each try since the entry was taken, the last one last.
+        """
         if isinstance(outcome, Ack):
             return outcome
-        body = (
-            b"" if b"n" not in delivery.entry.fields else message.event.model_dump_json().encode()
-        )
-        fields = self._alone(delivery.entry.fields, message.id, body)
-        attempt = Attempt(at=datetime.now(UTC), consumer=self.consumer, errors=errors)
-        attempts = (*history_of(fields), attempt)
+        fields = delivery.entry.fields
+        if b"n" in fields:
+            body = message.event.model_dump_json().encode()
+            version = str(message.event.version).encode()  # an older one was read as the present
+            fields = self._alone(fields, message.id, body) | {b"v": version}
+        now = datetime.now(UTC)
+        fresh = [Attempt(at=now, consumer=self.consumer, errors=errors) for errors in tries]
+        attempts = (*history_of(fields), *fresh)
+        errors = tries[-1]
         if isinstance(outcome, Retry) and message.attempt > self.retry.max_retries:
             detail = errors[0] if errors else outcome.why
             outcome = Dead("retries-exhausted", detail)
@@ -128,10 +224,19 @@ class Reader(Generic[E]):
         target = self.layout.one_class_down(delivery.entry.stream)
         again = with_attempt(fields, attempts, self.group)
         if delay > 0:
-            delivery.steps.append(Step("delay", target, again, round(delay * 1000)))
+            step = Step("delay", target, again, round(delay * 1000))
         else:
-            delivery.steps.append(Step("add", target, again))
+            step = Step("add", target, again)
+        delivery.steps = (*delivery.steps, step)
         return outcome
+
+    def retry_in_place(self, message: Message[E], outcome: Outcome) -> float | None:
+        """Seconds until a message is tried again in its place; None when that is over."""
+        if not isinstance(outcome, Retry) or message.attempt > self.retry.max_retries:
+            return None
+        if outcome.delay_seconds is not None:
+            return outcome.delay_seconds
+        return self.retry.delay_seconds(message.attempt, random.random())  # noqa: S311 - jitter
 
     def _dead(
         self,
@@ -153,11 +258,11 @@ class Reader(Generic[E]):
             event_type=text(b"t"),
             event_version=text(b"v"),
             event_id=text(b"id"),
-            stream=delivery.entry.stream,
+            stream=self.layout.first + delivery.entry.stream,
             replays=int(replays) if replays.isdigit() else 0,
             body=text(b"b"),
         )
-        delivery.steps.append(Step("dead", 0, dead_letter_fields(letter, fields)))
+        delivery.steps = (*delivery.steps, Step("dead", 0, dead_letter_fields(letter, fields)))
         return outcome
 
 

@@ -3,21 +3,24 @@
 t  type            v  version        k  key         id event id (UUIDv7)
 tp traceparent     at published at (ms)             b  body (JSON)
 n  count, on a frame: `b` is a JSON array of so many bodies
+z  codec of `b`, where it is compressed: `zstd`
 a  failed attempts so far      g  the only group it is meant for      h  their history (JSON)
 rp replays out of the dead letters
 """
 
 import json
-import secrets
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import SchemaSerializer
 
+from streamdesk.bus.compression import LARGEST_BODY_BYTES, ZSTD, CodecError, compressed, expanded
 from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.errors import ContractError, InvalidBodyError
 
@@ -27,6 +30,11 @@ Fields = dict[bytes, bytes]
 FRAME_EVENTS = 500
 """Most events of a frame."""
 
+LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999: no datetime is later."""
+
+_VARIANT = {digit: f"{int(digit, 16) & 3 | 8:x}" for digit in "0123456789abcdef"}
+
 
 class InvalidEnvelopeError(ContractError):
     """A field of the envelope is missing or cannot be read."""
@@ -34,7 +42,7 @@ class InvalidEnvelopeError(ContractError):
     reason = "invalid-envelope"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Envelope:
     """The readable part of an entry's fields."""
 
@@ -48,6 +56,7 @@ class Envelope:
     failed_attempts: int
     only_group: str
     replays: int
+    codec: str
 
     @property
     def published_at(self) -> datetime:
@@ -56,13 +65,27 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
-class Member(Generic[E]):
-    """One event of an entry: decoded, or the error that prevents it."""
+class Unreadable:
+    """A member of an entry that is no event of its topic, and why."""
 
     id: str
-    event: E | None
-    error: ContractError | None
+    error: ContractError
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Members(Generic[E]):
+    """What an entry carries.
+
+    Args:
+        events: those that can be read.
+        places: position in the frame of each, where some cannot be read; None where all can.
+        unreadable: the others.
+    """
+
+    events: list[E]
+    places: list[int] | None = None
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 def new_id(now_ns: int | None = None) -> str:
@@ -71,49 +94,120 @@ def new_id(now_ns: int | None = None) -> str:
     48 bits of milliseconds, 12 bits of the fraction of the millisecond, so that the ids of one
     publisher sort in the order of publication, and 62 random bits.
     """
+    return new_ids(1, now_ns)[0]
+
+
+def new_ids(count: int, now_ns: int | None = None) -> list[str]:
+    """So many ids, in order: each next one is a 4096th of a millisecond later."""
     now = time.time_ns() if now_ns is None else now_ns
     milliseconds, rest = divmod(now, 1_000_000)
-    fraction = rest * 4096 // 1_000_000
-    value = (milliseconds & (1 << 48) - 1) << 80 | 7 << 76 | fraction << 64 | 2 << 62
-    value |= secrets.randbits(62)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    first = milliseconds << 12 | rest * 4096 // 1_000_000
+    chance = os.urandom(8 * count).hex()
+    ids = []
+    for at in range(count):
+        moment = f"{first + at & (1 << 60) - 1:015x}"
+        word = chance[16 * at : 16 * at + 16]
+        # The variant takes the two upper bits: of the first digit two bits are chance.
+        ids.append(
+            f"{moment[:8]}-{moment[8:12]}-7{moment[12:]}-{_VARIANT[word[0]]}{word[1:4]}-{word[4:]}"
+        )
+    return ids
 
 
-def encode(
-    topic: Topic[Any], event: Event, traceparent: str, event_id: str | None = None
+def json_of(event: Event) -> bytes:
+    """The body of an event."""
+    return _wire_form(type(event))[2].to_json(event)
+
+
+def encode_all(
+    topic: Topic[Any],
+    events: Sequence[Event],
+    traceparent: str,
+    event_ids: Sequence[str | None],
+) -> list[Fields]:
+    """The fields of entries that carry one event each."""
+    at = _now()
+    fresh = new_ids(len(events))
+    batch: list[Fields] = []
+    for event, given, new in zip(events, event_ids, fresh, strict=True):
+        kind, version, serializer = _wire_form(type(event))
+        fields = {
+            b"t": kind,
+            b"v": version,
+            b"k": topic.key_of(event).encode(),
+            b"id": (given or new).encode(),
+            b"at": at,
+            b"b": serializer.to_json(event),
+        }
+        if traceparent:
+            fields[b"tp"] = traceparent.encode()
+        batch.append(fields)
+    return batch
+
+
+def encode_bodies(
+    model: type[Event], keys: Sequence[str], bodies: Sequence[bytes], traceparent: str
+) -> list[Fields]:
+    """The same for events of one type whose bodies are known already."""
+    at = _now()
+    kind, version, _ = _wire_form(model)
+    traced = {b"tp": traceparent.encode()} if traceparent else {}
+    return [
+        {
+            b"t": kind,
+            b"v": version,
+            b"k": key.encode(),
+            b"id": event_id.encode(),
+            b"at": at,
+            b"b": body,
+            **traced,
+        }
+        for key, event_id, body in zip(keys, new_ids(len(bodies)), bodies, strict=True)
+    ]
+
+
+def encode_frame(
+    model: type[Event],
+    bodies: Sequence[bytes],
+    traceparent: str,
+    compress_above_bytes: int | None = None,
 ) -> Fields:
-    """The fields of an entry that carries one event."""
-    now = time.time_ns()
-    fields = {
-        b"t": event.type_name().encode(),
-        b"v": str(event.version).encode(),
-        b"k": topic.key_of(event).encode(),
-        b"id": (event_id or new_id(now)).encode(),
-        b"at": str(now // 1_000_000).encode(),
-        b"b": event.model_dump_json().encode(),
-    }
-    if traceparent:
-        fields[b"tp"] = traceparent.encode()
-    return fields
+    """The fields of an entry that carries several events of one type.
 
-
-def encode_frame(events: Sequence[Event], traceparent: str) -> Fields:
-    """The fields of an entry that carries several events of one type."""
-    now = time.time_ns()
-    first = events[0]
+    Args:
+        model: their type.
+        bodies: each as JSON; at least one, at most FRAME_EVENTS.
+        traceparent: of the publisher; empty when it is not traced.
+        compress_above_bytes: larger bodies are compressed, if that makes them smaller.
+    """
+    kind, version, _ = _wire_form(model)
+    body = b"[" + b",".join(bodies) + b"]"
     fields = {
-        b"t": first.type_name().encode(),
-        b"v": str(first.version).encode(),
+        b"t": kind,
+        b"v": version,
         b"k": b"",
-        b"id": new_id(now).encode(),
-        b"at": str(now // 1_000_000).encode(),
-        b"n": str(len(events)).encode(),
-        b"b": b"[" + b",".join(event.model_dump_json().encode() for event in events) + b"]",
+        b"id": new_id().encode(),
+        b"at": _now(),
+        b"n": str(len(bodies)).encode(),
+        b"b": body,
     }
     if traceparent:
         fields[b"tp"] = traceparent.encode()
+    if compress_above_bytes is not None and len(body) > compress_above_bytes:
+        packed = compressed(body)
+        if len(packed) < len(body):
+            fields |= {b"b": packed, b"z": ZSTD}
     return fields
+
+
+def _now() -> bytes:
+    return str(time.time_ns() // 1_000_000).encode()
+
+
+@lru_cache(maxsize=256)
+def _wire_form(model: type[Event]) -> tuple[bytes, bytes, SchemaSerializer]:
+    """Type and version as written, and what makes JSON of an event."""
+    return model.type_name().encode(), str(model.version).encode(), _adapter(model).serializer
 
 
 def _number(fields: Mapping[bytes, bytes], name: bytes, default: int | None = None) -> int:
@@ -127,6 +221,15 @@ def _number(fields: Mapping[bytes, bytes], name: bytes, default: int | None = No
         raise InvalidEnvelopeError(
             f"envelope field {name.decode()!r} is {shown}; expected a whole number"
         ) from None
+
+
+def _milliseconds(fields: Mapping[bytes, bytes], name: bytes) -> int:
+    since_1970 = _number(fields, name)
+    if not 0 <= since_1970 <= LATEST_MS:
+        raise InvalidEnvelopeError(
+            f"envelope field {name.decode()!r} is {since_1970}; expected milliseconds since 1970"
+        )
+    return since_1970
 
 
 def _text(fields: Mapping[bytes, bytes], name: bytes) -> str:
@@ -148,12 +251,18 @@ def open_envelope(fields: Mapping[bytes, bytes]) -> Envelope:
         key=_text(fields, b"k"),
         id=_text(fields, b"id"),
         traceparent=_text(fields, b"tp"),
-        published_at_ms=_number(fields, b"at"),
+        published_at_ms=_milliseconds(fields, b"at"),
         count=_number(fields, b"n", 0),
         failed_attempts=_number(fields, b"a", 0),
         only_group=_text(fields, b"g"),
         replays=_number(fields, b"rp", 0),
+        codec=_text(fields, b"z"),
     )
+
+
+@lru_cache(maxsize=256)
+def _adapter(model: type[Event]) -> TypeAdapter[Event]:
+    return TypeAdapter(model)
 
 
 @lru_cache(maxsize=256)
@@ -161,43 +270,87 @@ def _list_adapter(model: type[Event]) -> TypeAdapter[list[Event]]:
     return TypeAdapter(list[model])  # type: ignore[valid-type] # a model known only at run time
 
 
-def _decode_one(topic: Topic[E], envelope: Envelope, event_id: str, body: bytes) -> Member[E]:
+@lru_cache(maxsize=256)
+def reader_of(topic: Topic[E], type_name: bytes, version: bytes) -> Callable[[bytes], E] | None:
+    """What makes an event of a body of the present version; None for any other version or type.
+
+    It raises pydantic's ValidationError. `decode` says what is wrong, and reads older versions;
+    this is for the many entries that are as they should be.
+    """
     try:
-        event = topic.decode(envelope.type, envelope.version, body)
-    except ContractError as error:
-        return Member(event_id, None, error, body)
-    return Member(event_id, event, None, body)
+        model = topic.model(type_name.decode())
+    except (ContractError, UnicodeDecodeError):
+        return None
+    if version != str(model.version).encode():
+        return None
+    return cast("Callable[[bytes], E]", _adapter(model).validator.validate_json)
 
 
-def _decode_frame(topic: Topic[E], envelope: Envelope, body: bytes) -> list[Member[E]]:
+def _decode_frame(topic: Topic[E], envelope: Envelope, body: bytes) -> Members[E]:
     model = topic.model(envelope.type)
     if envelope.version == model.version:
         try:
-            events: list[Any] = _list_adapter(model).validate_json(body)
+            return Members(cast("list[E]", _list_adapter(model).validate_json(body)))
         except ValidationError:
             pass  # at least one member is bad: look at each alone
-        else:
-            return [
-                Member(f"{envelope.id}/{i}", event, None, b"") for i, event in enumerate(events)
-            ]
     try:
-        bodies = json.loads(body)
-    except ValueError as error:
+        members = json.loads(body)
+        if not isinstance(members, list):
+            raise InvalidBodyError(envelope.type, "frame is not a JSON array")
+        bodies = [json.dumps(member).encode() for member in members]
+    except (ValueError, RecursionError) as error:
         raise InvalidBodyError(envelope.type, f"frame is not JSON: {error}") from error
-    if not isinstance(bodies, list):
-        raise InvalidBodyError(envelope.type, "frame is not a JSON array")
-    return [
-        _decode_one(topic, envelope, f"{envelope.id}/{i}", json.dumps(member).encode())
-        for i, member in enumerate(bodies)
-    ]
+    return _one_by_one(topic, envelope, bodies)
 
 
-def decode(topic: Topic[E], envelope: Envelope, body: bytes) -> list[Member[E]]:
-    """The events of an entry, each with its own error if it has one.
+def _one_by_one(topic: Topic[E], envelope: Envelope, bodies: Sequence[bytes]) -> Members[E]:
+    events: list[E] = []
+    places: list[int] = []
+    unreadable: list[Unreadable] = []
+    for place, body in enumerate(bodies):
+        try:
+            events.append(topic.decode(envelope.type, envelope.version, body))
+            places.append(place)
+        except ContractError as error:
+            unreadable.append(Unreadable(f"{envelope.id}/{place}", error, body))
+    return Members(events, places if unreadable else None, tuple(unreadable))
+
+
+def plain(envelope: Envelope, body: bytes) -> bytes:
+    """The body as JSON.
+
+    Raises:
+        InvalidEnvelopeError: an unknown codec, or not what it says.
+    """
+    if not envelope.codec:
+        return body
+    if envelope.codec.encode() != ZSTD:
+        raise InvalidEnvelopeError(
+            f"envelope field 'z' is {envelope.codec[:80]!r}; expected 'zstd'"
+        )
+    try:
+        return expanded(body)
+    except CodecError as error:
+        raise InvalidEnvelopeError(
+            f"a body of {len(body)} bytes is not zstd, or more than {LARGEST_BODY_BYTES} bytes "
+            f"when expanded: {error}"
+        ) from error
+
+
+def decode(topic: Topic[E], envelope: Envelope, body: bytes) -> Members[E]:
+    """The events of an entry; members of a frame that cannot be read are listed beside them.
 
     Raises:
         ContractError: nothing in the entry can be read.
     """
     if envelope.count:
-        return _decode_frame(topic, envelope, body)
-    return [_decode_one(topic, envelope, envelope.id, body)]
+        return _decode_frame(topic, envelope, plain(envelope, body))
+    return Members([topic.decode(envelope.type, envelope.version, body)])
+
+
+def member_ids(envelope: Envelope, members: Members[Any]) -> list[str]:
+    """The id of each readable event: the entry's, or in a frame that and the position."""
+    if not envelope.count:
+        return [envelope.id]
+    places = range(len(members.events)) if members.places is None else members.places
+    return [f"{envelope.id}/{place}" for place in places]

@@ -3,6 +3,8 @@
     BusError
     ├── BusConfigError         fix the setting; nothing will work before
     ├── BusUnavailableError    the server did not answer in time; the outcome may be unknown
+    │   ├── ServerFullError    its memory is full: nothing was written; slow down, tell somebody
+    │   └── NotDurableError    written, but not known to be on enough replicas
     └── QueueFullError         slow down; nothing was written
 
     Raised BY a handler, to say what should become of its message:
@@ -25,15 +27,42 @@ class BusUnavailableError(BusError):
     """The server did not answer in time, or refused for now."""
 
 
-class QueueFullError(BusError):
-    """As many messages wait as the topic allows. Nothing was written; slow down."""
+class ServerFullError(BusUnavailableError):
+    """The server's memory limit is reached: nothing was written. Consumers go on and make room."""
 
-    def __init__(self, topic: str, limit: int, backlog: int) -> None:
+
+class NotDurableError(BusUnavailableError):
+    """Too few replicas confirmed a write in time; it may be lost with the master, or may not."""
+
+    def __init__(self, wanted: int, confirmed: int, timeout_ms: int) -> None:
         super().__init__(
-            f"topic {topic!r} holds {backlog} unfinished messages, its limit is {limit}; "
-            "wait for the consumers, or raise the limit"
+            f"{confirmed} of {wanted} replicas confirmed a write within {timeout_ms} ms; "
+            "look at the replicas, or ask for fewer"
+        )
+        self.wanted = wanted
+        self.confirmed = confirmed
+
+
+class QueueFullError(BusError):
+    """As many messages wait as the topic allows. Nothing was written; slow down.
+
+    Attributes:
+        topic: name of the topic.
+        limit: its `max_backlog`, or its `hard_cap`.
+        backlog: unfinished messages, or, at the cap, entries of the stream.
+        stream: key of the stream that is at the cap; empty at `max_backlog`.
+    """
+
+    def __init__(self, topic: str, limit: int, backlog: int, stream: str = "") -> None:
+        held, name = f"{backlog} unfinished messages", "limit"
+        if stream:
+            held, name = f"{backlog} entries in stream {stream!r}", "hard cap"
+        super().__init__(
+            f"topic {topic!r} holds {held}, its {name} is {limit}; "
+            f"wait for the consumers, or raise the {name}"
         )
         self.topic = topic
+        self.stream = stream
         self.limit = limit
         self.backlog = backlog
 

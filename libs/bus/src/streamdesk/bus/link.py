@@ -10,13 +10,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from streamdesk.bus.errors import BusUnavailableError
+from streamdesk.bus.errors import BusUnavailableError, NotDurableError, ServerFullError
 from streamdesk.bus.observer import BusObserver
 
 T = TypeVar("T")
 
 FIRST_WAIT_SECONDS = 0.05
-LONGEST_WAIT_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 0.25
 
 
 class Link:
@@ -34,6 +34,7 @@ class Link:
         self._drop_idle = drop_idle
         self._lost_at: float | None = None
         self._restored_at = 0.0
+        self._woken = asyncio.Event()
         self.outages = 0
 
     @property
@@ -61,6 +62,9 @@ class Link:
         began = time.monotonic()
         try:
             result = await call()
+        except (ServerFullError, NotDurableError):
+            self._answered(began)  # it refuses, but it is there
+            raise
         except BusUnavailableError as error:
             self._lost(error, began)
             await self._drop_idle()
@@ -90,17 +94,20 @@ class Link:
                     raise
                 if deadline is not None and time.monotonic() + wait > deadline:
                     raise
-            await _pause(wait * random.uniform(0.5, 1), stop)  # noqa: S311 - jitter
+            await self._pause(wait * random.uniform(0.5, 1), stop)  # noqa: S311 - jitter
             wait = min(LONGEST_WAIT_SECONDS, wait * 2)
 
+    def wake(self) -> None:
+        """Try again now: there is news of the server."""
+        self._woken.set()
+        self._woken = asyncio.Event()
 
-async def _pause(seconds: float, stop: asyncio.Event | None) -> None:
-    """Sleep, but no longer than until `stop`."""
-    if stop is None:
-        await asyncio.sleep(seconds)
-        return
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        pass
+    async def _pause(self, seconds: float, stop: asyncio.Event | None) -> None:
+        """Sleep, but no longer than until `stop`, or until there is news."""
+        events = [self._woken] if stop is None else [self._woken, stop]
+        waits = [asyncio.create_task(event.wait()) for event in events]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()

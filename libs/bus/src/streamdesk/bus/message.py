@@ -48,6 +48,8 @@ class Message(Generic[E]):
         entry_id: id of the stream entry that carried it this time.
         priority: priority class it was taken from, None where the topic has none.
         trace_context: W3C trace context of the publisher, empty when it was not traced.
+        fence: grows with each new holder of the message: a store that refuses a smaller number
+            than it has seen is safe from a holder that does not know yet that it is none.
         lease_lost: another consumer may have this message by now; do nothing that cannot be
             repeated.
     """
@@ -63,3 +65,4 @@ class Message(Generic[E]):
     priority: int | None = None
     trace_context: dict[str, str] = field(default_factory=dict)
     lease_lost: bool = False
+    fence: int = 1

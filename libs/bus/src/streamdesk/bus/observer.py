@@ -3,6 +3,8 @@
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
+from streamdesk.bus.lag import GroupLag
+
 
 class BusObserver(Protocol):
     """Told of everything that happens. Called on the event loop: must be quick, must not raise."""
@@ -11,9 +13,18 @@ class BusObserver(Protocol):
         """So many events are on the server."""
 
     def consumed(
-        self, topic: str, group: str, outcome: str, seconds: float, latency_seconds: float
+        self,
+        topic: str,
+        group: str,
+        outcome: str,
+        count: int,
+        seconds: float,
+        latency_seconds: float,
     ) -> None:
-        """A handler ended after `seconds`, `latency_seconds` after the event's publication."""
+        """A handler ended after `seconds`, so long after the (oldest) event's publication.
+
+        Called once for all events of a batch that ended alike; `count` says how many.
+        """
 
     def retried(self, topic: str, group: str) -> None:
         """A message will come again."""
@@ -38,6 +49,21 @@ class BusObserver(Protocol):
     ) -> None:
         """A handler raised; `will` says what becomes of the message."""
 
+    def standing(self, lag: GroupLag) -> None:
+        """Where a group stands, every few seconds from each of its running consumers."""
+
+    def paused(self, topic: str, group: str, why: str) -> None:
+        """A consumer stopped taking messages because most died."""
+
+    def resumed(self, topic: str, group: str) -> None:
+        """It takes messages again."""
+
+    def cap_reached(self, topic: str, stream: str, length: int, cap: int) -> None:
+        """Publishes are refused because a stream holds too much that a group has not finished."""
+
+    def group_recreated(self, topic: str, group: str, cursor: str) -> None:
+        """The server had lost a group; it was made again where it stood."""
+
 
 class Tracer(Protocol):
     """Carries the trace across the bus."""
@@ -56,7 +82,13 @@ class Unobserved:
         """Ignore."""
 
     def consumed(
-        self, topic: str, group: str, outcome: str, seconds: float, latency_seconds: float
+        self,
+        topic: str,
+        group: str,
+        outcome: str,
+        count: int,
+        seconds: float,
+        latency_seconds: float,
     ) -> None:
         """Ignore."""
 
@@ -81,6 +113,21 @@ class Unobserved:
     def handler_failed(
         self, topic: str, group: str, event_id: str, error: BaseException, attempt: int, will: str
     ) -> None:
+        """Ignore."""
+
+    def standing(self, lag: GroupLag) -> None:
+        """Ignore."""
+
+    def paused(self, topic: str, group: str, why: str) -> None:
+        """Ignore."""
+
+    def resumed(self, topic: str, group: str) -> None:
+        """Ignore."""
+
+    def cap_reached(self, topic: str, stream: str, length: int, cap: int) -> None:
+        """Ignore."""
+
+    def group_recreated(self, topic: str, group: str, cursor: str) -> None:
         """Ignore."""
 
 

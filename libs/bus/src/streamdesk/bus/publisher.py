@@ -1,144 +1,131 @@
-"""Writing to the bus: through an outage, and without a second entry when an answer was lost."""
+"""From events to entries, and where each of them goes."""
 
-import time
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from streamdesk.bus.backend import Backend
-from streamdesk.bus.config import BusConfig
-from streamdesk.bus.envelope import FRAME_EVENTS, Fields, encode, encode_frame
-from streamdesk.bus.errors import BusUnavailableError, QueueFullError
-from streamdesk.bus.layout import Layout, layout_of
-from streamdesk.bus.link import Link
-from streamdesk.bus.observer import BusObserver, Tracer
+from streamdesk.bus.config import Wait
+from streamdesk.bus.envelope import FRAME_EVENTS, Fields, encode_all, encode_frame, json_of
+from streamdesk.bus.errors import BusConfigError
+from streamdesk.bus.layout import layout_of, parts_of, shard_of
+from streamdesk.bus.observer import Tracer
+from streamdesk.bus.writer import Target, Writer
 from streamdesk.contracts.base import Event, Topic
 
-CLOCK_MARGIN_MS = 60_000
-"""How far our clock may be from the server's when we look for what we wrote."""
+CHUNK_EVENTS = 256
+"""Entries that are encoded before they are sent; more are in flight meanwhile."""
 
 
 class Publisher:
-    """Encodes events and appends them."""
+    """Encodes events and has them written."""
 
-    def __init__(
-        self,
-        *,
-        backend: Backend,
-        link: Link,
-        config: BusConfig,
-        observer: BusObserver,
-        tracer: Tracer,
-    ) -> None:
-        """Made by `Bus`."""
-        self._backend = backend
-        self._link = link
-        self._config = config
-        self._observer = observer
+    def __init__(self, writer: Writer, tracer: Tracer, durable: Wait | None) -> None:
+        """Made by `Bus`.
+
+        Args:
+            writer: appends entries.
+            tracer: knows the present span.
+            durable: what a publish to a durable topic waits for.
+        """
+        self._writer = writer
         self._tracer = tracer
+        self._durable = durable
 
     async def publish(
-        self, topic: Topic[Any], events: Sequence[Event], event_ids: Sequence[str | None]
+        self,
+        topic: Topic[Any],
+        events: Sequence[Event],
+        event_ids: Sequence[str | None],
+        *,
+        durable: Wait | None = None,
+        delay_seconds: float = 0.0,
     ) -> list[str]:
         """Append events in order; one entry id an event, or a frame's for each of its members."""
-        if topic.mode == "frame":
-            return await self._publish_frames(topic, events)
-        layout = layout_of(topic)
-        traceparent = self._tracer.inject()
+        if delay_seconds > 0 and not topic.groups:
+            raise BusConfigError(
+                f"topic {topic.name!r} has no consumer group; a delayed event is delivered by "
+                "one: publish it when it is due, or name a group in the topic"
+            )
         ids = [""] * len(events)
-        for stream, places in self._by_stream(topic, layout, events).items():
-            batch = [encode(topic, events[i], traceparent, event_ids[i]) for i in places]
-            written = await self._append(topic, layout, stream, batch)
-            for place, entry_id in zip(places, written, strict=True):
-                ids[place] = entry_id
+        for part, places in self._by_part(topic, events).items():
+            target = self.target(topic, part, durable, delay_seconds)
+            chosen = [events[at] for at in places]
+            if topic.mode == "frame":
+                written = await self._write_frames(target, chosen)
+            else:
+                given = [event_ids[at] for at in places]
+                written = await self._write_entries(target, chosen, given)
+            for at, entry_id in zip(places, written, strict=True):
+                ids[at] = entry_id
         return ids
 
-    def _by_stream(
-        self, topic: Topic[Any], layout: Layout, events: Sequence[Event]
-    ) -> dict[int, list[int]]:
-        """Which events go to which stream, by position, in order."""
+    def target(
+        self, topic: Topic[Any], part: int, durable: Wait | None = None, delay_seconds: float = 0.0
+    ) -> Target:
+        """Where a class or shard of the topic is written."""
+        sure = durable or (self._durable if topic.durable else None)
+        if topic.shards > 1:
+            return Target(topic, parts_of(topic)[part], 0, sure, delay_seconds)
+        return Target(topic, layout_of(topic), part, sure, delay_seconds)
+
+    def _by_part(self, topic: Topic[Any], events: Sequence[Event]) -> dict[int, list[int]]:
+        """Which events go to which class or shard, by position, in order."""
         places: dict[int, list[int]] = {}
-        for place, event in enumerate(events):
-            topic.model(event.type_name())  # an event of another topic is refused here
-            places.setdefault(layout.index_of(topic.class_of(event)), []).append(place)
+        for at, event in enumerate(events):
+            places.setdefault(self.part_of(topic, event), []).append(at)
         return places
 
-    async def _publish_frames(self, topic: Topic[Any], events: Sequence[Event]) -> list[str]:
-        layout = layout_of(topic)
+    def part_of(self, topic: Topic[Any], event: Event) -> int:
+        """The number of the event's class or shard.
+
+        Raises:
+            UnknownEventError: the topic does not carry such events.
+        """
+        if type(event) not in topic.models:
+            topic.model(event.type_name())  # says which events the topic carries
+        if topic.shards > 1:
+            return shard_of(topic.key_of(event), topic.shards)
+        return layout_of(topic).index_of(topic.class_of(event)) if topic.classes else 0
+
+    async def _write_entries(
+        self, target: Target, events: Sequence[Event], event_ids: Sequence[str | None]
+    ) -> list[str]:
+        """Write entries; the server works on the first ones while the next are encoded.
+
+        Not where a script writes them: all or none, or each once.
+        """
+        topic, traceparent = target.topic, self._tracer.inject()
+        plain = topic.max_backlog is None and topic.dedup_window_seconds is None
+        step = CHUNK_EVENTS if plain and target.delay_seconds == 0 else max(1, len(events))
+        writes: list[asyncio.Task[list[str]]] = []
+        for start in range(0, len(events), step):
+            end = start + step
+            batch = encode_all(topic, events[start:end], traceparent, event_ids[start:end])
+            if end >= len(events) and not writes:
+                return await self._writer.write(target, batch, len(batch))
+            before = writes[-1] if writes else None
+            write = self._writer.write(target, batch, len(batch), after=before)
+            writes.append(asyncio.create_task(write))
+            # One turn of the loop starts the task, the next one writes to the socket.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        await asyncio.wait(writes)
+        return [entry_id for write in writes for entry_id in write.result()]
+
+    async def _write_frames(self, target: Target, events: Sequence[Event]) -> list[str]:
         traceparent = self._tracer.inject()
-        frames: list[tuple[Fields, int]] = []
+        frames: list[Fields] = []
+        counts: list[int] = []
         start = 0
         for end in range(1, len(events) + 1):
             changes = end < len(events) and type(events[end]) is not type(events[start])
             if end == len(events) or changes or end - start == FRAME_EVENTS:
-                topic.model(events[start].type_name())
-                frames.append((encode_frame(events[start:end], traceparent), end - start))
+                bodies = [json_of(event) for event in events[start:end]]
+                above = target.topic.compress_above_bytes
+                frames.append(encode_frame(type(events[start]), bodies, traceparent, above))
+                counts.append(end - start)
                 start = end
-        written = await self._append(
-            topic, layout, 0, [fields for fields, _ in frames], len(events)
-        )
+        written = await self._writer.write(target, frames, len(events))
         return [
-            entry_id
-            for entry_id, (_, count) in zip(written, frames, strict=True)
-            for _ in range(count)
+            entry_id for entry_id, count in zip(written, counts, strict=True) for _ in range(count)
         ]
-
-    async def _append(
-        self,
-        topic: Topic[Any],
-        layout: Layout,
-        stream: int,
-        batch: Sequence[Fields],
-        count: int | None = None,
-    ) -> list[str]:
-        """Append entries of one stream, through an outage if need be.
-
-        Raises:
-            QueueFullError: at the topic's limit; nothing of the batch was written.
-            BusUnavailableError: no server within the publish time-out; the outcome is unknown.
-        """
-        if not batch:
-            return []
-        try:
-            written = await self._append_once_or_again(topic, layout, stream, batch)
-        except QueueFullError:
-            self._observer.refused(topic.name)
-            raise
-        self._observer.published(topic.name, len(batch) if count is None else count)
-        return written
-
-    async def _append_once_or_again(
-        self, topic: Topic[Any], layout: Layout, stream: int, batch: Sequence[Fields]
-    ) -> list[str]:
-        deadline = time.monotonic() + self._config.publish_timeout_seconds
-        since_ms = max(0, time.time_ns() // 1_000_000 - CLOCK_MARGIN_MS)
-        event_ids = [fields[b"id"].decode() for fields in batch]
-        written = [""] * len(batch)
-        while True:
-            missing = [i for i, entry_id in enumerate(written) if not entry_id]
-            part = [batch[i] for i in missing]
-            try:
-                fresh = await self._link.once(lambda: self._send(topic, layout, stream, part))  # noqa: B023 - called before the next round
-            except BusUnavailableError:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise
-                # The answer is lost, not necessarily the write: see what is there.
-                written = await self._link.call(
-                    lambda: self._backend.find(layout, stream, since_ms, event_ids),
-                    timeout_seconds=left,
-                )
-                if all(written):
-                    return written
-                continue
-            for place, entry_id in zip(missing, fresh, strict=True):
-                written[place] = entry_id
-            return written
-
-    async def _send(
-        self, topic: Topic[Any], layout: Layout, stream: int, part: Sequence[Fields]
-    ) -> list[str]:
-        if topic.max_backlog is not None and layout.groups:
-            return await self._backend.append_within(layout, stream, part, topic.max_backlog)
-        # What a group has yet to read must not be trimmed here; its subscription trims.
-        keep = None if layout.groups else topic.keep
-        return await self._backend.append(layout, stream, part, keep)

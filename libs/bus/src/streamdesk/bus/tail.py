@@ -5,12 +5,13 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from streamdesk.bus.backend import Backend
-from streamdesk.bus.envelope import Fields, decode, open_envelope
+from streamdesk.bus.envelope import Fields
 from streamdesk.bus.errors import BusConfigError, BusUnavailableError
 from streamdesk.bus.layout import layout_of
 from streamdesk.bus.link import Link
 from streamdesk.bus.message import Message
 from streamdesk.bus.observer import BusObserver
+from streamdesk.bus.opening import messages_of
 from streamdesk.contracts.base import Topic
 from streamdesk.contracts.errors import ContractError
 
@@ -75,41 +76,26 @@ class Tail:
         )
         messages: list[Message[Any]] = []
         for key, entry_id, fields in rows:
-            messages.extend(self._open(key, entry_id, fields))
+            topic, priority = self._of_key[key]
+            messages += watched(topic, fields, entry_id, priority, self._observer)
             self._cursors[key] = entry_id
         if len(self._cursors) > 1:
             # Entry ids count per stream: across streams, event ids tell what came first.
             messages.sort(key=lambda message: (_milliseconds(message.entry_id), message.id))
         return messages
 
-    def _open(self, key: str, entry_id: str, fields: Fields) -> list[Message[Any]]:
-        topic, priority = self._of_key[key]
-        if fields.get(b"g"):
-            return []  # a retry for one group; it was seen here the first time
-        try:
-            envelope = open_envelope(fields)
-            members = decode(topic, envelope, fields[b"b"])
-        except ContractError as error:
-            self._observer.undecodable(topic.name, error.reason)
-            return []
-        trace = {"traceparent": envelope.traceparent} if envelope.traceparent else {}
-        messages: list[Message[Any]] = []
-        for member in members:
-            event = member.event
-            if event is None:
-                reason = member.error.reason if member.error else "invalid-body"
-                self._observer.undecodable(topic.name, reason)
-                continue
-            messages.append(
-                Message(
-                    id=member.id,
-                    event=event,
-                    topic=topic.name,
-                    key=envelope.key or topic.key_of(event),
-                    published_at=envelope.published_at,
-                    entry_id=entry_id,
-                    priority=priority,
-                    trace_context=trace,
-                )
-            )
-        return messages
+
+def watched(
+    topic: Topic[Any], fields: Fields, entry_id: str, priority: int | None, observer: BusObserver
+) -> list[Message[Any]]:
+    """What somebody without a group sees of an entry; what cannot be read the observer is told."""
+    if fields.get(b"g"):
+        return []  # a retry for one group; it was seen the first time
+    try:
+        messages, unreadable = messages_of(topic, fields, entry_id, priority)
+    except ContractError as error:
+        observer.undecodable(topic.name, error.reason)
+        return []
+    for member in unreadable:
+        observer.undecodable(topic.name, member.error.reason)
+    return messages

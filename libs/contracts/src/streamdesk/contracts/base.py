@@ -62,7 +62,7 @@ class Event(BaseModel):
             raise UnknownVersionError(cls.type_name(), version, cls.version)
         try:
             value: Any = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidBodyError(cls.type_name(), str(error)) from error
         if not isinstance(value, dict):
             raise InvalidBodyError(cls.type_name(), "not a JSON object")
@@ -111,9 +111,21 @@ class Topic(Generic[E_co]):
         dead_key: Redis key of the dead letters.
         keep: how many entries stay readable after every group has acknowledged them.
         max_backlog: entries waiting, in hand or delayed for a group at which a publish is
-            refused; None for no limit.
+            refused; None for no limit. With shards, of each shard.
+        shards: more than 1 spreads the topic over so many streams, `{<key>:0}` and so on. What
+            has the same `key_field` stays in one shard, in order. Changing it moves keys.
+        durable: a publish waits until replicas have the entry, as the bus's settings say.
+        dedup_window_seconds: an event id that is published again within this time is not written
+            again; None where the same id may be written twice.
+        hard_cap: entries of one stream, read or not, at which a publish is refused and an alarm
+            goes. What a group has not read is never dropped, so this is the last bound.
+        compress_above_bytes: bodies of frames above this size are compressed where it pays;
+            None never.
         producers: services that write here.
         consumers: services that read here.
+
+    Raises:
+        ValueError: values that contradict each other; names the topic and the values.
     """
 
     name: str
@@ -129,6 +141,44 @@ class Topic(Generic[E_co]):
     max_backlog: int | None = None
     producers: tuple[str, ...] = ()
     consumers: tuple[Consumer, ...] = ()
+    shards: int = 1
+    durable: bool = False
+    dedup_window_seconds: float | None = None
+    hard_cap: int = 1_000_000
+    compress_above_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work together."""
+        window, size = self.dedup_window_seconds, self.compress_above_bytes
+        sharded, frames = self.shards > 1, self.mode == "frame"
+        refusals = (
+            (self.shards < 1, f"shards is {self.shards}; expected 1 or more"),
+            (
+                sharded and self.classes,
+                f"shards={self.shards} and classes={self.classes}; drop one",
+            ),
+            (
+                sharded and not self.key_field,
+                f"shards={self.shards} without a key_field to spread by",
+            ),
+            (window is not None and window <= 0, f"dedup_window_seconds is {window}; expected > 0"),
+            (
+                window is not None and frames,
+                f"dedup_window_seconds={window} with mode='frame', whose events have no id yet",
+            ),
+            (
+                self.keep >= self.hard_cap,
+                f"keep={self.keep} with hard_cap={self.hard_cap}; expected a cap above it",
+            ),
+            (size is not None and size < 0, f"compress_above_bytes is {size}; expected 0 or more"),
+            (
+                size is not None and not frames,
+                f"compress_above_bytes={size} with mode={self.mode!r}; only frames are compressed",
+            ),
+        )
+        wrong = [text for is_so, text in refusals if is_so]
+        if wrong:
+            raise ValueError(f"topic {self.name!r}: {'; '.join(wrong)}")
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -55,6 +55,7 @@ TRADING_SIGNALS: Topic[SignalGenerated] = Topic(
     classes=tuple(range(0, 101, 10)),
     dead_key="trading:signals:dead",
     max_backlog=1_000,
+    durable=True,
     producers=("signal-generator",),
     consumers=(Consumer("order-executor", "order-executors"), GATEWAY),
 )
@@ -71,6 +72,7 @@ TRADING_ORDERS: Topic[Event] = Topic(
     ),
     about="Orders, their fills, and the portfolio they add up to.",
     dead_key="trading:orders:dead",
+    durable=True,
     producers=("order-executor",),
     consumers=(GATEWAY, Consumer("console")),
 )
@@ -81,6 +83,7 @@ TRADING_RISK: Topic[RiskAlerted] = Topic(
     about="Risk limits near, reached or crossed.",
     key_field="code",
     dead_key="trading:risk:dead",
+    durable=True,
     producers=("order-executor",),
     consumers=(GATEWAY,),
 )

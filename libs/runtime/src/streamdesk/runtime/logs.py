@@ -9,12 +9,12 @@ import logging
 import sys
 from collections.abc import Iterable
 from typing import Any, cast
-from urllib.parse import unquote, urlsplit
 
 import structlog
 from pydantic import SecretStr
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
+from streamdesk.runtime.redis_url import passwords_of
 from streamdesk.runtime.settings import ServiceSettings
 from streamdesk.runtime.tracing import current_ids
 
@@ -120,11 +120,6 @@ def secrets_of(settings: ServiceSettings) -> set[str]:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):
             text = value.get_secret_value()
-            found |= _passwords(text) if "://" in text else {text}
+            found |= passwords_of(text) if "://" in text else {text}
     found |= {json.dumps(secret)[1:-1] for secret in found}
     return {secret for secret in found if len(secret) >= SHORTEST_SECRET}
-
-
-def _passwords(url: str) -> set[str]:
-    password = urlsplit(url).password
-    return {password, unquote(password)} if password else set()

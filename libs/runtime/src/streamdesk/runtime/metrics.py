@@ -7,6 +7,8 @@ registry, which `/metrics` serves.
 
 from prometheus_client import Counter, Gauge, Histogram, Info
 
+from streamdesk.runtime.fading import FadingGauge
+
 # From half a millisecond to a minute: a handler, a query, a request.
 DURATION_SECONDS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
@@ -22,22 +24,24 @@ STREAMS_MESSAGES_PUBLISHED = Counter(
     "streams_messages_published_total", "Events written to a topic.", ["topic"]
 )
 STREAMS_PUBLISHES_REFUSED = Counter(
-    "streams_publishes_refused_total", "Publishes refused because the queue is full.", ["topic"]
+    "streams_publishes_refused_total",
+    "Publishes refused because the queue, the stream or the server's memory is full.",
+    ["topic"],
 )
 STREAMS_MESSAGES_CONSUMED = Counter(
     "streams_messages_consumed_total",
-    "Events handled, by outcome: ack, retry, dead or error.",
+    "Events handled, by outcome: ack, retry or dead.",
     ["topic", "group", "outcome"],
 )
 STREAMS_PROCESSING_DURATION = Histogram(
     "streams_processing_duration_seconds",
-    "Time in the handler, one event.",
+    "Time in the handler, one call: one event, or one batch of them.",
     ["topic", "group"],
     buckets=DURATION_SECONDS,
 )
 EVENT_PROCESSING_LATENCY = Histogram(
     "event_processing_latency",
-    "Seconds from publish to acknowledgement.",
+    "Seconds from publish to acknowledgement; of a batch, its oldest event's.",
     ["topic", "group"],
     buckets=LATENCY_SECONDS,
 )
@@ -52,10 +56,57 @@ STREAMS_TAIL_UNDECODABLE = Counter(
     "Entries that a reader without a group could not read and skipped.",
     ["topic", "reason"],
 )
+STREAMS_CAP_REACHED = Counter(
+    "streams_cap_reached_total",
+    "Publishes refused because a stream is as long as it may become.",
+    ["topic"],
+)
+STREAMS_GROUPS_RECREATED = Counter(
+    "streams_groups_recreated_total",
+    "Consumer groups that the server had lost, made again where they had been.",
+    ["topic", "group"],
+)
 STREAMS_RECONNECTS = Counter("streams_reconnects_total", "Outages of Redis that ended.")
 STREAMS_CONNECTED = Gauge("streams_connected", "1 while Redis answers, 0 while it does not.")
 STREAMS_OUTAGE_SECONDS = Counter(
     "streams_outage_seconds_total", "Seconds without Redis, counted when they are over."
+)
+
+# Where the groups stand on the server. Every process that consumes shows its groups' figures, all
+# the same ones: take their max, not their sum.
+
+STREAMS_LAG = FadingGauge(
+    "streams_lag", "Entries that the group was not given yet.", ["topic", "group"]
+)
+STREAMS_DELAYED = FadingGauge(
+    "streams_delayed", "Messages that wait for their time: a retry, or a delay.", ["topic", "group"]
+)
+STREAMS_OLDEST_PENDING = FadingGauge(
+    "streams_oldest_pending_seconds",
+    "Age of the oldest entry in hand since it was published; 0 when none is.",
+    ["topic", "group"],
+)
+STREAMS_ACTIVE_CONSUMERS = FadingGauge(
+    "streams_active_consumers", "Consumers of the group that are alive.", ["topic", "group"]
+)
+STREAMS_DEAD_LETTERS_WAITING = FadingGauge(
+    "streams_dead_letters_waiting", "Dead letters that nobody has dealt with.", ["topic"]
+)
+STREAMS_BREAKER_OPEN = FadingGauge(
+    "streams_breaker_open",
+    "1 while this process's circuit breaker keeps the group from taking, else 0.",
+    ["topic", "group"],
+)
+REDIS_STREAM_LENGTH = FadingGauge("redis_stream_length", "Entries on the stream.", ["stream"])
+REDIS_CONSUMER_LAG = FadingGauge(
+    "redis_consumer_lag",
+    "Entries of the stream that the group was not given yet.",
+    ["stream", "group"],
+)
+REDIS_PENDING_MESSAGES = FadingGauge(
+    "redis_pending_messages",
+    "Entries of the stream in the hands of the group's consumers.",
+    ["stream", "group"],
 )
 
 # -- signals: services/signal-generator ---------------------------------------------------------

@@ -3,8 +3,11 @@
 Both classes fit the bus's protocols by their methods alone: neither library imports the other.
 """
 
+import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
+from typing import Protocol
 
 from prometheus_client import Counter, Histogram
 
@@ -13,6 +16,63 @@ from streamdesk.runtime.logs import logger
 from streamdesk.runtime.tracing import inject_trace_context, span_from
 
 log = logger("bus")
+REMIND_SECONDS = 60.0  # what goes on happening is said again after so long
+
+
+class StreamStanding(Protocol):
+    """Where a group stands on one stream, as the bus tells."""
+
+    @property
+    def key(self) -> str:
+        """Redis key of the stream."""
+
+    @property
+    def length(self) -> int:
+        """Entries on it."""
+
+    @property
+    def waiting(self) -> int:
+        """Entries the group was not given yet."""
+
+    @property
+    def pending(self) -> int:
+        """Entries in the hands of its consumers."""
+
+
+class Standing(Protocol):
+    """Where a group stands on a topic, as the bus tells; summed over its streams."""
+
+    @property
+    def topic(self) -> str:
+        """Name of the topic."""
+
+    @property
+    def group(self) -> str:
+        """Name of the group."""
+
+    @property
+    def waiting(self) -> int:
+        """Entries the group was not given yet."""
+
+    @property
+    def delayed(self) -> int:
+        """Messages that wait for their time."""
+
+    @property
+    def dead(self) -> int:
+        """Dead letters of the topic."""
+
+    @property
+    def oldest_pending_seconds(self) -> float | None:
+        """Age of the oldest entry in hand; None without any."""
+
+    @property
+    def active_consumers(self) -> int:
+        """Consumers that are alive."""
+
+    @property
+    def streams(self) -> Sequence[StreamStanding]:
+        """Each stream of the topic."""
 
 
 @lru_cache(maxsize=1024)
@@ -33,6 +93,8 @@ class BusMetrics:
 
     def __init__(self) -> None:
         self._lost = False
+        self._paused: set[tuple[str, str]] = set()
+        self._cap_said_at: dict[str, float] = {}
         metrics.STREAMS_CONNECTED.set(1)
 
     def published(self, topic: str, count: int) -> None:
@@ -44,21 +106,80 @@ class BusMetrics:
         metrics.STREAMS_PUBLISHES_REFUSED.labels(topic).inc()
 
     def consumed(
-        self, topic: str, group: str, outcome: str, seconds: float, latency_seconds: float
+        self,
+        topic: str,
+        group: str,
+        outcome: str,
+        count: int,
+        seconds: float,
+        latency_seconds: float,
     ) -> None:
-        """One event was handled.
+        """A handler ended.
 
         Args:
             topic: name of the topic.
             group: consumer group.
-            outcome: how it ended, as in ack.
+            outcome: what became of its events, as in ack.
+            count: events with that outcome.
             seconds: time in the handler.
-            latency_seconds: time from publish to acknowledgement.
+            latency_seconds: time from publish to acknowledgement, of the oldest of them.
         """
-        _counter(topic, group, outcome).inc()
+        _counter(topic, group, outcome).inc(count)
         duration, latency = _histograms(topic, group)
         duration.observe(seconds)
         latency.observe(latency_seconds)
+
+    def standing(self, lag: Standing) -> None:
+        """Where a group that this process consumes for stands now.
+
+        Args:
+            lag: the group on its topic; shown until it is told anew, or has faded.
+        """
+        topic, group = lag.topic, lag.group
+        metrics.STREAMS_LAG.set(lag.waiting, topic, group)
+        metrics.STREAMS_DELAYED.set(lag.delayed, topic, group)
+        metrics.STREAMS_OLDEST_PENDING.set(lag.oldest_pending_seconds or 0.0, topic, group)
+        metrics.STREAMS_ACTIVE_CONSUMERS.set(lag.active_consumers, topic, group)
+        metrics.STREAMS_DEAD_LETTERS_WAITING.set(lag.dead, topic)
+        metrics.STREAMS_BREAKER_OPEN.set((topic, group) in self._paused, topic, group)
+        for stream in lag.streams:
+            metrics.REDIS_STREAM_LENGTH.set(stream.length, stream.key)
+            metrics.REDIS_CONSUMER_LAG.set(stream.waiting, stream.key, group)
+            metrics.REDIS_PENDING_MESSAGES.set(stream.pending, stream.key, group)
+
+    def paused(self, topic: str, group: str, why: str) -> None:
+        """The circuit breaker opened: nothing is taken until it closes."""
+        self._paused.add((topic, group))
+        metrics.STREAMS_BREAKER_OPEN.set(1, topic, group)
+        log.warning("consumer paused", topic=topic, group=group, why=why)
+
+    def resumed(self, topic: str, group: str) -> None:
+        """The circuit breaker closed: messages are taken again."""
+        self._paused.discard((topic, group))
+        metrics.STREAMS_BREAKER_OPEN.set(0, topic, group)
+        log.info("consumer resumed", topic=topic, group=group)
+
+    def cap_reached(self, topic: str, stream: str, length: int, cap: int) -> None:
+        """A stream is as long as it may become, and a publish was refused.
+
+        Counted each time, said once a minute: whoever publishes may try often.
+        """
+        metrics.STREAMS_CAP_REACHED.labels(topic).inc()
+        now = time.monotonic()
+        if now - self._cap_said_at.get(stream, -REMIND_SECONDS) >= REMIND_SECONDS:
+            self._cap_said_at[stream] = now
+            log.error(
+                "stream full, publishes are refused: a group that reads it is stuck or gone",
+                topic=topic,
+                stream=stream,
+                length=length,
+                cap=cap,
+            )
+
+    def group_recreated(self, topic: str, group: str, cursor: str) -> None:
+        """The server had lost the group; it goes on from `cursor`."""
+        metrics.STREAMS_GROUPS_RECREATED.labels(topic, group).inc()
+        log.warning("group recreated", topic=topic, group=group, cursor=cursor)
 
     def retried(self, topic: str, group: str) -> None:
         """One event will be handled again."""

@@ -2,13 +2,16 @@
 
 import os
 import socket
-from typing import Annotated, Any, Literal, TypedDict
-from urllib.parse import quote, urlsplit
+from collections.abc import Callable
+from typing import Annotated, Any, Generic, Literal, TypedDict, TypeVar
+from urllib.parse import quote
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-REDIS_SCHEMES = ("redis", "rediss", "unix", "memory")
+from streamdesk.runtime.redis_url import check_redis_url
+
+W = TypeVar("W")
 DRAIN_SHARE = 0.6  # of the grace period is for messages in hand; the rest is for what follows
 
 
@@ -23,9 +26,7 @@ CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
-    parts = urlsplit(value.get_secret_value())
-    if parts.scheme not in REDIS_SCHEMES or not (parts.netloc or parts.path):
-        raise ValueError("redis://host:port/db, rediss://…, unix:///path or memory://name")
+    check_redis_url(value.get_secret_value())
     return value
 
 
@@ -42,7 +43,7 @@ def _instance() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-class BusSettings(TypedDict):
+class BusSettings(TypedDict, Generic[W]):
     """Keyword arguments for `streamdesk.bus.BusConfig`; this library does not import the bus."""
 
     url: str
@@ -51,6 +52,7 @@ class BusSettings(TypedDict):
     lease_seconds: float
     max_deliveries: int
     drain_seconds: float
+    durable: W | None
 
 
 class ServiceSettings(BaseSettings):
@@ -73,7 +75,8 @@ class ServiceSettings(BaseSettings):
     redis_password: SecretStr | None = Field(None, description="Password of the Redis server.")
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] = Field(
         default_factory=_redis_url_from_parts,
-        description="Where the bus is: redis://, rediss://, unix:// or memory://name. "
+        description="Where the bus is: redis://, rediss://, unix://, memory://name, or behind "
+        "Sentinels redis+sentinel://user:password@host:26379,host:26379/master/db. "
         "Wins over REDIS_HOST, REDIS_PORT, REDIS_DB and REDIS_PASSWORD, which make it otherwise.",
     )
     bus_lease_seconds: float = Field(
@@ -87,6 +90,17 @@ class ServiceSettings(BaseSettings):
         ge=1,
         description="Times a message is handed out although each process that had it died, until "
         "it goes to the dead letters: it probably kills them.",
+    )
+    bus_wait_replicas: int = Field(
+        0,
+        ge=0,
+        description="Replicas that must have an event of a durable topic before its publish "
+        "returns: what survives the loss of the Redis server. 0: do not wait.",
+    )
+    bus_wait_timeout_ms: int = Field(
+        100,
+        ge=1,
+        description="Milliseconds that one attempt waits for BUS_WAIT_REPLICAS; more follow.",
     )
     instance: str = Field(
         default_factory=_instance,
@@ -115,12 +129,14 @@ class ServiceSettings(BaseSettings):
         "and to close. Keep it below the pod's terminationGracePeriodSeconds.",
     )
 
-    def bus_config(self, service: str) -> BusSettings:
+    def bus_config(self, service: str, wait: Callable[[int, int], W]) -> BusSettings[W]:
         """Keyword arguments for `BusConfig`.
 
         Args:
             service: name of the service, as in `topics.py`.
+            wait: `streamdesk.bus.Wait`: makes replicas and milliseconds into what `durable` is.
         """
+        replicas = self.bus_wait_replicas
         return {
             "url": self.redis_url.get_secret_value(),
             "service": service,
@@ -128,4 +144,5 @@ class ServiceSettings(BaseSettings):
             "lease_seconds": self.bus_lease_seconds,
             "max_deliveries": self.bus_max_deliveries,
             "drain_seconds": self.grace_seconds * DRAIN_SHARE,
+            "durable": wait(replicas, self.bus_wait_timeout_ms) if replicas else None,
         }

@@ -1,7 +1,6 @@
 """What the command draws: tables for a person."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
@@ -9,14 +8,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from streamdesk.bus import GroupLag, StoredDeadLetter
 from streamdesk.console.domain.queue import Frame
 from streamdesk.console.domain.state import DeskState, ServiceState
 from streamdesk.console.folder import shown
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 STYLES = {"STRONG_BUY": "bold green", "BUY": "green", "WEAK_BUY": "dim green", "SELL": "red"}
-DETAIL_WIDTH = 60
 NONE = "-"
 
 
@@ -35,7 +32,8 @@ def age(seconds: float | None) -> str:
     return f"{int(seconds // DAY)} d {int(seconds % DAY // HOUR)} h"
 
 
-def _table(title: str | None = None) -> Table:
+def new_table(title: str | None = None) -> Table:
+    """An empty table in the command's style."""
     return Table(
         title=title,
         title_justify="left",
@@ -54,7 +52,7 @@ def queue(frame: Frame | None, where: str) -> RenderableType:
     """
     if frame is None:
         return Text(f"{where}: Redis does not answer; trying again …", style="yellow")
-    figures = _table()
+    figures = new_table()
     cells = {
         "pending": Text(f"{frame.pending:,}", style="bold"),
         "processing": Text(f"{frame.processing:,}"),
@@ -74,7 +72,7 @@ def queue(frame: Frame | None, where: str) -> RenderableType:
 def _top(frame: Frame) -> RenderableType:
     if not frame.top:
         return Text("nothing waits", style="dim")
-    top = _table("next to be taken")
+    top = new_table("next to be taken")
     for name in ("priority", "symbol", "type", "score", "age", "attempt"):
         top.add_column(name, justify="left" if name in ("symbol", "type") else "right")
     for message in frame.top:
@@ -93,53 +91,9 @@ def _rate(value: float | None) -> str:
     return NONE if value is None else f"{value:.1f}"
 
 
-def lag(rows: Sequence[GroupLag]) -> RenderableType:
-    """Where every group stands."""
-    table = _table()
-    table.add_column("topic", overflow="fold")
-    table.add_column("group", overflow="fold")
-    for name in ("waiting", "pending", "delayed", "dead", "oldest", "readers", "added"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(
-            row.topic,
-            row.group or NONE,
-            f"{row.waiting:,}" if row.group else NONE,
-            f"{row.pending:,}" if row.group else NONE,
-            f"{row.delayed:,}" if row.group else NONE,
-            Text(f"{row.dead:,}", style="bold red" if row.dead else ""),
-            age(row.oldest_pending_seconds),
-            str(row.consumers) if row.group else NONE,
-            f"{row.added:,}",
-        )
-    return table
-
-
-def dead(letters: Sequence[StoredDeadLetter]) -> RenderableType:
-    """A list of dead letters."""
-    if not letters:
-        return Text("no dead letters")
-    table = _table()
-    for name in ("id", "topic", "reason", "event", "attempts", "died"):
-        table.add_column(name, no_wrap=name == "id")
-    table.add_column("detail", overflow="ellipsis", no_wrap=True, max_width=DETAIL_WIDTH)
-    for stored in letters:
-        letter = stored.letter
-        table.add_row(
-            stored.id,
-            letter.topic,
-            letter.reason,
-            letter.event_type,
-            str(len(letter.attempts)),
-            letter.dead_at.strftime("%m-%d %H:%M:%S"),
-            letter.detail,
-        )
-    return table
-
-
 def status(state: DeskState) -> RenderableType:
     """The desk's processes."""
-    table = _table()
+    table = new_table()
     for name in ("service", "pid", "state", "uptime", "ready", "restarts", "port", "log"):
         right = name in ("pid", "uptime", "restarts", "port")
         table.add_column(name, justify="right" if right else "left", overflow="fold")

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from streamdesk.bus import Bus, BusConfig
+from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.contracts.topics import NEWS_RAW
 from streamdesk.news_fetcher.config import Settings
@@ -23,7 +23,7 @@ def utc_now() -> datetime:
 async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
     """The works of the news fetcher."""
     bus = Bus.connect(
-        BusConfig(**settings.bus_config(service.name)),
+        BusConfig(**settings.bus_config(service.name, Wait)),
         observer=service.bus_observer(),
         tracer=service.bus_tracer(),
     )

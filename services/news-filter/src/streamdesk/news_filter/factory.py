@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from streamdesk.bus import Bus, BusConfig
+from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts.events import NewsFiltered
 from streamdesk.contracts.topics import NEWS_FILTERED, NEWS_RAW
 from streamdesk.news_filter.config import ANY_TICKER, Settings
@@ -58,7 +58,7 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
     """The works of the news filter."""
     rules = rules_of(settings)
     bus = Bus.connect(
-        BusConfig(**settings.bus_config(service.name)),
+        BusConfig(**settings.bus_config(service.name, Wait)),
         observer=service.bus_observer(),
         tracer=service.bus_tracer(),
     )

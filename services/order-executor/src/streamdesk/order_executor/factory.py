@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from streamdesk.bus import Bus, BusConfig, RetryPolicy
+from streamdesk.bus import Bus, BusConfig, RetryPolicy, Wait
 from streamdesk.contracts.topics import (
     MARKET_BARS,
     TRADING_ORDERS,
@@ -36,7 +36,7 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[list[Work
     for name in ("ledger_url", "paper_broker_url"):
         _make_folder(name, getattr(settings, name).get_secret_value())
     config = replace(
-        BusConfig(**settings.bus_config(NAME)),
+        BusConfig(**settings.bus_config(NAME, Wait)),
         retry=RetryPolicy(max_retries=settings.signal_max_retries),
     )
     bus = Bus.connect(config, observer=service.bus_observer(), tracer=service.bus_tracer())

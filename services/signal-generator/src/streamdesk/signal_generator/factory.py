@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from streamdesk.bus import Bus, BusConfig
+from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts.topics import (
     MARKET_BARS,
     STRATEGY_UPDATES,
@@ -115,7 +115,8 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
         feed = simulated_feed(settings, utc_now())
     bus = Bus.connect(
         BusConfig(
-            **settings.bus_config(service.name), publish_timeout_seconds=PUBLISH_TIMEOUT_SECONDS
+            **settings.bus_config(service.name, Wait),
+            publish_timeout_seconds=PUBLISH_TIMEOUT_SECONDS,
         ),
         observer=service.bus_observer(),
         tracer=service.bus_tracer(),

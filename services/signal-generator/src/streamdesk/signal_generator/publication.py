@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from streamdesk.bus import Bus, QueueFullError
+from streamdesk.bus import Bus, QueueFullError, ServerFullError
 from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.events import (
     BarClosed,
@@ -68,7 +68,7 @@ class Publication:
         while True:
             try:
                 await self._queue(draft)
-            except QueueFullError as error:
+            except (QueueFullError, ServerFullError) as error:
                 if not self._wait_for_room:
                     self._dropped(draft, error)
                     return False
@@ -93,7 +93,7 @@ class Publication:
             log.info("queue has room again", signals_dropped=self._dropped_in_a_row)
             self._dropped_in_a_row = 0
 
-    def _dropped(self, draft: Draft, error: QueueFullError) -> None:
+    def _dropped(self, draft: Draft, error: QueueFullError | ServerFullError) -> None:
         """Count every one, say it once a row."""
         metrics.SIGNALS_QUEUE_FULL.inc()
         self._dropped_in_a_row += 1
@@ -102,8 +102,7 @@ class Publication:
                 "queue full, signals are dropped",
                 symbol=draft.symbol,
                 score=draft.score.score,
-                limit=error.limit,
-                backlog=error.backlog,
+                why=str(error),
             )
 
     async def strategy(self, parameters: Mapping[str, float], message: str) -> None:

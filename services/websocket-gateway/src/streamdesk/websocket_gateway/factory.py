@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from streamdesk.bus import Bus, BusConfig
+from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts import topics
 from streamdesk.contracts.base import Topic
 from streamdesk.runtime import Drain, Service, Work, listen, logger, serve_http
@@ -31,7 +31,7 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[list[Work
     """The gateway on the bus the settings name."""
     listener = listen(settings.gateway_host, settings.gateway_port, "GATEWAY_PORT")
     with listener:
-        config = BusConfig(**settings.bus_config(service.name))
+        config = BusConfig(**settings.bus_config(service.name, Wait))
         bus = Bus.connect(config, observer=service.bus_observer(), tracer=service.bus_tracer())
         async with bus:
             source = bus_source(bus, settings)

@@ -1,34 +1,26 @@
--- Where a group stands, summed over the topic's classes.
--- KEYS: streams, the group's delayed set   ARGV: group
--- Returns {length, waiting, pending, delayed, consumers, oldest pending id or '', entries added}.
-local group, delayed = ARGV[1], KEYS[#KEYS]
-local length, unread, pending, added, oldest, names, consumers = 0, 0, 0, 0, '', {}, 0
-local function before(a, b)
-  local a_ms, a_seq = string.match(a, '(%d+)-(%d+)')
-  local b_ms, b_seq = string.match(b, '(%d+)-(%d+)')
-  if a_ms ~= b_ms then return tonumber(a_ms) < tonumber(b_ms) end
-  return tonumber(a_seq) < tonumber(b_seq)
-end
-for i = 1, #KEYS - 1 do
-  local stream = KEYS[i]
-  if exists(stream) then
-    local info = pairs_of(redis.call('XINFO', 'STREAM', stream))
-    length = length + info['length']
-    added = added + (info['entries-added'] or info['length'])
-    local row = group_row(stream, group)
-    unread = unread + waiting(stream, row, 100000)
-    if row then
-      pending = pending + row['pending']
-      local summary = redis.call('XPENDING', stream, group)
-      if summary[1] > 0 and (oldest == '' or before(summary[2], oldest)) then oldest = summary[2] end
-      for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
-        local name = pairs_of(flat)['name']
-        if not names[name] then
-          names[name] = true
-          consumers = consumers + 1
-        end
-      end
+-- Where a group stands, on each stream.
+-- KEYS: streams, the group's retries, scheduled events, the group's cursors, trimmed   ARGV: group
+-- Returns how many messages are delayed;
+-- {length, waiting, pending, entries ever added, oldest pending id or ''} a stream;
+-- {name, pending, idle in ms} a consumer and stream.
+local group, rows, consumers = ARGV[1], {}, {}
+local delayed, scheduled, cursors, trimmed_key = unpack(slice(KEYS, #KEYS - 3, #KEYS))
+local trimmed = pairs_of(redis.call('HGETALL', trimmed_key))
+for i = 1, #KEYS - 4 do
+  local seen = look(KEYS[i])
+  if seen then
+    local row, oldest = seen.groups[group], ''
+    if row and row['pending'] > 0 then oldest = redis.call('XPENDING', seen.key, group)[2] end
+    rows[i] = {
+      seen.info['length'], waiting(seen, group, cursors, trimmed), row and row['pending'] or 0,
+      seen.info['entries-added'], oldest
+    }
+    for _, flat in ipairs(row and redis.call('XINFO', 'CONSUMERS', seen.key, group) or {}) do
+      local consumer = pairs_of(flat)
+      consumers[#consumers + 1] = {consumer['name'], consumer['pending'], consumer['idle']}
     end
+  else
+    rows[i] = {0, 0, 0, 0, ''}
   end
 end
-return {length, unread, pending, redis.call('ZCARD', delayed), consumers, oldest, added}
+return {redis.call('ZCARD', delayed) + redis.call('ZCARD', scheduled), rows, consumers}

@@ -1,13 +1,13 @@
 -- The entries a group would be given next, highest class first, untouched.
--- KEYS: streams   ARGV: group, count
+-- KEYS: streams, the group's cursors   ARGV: group, count
 -- Returns {{stream index, entries}...}
 local left, answer = tonumber(ARGV[2]), {}
-for index, stream in ipairs(KEYS) do
+for index = 1, #KEYS - 1 do
   if left <= 0 then break end
-  if exists(stream) then
-    local row = group_row(stream, ARGV[1])
-    local from = row and '(' .. row['last-delivered-id'] or '-'
-    local entries = redis.call('XRANGE', stream, from, '+', 'COUNT', left)
+  local seen = look(KEYS[index])
+  if seen then
+    local from = '(' .. position(seen, ARGV[1], KEYS[#KEYS])
+    local entries = redis.call('XRANGE', seen.key, from, '+', 'COUNT', left)
     if #entries > 0 then
       answer[#answer + 1] = {index, entries}
       left = left - #entries

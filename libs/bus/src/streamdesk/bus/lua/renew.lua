@@ -1,12 +1,26 @@
 -- Renew the lease on what this consumer holds.
--- KEYS: streams   ARGV: group, consumer, then stream index and entry id in turn
+-- KEYS: streams
+-- ARGV: group, consumer, then in turn stream index, entry id and deliveries: 0 for an entry that
+--       another consumer may have taken and finished by now
 -- Returns those that are not ours any more: stream index and entry id in turn.
-local lost = {}
-for at = 3, #ARGV, 2 do
-  local stream, id = KEYS[tonumber(ARGV[at])], ARGV[at + 1]
-  if mine(stream, ARGV[1], ARGV[2], id) then
-    redis.call('XCLAIM', stream, ARGV[1], ARGV[2], 0, id, 'JUSTID')
-  else
+local group, consumer, lost = ARGV[1], ARGV[2], {}
+
+-- What nobody has although nobody could take it: somebody deleted our name, and with it all that it
+-- held. It is in our hands nevertheless. A lost group comes back before it: then it comes anew.
+local function take_back(stream, id, deliveries)
+  local seen = look(stream)
+  local row = seen and seen.groups[group]
+  if not row or before(row['last-delivered-id'], id) then return false end
+  if #redis.call('XPENDING', stream, group, id, id, 1) > 0 then return false end
+  return #redis.call('XCLAIM', stream, group, consumer, 0, id,
+    'RETRYCOUNT', deliveries, 'FORCE', 'JUSTID') > 0
+end
+
+for at = 3, #ARGV, 3 do
+  local stream, id, deliveries = KEYS[tonumber(ARGV[at])], ARGV[at + 1], tonumber(ARGV[at + 2])
+  if mine(stream, group, consumer, id) then
+    redis.call('XCLAIM', stream, group, consumer, 0, id, 'JUSTID')
+  elseif deliveries == 0 or not take_back(stream, id, deliveries) then
     lost[#lost + 1] = ARGV[at]
     lost[#lost + 1] = id
   end

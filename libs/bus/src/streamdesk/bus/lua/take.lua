@@ -1,28 +1,58 @@
--- Move delayed messages whose time has come into their streams, then take new entries, highest
--- class first, within one budget.
--- KEYS: streams, highest class first, then the group's delayed set
--- ARGV: group, consumer, count
--- Returns {{stream index, entries}...}, ms until the next delayed message (-1: none),
--- and, when nothing was taken, each stream's last id.
-local group, consumer, left = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local delayed = KEYS[#KEYS]
-local streams = slice(KEYS, 1, #KEYS - 1)
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+-- Move what has become due into its stream, then take new entries, highest class first, within
+-- one budget.
+-- KEYS: streams, highest class first; the group's retries, the events scheduled for all groups,
+--       their fields, the group's cursors
+-- ARGV: group, consumer, count (0 takes nothing: the entries of a topic with one stream are read
+--       without a script, which spares the server the way of each through Lua)
+-- Returns {{stream index, entries}...}; ms until something else is due (-1: nothing);
+-- when there was nothing to take, the last id of each stream;
+-- {stream index, cursor} of each stream on which the group was lost and made again.
+local group, consumer, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local streams = slice(KEYS, 1, #KEYS - 4)
+local delayed, scheduled, bodies, cursors = unpack(slice(KEYS, #KEYS - 3, #KEYS))
+local now = now_ms()
 
-for _, packed in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, 100)) do
-  local message = cmsgpack.unpack(packed)
-  add(streams[message[1]], message[2])
-  redis.call('ZREM', delayed, packed)
+-- Move the one that was due first, if it is time; without memory for it, leave it.
+-- Returns whether to go on, and an error answer.
+local function promote()
+  local retry, retry_due = first_due(delayed)
+  local planned, planned_due = first_due(scheduled)
+  if math.min(retry_due, planned_due) > now then return false end
+  local is_planned = planned_due < retry_due
+  local packed = retry
+  if is_planned then packed = redis.call('HGET', bodies, planned) end
+  if packed then
+    local message = cmsgpack.unpack(packed)
+    local target = streams[message[1]] or streams[#streams]
+    local added = redis.pcall('XADD', target, '*', unpack(message[2]))
+    if type(added) == 'table' and added.err then return false, added end
+  end
+  if is_planned then
+    redis.call('ZREM', scheduled, planned)
+    redis.call('HDEL', bodies, planned)
+  else
+    redis.call('ZREM', delayed, retry)
+  end
+  return true
 end
 
-local taken = {}
+local is_full = false
+for _ = 1, 100 do
+  local goes_on, refused = promote()
+  if refused and string.sub(refused.err, 1, 3) ~= 'OOM' then return refused end
+  is_full = refused ~= nil
+  if not goes_on then break end
+end
+
+local taken, recreated, left = {}, {}, count
 for index, stream in ipairs(streams) do
   if left <= 0 then break end
   local command = {'XREADGROUP', 'GROUP', group, consumer, 'COUNT', left, 'STREAMS', stream, '>'}
   local answer = redis.pcall(unpack(command))
   if answer and answer.err and string.find(answer.err, 'NOGROUP', 1, true) then
-    create_group(stream, group)
+    local cursor, _, refused = create_group(stream, group, cursors)
+    if refused then return refused end
+    recreated[#recreated + 1] = {index, cursor}
     answer = redis.call(unpack(command))
   elseif answer and answer.err then
     return answer
@@ -33,14 +63,26 @@ for index, stream in ipairs(streams) do
   end
 end
 
-local due = -1
-local first = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
-if #first > 0 then due = math.max(0, math.ceil(tonumber(first[2]) - now)) end
+local _, retry_due = first_due(delayed)
+local _, planned_due = first_due(scheduled)
+local due = math.min(retry_due, planned_due)
+due = due == math.huge and -1 or math.max(0, math.ceil(due - now))
+if is_full then due = math.max(due, 1000) end
 
 local last = {}
 if #taken == 0 then
-  for _, stream in ipairs(streams) do
+  -- Redis 7.0 does not count a read that finds nothing as a sign of life; this one it does. It
+  -- asks for what the consumer holds from the last possible id on: nothing.
+  local last_id = '18446744073709551615-0'
+  local answer = redis.pcall('XREADGROUP', 'GROUP', group, consumer, 'STREAMS', streams[1], last_id)
+  if answer and answer.err then
+    if not string.find(answer.err, 'NOGROUP', 1, true) then return answer end
+    local cursor, _, refused = create_group(streams[1], group, cursors)
+    if refused then return refused end
+    recreated[#recreated + 1] = {1, cursor}
+  end
+  for _, stream in ipairs(count > 0 and streams or {}) do
     last[#last + 1] = pairs_of(redis.call('XINFO', 'STREAM', stream))['last-generated-id']
   end
 end
-return {taken, due, last}
+return {taken, due, last, recreated}

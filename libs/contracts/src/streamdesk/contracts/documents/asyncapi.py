@@ -6,6 +6,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from streamdesk.contracts.base import Event, JsonObject, Topic
+from streamdesk.contracts.documents.data_flow import limits
 from streamdesk.contracts.documents.wire_schema import WireSchema
 
 ENVELOPE: JsonObject = {
@@ -83,12 +84,18 @@ def _channel(topic: Topic[Any]) -> JsonObject:
             for model in topic.models
         },
     }
+    # Braces in an address mean a parameter, so a key that has some is one as a whole.
     if topic.classes:
-        # One stream a class. Braces in an address mean a parameter, so the whole key is one.
         streams = [f"{{{topic.key}}}:{number}" for number in reversed(topic.classes)]
         channel["address"] = "{stream}"
         channel["parameters"] = {
             "stream": {"enum": streams, "description": "Stream of a class, highest first."}
+        }
+    if topic.shards > 1:
+        streams = [f"{{{topic.key}:{number}}}" for number in range(topic.shards)]
+        channel["address"] = "{stream}"
+        channel["parameters"] = {
+            "stream": {"enum": streams, "description": f"Shard of a `{topic.key_field}`."}
         }
     return channel
 
@@ -96,8 +103,7 @@ def _channel(topic: Topic[Any]) -> JsonObject:
 def _description(topic: Topic[Any]) -> str:
     how = "One event a stream entry." if topic.mode == "entry" else "Up to 500 events an entry."
     keyed = f" Keyed by `{topic.key_field}`." if topic.key_field else ""
-    limit = f" Refused above {topic.max_backlog} waiting." if topic.max_backlog else ""
-    return f"{how}{keyed}{limit} Dead letters: `{topic.dead_key}`."
+    return f"{how}{keyed} {limits(topic)} Dead letters: `{topic.dead_key}`."
 
 
 def _operations(topic: Topic[Any]) -> Iterable[tuple[str, JsonObject]]:

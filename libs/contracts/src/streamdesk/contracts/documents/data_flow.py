@@ -96,8 +96,12 @@ def _details(topic: Topic[Any]) -> Iterator[str]:
             f"One stream a class of `{topic.class_field}`, `{{{topic.key}}}:{topic.classes[0]}` to "
             f"`{{{topic.key}}}:{topic.classes[-1]}`; the highest is taken first."
         )
-    if topic.max_backlog:
-        yield f"Publishing is refused above {topic.max_backlog} waiting events."
+    if topic.shards > 1:
+        yield (
+            f"{topic.shards} shards by `{topic.key_field}`, `{{{topic.key}:0}}` to "
+            f"`{{{topic.key}:{topic.shards - 1}}}`; in order inside a shard."
+        )
+    yield limits(topic)
     yield ""
     for model in topic.models:
         yield f"### {model.type_name()}"
@@ -106,6 +110,25 @@ def _details(topic: Topic[Any]) -> Iterator[str]:
         yield ""
         schema = model.model_json_schema(mode="serialization", schema_generator=WireSchema)
         yield from _fields(schema)
+
+
+def limits(topic: Topic[Any]) -> str:
+    """How long entries stay, and when a publish is refused or ignored, in sentences."""
+    if topic.groups:
+        kept = f"The newest {topic.keep:,} entries stay when every group has finished them."
+        bounds = [f"at {topic.hard_cap:,} entries of a stream"]
+        if topic.max_backlog:
+            bounds.insert(0, f"above {topic.max_backlog:,} unfinished events of a group")
+        sentences = [kept, f"Publishing is refused {' and '.join(bounds)}."]
+    else:
+        sentences = [f"About the newest {topic.keep:,} entries of a stream stay."]
+    if topic.dedup_window_seconds is not None:
+        sentences.append(
+            f"An event id that comes again within {topic.dedup_window_seconds:g} s is ignored."
+        )
+    if topic.durable:
+        sentences.append("A publish waits for replicas, where the bus is told how many.")
+    return " ".join(sentences)
 
 
 def _sentence(model: type[Event]) -> str:

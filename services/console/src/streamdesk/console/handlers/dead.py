@@ -1,14 +1,13 @@
 """`streamdesk bus dead`: what could not be handled, why, and its way back."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from streamdesk.bus import Bus, StoredDeadLetter
-from streamdesk.console import config, factory, tables
+from streamdesk.bus import Bus, DeadFilter, RedriveReport, StoredDeadLetter
+from streamdesk.console import bus_tables, config, factory
 from streamdesk.console.errors import ConsoleError, UsageError
 from streamdesk.console.handlers.common import (
     DataOption,
@@ -18,49 +17,22 @@ from streamdesk.console.handlers.common import (
     print_json,
     stdout,
 )
+from streamdesk.console.handlers.dead_options import (
+    ContainsOption,
+    DryRunOption,
+    GroupOption,
+    IdsArgument,
+    LimitOption,
+    ReasonOption,
+    SinceOption,
+    TypeOption,
+    UntilOption,
+    filter_of,
+)
 from streamdesk.contracts.base import Topic
 
 ALL = 100_000
 app = typer.Typer(help="Dead letters: what could not be handled, why, and its way back.")
-
-LimitOption = Annotated[int, typer.Option("--limit", min=1, help="At most so many.")]
-ReasonOption = Annotated[
-    str | None, typer.Option("--reason", help="Only with this reason.", show_default=False)
-]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
-IdsArgument = Annotated[
-    list[str] | None, typer.Argument(help="Ids of letters; all without.", show_default=False)
-]
-Action = Callable[[Bus, Topic[Any], list[str]], Awaitable[int]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """Which letters are meant."""
-
-    topic: str | None
-    reason: str | None
-    ids: list[str] | None
-    limit: int
-
-    async def by_topic(self, bus: Bus) -> list[tuple[Topic[Any], list[StoredDeadLetter]]]:
-        """The letters, oldest first, with their topics; topics without any are left out."""
-        found, left = [], self.limit
-        for topic in factory.topics(self.topic):
-            chosen = [letter for letter in await bus.dead(topic, ALL) if self._fits(letter)]
-            if chosen[:left]:
-                found.append((topic, chosen[:left]))
-            left -= len(chosen[:left])
-        return found
-
-    async def letters(self, bus: Bus) -> list[StoredDeadLetter]:
-        """The letters of all topics, oldest first."""
-        letters = [letter for _, some in await self.by_topic(bus) for letter in some]
-        return sorted(letters, key=lambda stored: stored.letter.dead_at)
-
-    def _fits(self, stored: StoredDeadLetter) -> bool:
-        wanted_id = self.ids is None or not self.ids or stored.id in self.ids
-        return wanted_id and self.reason in (None, stored.letter.reason)
 
 
 @app.callback()
@@ -75,27 +47,45 @@ def overview(
 ) -> None:
     """List dead letters, or show, redrive or purge them."""
     if context.invoked_subcommand is None:
-        list_dead(topic, reason, limit, as_json, url, data)
+        list_dead(topic, reason, limit=limit, as_json=as_json, url=url, data=data)
 
 
 @app.command("list")
 def list_dead(
     topic: TopicOption = None,
     reason: ReasonOption = None,
+    group: GroupOption = None,
+    type_name: TypeOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    contains: ContainsOption = None,
     limit: LimitOption = 100,
     as_json: JsonOption = False,
     url: UrlOption = None,
     data: DataOption = config.DATA,
 ) -> None:
     """List dead letters, the oldest first."""
+    where = filter_of(
+        reason=reason,
+        group=group,
+        type_name=type_name,
+        since=since,
+        until=until,
+        contains=contains,
+    )
 
     async def work() -> None:
         async with factory.connect(factory.find_redis_url(url, data)) as bus:
-            letters = await _Choice(topic, reason, None, limit).letters(bus)
+            letters = [
+                letter
+                for chosen in factory.topics(topic)
+                for letter in await bus.dead(chosen, limit, where)
+            ]
+        letters = sorted(letters, key=lambda stored: stored.letter.dead_at)[:limit]
         if as_json:
             print_json([_as_dict(stored) for stored in letters])
         else:
-            stdout().print(tables.dead(letters))
+            stdout().print(bus_tables.dead(letters))
 
     asyncio.run(work())
 
@@ -111,10 +101,12 @@ def show_dead(
 
     async def work() -> None:
         async with factory.connect(factory.find_redis_url(url, data)) as bus:
-            letters = await _Choice(topic, None, [letter_id], 1).letters(bus)
-        if not letters:
-            raise ConsoleError(f"no dead letter has the id {letter_id}; see `bus dead list`")
-        stdout().print_json(data=_as_dict(letters[0]), default=str)
+            for chosen in factory.topics(topic):
+                for stored in await bus.dead(chosen, ALL):
+                    if stored.id == letter_id:
+                        stdout().print_json(data=_as_dict(stored), default=str)
+                        return
+        raise ConsoleError(f"no dead letter has the id {letter_id}; see `bus dead list`")
 
     asyncio.run(work())
 
@@ -124,20 +116,62 @@ def redrive(
     ids: IdsArgument = None,
     topic: TopicOption = None,
     reason: ReasonOption = None,
+    group: GroupOption = None,
+    type_name: TypeOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    contains: ContainsOption = None,
     limit: LimitOption = 100,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="At most so many a second.", show_default=False),
+    ] = None,
+    max_replays: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Leave letters that were put back so often already.", show_default=False
+        ),
+    ] = None,
     dry_run: DryRunOption = False,
     url: UrlOption = None,
     data: DataOption = config.DATA,
 ) -> None:
-    """Put dead letters back where they came from."""
-
-    async def act(bus: Bus, chosen: Topic[Any], wanted: list[str]) -> int:
-        return await bus.redrive(chosen, wanted, len(wanted))
-
-    choice = _Choice(topic, reason, ids, limit)
-    asyncio.run(
-        _act(choice, act, "put back", dry_run=dry_run, url=factory.find_redis_url(url, data))
+    """Put dead letters back where they came from, for the group that gave them up."""
+    where = filter_of(
+        reason=reason,
+        group=group,
+        type_name=type_name,
+        since=since,
+        until=until,
+        contains=contains,
     )
+
+    async def work() -> None:
+        reports: list[RedriveReport] = []
+        async with factory.connect(factory.find_redis_url(url, data)) as bus:
+            missing = await _missing(bus, factory.topics(topic), ids)
+            left = limit
+            for chosen in factory.topics(topic):
+                if left > 0:
+                    report = await bus.redrive(
+                        chosen,
+                        ids or None,
+                        left,
+                        where=where,
+                        rate_per_second=rate,
+                        max_replays=max_replays,
+                        dry_run=dry_run,
+                    )
+                    reports.append(report)
+                    left -= len(report.letters)
+        letters = [letter for report in reports for letter in report.letters]
+        _say(letters, "put back", dry_run=dry_run)
+        skipped = sum(report.skipped for report in reports)
+        if skipped:
+            stdout().print(f"{skipped} left, put back too often already", highlight=False)
+        _complain(missing)
+
+    asyncio.run(work())
 
 
 @app.command("purge")
@@ -145,42 +179,72 @@ def purge(
     ids: IdsArgument = None,
     topic: TopicOption = None,
     reason: ReasonOption = None,
+    group: GroupOption = None,
+    type_name: TypeOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    contains: ContainsOption = None,
+    limit: LimitOption = ALL,
     everything: Annotated[
-        bool, typer.Option("--all", help="Every letter, where no id, topic or reason is given.")
+        bool, typer.Option("--all", help="Every letter, where nothing else says which.")
     ] = False,
     dry_run: DryRunOption = False,
     url: UrlOption = None,
     data: DataOption = config.DATA,
 ) -> None:
     """Delete dead letters for good."""
-    if not (ids or topic or reason or everything):
-        raise UsageError("purge deletes for good: give ids, --topic, --reason, or --all")
-
-    async def act(bus: Bus, chosen: Topic[Any], wanted: list[str]) -> int:
-        return await bus.purge_dead(chosen, wanted)
-
-    choice = _Choice(topic, reason, ids, ALL)
-    asyncio.run(
-        _act(choice, act, "deleted", dry_run=dry_run, url=factory.find_redis_url(url, data))
+    where = filter_of(
+        reason=reason,
+        group=group,
+        type_name=type_name,
+        since=since,
+        until=until,
+        contains=contains,
     )
+    if not (ids or topic or where or everything):
+        raise UsageError("purge deletes for good: give ids, --topic, --reason …, or --all")
+
+    async def work() -> None:
+        gone: list[StoredDeadLetter] = []
+        async with factory.connect(factory.find_redis_url(url, data)) as bus:
+            missing = await _missing(bus, factory.topics(topic), ids)
+            for chosen in factory.topics(topic):
+                found = await _meant(bus, chosen, ids, where)
+                doomed = found[: limit - len(gone)]
+                if doomed and not dry_run:
+                    await bus.purge_dead(chosen, [stored.id for stored in doomed])
+                gone += doomed
+        _say(gone, "deleted", dry_run=dry_run)
+        _complain(missing)
+
+    asyncio.run(work())
 
 
-async def _act(choice: _Choice, action: Action, done: str, *, dry_run: bool, url: str) -> None:
-    """Do something with the chosen letters, or say what would be done."""
-    async with factory.connect(url) as bus:
-        found = await choice.by_topic(bus)
-        if dry_run:
-            letters = [letter for _, some in found for letter in some]
-            stdout().print(tables.dead(letters))
-            stdout().print(f"{len(letters)} would be {done}", highlight=False)
-            return
-        count = 0
-        for topic, letters in found:
-            count += await action(bus, topic, [letter.id for letter in letters])
-    missing = set(choice.ids or ()) - {letter.id for _, some in found for letter in some}
-    stdout().print(f"{count} {done}", highlight=False)
+async def _meant(
+    bus: Bus, topic: Topic[Any], ids: Sequence[str] | None, where: DeadFilter | None
+) -> list[StoredDeadLetter]:
+    letters = await bus.dead(topic, ALL, where)
+    return [stored for stored in letters if not ids or stored.id in ids]
+
+
+async def _missing(bus: Bus, topics: Sequence[Topic[Any]], ids: Sequence[str] | None) -> list[str]:
+    """Ids that no letter has."""
+    if not ids:
+        return []
+    known = {stored.id for topic in topics for stored in await bus.dead(topic, ALL)}
+    return sorted(set(ids) - known)
+
+
+def _say(letters: Sequence[StoredDeadLetter], done: str, *, dry_run: bool) -> None:
+    if dry_run:
+        stdout().print(bus_tables.dead(letters))
+    would = "would be " if dry_run else ""
+    stdout().print(f"{len(letters)} {would}{done}", highlight=False)
+
+
+def _complain(missing: Sequence[str]) -> None:
     if missing:
-        raise ConsoleError(f"no dead letter has the id {', '.join(sorted(missing))}")
+        raise ConsoleError(f"no dead letter has the id {', '.join(missing)}")
 
 
 def _as_dict(stored: StoredDeadLetter) -> dict[str, Any]:

@@ -1,0 +1,230 @@
+"""A consumer of a group: takes entries, has them handled, settles what came of it.
+
+Four kinds of tasks share one `Hands`, the entries in hand:
+
+    taker     takes as many entries as there is room for, highest class first, and takes over
+              what others abandoned (`taker.py`)
+    workers   run the handler (`crew.py`)
+    settler   acks in batches, one round trip for all that ended since the last
+    keeper    renews leases, trims what all groups have finished, tells how far the group is
+
+Nothing that was taken is ever dropped: it is settled, or given back, or, when this process dies,
+taken over by another consumer once its lease has run out.
+"""
+
+import asyncio
+import contextlib
+import time
+from typing import Generic, TypeVar
+
+from streamdesk.bus.breaker import Breaker
+from streamdesk.bus.crew import Crew
+from streamdesk.bus.delivery import Delivery, Reader
+from streamdesk.bus.errors import BusUnavailableError
+from streamdesk.bus.hands import Hands
+from streamdesk.bus.membership import Membership
+from streamdesk.bus.subscription import State
+from streamdesk.bus.taker import Taker
+from streamdesk.contracts.base import Event
+
+E = TypeVar("E", bound=Event)
+
+TRIM_SECONDS = 5.0
+FULL_SECONDS = 0.5
+"""Wait before failures that a full server refused are written again."""
+
+
+class GroupConsumer(Generic[E]):
+    """A `Subscription` to a topic, or to one shard of it."""
+
+    def __init__(self, membership: Membership[E]) -> None:
+        """Made by `Bus.subscribe`."""
+        self._member = membership
+        self._layout = membership.layout
+        self._group = membership.group
+        self.consumer = membership.consumer
+        self._config = membership.config
+        self._backend = membership.tools.backend
+        self._link = membership.tools.link
+        intake = membership.intake
+        self._hands: Hands[E] = Hands(intake.concurrency if intake.ordered else 1)
+        self._breaker = Breaker(membership.config.breaker)
+        self._state: State = "starting"
+        self._closing = False
+        self._settling: list[Delivery[E]] = []
+
+    @property
+    def state(self) -> State:
+        """`degraded` while the server is away, `paused` while the circuit breaker is open."""
+        if self._state == "running" and not self._link.connected:
+            return "degraded"
+        if self._state == "running" and not self._breaker.is_closed:
+            return "paused"
+        return self._state
+
+    @property
+    def why_paused(self) -> str:
+        """Why the circuit breaker is open; empty while it is closed."""
+        return self._breaker.why
+
+    @property
+    def in_hand(self) -> int:
+        """Entries taken and not settled yet."""
+        return len(self._hands.held)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until `stop` is set; then finish what is in work and give back the rest."""
+        crew, self._taker = self._staff(stop)
+        lanes = len(self._hands.lanes)
+        workers = [
+            asyncio.create_task(crew.work(number % lanes))
+            for number in range(self._member.intake.concurrency)
+        ]
+        settler = asyncio.create_task(self._settle_until_closing())
+        keeper = asyncio.create_task(self._keep_for_ever())
+        taking = asyncio.create_task(self._taker.take_until(stop))
+        tasks = [*workers, settler, keeper, taking]
+        try:
+            # A task that ends before the taker has failed: its error is ours.
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            await self._drain(workers, settler)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._state = "stopped"
+
+    def _staff(self, stop: asyncio.Event) -> tuple[Crew[E], Taker[E]]:
+        member, intake = self._member, self._member.intake
+        reader = Reader(
+            member.topic,
+            member.layout,
+            member.group,
+            member.consumer,
+            member.config.retry,
+            member.config.max_deliveries,
+            intake.fence,
+        )
+        crew = Crew(
+            topic=member.topic.name,
+            group=member.group,
+            reader=reader,
+            hands=self._hands,
+            observer=member.tools.observer,
+            tracer=member.tools.tracer,
+            breaker=self._breaker,
+            handle=intake.handle,
+            handle_batch=intake.handle_batch,
+            ordered=intake.ordered,
+            stop=stop,
+            owned_until=intake.owned_until,
+        )
+
+        def running() -> None:
+            self._state = "running"
+
+        return crew, Taker(member, self._hands, reader, self._breaker, crew, running)
+
+    async def _settle_until_closing(self) -> None:
+        while not self._closing or self._hands.ended:
+            await self._hands.unsettled.wait()
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """Settle all that ended, until the server has confirmed it."""
+        self._hands.unsettled.clear()
+        batch, self._hands.ended = self._hands.ended, []
+        self._settling = batch
+        if not batch:
+            return
+        now = time.monotonic()
+        # A lease that holds needs no question; what ran out is acked only if it is still ours.
+        sure: list[Delivery[E]] = []
+        rest: list[Delivery[E]] = []
+        for delivery in batch:
+            plain = not delivery.steps and delivery.lease_until > now and not delivery.lease_lost
+            (sure if plain else rest).append(delivery)
+        acks = [delivery.entry.held for delivery in sure]
+        failures = [delivery.failure for delivery in rest]
+        # Acks may be repeated; a failure that was written already is not ours any more.
+        settled = await self._link.call(
+            lambda: self._backend.settle(self._layout, self._group, self.consumer, acks, failures)
+        )
+        refused = [d for d, became in zip(rest, settled, strict=True) if became == "refused"]
+        if any(step.kind == "delay" for failure in failures for step in failure.steps):
+            self._taker.interrupt()  # it waits for something that may come later than that
+        self._hands.forget(sure)
+        self._hands.forget(d for d in rest if d not in refused)
+        if refused:
+            # The server is full: acks go on, these are written when there is room.
+            loop = asyncio.get_running_loop()
+            loop.call_later(FULL_SECONDS, self._hands.end, refused)
+
+    async def _keep_for_ever(self) -> None:
+        renew_seconds = self._config.lease_seconds / 4
+        trim_at = 0.0
+        while True:
+            await asyncio.sleep(min(TRIM_SECONDS, renew_seconds))
+            # When the server is away the taker waits for it; the next round tries again.
+            with contextlib.suppress(BusUnavailableError):
+                if self._hands.held:  # asking nothing would count as an answer
+                    await self._link.once(self._renew)
+                if time.monotonic() >= trim_at:
+                    await self._link.once(self._trim)
+                    await self._member.tools.report_standing(self._member.topic, self._group)
+                    trim_at = time.monotonic() + TRIM_SECONDS
+
+    async def _trim(self) -> None:
+        """Drop what all groups have finished, in steps, so that no call holds the server long."""
+        while await self._backend.trim(self._layout, self._member.topic.keep, self._group):
+            pass
+
+    async def _renew(self) -> None:
+        lease_until = self._member.lease_from_now()
+        asked = dict(self._hands.held)
+        now = time.monotonic()
+        # What is being acknowledged now must not be taken back.
+        leaving = {delivery.entry.held for delivery in (*self._hands.ended, *self._settling)}
+        sure = {
+            held: delivery.entry.deliveries
+            if delivery.lease_until > now and not delivery.lease_lost and held not in leaving
+            else 0
+            for held, delivery in asked.items()
+        }
+        lost = await self._backend.renew(self._layout, self._group, self.consumer, sure)
+        for held in lost:
+            asked.pop(held).lose()
+        for delivery in asked.values():
+            delivery.lease_until = lease_until
+
+    async def _drain(self, workers: list[asyncio.Task[None]], settler: asyncio.Task[None]) -> None:
+        """Finish what is in work, settle, give back the rest, and leave the group."""
+        self._state = "draining"
+        deadline = time.monotonic() + self._config.drain_seconds
+        self._empty_lanes()
+        lanes = self._hands.lanes
+        for number, _ in enumerate(workers):
+            lanes[number % len(lanes)].put_nowait(None)
+        _, late = await asyncio.wait(workers, timeout=self._config.drain_seconds)
+        for worker in late:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        self._closing = True
+        self._hands.unsettled.set()
+        left = max(1.0, deadline - time.monotonic())
+        await asyncio.wait([settler], timeout=left)
+        with contextlib.suppress(BusUnavailableError):
+            await self._link.call(self._leave, timeout_seconds=left)
+
+    def _empty_lanes(self) -> None:
+        """Forget entries that no worker has begun; `_leave` gives them back."""
+        for job in self._hands.take_unbegun():
+            self._hands.forget(job.deliveries)
+
+    async def _leave(self) -> None:
+        # How far the group is, as of now: it may be the last one to know for a while.
+        await self._backend.trim(self._layout, self._member.topic.keep, self._group)
+        await self._backend.release(self._layout, self._group, self.consumer, [], all_but=True)
+        await self._backend.forget(self._layout, self._group, self.consumer)

@@ -1,0 +1,112 @@
+"""Where a group stands, as callers see it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streamdesk.bus.backend import ConsumerStanding, Standing, StreamLag
+
+ACTIVE_SECONDS = 10.0
+"""A consumer that was seen within this time counts as active.
+
+One that runs names itself to the server at least every second while it has room for more, and at
+least every five seconds while its hands are full: that is how often it renews its leases.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerHealth:
+    """What the server knows of one consumer of a group.
+
+    Attributes:
+        name: `<service>-<instance>-<random>`.
+        pending: entries in its hands.
+        idle_seconds: time since it last took, renewed or looked for entries.
+        active: it was seen within ACTIVE_SECONDS; what an inactive one holds goes to another when
+            its lease has run out.
+    """
+
+    name: str
+    pending: int
+    idle_seconds: float
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLag:
+    """Where one group stands on one topic, summed over the topic's classes or shards.
+
+    Attributes:
+        topic: name of the topic.
+        group: name of the group; empty for a topic that nobody reads in a group.
+        waiting: entries the group was not given yet.
+        pending: entries in the hands of its consumers.
+        delayed: messages that wait for their retry, and events published for later.
+        dead: dead letters of the topic.
+        oldest_pending_seconds: age of the oldest entry in hand, since it was published.
+        consumers: names known to the group.
+        length: entries on the topic's streams.
+        added: entries ever added to them.
+        active_consumers: those of them that run, as far as the server can tell.
+        streams: the same for each stream, highest class first.
+    """
+
+    topic: str
+    group: str
+    waiting: int
+    pending: int
+    delayed: int
+    dead: int
+    oldest_pending_seconds: float | None
+    consumers: int
+    length: int
+    added: int
+    active_consumers: int = 0
+    streams: tuple[StreamLag, ...] = ()
+
+
+def group_lag(
+    topic: str, group: str, standings: Sequence[Standing], dead: int, now_ms: int
+) -> GroupLag:
+    """The sum of what the server says.
+
+    Args:
+        topic: its name.
+        group: its name; empty for none.
+        standings: one for each part of the topic.
+        dead: dead letters of the topic.
+        now_ms: the server's time.
+    """
+    streams = tuple(stream for standing in standings for stream in standing.streams)
+    times = [s.oldest_pending_ms for s in standings if s.oldest_pending_ms is not None]
+    health = consumer_health([row for standing in standings for row in standing.consumers])
+    return GroupLag(
+        topic=topic,
+        group=group,
+        waiting=sum(stream.waiting for stream in streams) if group else 0,
+        pending=sum(stream.pending for stream in streams),
+        delayed=sum(standing.delayed for standing in standings),
+        dead=dead,
+        oldest_pending_seconds=max(0, now_ms - min(times)) / 1000 if times else None,
+        consumers=len(health),
+        length=sum(stream.length for stream in streams),
+        added=sum(standing.added for standing in standings),
+        active_consumers=sum(consumer.active for consumer in health),
+        streams=streams,
+    )
+
+
+def consumer_health(rows: Sequence[ConsumerStanding]) -> list[ConsumerHealth]:
+    """One row a name, by name: a consumer is known to each stream that it took from."""
+    by_name: dict[str, list[ConsumerStanding]] = {}
+    for row in rows:
+        by_name.setdefault(row.name, []).append(row)
+    idle = {name: min(row.idle_ms for row in same) / 1000 for name, same in by_name.items()}
+    return [
+        ConsumerHealth(
+            name=name,
+            pending=sum(row.pending for row in by_name[name]),
+            idle_seconds=idle[name],
+            active=idle[name] < ACTIVE_SECONDS,
+        )
+        for name in sorted(by_name)
+    ]

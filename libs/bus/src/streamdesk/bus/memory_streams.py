@@ -1,0 +1,169 @@
+"""Streams, groups and sorted sets in dictionaries, as the server keeps them."""
+
+import time
+from dataclasses import dataclass, field
+
+from streamdesk.bus.backend import Recreated, Step
+from streamdesk.bus.envelope import Fields
+from streamdesk.bus.layout import Layout
+
+Id = tuple[int, int]
+ZERO: Id = (0, 0)
+GREATEST = 2**64 - 1
+
+
+def id_text(entry_id: Id) -> str:
+    """As the server writes it."""
+    return f"{entry_id[0]}-{entry_id[1]}"
+
+
+def parse_id(text: str, sequence: int = 0) -> Id:
+    """As the server reads it; `sequence` stands in where there is none."""
+    milliseconds, _, rest = text.partition("-")
+    return int(milliseconds), int(rest or sequence)
+
+
+def just_before(entry_id: Id) -> Id:
+    """The greatest id below this one."""
+    milliseconds, sequence = entry_id
+    if entry_id == ZERO:
+        return ZERO
+    return (milliseconds, sequence - 1) if sequence else (milliseconds - 1, GREATEST)
+
+
+def now_ms() -> int:
+    """The clock."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class Pending:
+    """An entry in a consumer's hands."""
+
+    consumer: str
+    since_ms: int
+    deliveries: int
+
+
+@dataclass(slots=True)
+class Group:
+    """A consumer group of one stream."""
+
+    last: Id = ZERO
+    pending: dict[Id, Pending] = field(default_factory=dict)
+    seen_ms: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> Id:
+        """Up to where it has finished everything."""
+        return just_before(min(self.pending)) if self.pending else self.last
+
+    def forget_gone(self, before_ms: int) -> None:
+        """Drop the names that hold nothing and were not seen since."""
+        holding = {held.consumer for held in self.pending.values()}
+        for name, at in list(self.seen_ms.items()):
+            if at <= before_ms and name not in holding:
+                del self.seen_ms[name]
+
+
+@dataclass(slots=True)
+class Stream:
+    """A stream and its groups."""
+
+    entries: dict[Id, Fields] = field(default_factory=dict)
+    last: Id = ZERO
+    added: int = 0
+    groups: dict[str, Group] = field(default_factory=dict)
+
+    def add(self, fields: Fields) -> str:
+        """Append an entry; returns its id."""
+        now = now_ms()
+        self.last = (now, 0) if now > self.last[0] else (self.last[0], self.last[1] + 1)
+        self.entries[self.last] = dict(fields)
+        self.added += 1
+        return id_text(self.last)
+
+    def drop_beyond(self, keep: int | None) -> None:
+        """Drop the oldest entries, so that `keep` stay; None keeps all."""
+        if keep is not None:
+            for entry_id in list(self.entries)[: max(0, len(self.entries) - keep)]:
+                del self.entries[entry_id]
+
+    def after(self, last: Id) -> list[Id]:
+        """The ids of the entries after this one."""
+        return [entry_id for entry_id in self.entries if entry_id > last]
+
+
+@dataclass(slots=True)
+class Scheduled:
+    """An event that waits for its time."""
+
+    due_ms: int
+    stream: int
+    fields: Fields
+
+
+@dataclass(slots=True)
+class Store:
+    """All keys of the server, by kind."""
+
+    streams: dict[str, Stream] = field(default_factory=dict)
+    delayed: dict[str, list[tuple[int, Step]]] = field(default_factory=dict)
+    scheduled: dict[str, dict[str, Scheduled]] = field(default_factory=dict)
+    cursors: dict[str, dict[str, Id]] = field(default_factory=dict)
+    once: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def stream(self, key: str) -> Stream:
+        """The stream, made where it is missing."""
+        return self.streams.setdefault(key, Stream())
+
+    def position(self, layout: Layout, group: str, key: str) -> Id:
+        """Up to where the group was given entries; a lost group's saved cursor, if it fits."""
+        stream = self.stream(key)
+        if group in stream.groups:
+            return stream.groups[group].last
+        saved = self.cursors.get(layout.cursors(group), {}).get(key, ZERO)
+        return saved if saved <= stream.last else ZERO
+
+    def create(self, layout: Layout, group: str) -> list[Recreated]:
+        """Make the group where it is not; returns where it had been."""
+        cursors = self.cursors.setdefault(layout.cursors(group), {})
+        recreated: list[Recreated] = []
+        for key in layout.streams:
+            groups = self.stream(key).groups
+            if group in groups:
+                continue
+            cursor = self.position(layout, group, key)
+            groups[group] = Group(last=cursor)
+            if key in cursors:
+                recreated.append(Recreated(key, id_text(cursor)))
+            cursors[key] = cursor
+        return recreated
+
+    def promote(self, layout: Layout, group: str) -> int | None:
+        """Move what is due, in the order of due times; return the wait until the next."""
+        now = now_ms()
+        retries = self.delayed.setdefault(layout.delayed(group), [])
+        planned = self.scheduled.setdefault(layout.scheduled, {})
+        due = [(at, step.stream, step.fields) for at, step in retries if at <= now]
+        due += [(s.due_ms, s.stream, s.fields) for s in planned.values() if s.due_ms <= now]
+        for _, index, fields in sorted(due, key=lambda item: item[0]):
+            self.stream(layout.streams[index]).add(fields)
+        retries[:] = [item for item in retries if item[0] > now]
+        for event_id in [name for name, s in planned.items() if s.due_ms <= now]:
+            del planned[event_id]
+        left = [at for at, _ in retries] + [s.due_ms for s in planned.values()]
+        return min(left) - now if left else None
+
+    def waiting_later(self, layout: Layout, group: str) -> int:
+        """How many messages of the group wait for their time."""
+        retries = self.delayed.get(layout.delayed(group), [])
+        return len(retries) + len(self.scheduled.get(layout.scheduled, {}))
+
+    def written(self, key: str) -> str | None:
+        """The entry id that is remembered under a once-key; None when there is none any more."""
+        until, entry_id = self.once.get(key, (0, ""))
+        if until > now_ms():
+            return entry_id
+        self.once.pop(key, None)
+        return None

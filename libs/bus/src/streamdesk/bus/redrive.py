@@ -1,0 +1,159 @@
+"""Looking through dead letters, and putting them back."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from streamdesk.bus.backend import Backend
+from streamdesk.bus.dead_letters import (
+    DeadFilter,
+    StoredDeadLetter,
+    open_dead_letter,
+    redriven_fields,
+)
+from streamdesk.bus.errors import BusConfigError
+from streamdesk.bus.layout import layout_of, shard_of
+from streamdesk.bus.link import Link
+from streamdesk.contracts.base import Topic
+
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class RedriveReport:
+    """What a redrive did.
+
+    Attributes:
+        redriven: letters that went back; 0 on a dry run.
+        skipped: letters that fitted but had been put back too often already.
+        letters: those that went back, or, on a dry run, would have.
+    """
+
+    redriven: int
+    skipped: int
+    letters: tuple[StoredDeadLetter, ...]
+
+
+class DeadLetterBox:
+    """The dead letters of a server's topics."""
+
+    def __init__(self, backend: Backend, link: Link) -> None:
+        """Made by `Bus`."""
+        self._backend = backend
+        self._link = link
+
+    async def letters(
+        self, topic: Topic[Any], where: DeadFilter | None = None
+    ) -> AsyncGenerator[StoredDeadLetter, None]:
+        """The letters that are there now, the oldest first.
+
+        Letters that come meanwhile are left out: what is put back may well return here.
+        """
+        key = layout_of(topic).dead
+        (last,) = await self._link.once(lambda: self._backend.last_ids([key]))
+        first = "0-0"
+        while True:
+            rows = await self._link.once(
+                lambda: self._backend.read_range(key, first, last, PAGE)  # noqa: B023 - called at once
+            )
+            for entry_id, fields in rows:
+                try:
+                    stored = open_dead_letter(entry_id, fields)
+                except ValidationError:
+                    continue  # not written by the bus
+                # Topics may share a key for their dead letters.
+                if stored.letter.topic == topic.name and (not where or where.fits(stored.letter)):
+                    yield stored
+            if len(rows) < PAGE:
+                return
+            first = f"({rows[-1][0]}"
+
+    async def oldest(
+        self, topic: Topic[Any], limit: int, where: DeadFilter | None
+    ) -> list[StoredDeadLetter]:
+        """The oldest letters that fit, at most `limit`."""
+        found: list[StoredDeadLetter] = []
+        async with aclosing(self.letters(topic, where)) as letters:
+            async for stored in letters:
+                if len(found) >= limit:
+                    break
+                found.append(stored)
+        return found
+
+    async def redrive(
+        self,
+        topic: Topic[Any],
+        ids: Sequence[str] | None,
+        limit: int,
+        *,
+        where: DeadFilter | None,
+        rate_per_second: float | None,
+        max_replays: int | None,
+        dry_run: bool,
+    ) -> RedriveReport:
+        """As `Bus.redrive`."""
+        if rate_per_second is not None and rate_per_second <= 0:
+            raise BusConfigError(f"rate_per_second is {rate_per_second}; expected more than 0")
+        wanted = None if ids is None else set(ids)
+        gone_back: list[StoredDeadLetter] = []
+        skipped = 0
+        pace = _Pace(rate_per_second)
+        async with aclosing(self.letters(topic, where)) as letters:
+            async for stored in letters:
+                if len(gone_back) >= limit:
+                    break
+                if wanted is not None and stored.id not in wanted:
+                    continue
+                if max_replays is not None and stored.letter.replays >= max_replays:
+                    skipped += 1
+                    continue
+                if not dry_run:
+                    await pace.next()
+                if dry_run or await self._put_back(topic, stored):
+                    gone_back.append(stored)
+        return RedriveReport(0 if dry_run else len(gone_back), skipped, tuple(gone_back))
+
+    async def _put_back(self, topic: Topic[Any], stored: StoredDeadLetter) -> bool:
+        """Swap the letter for the original; False when somebody else was quicker."""
+        layout = layout_of(topic)
+        stream = min(stored.letter.stream, len(layout.streams) - 1)
+        key = stored.original.get(b"k", b"")
+        if topic.shards > 1 and key:
+            # The number of shards may have changed since.
+            stream = shard_of(key.decode("utf-8", "backslashreplace"), topic.shards)
+        fields = redriven_fields(stored)
+        return bool(
+            await self._link.once(lambda: self._backend.redrive(layout, stored.id, stream, fields))
+        )
+
+    async def purge(self, topic: Topic[Any], ids: Sequence[str] | None) -> int:
+        """As `Bus.purge_dead`."""
+        layout = layout_of(topic)
+        doomed = list(ids) if ids is not None else [item.id async for item in self.letters(topic)]
+        count = 0
+        for start in range(0, len(doomed), PAGE):
+            part = doomed[start : start + PAGE]
+            count += await self._link.once(lambda: self._backend.remove_dead(layout, part))  # noqa: B023 - called at once
+        return count
+
+
+class _Pace:
+    """Lets its caller go on so many times a second."""
+
+    def __init__(self, rate_per_second: float | None) -> None:
+        self._interval = 0.0 if rate_per_second is None else 1 / rate_per_second
+        self._next_at = time.monotonic()
+
+    async def next(self) -> None:
+        """Return when it is time; at once without a rate."""
+        if not self._interval:
+            return
+        wait = self._next_at - time.monotonic()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        self._next_at = max(self._next_at, time.monotonic()) + self._interval

@@ -1,0 +1,110 @@
+"""Reading a stretch of the past again, in order of time, without touching any group."""
+
+from collections import deque
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeVar
+
+from streamdesk.bus.backend import Backend
+from streamdesk.bus.envelope import Fields
+from streamdesk.bus.errors import BusConfigError
+from streamdesk.bus.layout import layout_of
+from streamdesk.bus.link import Link
+from streamdesk.bus.message import Message
+from streamdesk.bus.observer import BusObserver
+from streamdesk.bus.tail import watched
+from streamdesk.contracts.base import Event, Topic
+
+E = TypeVar("E", bound=Event)
+
+PAGE = 500
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_SEQUENCE = str(2**64 - 1)
+
+
+@dataclass(slots=True)
+class _Reel:
+    """What is read ahead of one stream."""
+
+    key: str
+    priority: int | None
+    first: str
+    last: str
+    rows: deque[tuple[str, Fields]] = field(default_factory=deque)
+    is_done: bool = False
+
+    @property
+    def when(self) -> tuple[int, bytes]:
+        """Entry ids count per stream: across streams, event ids tell what came first."""
+        entry_id, fields = self.rows[0]
+        return int(entry_id.partition("-")[0]), fields.get(b"id", b"")
+
+
+class Replay(Generic[E]):
+    """Reads a topic from one point to another."""
+
+    def __init__(
+        self, topic: Topic[E], *, backend: Backend, link: Link, observer: BusObserver
+    ) -> None:
+        """Made by `Bus.replay`."""
+        self._topic = topic
+        self._backend = backend
+        self._link = link
+        self._observer = observer
+
+    async def messages(
+        self, since: datetime | str, until: datetime | str | None
+    ) -> AsyncGenerator[Message[E], None]:
+        """Every message between the two, both included, across classes and shards by time."""
+        reels = await self._reels(since, until)
+        while True:
+            for reel in reels:
+                await self._fill(reel)
+            ready = [reel for reel in reels if reel.rows]
+            if not ready:
+                return
+            reel = min(ready, key=lambda candidate: candidate.when)
+            entry_id, fields = reel.rows.popleft()
+            for message in watched(self._topic, fields, entry_id, reel.priority, self._observer):
+                yield message
+
+    async def _reels(self, since: datetime | str, until: datetime | str | None) -> list[_Reel]:
+        layout = layout_of(self._topic)
+        first = _bound("since", since, "0")
+        if until is None:
+            # What is published while we read does not belong to the past.
+            ends = await self._link.call(lambda: self._backend.last_ids(layout.streams))
+        else:
+            ends = [_bound("until", until, LAST_SEQUENCE)] * len(layout.streams)
+        return [
+            _Reel(key, priority, first, last)
+            for key, priority, last in zip(layout.streams, layout.classes, ends, strict=True)
+        ]
+
+    async def _fill(self, reel: _Reel) -> None:
+        if reel.rows or reel.is_done:
+            return
+        rows = await self._link.call(
+            lambda: self._backend.read_range(reel.key, reel.first, reel.last, PAGE)
+        )
+        reel.is_done = len(rows) < PAGE
+        if rows:
+            reel.rows.extend(rows)
+            reel.first = f"({rows[-1][0]}"
+
+
+def _bound(name: str, value: datetime | str, sequence: str) -> str:
+    """An entry id for a point in time.
+
+    Raises:
+        BusConfigError: a time without a zone, or a text that is no entry id.
+    """
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise BusConfigError(f"{name} is {value.isoformat()} without a time zone; add one")
+        return f"{max(0, (value - EPOCH) // timedelta(milliseconds=1))}-{sequence}"
+    milliseconds, _, rest = value.partition("-")
+    if not milliseconds.isdigit() or not (rest or "0").isdigit():
+        raise BusConfigError(f"{name} is {value!r}; expected a datetime or an id like 1732-0")
+    return f"{milliseconds}-{rest or sequence}"

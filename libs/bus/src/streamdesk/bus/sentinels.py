@@ -1,0 +1,139 @@
+"""Who is the master: asked of the Sentinels, and heard from them when it changes."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import hiredis
+
+from streamdesk.bus.address import Address, HostPort
+from streamdesk.bus.errors import BusUnavailableError
+from streamdesk.bus.wire import Connection, pack
+
+LISTEN_AGAIN_SECONDS = 1.0
+ANNOUNCEMENTS = ("+switch-master", "+promoted-slave")
+"""All Sentinels say the first at the end of a failover; the one that leads it says the second when
+the new master has its role, up to a second earlier."""
+
+Connect = Callable[[HostPort], Awaitable[Connection]]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Opinion:
+    """What one Sentinel says; the highest epoch knows the latest failover."""
+
+    epoch: int
+    master: HostPort
+
+
+class Sentinels:
+    """All Sentinels of one service."""
+
+    def __init__(
+        self,
+        address: Address,
+        connect: Connect,
+        timeout_seconds: float,
+        moved: Callable[[HostPort], None],
+    ) -> None:
+        """Nobody is asked yet.
+
+        Args:
+            address: the Sentinels and the name of the service.
+            connect: opens a connection to one of them.
+            timeout_seconds: longest wait for a Sentinel's answer.
+            moved: called with the new master as soon as a Sentinel says so.
+        """
+        self._address = address
+        self._connect = connect
+        self._timeout_seconds = timeout_seconds
+        self._moved = moved
+        self._listeners: list[asyncio.Task[None]] = []
+
+    async def master(self) -> HostPort:
+        """The address of the master, by the Sentinel that knows of the latest failover.
+
+        All are asked at once: one that does not answer delays nothing when most others do.
+
+        Raises:
+            BusUnavailableError: none of them knows it; says what each answered.
+        """
+        self._listen()
+        asked = [asyncio.ensure_future(self._ask(host)) for host in self._address.hosts]
+        opinions: list[_Opinion] = []
+        failures: list[str] = []
+        try:
+            for answer in asyncio.as_completed(asked):
+                try:
+                    opinions.append(await answer)
+                except BusUnavailableError as error:
+                    failures.append(str(error))
+                if len(opinions) > len(asked) // 2:
+                    break
+        finally:
+            for question in asked:
+                question.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        if not opinions:
+            raise BusUnavailableError(
+                f"no Sentinel knows the master of {self._address.service!r}: {'; '.join(failures)}"
+            )
+        return max(opinions).master
+
+    async def _ask(self, host: HostPort) -> _Opinion:
+        connection = await self._connect(host)
+        try:
+            service = self._address.service
+            # The first knows the new master as soon as it is promoted, the second its epoch.
+            questions = pack(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service))
+            questions += pack(("SENTINEL", "MASTER", service))
+            answers = await connection.send(questions, 2, self._timeout_seconds)
+        finally:
+            connection.abort("asked what we wanted to know")
+        for answer in answers:
+            if answer is None or isinstance(answer, hiredis.ReplyError):
+                raise BusUnavailableError(f"Sentinel {host[0]}:{host[1]}: {answer or 'no idea'}")
+        (name, port), known = answers
+        epoch = dict(zip(known[::2], known[1::2], strict=True))[b"config-epoch"]
+        return _Opinion(int(epoch), (name.decode(), int(port)))
+
+    def _listen(self) -> None:
+        if not self._listeners:
+            self._listeners = [
+                asyncio.create_task(self._hear(host)) for host in self._address.hosts
+            ]
+
+    async def _hear(self, host: HostPort) -> None:
+        """Follow one Sentinel's announcements for ever; it may come and go."""
+        while True:
+            with contextlib.suppress(BusUnavailableError):
+                await self._hear_while_connected(host)
+            await asyncio.sleep(LISTEN_AGAIN_SECONDS)
+
+    async def _hear_while_connected(self, host: HostPort) -> None:
+        connection = await self._connect(host)
+        try:
+            said = connection.subscribe(*ANNOUNCEMENTS)
+            while (message := await said.get()) is not None:
+                if isinstance(message, list) and message[0] == b"message":
+                    self._hear_one(message[1].decode(), message[2].decode().split())
+        finally:
+            connection.abort("heard enough")
+
+    def _hear_one(self, channel: str, words: list[str]) -> None:
+        """`<service> <old> <port> <new> <port>`, or `slave <name> <ip> <port> @ <service> …`."""
+        service, host, port = (
+            (words[0], words[3], words[4])
+            if channel == "+switch-master"
+            else (words[5], words[2], words[3])
+        )
+        if service == self._address.service:
+            self._moved((host, int(port)))
+
+    async def close(self) -> None:
+        """Stop listening."""
+        for listener in self._listeners:
+            listener.cancel()
+        await asyncio.gather(*self._listeners, return_exceptions=True)
+        self._listeners = []

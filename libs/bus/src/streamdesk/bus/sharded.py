@@ -1,0 +1,204 @@
+"""A consumer of a topic with shards: it owns some, and events of one key stay in order.
+
+A shard has one active owner in a group. Consumers tell each other that they are there; each knows
+its fair share from that, lets go what is beyond it, and takes what is free up to it. An owner that
+dies loses its shards when its lease runs out, and the next one goes on with what it had in hand.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from streamdesk.bus.errors import BusUnavailableError
+from streamdesk.bus.group_consumer import GroupConsumer
+from streamdesk.bus.layout import layout_of, parts_of
+from streamdesk.bus.membership import Membership
+from streamdesk.bus.subscription import State
+from streamdesk.contracts.base import Event
+
+E = TypeVar("E", bound=Event)
+
+LONGEST_ROUND_SECONDS = 1.0
+Open = Callable[[int, int, Callable[[], float]], GroupConsumer[E]]
+"""Makes the subscription of a shard, by its number, its fence, and until when it is ours."""
+
+
+def fair_share(shards: int, members: list[str], consumer: str) -> int:
+    """How many shards a consumer should own: all differ by one at the most.
+
+    Args:
+        shards: of the topic.
+        members: all consumers that are there; this one may not be among them yet.
+        consumer: whose share.
+    """
+    names = sorted({*members, consumer})
+    share, left = divmod(shards, len(names))
+    return share + (names.index(consumer) < left)
+
+
+class _Shard(Generic[E]):
+    """A shard that is ours."""
+
+    def __init__(self, fence: int, lease_until: float) -> None:
+        self.fence = fence
+        self.lease_until = lease_until
+        self.is_leaving = False
+        self.stop = asyncio.Event()
+        self.subscription: GroupConsumer[E] | None = None
+        self.task: asyncio.Task[None] | None = None
+
+
+class ShardedConsumer(Generic[E]):
+    """A `Subscription` to those shards of a topic that are its share."""
+
+    def __init__(self, membership: Membership[E], open_shard: Open[E]) -> None:
+        """Made by `Bus.subscribe`."""
+        self._topic = membership.topic
+        self._group = membership.group
+        self.consumer = membership.consumer
+        self._lease_seconds = membership.config.lease_seconds
+        self._backend = membership.tools.backend
+        self._link = membership.tools.link
+        self._open_shard = open_shard
+        self._owned: dict[int, _Shard[E]] = {}
+        self._departures: set[asyncio.Task[None]] = set()
+        self._state: State = "starting"
+
+    @property
+    def owned(self) -> list[int]:
+        """Numbers of the shards that are ours."""
+        return sorted(self._owned)
+
+    @property
+    def _staying(self) -> list[int]:
+        """Those of them that we are not about to leave."""
+        return [number for number in self.owned if not self._owned[number].is_leaving]
+
+    @property
+    def state(self) -> State:
+        """`degraded` while the server is away, `paused` while a shard's circuit breaker is open."""
+        if self._state == "running" and not self._link.connected:
+            return "degraded"
+        if self._state == "running" and self.why_paused:
+            return "paused"
+        return self._state
+
+    @property
+    def why_paused(self) -> str:
+        """Why a circuit breaker is open; empty while all are closed."""
+        whys = (s.subscription.why_paused for s in self._owned.values() if s.subscription)
+        return next((why for why in whys if why), "")
+
+    @property
+    def in_hand(self) -> int:
+        """Entries taken and not settled yet."""
+        return sum(s.subscription.in_hand for s in self._owned.values() if s.subscription)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until `stop` is set; then finish what is in work and let all shards go."""
+        round_seconds = min(LONGEST_ROUND_SECONDS, self._lease_seconds / 4)
+        try:
+            while not stop.is_set():
+                # When the server is away nothing can be renewed: the leases decide.
+                with contextlib.suppress(BusUnavailableError):
+                    await self._link.once(self._round)
+                self._state = "running"
+                self._raise_failures()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(round_seconds):
+                        await stop.wait()
+        finally:
+            self._state = "draining"
+            for number in self._staying:
+                self._start_to_leave(number)
+            if self._departures:
+                await asyncio.wait(self._departures)
+            with contextlib.suppress(BusUnavailableError):
+                await self._link.once(lambda: self._join(0))
+            self._state = "stopped"
+            self._raise_failures()
+
+    async def _join(self, lease_ms: int) -> list[str]:
+        layout = layout_of(self._topic)
+        return await self._backend.join(layout, self._group, self.consumer, lease_ms)
+
+    async def _round(self) -> None:
+        """Renew what is ours; let go or take shards until we have our share."""
+        members = await self._join(round(self._lease_seconds * 1000))
+        share = fair_share(self._topic.shards, members, self.consumer)
+        for number in self._staying:
+            await self._renew(number)
+        for number in self._staying[share:]:
+            self._start_to_leave(number)
+        for number in range(self._topic.shards):
+            if len(self._staying) < share and number not in self._owned:
+                await self._try_to_own(number)
+
+    async def _own(self, number: int) -> int:
+        layout = parts_of(self._topic)[number]
+        lease_ms = round(self._lease_seconds * 1000)
+        return await self._backend.own(layout, self._group, self.consumer, lease_ms)
+
+    async def _renew(self, number: int) -> None:
+        shard = self._owned[number]
+        lease_until = time.monotonic() + self._lease_seconds
+        # A new fence says that it was another's in between, or could have been.
+        if shard.lease_until > time.monotonic() and await self._own(number) == shard.fence:
+            shard.lease_until = lease_until
+        else:
+            # Another may be its owner: nothing more is begun, what is in work cannot be settled.
+            shard.lease_until = 0.0
+            self._start_to_leave(number)
+
+    async def _try_to_own(self, number: int) -> None:
+        lease_until = time.monotonic() + self._lease_seconds
+        fence = await self._own(number)
+        if not fence:
+            return
+        shard: _Shard[E] = _Shard(fence, lease_until)
+        shard.subscription = self._open_shard(number, fence, lambda: shard.lease_until)
+        shard.task = asyncio.create_task(shard.subscription.run(shard.stop))
+        self._owned[number] = shard
+
+    def _start_to_leave(self, number: int) -> None:
+        """Beside the rounds: the last handlers there may take longer than the others' leases."""
+        shard = self._owned[number]
+        shard.is_leaving = True
+        self._departures.add(asyncio.create_task(self._let_go(number, shard)))
+
+    async def _let_go(self, number: int, shard: _Shard[E]) -> None:
+        """Finish what is in work there, give back the rest, and leave the shard to another."""
+        shard.stop.set()
+        renewals = asyncio.create_task(self._keep(number, shard))
+        try:
+            if shard.task is not None:
+                await asyncio.wait([shard.task])
+        finally:
+            renewals.cancel()
+            await asyncio.gather(renewals, return_exceptions=True)
+        with contextlib.suppress(BusUnavailableError):
+            layout = parts_of(self._topic)[number]
+            await self._backend.disown(layout, self._group, self.consumer)
+        del self._owned[number]  # not before: a round could own it again, and we would disown that
+        if shard.task is not None:
+            shard.task.result()
+
+    async def _keep(self, number: int, shard: _Shard[E]) -> None:
+        """Stay the owner while the last handlers run."""
+        while shard.lease_until > time.monotonic():
+            lease_until = time.monotonic() + self._lease_seconds
+            with contextlib.suppress(BusUnavailableError):
+                kept = await self._own(number) == shard.fence
+                shard.lease_until = lease_until if kept else 0.0
+            await asyncio.sleep(self._lease_seconds / 4)
+
+    def _raise_failures(self) -> None:
+        """A subscription that failed: its error is ours."""
+        for shard in self._owned.values():
+            if shard.task is not None and shard.task.done():
+                shard.task.result()
+        for departure in [task for task in self._departures if task.done()]:
+            self._departures.discard(departure)
+            departure.result()

@@ -1,0 +1,286 @@
+"""The taker of a consumer: takes entries, opens them, and hands them to the workers."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from streamdesk.bus.backend import Entry, Recreated, Taken
+from streamdesk.bus.breaker import Breaker
+from streamdesk.bus.crew import Crew
+from streamdesk.bus.delivery import Delivery, Reader
+from streamdesk.bus.envelope import FRAME_EVENTS
+from streamdesk.bus.errors import BusUnavailableError
+from streamdesk.bus.hands import Hands, Job
+from streamdesk.bus.membership import Membership
+from streamdesk.contracts.base import Event
+
+E = TypeVar("E", bound=Event)
+
+LONGEST_SWEEP_SECONDS = 1.0
+
+
+class Taker(Generic[E]):
+    """One task of a consumer."""
+
+    def __init__(
+        self,
+        membership: Membership[E],
+        hands: Hands[E],
+        reader: Reader[E],
+        breaker: Breaker,
+        crew: Crew[E],
+        running: Callable[[], None],
+    ) -> None:
+        """Made by `GroupConsumer.run`; `running` is called when the group was reached."""
+        self._member = membership
+        self._topic = membership.topic
+        self._layout = membership.layout
+        self._group = membership.group
+        self._consumer = membership.consumer
+        self._intake = membership.intake
+        self._backend = membership.tools.backend
+        self._link = membership.tools.link
+        self._observer = membership.tools.observer
+        self._hands = hands
+        self._reader = reader
+        self._breaker = breaker
+        self._crew = crew
+        self._outages_seen = 0
+        self._adopting = membership.intake.ordered
+        self._sweep_seconds = min(LONGEST_SWEEP_SECONDS, membership.config.lease_seconds / 4)
+        self._sweep_at = 0.0
+        self._ahead: asyncio.Task[tuple[Taken, float]] | None = None
+        self._ahead_count = 0
+        self._running = running
+        self._waiting: asyncio.Future[None] | None = None
+        self._news = False
+        """Whether something happened since the last take that the wait must not hide."""
+
+    async def take_until(self, stop: asyncio.Event) -> None:
+        """Take what there is room for, until the stop."""
+        stopped = asyncio.create_task(stop.wait())
+        stopped.add_done_callback(lambda _: self.interrupt())
+        try:
+            await self._until(stopped, self._link.call(self._ensure_group, stop=stop))
+            while not stop.is_set():
+                self._running()
+                self._hands.freed.clear()
+                await self._step(stop, stopped)
+        except BusUnavailableError:
+            if not stop.is_set():
+                raise
+        finally:
+            stopped.cancel()
+            if self._ahead is not None:  # what it brings is given back with all that is not held
+                await asyncio.gather(self._ahead, return_exceptions=True)
+
+    def interrupt(self) -> None:
+        """End the wait for something to come: there is something else to look at."""
+        self._news = True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def _step(self, stop: asyncio.Event, stopped: asyncio.Future[Any]) -> None:
+        """Take something, or wait until something can be taken."""
+        if self._ahead is not None:
+            await self._take(0, stop)
+            return
+        pause, free = self._pause_seconds(), self._free()
+        if pause > 0 or free <= 0:
+            await self._until(stopped, self._idle(pause))
+            return
+        if self._adopting or (self._hands.dropped and self._intake.ordered):
+            await self._adopt(free, stop, stopped)
+            return
+        if time.monotonic() >= self._sweep_at:
+            free -= await self._reclaim(free, stop)
+        if free > 0:
+            await self._take(free, stop)
+
+    async def _adopt(self, free: int, stop: asyncio.Event, stopped: asyncio.Future[Any]) -> None:
+        """In order: all that was handed out before comes before anything new.
+
+        What the last owner of the shard left, what came with an answer that was lost, and what we
+        let go when its lease ran out. First our own hands must be empty.
+        """
+        if self._hands.held:
+            await self._until(stopped, self._hands.freed.wait())
+            return
+        self._adopting = True
+        self._hands.dropped = False
+        self._outages_seen = self._link.outages
+        if not await self._reclaim(free, stop, idle_ms=0):
+            self._adopting = False
+
+    def _pause_seconds(self) -> float:
+        """How long nothing may be taken; 0 when something may be."""
+        now = time.monotonic()
+        if now >= self._intake.owned_until():
+            return self._sweep_seconds  # another may own the shard: this would be to take from it
+        return self._breaker.pause_seconds(now)
+
+    async def _idle(self, pause_seconds: float) -> None:
+        """Take nothing: until the pause is over, or else until there is room."""
+        if pause_seconds > 0:
+            await asyncio.sleep(pause_seconds)
+        else:
+            await self._hands.freed.wait()
+
+    async def _until(self, stopped: asyncio.Future[Any], work: Awaitable[object]) -> None:
+        """Wait for `work`, but not beyond the stop. Only for calls that take nothing."""
+        task = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not task.done():
+                task.cancel()
+            await asyncio.wait({task})
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, BusUnavailableError):
+            raise error
+
+    async def _ensure_group(self) -> None:
+        self._note_recreated(await self._backend.ensure_group(self._layout, self._group))
+
+    def _note_recreated(self, recreated: Sequence[Recreated]) -> None:
+        for lost in recreated:
+            self._observer.group_recreated(self._topic.name, self._group, lost.cursor)
+
+    async def _take(self, free: int, stop: asyncio.Event) -> None:
+        asked, count = self._ahead, self._ahead_count or free
+        self._ahead, self._ahead_count = None, 0
+        self._news = False
+        taken, lease_until = await (asked or self._ask(count, stop))
+        self._note_recreated(taken.recreated)
+        if self._outages_seen != self._link.outages:
+            if self._intake.ordered:
+                self._adopting = True  # these may come after what a lost answer had
+                return
+            await self._give_back_lost_answers(taken.entries)
+        if taken.entries:
+            if len(taken.entries) == count:
+                await self._ask_ahead(count, stop)
+            self._accept(taken.entries, lease_until)
+            return
+        until = min(self._sweep_at, self._intake.owned_until())
+        block_seconds = min(self._member.config.block_seconds, until - time.monotonic())
+        if taken.next_due_ms is not None:
+            block_seconds = min(block_seconds, (taken.next_due_ms + 1) / 1000)
+        await self._wait(taken.last_ids, max(0.001, block_seconds), count)
+
+    async def _ask(self, count: int, stop: asyncio.Event) -> tuple[Taken, float]:
+        lease_until = self._member.lease_from_now()
+        taken = await self._link.call(
+            lambda: self._backend.take(self._layout, self._group, self._consumer, count), stop=stop
+        )
+        return taken, lease_until
+
+    async def _ask_ahead(self, arrived: int, stop: asyncio.Event) -> None:
+        """Let the server prepare the next batch while this one is opened and handled."""
+        if self._intake.batch is None or self._topic.mode != "entry":
+            return
+        count = min(self._room() - arrived, self._intake.batch)
+        if count > 0:
+            self._ahead_count = count
+            self._ahead = asyncio.create_task(self._ask(count, stop))
+            # One turn of the loop starts the task, the next one writes to the socket.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    async def _wait(
+        self,
+        last_ids: list[str],
+        block_seconds: float,
+        free: int,
+    ) -> None:
+        """Wait for something to come; take it in the same call where the topic has one stream."""
+        if self._news:
+            return
+        block_ms = max(1, round(block_seconds * 1000))
+        interrupted = self._waiting = asyncio.get_running_loop().create_future()
+        if len(self._layout.streams) > 1:
+            wait = self._link.once(lambda: self._backend.wait(self._layout, last_ids, block_ms))
+            await self._until(interrupted, wait)
+            return
+        lease_until = self._member.lease_from_now()
+        with contextlib.suppress(BusUnavailableError):  # the next take waits for the server
+            entries = await self._link.once(
+                lambda: self._backend.take_or_wait(
+                    self._layout, self._group, self._consumer, free, block_ms, interrupted
+                )
+            )
+            self._accept(entries, lease_until)
+
+    async def _give_back_lost_answers(self, taken: Sequence[Entry]) -> None:
+        """After an outage: entries of a call whose answer was lost are ours without our knowing."""
+        outages = self._link.outages
+        held = [*self._hands.held, *(entry.held for entry in taken)]
+        with contextlib.suppress(BusUnavailableError):
+            await self._link.once(
+                lambda: self._backend.release(
+                    self._layout, self._group, self._consumer, held, all_but=True
+                )
+            )
+            self._outages_seen = outages
+
+    def _accept(self, entries: list[Entry], lease_until: float) -> None:
+        """Open what was taken and hand it to the workers."""
+        opened: list[Delivery[E]] = []
+        held, read = self._hands.held, self._reader.open
+        for entry in entries:
+            if entry.held in held:
+                continue  # reclaimed from ourselves while we still work on it
+            delivery, dead = read(entry, lease_until)
+            held[entry.held] = delivery
+            for outcome in dead:
+                self._observer.dead_lettered(self._topic.name, self._group, outcome.reason)
+                self._crew.note_end(outcome.reason)
+            opened.append(delivery)
+        empty = [delivery for delivery in opened if not delivery.events]
+        if empty:
+            self._hands.end(empty)
+        self._hand_out([delivery for delivery in opened if delivery.events])
+
+    def _hand_out(self, deliveries: list[Delivery[E]]) -> None:
+        if self._intake.handle_batch is not None:
+            if deliveries:
+                self._hands.lanes[0].put_nowait(Job(deliveries))
+            return
+        for delivery in deliveries:
+            single = (delivery,)
+            for at, event in enumerate(delivery.events):
+                key = self._topic.key_of(event) if self._intake.ordered else ""
+                self._hands.lane_of(key).put_nowait(Job(single, at))
+
+    def _free(self) -> int:
+        """How many entries to take at once."""
+        room, batch = self._room(), self._intake.batch
+        return room if batch is None else min(room, batch)
+
+    def _room(self) -> int:
+        """How many more entries may be in hand. A frame counts for each of its events."""
+        held, prefetch = self._hands.held, self._intake.prefetch
+        if not self._breaker.is_closed:
+            return 0 if held else 1  # one message shows whether the fault is over
+        if self._topic.mode == "entry":
+            return prefetch - len(held)
+        events = sum(delivery.open for delivery in held.values())
+        full = len(held) >= prefetch or events >= prefetch
+        return 0 if full else 1 + (prefetch - events) // FRAME_EVENTS
+
+    async def _reclaim(self, free: int, stop: asyncio.Event, *, idle_ms: int | None = None) -> int:
+        """Take over what nobody renewed for a lease's time; returns how many entries."""
+        self._sweep_at = time.monotonic() + self._sweep_seconds
+        if idle_ms is None:
+            idle_ms = round(self._member.config.lease_seconds * 1000)
+        lease_until = self._member.lease_from_now()
+        entries = await self._link.call(
+            lambda: self._backend.reclaim(self._layout, self._group, self._consumer, idle_ms, free),
+            stop=stop,
+        )
+        if len(entries) == free:
+            self._sweep_at = 0.0  # there may be more: again as soon as there is room
+        self._accept(entries, lease_until)
+        return len(entries)

@@ -1,0 +1,153 @@
+"""One connection to a server: requests go out as they come, answers come back in their order.
+
+Many callers share a connection. None waits for another's answer, a caller that is cancelled
+leaves the order intact, and the oldest request that stays unanswered too long ends the connection:
+a frozen server looks like any other that is gone.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import hiredis
+
+from streamdesk.bus.errors import BusUnavailableError
+
+Argument = str | bytes | int | float
+Words = Sequence[Argument]
+Reply = Any
+"""What hiredis makes of an answer: bytes, int, None, a list of those, or a ReplyError."""
+
+_MORE: Final = object()
+
+
+def pack(words: Words) -> bytes:
+    """A command as the server reads it."""
+    whole: Any = words if isinstance(words, tuple) else tuple(words)
+    packed: bytes = hiredis.pack_command(whole)
+    return packed
+
+
+@dataclass(slots=True)
+class _Request:
+    """A request on its way."""
+
+    answers_due: int
+    deadline: float
+    future: "asyncio.Future[list[Reply]]"
+    answers: list[Reply] = field(default_factory=list)
+
+
+class Connection(asyncio.Protocol):
+    """A pipelined connection; made by `Server`."""
+
+    def __init__(self, name: str) -> None:
+        """Not connected yet.
+
+        Args:
+            name: whom it leads to, for messages.
+        """
+        self.name = name
+        self.pushed: asyncio.Queue[Reply] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._reader = hiredis.Reader(notEnoughData=_MORE)
+        self._requests: deque[_Request] = deque()
+        self._watch: asyncio.TimerHandle | None = None
+        self._why = "the connection was closed"
+        self.closed = False
+        self.client_id: Argument = 0
+        """What the server calls this connection, once it was asked."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop: hand each answer to the oldest request."""
+        self._reader.feed(data)
+        try:
+            while (answer := self._reader.gets()) is not _MORE:
+                self._answered(answer)
+        except hiredis.ProtocolError as error:
+            self.abort(f"unreadable answer: {error}")
+
+    def _answered(self, answer: Reply) -> None:
+        if self.pushed is not None:
+            self.pushed.put_nowait(answer)
+            return
+        if not self._requests:  # a server that refuses the connection says so unasked
+            self.abort(f"said unasked: {answer}")
+            return
+        request = self._requests[0]
+        request.answers.append(answer)
+        if len(request.answers) == request.answers_due:
+            self._requests.popleft()
+            if not request.future.done():  # its caller was cancelled otherwise
+                request.future.set_result(request.answers)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop: whoever still waits learns that no answer will come."""
+        self.closed = True
+        if self._watch is not None:
+            self._watch.cancel()
+        why = str(exc) if exc else self._why
+        while self._requests:
+            request = self._requests.popleft()
+            if not request.future.done():
+                request.future.set_exception(BusUnavailableError(f"{self.name}: {why}"))
+        if self.pushed is not None:
+            self.pushed.put_nowait(None)
+
+    def send(
+        self, payload: bytes, answers_due: int, timeout_seconds: float
+    ) -> "asyncio.Future[list[Reply]]":
+        """Write packed commands; the future has their answers, errors among them as values.
+
+        Raises:
+            BusUnavailableError: on the future: the connection ended before the last answer.
+        """
+        future: asyncio.Future[list[Reply]] = self._loop.create_future()
+        if self.closed or self._transport is None:
+            future.set_exception(BusUnavailableError(f"{self.name}: {self._why}"))
+            return future
+        deadline = self._loop.time() + timeout_seconds
+        self._requests.append(_Request(answers_due, deadline, future))
+        if self._watch is not None and deadline < self._watch.when():
+            self._watch.cancel()  # it was set for a request that might take longer
+            self._watch = None
+        if self._watch is None:
+            self._watch = self._loop.call_at(deadline, self._check)
+        self._transport.write(payload)
+        return future
+
+    def subscribe(self, *channels: str) -> "asyncio.Queue[Reply]":
+        """Turn the connection over to what is published; the queue ends with None."""
+        self.pushed = asyncio.Queue()
+        if self.closed or self._transport is None:
+            self.pushed.put_nowait(None)
+        else:
+            self._transport.write(pack(("SUBSCRIBE", *channels)))
+        return self.pushed
+
+    def _check(self) -> None:
+        """End the connection when the oldest request is overdue; look again when it will be."""
+        self._watch = None
+        if not self._requests:
+            return
+        deadline = self._requests[0].deadline
+        if deadline <= self._loop.time():
+            self.abort("no answer in time")
+            return
+        self._watch = self._loop.call_at(deadline, self._check)
+
+    def abort(self, why: str) -> None:
+        """End it now; requests without an answer fail with this reason."""
+        if self.closed:
+            return
+        self.closed = True
+        self._why = why
+        if self._transport is not None:
+            self._transport.abort()

@@ -1,0 +1,50 @@
+"""From plain data to an event of the contract, or to an error that names the field."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from streamdesk.contracts.base import Event
+from streamdesk.event_bus.errors import InvalidEventError
+
+E = TypeVar("E", bound=Event)
+Data = Mapping[str, object]
+SHOWN_CHARACTERS = 80
+WHOLE = "event"
+
+
+def make_event(model: type[E], *parts: Data | None) -> E:
+    """An event of this model, made of all parts; a later part wins.
+
+    Args:
+        model: which event.
+        parts: values by field; None for none.
+
+    Raises:
+        InvalidEventError: a field is missing, unknown, or has a value it cannot have.
+    """
+    values = {name: value for part in parts if part for name, value in part.items()}
+    unknown = sorted(set(values) - set(model.model_fields))
+    if unknown:
+        # Readers ignore what they do not know; a writer has misspelt it.
+        known = ", ".join(model.model_fields)
+        problem = f"is no field of it; its fields are {known}"
+        raise InvalidEventError(model.type_name(), dict.fromkeys(unknown, problem))
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise InvalidEventError(model.type_name(), _problems(error)) from None
+
+
+def _problems(error: ValidationError) -> dict[str, str]:
+    problems: dict[str, str] = {}
+    for detail in error.errors(include_url=False, include_context=False):
+        field = ".".join(str(step) for step in detail["loc"]) or WHOLE
+        if detail["type"] == "missing":
+            problems[field] = "is missing"
+            continue
+        message = detail["msg"].removeprefix("Value error, ")
+        got = "" if field == WHOLE else f", got {str(detail['input'])[:SHOWN_CHARACTERS]!r}"
+        problems[field] = f"{message}{got}"
+    return problems
