@@ -17,8 +17,14 @@ LOOPBACK = "127.0.0.1"
 LONGEST_WAIT_SECONDS = 60  # only ends a wait that would never end
 MASTER_NAME = "desk"
 QUORUM = 2
-DOWN_AFTER_MS = 1000
+# The second to give a master up makes the quorum: after one second. Not all at once: each would
+# vote for itself, none be elected, and the next attempt come after twice the failover time-out.
+DOWN_AFTER_MS = (850, 1000, 1150)
 FAILOVER_TIMEOUT_MS = 10_000
+# How often a Sentinel pings, and tries to connect again. By itself it does so once a second, which
+# is as long as the down time: after one failover in ten some Sentinel connected to the new master
+# too late, took it for dead, and moved the role once more, away from a master that was writing.
+PING_PERIOD_MS = 250
 PAUSE_MS = 20_000  # a planned failover takes a tenth of it
 # A Sentinel's words about a node that cannot be promoted now, or about a failover on its way.
 UNFIT = {"s_down", "o_down", "disconnected", "failover_in_progress", "force_failover"}
@@ -141,14 +147,14 @@ class StreamServer:
 class Sentinel:
     """One Sentinel: the server's own program in its other role."""
 
-    def __init__(self, binary: str, folder: Path, master_port: int) -> None:
+    def __init__(self, binary: str, folder: Path, master_port: int, down_after_ms: int) -> None:
         """Start it and wait until it answers."""
         self.port = free_port()
         settings = folder / "sentinel.conf"  # rewritten by the Sentinel itself
         settings.write_text(
             f"port {self.port}\nbind {LOOPBACK}\ndir {folder}\n"
             f"sentinel monitor {MASTER_NAME} {LOOPBACK} {master_port} {QUORUM}\n"
-            f"sentinel down-after-milliseconds {MASTER_NAME} {DOWN_AFTER_MS}\n"
+            f"sentinel down-after-milliseconds {MASTER_NAME} {down_after_ms}\n"
             f"sentinel failover-timeout {MASTER_NAME} {FAILOVER_TIMEOUT_MS}\n"
             f"sentinel parallel-syncs {MASTER_NAME} 1\n"
         )
@@ -156,6 +162,7 @@ class Sentinel:
             [binary, str(settings), "--sentinel"], stdout=subprocess.DEVNULL
         )
         wait_until(lambda: self.ask("PING") == "PONG", "the Sentinel answers")
+        self.ask("SENTINEL", "DEBUG", "PING-PERIOD", PING_PERIOD_MS)
 
     def ask(self, *words: str | int) -> Any:
         """One command, as `ask`."""
@@ -220,8 +227,8 @@ class SentinelCluster:
         for replica in replicas:
             replica.ask("REPLICAOF", LOOPBACK, first.port)
         self.sentinels = [
-            Sentinel(self._binary, self._room(f"sentinel-{number}"), first.port)
-            for number in range(3)
+            Sentinel(self._binary, self._room(f"sentinel-{down_ms}"), first.port, down_ms)
+            for down_ms in DOWN_AFTER_MS
         ]
         self.wait_until_healthy()
 

@@ -14,7 +14,6 @@ from streamdesk.bus import (
     Bus,
     BusConfig,
     BusConfigError,
-    BusUnavailableError,
     Producer,
     QueueFullError,
 )
@@ -57,21 +56,22 @@ def ticks(request: pytest.FixtureRequest) -> Topic[Any]:
 
 
 class Gate:
-    """Holds a backend's appends until it is opened, and counts them."""
+    """Holds a backend's appends until it lets them through, and counts them."""
 
     def __init__(self, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.open = asyncio.Event()
         self.calls = 0
-        self.failing: BusUnavailableError | None = None
+        self._permits = asyncio.Semaphore(0)
         self._append = bus._backend.append
         monkeypatch.setattr(bus._backend, "append", self)
 
     async def __call__(self, *words: Any) -> Any:
         self.calls += 1
-        await self.open.wait()
-        if self.failing is not None:
-            raise self.failing
+        await self._permits.acquire()
         return await self._append(*words)
+
+    def let(self, calls: int) -> None:
+        for _ in range(calls):
+            self._permits.release()
 
     async def reached(self, calls: int) -> None:
         async with asyncio.timeout(30):
@@ -193,14 +193,14 @@ async def test_a_flush_waits_for_what_was_sent_before_it_only(
         before = await producer.send(Tick(text="before"))
         flushing = asyncio.create_task(producer.flush())
         await gate.reached(1)
-        assert not flushing.done()
-        gate.open.set()
-        await before
-        gate.open.clear()
         after = await producer.send(Tick(text="after"))
+        assert not flushing.done()
+        gate.let(1)
+        await before
         await flushing
+        await gate.reached(2)
         assert not after.done()
-        gate.open.set()
+        gate.let(1)
         await producer.flush()
     assert await texts(desk, topic) == ["before", "after"]
 
@@ -266,7 +266,7 @@ async def test_send_waits_while_too_much_waits_for_the_server(
         await asyncio.sleep(0)
     # So many wait, and as many were written together before.
     assert WAITING_LOADS <= sent < 2 * WAITING_LOADS
-    gate.open.set()
+    gate.let(100)
     async with asyncio.timeout(30):
         await sending
         await producer.flush()
@@ -294,7 +294,7 @@ async def test_send_waits_for_the_server_also_when_time_alone_closes_the_loads(
         await asyncio.sleep(0.05)
         assert len(producer._full) <= WAITING_LOADS + 1
         assert sent < 40
-        gate.open.set()
+        gate.let(100)
         await sending
         await producer.flush()
     assert await texts(desk, topic) == [str(number) for number in range(40)]
@@ -311,7 +311,7 @@ async def test_who_is_cancelled_while_awaiting_a_ticket_cancels_nobody_else(
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
             await one
-    gate.open.set()
+    gate.let(100)
     async with asyncio.timeout(30):
         await two
         await one

@@ -1,6 +1,7 @@
 """One connection, many callers: who gets which answer, and what they learn when it ends."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -270,7 +271,7 @@ async def connections(server: Server) -> int:
 
 async def group_of(server: Server, key: str) -> tuple[str, ...]:
     await server.send([("DEL", key), ("XGROUP", "CREATE", key, "g", "0", "MKSTREAM")])
-    return ("XREADGROUP", "GROUP", "g", "c", "COUNT", "10", "BLOCK", "20000", "STREAMS", key, ">")
+    return ("XREADGROUP", "GROUP", "g", "c", "COUNT", "10", "BLOCK", "3600000", "STREAMS", key, ">")
 
 
 async def pending(server: Server, key: str) -> int:
@@ -283,14 +284,15 @@ async def test_a_blocking_read_that_is_stopped_ends_at_once_and_strands_nothing(
 ) -> None:
     read = await group_of(server, "wire:stopped")
     stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    reading = asyncio.create_task(server.send_blocking(read, 20, stopped))
+    reading = asyncio.create_task(server.send_blocking(read, LONG_SECONDS, stopped))
     blocked = 0
     while not blocked:
         (clients,) = await server.send([("INFO", "clients")])
         blocked = b"blocked_clients:0" not in clients
         await asyncio.sleep(0.005)
     stopped.set_result(None)
-    assert await reading is None
+    async with asyncio.timeout(30):
+        assert await reading is None
     await server.send([("XADD", "wire:stopped", "*", "a", "1")])
     assert await pending(server, "wire:stopped") == 0
 
@@ -302,14 +304,15 @@ async def test_what_arrives_while_a_blocking_read_is_stopped_is_handed_over(
     read = await group_of(server, key)
     for _ in range(50):
         stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        reading = asyncio.create_task(server.send_blocking(read, 20, stopped))
+        reading = asyncio.create_task(server.send_blocking(read, LONG_SECONDS, stopped))
         await asyncio.sleep(0)
         adding = asyncio.create_task(server.send([("XADD", key, "*", "a", "1")]))
         stopped.set_result(None)
         await adding
         # A stop that overtakes the read is not seen by it: then the entry ends it.
-        for _key, entries in await reading or ():
-            handed += len(entries)
+        async with asyncio.timeout(30):
+            for _key, entries in await reading or ():
+                handed += len(entries)
     assert await pending(server, key) == handed
 
 
@@ -320,14 +323,16 @@ async def test_a_blocking_read_that_was_answered_leaves_its_connection_to_the_ne
         read = await group_of(server, "wire:reused")
         for number in range(5):
             await server.send([("XADD", "wire:reused", "*", "a", str(number))])
-            await server.send_blocking(read, 20)
+            await server.send_blocking(read, LONG_SECONDS)
         assert await connections(server) == 2
 
 
 async def test_a_cancelled_blocking_read_takes_its_connection_with_it(valkey_url: str) -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
     async with server_of(valkey_url, service="wire") as server:
-        read = ("XREAD", "BLOCK", "20000", "STREAMS", "wire:cancelled", "$")
-        reading = asyncio.create_task(server.send_blocking(read, 20))
+        read = ("XREAD", "BLOCK", "3600000", "STREAMS", "wire:cancelled", "$")
+        reading = asyncio.create_task(server.send_blocking(read, LONG_SECONDS))
         while await connections(server) < 2:
             await asyncio.sleep(0.005)
         reading.cancel()
@@ -335,6 +340,9 @@ async def test_a_cancelled_blocking_read_takes_its_connection_with_it(valkey_url
             await reading
         while await connections(server) > 1:
             await asyncio.sleep(0.005)
+    del reading
+    gc.collect()
+    assert complaints == [], "nobody is left who should have looked at an error"
 
 
 async def test_a_closed_server_leaves_no_connection_behind(valkey_url: str) -> None:

@@ -20,7 +20,7 @@ from streamdesk.bus.errors import (
 from streamdesk.bus.lag import ConsumerHealth, GroupLag
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
 from streamdesk.bus.observer import BusObserver, Tracer
-from streamdesk.bus.producer import Producer
+from streamdesk.bus.producer import Producer, Ticket
 from streamdesk.bus.redrive import RedriveReport
 from streamdesk.bus.subscription import Subscription
 
@@ -56,6 +56,7 @@ __all__ = [
     "StoredDeadLetter",
     "StreamLag",
     "Subscription",
+    "Ticket",
     "Tracer",
     "Wait",
 ]

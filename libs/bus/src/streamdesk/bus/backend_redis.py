@@ -28,7 +28,12 @@ from streamdesk.bus.backend import (
 from streamdesk.bus.capabilities import capabilities_of
 from streamdesk.bus.config import BusConfig, Wait
 from streamdesk.bus.envelope import Fields
-from streamdesk.bus.errors import NotDurableError, QueueFullError, ServerFullError
+from streamdesk.bus.errors import (
+    BusUnavailableError,
+    NotDurableError,
+    QueueFullError,
+    ServerFullError,
+)
 from streamdesk.bus.layout import Layout
 from streamdesk.bus.lengths import Lengths
 from streamdesk.bus.refusals import GroupLostError
@@ -63,7 +68,10 @@ class Script:
         """Read `lua/<name>.lua`."""
         folder = files("streamdesk.bus") / "lua"
         common = (folder / "common.lua").read_text()
-        self.source = common + (folder / f"{name}.lua").read_text()
+        own = (folder / f"{name}.lua").read_text()
+        # What a script asks of the server stands in its first line, wherever it comes from.
+        flags, _, body = own.partition("\n") if own.startswith("#!") else ("", "", own)
+        self.source = (f"{flags}\n" if flags else "") + common + body
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -130,11 +138,14 @@ class RedisBackend:
         *answers, marked, confirmed = await self._server.send(
             sure, lane="durable", extra_seconds=timeout_ms / 1000
         )
-        for answer in (*answers, marked):
+        for answer in answers:
             if not _is_unknown(answer):
                 self._server.checked(answer)
-        if self._server.checked(confirmed) < replicas:
-            raise NotDurableError(replicas, confirmed, timeout_ms)
+        is_marked = not isinstance(marked, hiredis.ReplyError)  # a full server may refuse just this
+        if self._server.checked(confirmed) < replicas or not is_marked:
+            raise NotDurableError(replicas, confirmed if is_marked else 0, timeout_ms)
+        if self._server.is_failing_over:
+            raise BusUnavailableError("a failover is under way: the write is looked for after it")
         return answers
 
     async def _many(self, commands: Sequence[Words]) -> list[Any]:

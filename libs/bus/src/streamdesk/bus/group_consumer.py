@@ -17,6 +17,7 @@ import contextlib
 import time
 from typing import Generic, TypeVar
 
+from streamdesk.bus.backend import Held
 from streamdesk.bus.breaker import Breaker
 from streamdesk.bus.crew import Crew
 from streamdesk.bus.delivery import Delivery, Reader
@@ -135,7 +136,11 @@ class GroupConsumer(Generic[E]):
     async def _settle(self) -> None:
         """Settle all that ended, until the server has confirmed it."""
         self._hands.unsettled.clear()
-        batch, self._hands.ended = self._hands.ended, []
+        ended, self._hands.ended = self._hands.ended, []
+        # Their handlers were told that another has them and may have done nothing: whoever has
+        # them now decides, even if that is us again.
+        self._hands.drop([delivery for delivery in ended if delivery.lease_lost])
+        batch = [delivery for delivery in ended if not delivery.lease_lost]
         self._settling = batch
         if not batch:
             return
@@ -144,7 +149,7 @@ class GroupConsumer(Generic[E]):
         sure: list[Delivery[E]] = []
         rest: list[Delivery[E]] = []
         for delivery in batch:
-            plain = not delivery.steps and delivery.lease_until > now and not delivery.lease_lost
+            plain = not delivery.steps and delivery.lease_until > now
             (sure if plain else rest).append(delivery)
         acks = [delivery.entry.held for delivery in sure]
         failures = [delivery.failure for delivery in rest]
@@ -181,21 +186,32 @@ class GroupConsumer(Generic[E]):
         while await self._backend.trim(self._layout, self._member.topic.keep, self._group):
             pass
 
+    def _leaving(self) -> set[Held]:
+        """What has an outcome, and is settled or about to be."""
+        return {delivery.entry.held for delivery in (*self._hands.ended, *self._settling)}
+
     async def _renew(self) -> None:
         lease_until = self._member.lease_from_now()
         asked = dict(self._hands.held)
         now = time.monotonic()
-        # What is being acknowledged now must not be taken back.
-        leaving = {delivery.entry.held for delivery in (*self._hands.ended, *self._settling)}
+        leaving = self._leaving()  # what is being acknowledged must not be taken back
+        is_owner = now < self._member.owner_until()  # else the next one may have finished it
         sure = {
             held: delivery.entry.deliveries
-            if delivery.lease_until > now and not delivery.lease_lost and held not in leaving
+            if is_owner
+            and delivery.lease_until > now
+            and not delivery.lease_lost
+            and held not in leaving
             else 0
             for held, delivery in asked.items()
         }
         lost = await self._backend.renew(self._layout, self._group, self.consumer, sure)
+        # What was acknowledged meanwhile is not ours any more, and was not lost.
+        left = self._leaving() | leaving
         for held in lost:
-            asked.pop(held).lose()
+            delivery = asked.pop(held)
+            if held in self._hands.held and held not in left:
+                delivery.lose()
         for delivery in asked.values():
             delivery.lease_until = lease_until
 

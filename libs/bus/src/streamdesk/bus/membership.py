@@ -78,3 +78,11 @@ class Membership(Generic[E]):
     def lease_from_now(self) -> float:
         """When a lease that is asked for now runs out, at the earliest (monotonic)."""
         return time.monotonic() + self.config.lease_seconds
+
+    def owner_until(self) -> float:
+        """Until when to ask for what only the owner of the shard may have (monotonic).
+
+        Before its lease ends, so that nothing that is under way by then takes from the next one.
+        A lease is renewed when a quarter of it is over: this stops nobody who can renew.
+        """
+        return self.intake.owned_until() - self.config.lease_seconds / 4

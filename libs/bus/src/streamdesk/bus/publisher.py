@@ -12,7 +12,7 @@ from streamdesk.bus.observer import Tracer
 from streamdesk.bus.writer import Target, Writer
 from streamdesk.contracts.base import Event, Topic
 
-CHUNK_EVENTS = 256
+CHUNK_EVENTS = 100
 """Entries that are encoded before they are sent; more are in flight meanwhile."""
 
 
@@ -109,8 +109,13 @@ class Publisher:
             # One turn of the loop starts the task, the next one writes to the socket.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-        await asyncio.wait(writes)
-        return [entry_id for write in writes for entry_id in write.result()]
+        ended = await asyncio.gather(*writes, return_exceptions=True)
+        written: list[str] = []
+        for result in ended:
+            if isinstance(result, BaseException):
+                raise result
+            written += result
+        return written
 
     async def _write_frames(self, target: Target, events: Sequence[Event]) -> list[str]:
         traceparent = self._tracer.inject()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -12,9 +13,12 @@ from streamdesk.bus.errors import BusUnavailableError
 from streamdesk.bus.wire import Connection, pack
 
 LISTEN_AGAIN_SECONDS = 1.0
-ANNOUNCEMENTS = ("+switch-master", "+promoted-slave")
-"""All Sentinels say the first at the end of a failover; the one that leads it says the second when
-the new master has its role, up to a second earlier."""
+TRY_SECONDS = 15.0
+"""How long a failover that was begun is taken for under way when nothing more is heard of it."""
+
+CHANNELS = ("+switch-master", "+promoted-slave", "+try-failover", "-failover-abort-*")
+"""All Sentinels say the first at the end of a failover. The one that leads it says the second when
+the new master has its role, up to a second earlier, and the third before anybody is promoted."""
 
 Connect = Callable[[HostPort], Awaitable[Connection]]
 
@@ -50,6 +54,7 @@ class Sentinels:
         self._timeout_seconds = timeout_seconds
         self._moved = moved
         self._listeners: list[asyncio.Task[None]] = []
+        self._tries: dict[HostPort, float] = {}
 
     async def master(self) -> HostPort:
         """The address of the master, by the Sentinel that knows of the latest failover.
@@ -114,22 +119,41 @@ class Sentinels:
     async def _hear_while_connected(self, host: HostPort) -> None:
         connection = await self._connect(host)
         try:
-            said = connection.subscribe(*ANNOUNCEMENTS)
+            said = connection.subscribe(*CHANNELS)
             while (message := await said.get()) is not None:
-                if isinstance(message, list) and message[0] == b"message":
-                    self._hear_one(message[1].decode(), message[2].decode().split())
+                if isinstance(message, list) and message[0] == b"pmessage":
+                    self._hear_one(host, message[2].decode(), message[3].decode().split())
         finally:
             connection.abort("heard enough")
+            self._tries.pop(host, None)
 
-    def _hear_one(self, channel: str, words: list[str]) -> None:
-        """`<service> <old> <port> <new> <port>`, or `slave <name> <ip> <port> @ <service> …`."""
-        service, host, port = (
-            (words[0], words[3], words[4])
-            if channel == "+switch-master"
-            else (words[5], words[2], words[3])
-        )
-        if service == self._address.service:
-            self._moved((host, int(port)))
+    def _hear_one(self, sentinel: HostPort, channel: str, words: list[str]) -> None:
+        """What a Sentinel says.
+
+        `<service> <old> <port> <new> <port>`, `slave <name> <ip> <port> @ <service> …`, or
+        `master <service> <ip> <port>`.
+        """
+        service = self._address.service
+        if channel == "+switch-master" and words[0] == service:
+            self._tries.clear()
+            self._moved((words[3], int(words[4])))
+        elif channel == "+promoted-slave" and words[5] == service:
+            self._tries.clear()
+            self._moved((words[2], int(words[3])))
+        elif channel == "+try-failover" and words[1] == service:
+            self._tries[sentinel] = time.monotonic()
+        elif channel.startswith("-failover-abort") and words[1] == service:
+            self._tries.pop(sentinel, None)
+
+    @property
+    def is_failing_over(self) -> bool:
+        """Whether a replica may have been promoted while the old master does not know it.
+
+        What the old master says then is not to be relied on, confirmed by replicas or not: those
+        that confirmed may lose it to the one that was promoted.
+        """
+        since = time.monotonic() - TRY_SECONDS
+        return any(began > since for began in self._tries.values())
 
     async def close(self) -> None:
         """Stop listening."""

@@ -118,6 +118,7 @@ class Server:
             (answer,) = await future
         except BaseException:
             # An answer may still come: nobody else can use the connection.
+            future.cancel()
             connection.abort("not needed any more")
             raise
         self._idle.append(connection)
@@ -136,6 +137,11 @@ class Server:
                 self.drop(str(error))
             raise error
         return answer
+
+    @property
+    def is_failing_over(self) -> bool:
+        """Whether the Sentinels are about to make another server the master."""
+        return self._sentinels is not None and self._sentinels.is_failing_over
 
     def drop(self, why: str) -> None:
         """End all connections; requests without an answer fail with this reason."""

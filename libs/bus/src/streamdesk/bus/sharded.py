@@ -142,15 +142,19 @@ class ShardedConsumer(Generic[E]):
         return await self._backend.own(layout, self._group, self.consumer, lease_ms)
 
     async def _renew(self, number: int) -> None:
-        shard = self._owned[number]
-        lease_until = time.monotonic() + self._lease_seconds
-        # A new fence says that it was another's in between, or could have been.
-        if shard.lease_until > time.monotonic() and await self._own(number) == shard.fence:
-            shard.lease_until = lease_until
-        else:
+        if not await self._extend(number, self._owned[number]):
             # Another may be its owner: nothing more is begun, what is in work cannot be settled.
-            shard.lease_until = 0.0
             self._start_to_leave(number)
+
+    async def _extend(self, number: int, shard: _Shard[E]) -> bool:
+        """Stay the owner; False when it was another's in between, or could have been."""
+        lease_until = time.monotonic() + self._lease_seconds
+        if shard.lease_until > time.monotonic():
+            is_same = await self._own(number) == shard.fence
+            # What ran out meanwhile has stopped the taker already: it is not revived.
+            is_ours = is_same and shard.lease_until > time.monotonic()
+            shard.lease_until = lease_until if is_ours else 0.0
+        return shard.lease_until > time.monotonic()
 
     async def _try_to_own(self, number: int) -> None:
         lease_until = time.monotonic() + self._lease_seconds
@@ -188,10 +192,8 @@ class ShardedConsumer(Generic[E]):
     async def _keep(self, number: int, shard: _Shard[E]) -> None:
         """Stay the owner while the last handlers run."""
         while shard.lease_until > time.monotonic():
-            lease_until = time.monotonic() + self._lease_seconds
             with contextlib.suppress(BusUnavailableError):
-                kept = await self._own(number) == shard.fence
-                shard.lease_until = lease_until if kept else 0.0
+                await self._extend(number, shard)
             await asyncio.sleep(self._lease_seconds / 4)
 
     def _raise_failures(self) -> None:
@@ -199,6 +201,8 @@ class ShardedConsumer(Generic[E]):
         for shard in self._owned.values():
             if shard.task is not None and shard.task.done():
                 shard.task.result()
-        for departure in [task for task in self._departures if task.done()]:
-            self._departures.discard(departure)
-            departure.result()
+        gone = {task for task in self._departures if task.done()}
+        self._departures -= gone
+        for error in [task.exception() for task in gone]:  # looks at each before it raises one
+            if error is not None:
+                raise error

@@ -51,7 +51,7 @@ class Taker(Generic[E]):
         self._adopting = membership.intake.ordered
         self._sweep_seconds = min(LONGEST_SWEEP_SECONDS, membership.config.lease_seconds / 4)
         self._sweep_at = 0.0
-        self._ahead: asyncio.Task[tuple[Taken, float]] | None = None
+        self._ahead: asyncio.Task[tuple[Taken | None, float]] | None = None
         self._ahead_count = 0
         self._running = running
         self._waiting: asyncio.Future[None] | None = None
@@ -111,15 +111,18 @@ class Taker(Generic[E]):
         self._adopting = True
         self._hands.dropped = False
         self._outages_seen = self._link.outages
-        if not await self._reclaim(free, stop, idle_ms=0):
-            self._adopting = False
+        found = await self._reclaim(free, stop, idle_ms=0)
+        self._adopting = found > 0 or not self._may_take()
+
+    def _may_take(self) -> bool:
+        """Whether the shard is ours, and will be when what we ask for is done."""
+        return time.monotonic() < self._member.owner_until()
 
     def _pause_seconds(self) -> float:
         """How long nothing may be taken; 0 when something may be."""
-        now = time.monotonic()
-        if now >= self._intake.owned_until():
-            return self._sweep_seconds  # another may own the shard: this would be to take from it
-        return self._breaker.pause_seconds(now)
+        if not self._may_take():
+            return self._sweep_seconds
+        return self._breaker.pause_seconds(time.monotonic())
 
     async def _idle(self, pause_seconds: float) -> None:
         """Take nothing: until the pause is over, or else until there is room."""
@@ -153,29 +156,37 @@ class Taker(Generic[E]):
         self._ahead, self._ahead_count = None, 0
         self._news = False
         taken, lease_until = await (asked or self._ask(count, stop))
+        if taken is None:
+            return
         self._note_recreated(taken.recreated)
         if self._outages_seen != self._link.outages:
             if self._intake.ordered:
                 self._adopting = True  # these may come after what a lost answer had
                 return
             await self._give_back_lost_answers(taken.entries)
+        if self._would_overtake():
+            return
         if taken.entries:
             if len(taken.entries) == count:
                 await self._ask_ahead(count, stop)
             self._accept(taken.entries, lease_until)
             return
-        until = min(self._sweep_at, self._intake.owned_until())
+        until = min(self._sweep_at, self._member.owner_until())
         block_seconds = min(self._member.config.block_seconds, until - time.monotonic())
         if taken.next_due_ms is not None:
             block_seconds = min(block_seconds, (taken.next_due_ms + 1) / 1000)
         await self._wait(taken.last_ids, max(0.001, block_seconds), count)
 
-    async def _ask(self, count: int, stop: asyncio.Event) -> tuple[Taken, float]:
+    async def _ask(self, count: int, stop: asyncio.Event) -> tuple[Taken | None, float]:
+        return await self._link.call(lambda: self._take_once(count), stop=stop)
+
+    async def _take_once(self, count: int) -> tuple[Taken | None, float]:
+        """What was taken, and until when it is ours; a shard may be lost during an outage."""
+        if not self._may_take():
+            return None, 0.0
         lease_until = self._member.lease_from_now()
-        taken = await self._link.call(
-            lambda: self._backend.take(self._layout, self._group, self._consumer, count), stop=stop
-        )
-        return taken, lease_until
+        backend = self._backend
+        return await backend.take(self._layout, self._group, self._consumer, count), lease_until
 
     async def _ask_ahead(self, arrived: int, stop: asyncio.Event) -> None:
         """Let the server prepare the next batch while this one is opened and handled."""
@@ -211,7 +222,12 @@ class Taker(Generic[E]):
                     self._layout, self._group, self._consumer, free, block_ms, interrupted
                 )
             )
-            self._accept(entries, lease_until)
+            if not self._would_overtake():
+                self._accept(entries, lease_until)
+
+    def _would_overtake(self) -> bool:
+        """In order: whether something was let go while more was on its way; that comes first."""
+        return self._intake.ordered and self._hands.dropped
 
     async def _give_back_lost_answers(self, taken: Sequence[Entry]) -> None:
         """After an outage: entries of a call whose answer was lost are ours without our knowing."""
@@ -275,12 +291,18 @@ class Taker(Generic[E]):
         self._sweep_at = time.monotonic() + self._sweep_seconds
         if idle_ms is None:
             idle_ms = round(self._member.config.lease_seconds * 1000)
-        lease_until = self._member.lease_from_now()
-        entries = await self._link.call(
-            lambda: self._backend.reclaim(self._layout, self._group, self._consumer, idle_ms, free),
-            stop=stop,
-        )
+        call = self._link.call(lambda: self._reclaim_once(free, idle_ms), stop=stop)
+        entries, lease_until = await call
         if len(entries) == free:
             self._sweep_at = 0.0  # there may be more: again as soon as there is room
         self._accept(entries, lease_until)
         return len(entries)
+
+    async def _reclaim_once(self, count: int, idle_ms: int) -> tuple[list[Entry], float]:
+        if not self._may_take():
+            return [], 0.0
+        lease_until, backend = self._member.lease_from_now(), self._backend
+        consumer = self._consumer
+        return await backend.reclaim(
+            self._layout, self._group, consumer, idle_ms, count
+        ), lease_until

@@ -123,13 +123,13 @@ class Connection(asyncio.Protocol):
         self._transport.write(payload)
         return future
 
-    def subscribe(self, *channels: str) -> "asyncio.Queue[Reply]":
+    def subscribe(self, *patterns: str) -> "asyncio.Queue[Reply]":
         """Turn the connection over to what is published; the queue ends with None."""
         self.pushed = asyncio.Queue()
         if self.closed or self._transport is None:
             self.pushed.put_nowait(None)
         else:
-            self._transport.write(pack(("SUBSCRIBE", *channels)))
+            self._transport.write(pack(("PSUBSCRIBE", *patterns)))
         return self.pushed
 
     def _check(self) -> None:

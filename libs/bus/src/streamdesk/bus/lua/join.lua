@@ -1,4 +1,5 @@
--- Say that a consumer is there, and see who else is.
+#!lua flags=allow-oom
+-- Say that a consumer is there, and see who else is. On a full server too, as `own.lua`.
 -- KEYS: 1 members: a sorted set of names by the time at which they count as gone
 -- ARGV: consumer, lease (ms); a lease of 0 says that it leaves
 -- Returns the names of all that are there.

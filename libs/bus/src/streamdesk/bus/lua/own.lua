@@ -1,4 +1,6 @@
--- Become or stay the one owner of a shard.
+#!lua flags=allow-oom
+-- Become or stay the one owner of a shard. On a full server too: a shard without an owner is never
+-- read, and then nothing makes room.
 -- KEYS: 1 owner, 2 fence   ARGV: consumer, lease (ms)
 -- Returns the fence, a number that grows with each change of owner, or 0 when another owns it.
 local owner = redis.call('GET', KEYS[1])
