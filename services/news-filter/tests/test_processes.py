@@ -17,7 +17,7 @@ from streamdesk.contracts.topics import NEWS_FILTERED, NEWS_RAW
 
 WANTED = 12  # more articles than one deck of the source can pass: by then it has brought every kind
 Start = Callable[..., subprocess.Popen[str]]
-Server = Any  # StreamServer of the root conftest, which cannot be imported
+Server = Any  # tests.servers.StreamServer: what a member tests stands without the root
 
 
 @pytest.fixture

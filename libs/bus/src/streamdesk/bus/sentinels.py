@@ -13,6 +13,7 @@ from streamdesk.bus.errors import BusUnavailableError
 from streamdesk.bus.wire import Connection, pack
 
 LISTEN_AGAIN_SECONDS = 1.0
+LAST_WORD_SECONDS = 0.05
 TRY_SECONDS = 15.0
 """How long a failover that was begun is taken for under way when nothing more is heard of it."""
 
@@ -59,23 +60,33 @@ class Sentinels:
     async def master(self) -> HostPort:
         """The address of the master, by the Sentinel that knows of the latest failover.
 
-        All are asked at once: one that does not answer delays nothing when most others do.
+        All are asked at once. Once most have answered the others have a moment left: one of them
+        may lead a failover of which the rest do not know yet. A dead one delays nothing more.
 
         Raises:
             BusUnavailableError: none of them knows it; says what each answered.
         """
         self._listen()
-        asked = [asyncio.ensure_future(self._ask(host)) for host in self._address.hosts]
-        opinions: list[_Opinion] = []
-        failures: list[str] = []
+        asked = {asyncio.ensure_future(self._ask(host)) for host in self._address.hosts}
+        waiting, opinions, failures = set(asked), list[_Opinion](), list[str]()
         try:
-            for answer in asyncio.as_completed(asked):
-                try:
-                    opinions.append(await answer)
-                except BusUnavailableError as error:
-                    failures.append(str(error))
-                if len(opinions) > len(asked) // 2:
+            while waiting:
+                most = len(opinions) > len(asked) // 2
+                done, waiting = await asyncio.wait(
+                    waiting,
+                    timeout=LAST_WORD_SECONDS if most else None,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if not done:
                     break
+                for answer in done:
+                    error = answer.exception()
+                    if error is None:
+                        opinions.append(answer.result())
+                    elif isinstance(error, BusUnavailableError):
+                        failures.append(str(error))
+                    else:
+                        raise error
         finally:
             for question in asked:
                 question.cancel()

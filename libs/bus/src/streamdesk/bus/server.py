@@ -7,6 +7,7 @@ own. A process has one `Server`, whatever the number of its consumers.
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -23,6 +24,8 @@ Lane = Literal["commands", "durable"]
 LONGEST_CONNECT_SECONDS = 2.0
 KEEPALIVE_SECONDS = 5
 UNBLOCK_SECONDS = 0.02
+LATE_SECONDS = 3.0
+"""How much later than the first the last Sentinel may announce a new master."""
 
 
 class Server:
@@ -43,6 +46,8 @@ class Server:
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._announced: HostPort | None = None
+        self._left: dict[HostPort | None, float] = {}
+        """When another master was announced than the one before."""
         self.on_move: Callable[[], None] = lambda: None
         """Called when the Sentinels announce another master."""
         self._sentinels = (
@@ -159,8 +164,16 @@ class Server:
             connection.abort("not used during an outage")
 
     def _moved(self, to: HostPort) -> None:
-        """A Sentinel announced a master; others may not know it yet."""
-        self._announced = to
+        """A Sentinel announced a master; others may not know it yet.
+
+        One that is late may announce a failover before the last: a master that we have just left
+        is believed only if the Sentinel with the highest epoch names it.
+        """
+        now = time.monotonic()
+        if self._announced not in (None, to):
+            self._left[self._announced] = now
+        is_stale = now - self._left.get(to, -LATE_SECONDS) < LATE_SECONDS
+        self._announced = None if is_stale else to
         if any(connection.name != _name(to) for connection in self._all):
             self.drop(f"the master is {_name(to)} now")
         self.on_move()
