@@ -395,15 +395,15 @@ def test_no_event_is_lost_repeated_or_reordered_whatever_happens(
     async def play() -> None:
         bus = Bus.connect(BusConfig(url=f"memory://{topic.key}"))
         backend, failing = bus._backend, False
-        within = backend.append_within
+        once = backend.append_once
 
-        async def append_within(*words: Any) -> Any:
+        async def append_once(*words: Any) -> Any:
             await asyncio.sleep(0)
             if failing:
                 raise QueueFullError(topic.name, 0, 0)
-            return await within(*words)
+            return await once(*words)
 
-        backend.append_within = append_within  # type: ignore[method-assign,assignment] # fails on demand
+        backend.append_once = append_once  # type: ignore[method-assign,assignment] # fails on demand
         producer = bus.producer(topic, linger_ms=NEVER_MS, max_batch=max_batch)
         sent: list[tuple[int, str, Any]] = []
         for what, model, part in steps:

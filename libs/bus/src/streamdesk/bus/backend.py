@@ -188,11 +188,6 @@ class Backend(Protocol):
     ) -> list[str]:
         """Append entries, without a limit; `keep` bounds the stream's length, roughly."""
 
-    async def append_within(
-        self, layout: Layout, stream: int, batch: Sequence[Fields], limit: int
-    ) -> list[str]:
-        """Append all or nothing; raises QueueFullError at the limit."""
-
     async def append_once(
         self,
         layout: Layout,
@@ -204,7 +199,8 @@ class Backend(Protocol):
     ) -> list[str]:
         """Append, within a limit if there is one, but no event that was within `window_ms`.
 
-        An event is known by its envelope's id. Of one that was written already the first entry's
+        All or nothing: raises QueueFullError at the limit. A window of 0 remembers no event. An
+        event is known by its envelope's id. Of one that was written already the first entry's
         id is returned, an empty string if it was scheduled; it does not count towards the limit.
         `keep` bounds the stream's length, roughly.
         """

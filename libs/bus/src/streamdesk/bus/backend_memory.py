@@ -100,12 +100,6 @@ class MemoryBackend:
         self._wake()
         return ids
 
-    async def append_within(
-        self, layout: Layout, stream: int, batch: Sequence[Fields], limit: int
-    ) -> list[str]:
-        """Append all or nothing."""
-        return await self.append_once(layout, stream, batch, 0, limit, None)
-
     async def append_once(
         self,
         layout: Layout,

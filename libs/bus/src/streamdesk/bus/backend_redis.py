@@ -206,12 +206,6 @@ class RedisBackend:
             self._lengths.grown(key, len(batch))
         return [entry_id.decode() for entry_id in answers]
 
-    async def append_within(
-        self, layout: Layout, stream: int, batch: Sequence[Fields], limit: int
-    ) -> list[str]:
-        """Count and append in one script: nobody can slip in between."""
-        return await self.append_once(layout, stream, batch, 0, limit, None)
-
     async def append_once(
         self,
         layout: Layout,

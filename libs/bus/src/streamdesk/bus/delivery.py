@@ -22,12 +22,14 @@ from streamdesk.bus.envelope import (
     Fields,
     Members,
     decode,
+    member_id,
     open_envelope,
     reader_of,
 )
 from streamdesk.bus.errors import Reject, RetryAfter
 from streamdesk.bus.layout import Layout
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
+from streamdesk.bus.opening import message_of
 from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.errors import ContractError
 
@@ -155,29 +157,19 @@ class Reader(Generic[E]):
         envelope = delivery.envelope
         if envelope is None:
             envelope = delivery.envelope = open_envelope(entry.fields)
-        trace = {"traceparent": envelope.traceparent} if envelope.traceparent else {}
-        message = Message(
-            id=self._member_id(delivery, envelope, at),
-            event=event,
-            topic=self.topic.name,
-            key=envelope.key or self.topic.key_of(event),
-            attempt=envelope.failed_attempts + 1,
-            deliveries=entry.deliveries,
-            published_at=envelope.published_at,
-            entry_id=entry.id,
-            priority=self.layout.classes[entry.stream],
-            trace_context=trace,
-            lease_lost=delivery.lease_lost,
-            fence=self.fence or entry.deliveries,
+        message = message_of(
+            self.topic,
+            envelope,
+            event,
+            member_id(envelope, delivery.places, at),
+            entry.id,
+            self.layout.classes[entry.stream],
         )
+        message.deliveries = entry.deliveries
+        message.lease_lost = delivery.lease_lost
+        message.fence = self.fence or entry.deliveries
         delivery.messages = (*delivery.messages, message)
         return message
-
-    def _member_id(self, delivery: Delivery[E], envelope: Envelope, at: int) -> str:
-        if not envelope.count:
-            return envelope.id
-        place = at if delivery.places is None else delivery.places[at]
-        return f"{envelope.id}/{place}"
 
     def _alone(self, fields: Fields, member_id: str, body: bytes) -> Fields:
         """A frame's member as an entry of its own; an entry stays as it is."""
@@ -212,15 +204,12 @@ class Reader(Generic[E]):
         fresh = [Attempt(at=now, consumer=self.consumer, errors=errors) for errors in tries]
         attempts = (*history_of(fields), *fresh)
         errors = tries[-1]
-        if isinstance(outcome, Retry) and message.attempt > self.retry.max_retries:
+        if isinstance(outcome, Retry) and self._was_tried_enough(message):
             detail = errors[0] if errors else outcome.why
             outcome = Dead("retries-exhausted", detail)
         if isinstance(outcome, Dead):
             return self._dead(delivery, fields, outcome, attempts)
-        delay = outcome.delay_seconds
-        if delay is None:
-            chance = random.random()  # noqa: S311 - jitter
-            delay = self.retry.delay_seconds(message.attempt, chance)
+        delay = self._delay_seconds(message, outcome)
         target = self.layout.one_class_down(delivery.entry.stream)
         again = with_attempt(fields, attempts, self.group)
         if delay > 0:
@@ -232,8 +221,14 @@ class Reader(Generic[E]):
 
     def retry_in_place(self, message: Message[E], outcome: Outcome) -> float | None:
         """Seconds until a message is tried again in its place; None when that is over."""
-        if not isinstance(outcome, Retry) or message.attempt > self.retry.max_retries:
+        if not isinstance(outcome, Retry) or self._was_tried_enough(message):
             return None
+        return self._delay_seconds(message, outcome)
+
+    def _was_tried_enough(self, message: Message[E]) -> bool:
+        return message.attempt > self.retry.max_retries
+
+    def _delay_seconds(self, message: Message[E], outcome: Retry) -> float:
         if outcome.delay_seconds is not None:
             return outcome.delay_seconds
         return self.retry.delay_seconds(message.attempt, random.random())  # noqa: S311 - jitter

@@ -128,21 +128,10 @@ def encode_all(
     """The fields of entries that carry one event each."""
     at = _now()
     fresh = new_ids(len(events))
-    batch: list[Fields] = []
-    for event, given, new in zip(events, event_ids, fresh, strict=True):
-        kind, version, serializer = _wire_form(type(event))
-        fields = {
-            b"t": kind,
-            b"v": version,
-            b"k": topic.key_of(event).encode(),
-            b"id": (given or new).encode(),
-            b"at": at,
-            b"b": serializer.to_json(event),
-        }
-        if traceparent:
-            fields[b"tp"] = traceparent.encode()
-        batch.append(fields)
-    return batch
+    return [
+        _fields(type(event), topic.key_of(event), given or new, at, json_of(event), traceparent)
+        for event, given, new in zip(events, event_ids, fresh, strict=True)
+    ]
 
 
 def encode_bodies(
@@ -150,18 +139,8 @@ def encode_bodies(
 ) -> list[Fields]:
     """The same for events of one type whose bodies are known already."""
     at = _now()
-    kind, version, _ = _wire_form(model)
-    traced = {b"tp": traceparent.encode()} if traceparent else {}
     return [
-        {
-            b"t": kind,
-            b"v": version,
-            b"k": key.encode(),
-            b"id": event_id.encode(),
-            b"at": at,
-            b"b": body,
-            **traced,
-        }
+        _fields(model, key, event_id, at, body, traceparent)
         for key, event_id, body in zip(keys, new_ids(len(bodies)), bodies, strict=True)
     ]
 
@@ -180,23 +159,30 @@ def encode_frame(
         traceparent: of the publisher; empty when it is not traced.
         compress_above_bytes: larger bodies are compressed, if that makes them smaller.
     """
-    kind, version, _ = _wire_form(model)
     body = b"[" + b",".join(bodies) + b"]"
-    fields = {
-        b"t": kind,
-        b"v": version,
-        b"k": b"",
-        b"id": new_id().encode(),
-        b"at": _now(),
-        b"n": str(len(bodies)).encode(),
-        b"b": body,
-    }
-    if traceparent:
-        fields[b"tp"] = traceparent.encode()
+    fields = _fields(model, "", new_id(), _now(), body, traceparent)
+    fields[b"n"] = str(len(bodies)).encode()
     if compress_above_bytes is not None and len(body) > compress_above_bytes:
         packed = compressed(body)
         if len(packed) < len(body):
             fields |= {b"b": packed, b"z": ZSTD}
+    return fields
+
+
+def _fields(
+    model: type[Event], key: str, event_id: str, at: bytes, body: bytes, traceparent: str
+) -> Fields:
+    kind, version, _ = _wire_form(model)
+    fields = {
+        b"t": kind,
+        b"v": version,
+        b"k": key.encode(),
+        b"id": event_id.encode(),
+        b"at": at,
+        b"b": body,
+    }
+    if traceparent:
+        fields[b"tp"] = traceparent.encode()
     return fields
 
 
@@ -348,9 +334,14 @@ def decode(topic: Topic[E], envelope: Envelope, body: bytes) -> Members[E]:
     return Members([topic.decode(envelope.type, envelope.version, body)])
 
 
-def member_ids(envelope: Envelope, members: Members[Any]) -> list[str]:
-    """The id of each readable event: the entry's, or in a frame that and the position."""
+def member_id(envelope: Envelope, places: Sequence[int] | None, at: int) -> str:
+    """The id of a readable event: the entry's, or in a frame that and the event's position.
+
+    Args:
+        envelope: of the entry.
+        places: as `Members` has them.
+        at: position among the readable events.
+    """
     if not envelope.count:
-        return [envelope.id]
-    places = range(len(members.events)) if members.places is None else members.places
-    return [f"{envelope.id}/{place}" for place in places]
+        return envelope.id
+    return f"{envelope.id}/{at if places is None else places[at]}"

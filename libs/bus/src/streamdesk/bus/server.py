@@ -46,7 +46,7 @@ class Server:
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._announced: HostPort | None = None
-        self._left: dict[HostPort | None, float] = {}
+        self._left: dict[HostPort, float] = {}
         """When another master was announced than the one before."""
         self.on_move: Callable[[], None] = lambda: None
         """Called when the Sentinels announce another master."""
@@ -170,7 +170,7 @@ class Server:
         is believed only if the Sentinel with the highest epoch names it.
         """
         now = time.monotonic()
-        if self._announced not in (None, to):
+        if self._announced is not None and self._announced != to:
             self._left[self._announced] = now
         is_stale = now - self._left.get(to, -LATE_SECONDS) < LATE_SECONDS
         self._announced = None if is_stale else to

@@ -113,7 +113,6 @@ class Writer:
         send = _sender(backend, target)
         deadline = time.monotonic() + self._config.publish_timeout_seconds
         since_ms = max(0, time.time_ns() // 1_000_000 - CLOCK_MARGIN_MS)
-        event_ids = [fields[b"id"].decode() for fields in batch]
         try:
             return list(await self._link.once(lambda: send(batch)))
         except ServerFullError:
@@ -123,6 +122,7 @@ class Writer:
                 raise
         if after is not None:
             await asyncio.wait([after])
+        event_ids = [fields[b"id"].decode() for fields in batch]
 
         async def write_rest() -> list[str] | ServerFullError:
             # The answer is lost, not necessarily the write: see what is there, and write the rest.
@@ -162,8 +162,6 @@ def _sender(backend: Backend, target: Target) -> Send:
         return schedule
     # What a group has yet to read must not be trimmed here; its subscription trims.
     keep = None if layout.groups else topic.keep
-    if window_ms:
+    if window_ms or limit is not None:
         return lambda batch: backend.append_once(layout, stream, batch, window_ms, limit, keep)
-    if limit is not None:
-        return lambda batch: backend.append_within(layout, stream, batch, limit)
     return lambda batch: backend.append(layout, stream, batch, keep)
