@@ -60,10 +60,11 @@ async def frozen_beyond_its_lease(stage: Stage) -> None:
     """A process that was frozen cannot know that its time is over: the fence's number says so."""
     topic, rival = stage.topic("classes"), Recorder()
     victim = stage.victim("classes")
-    async with stage.bus(lease_seconds=1) as bus:
+    async with stage.bus() as bus:
         await bus.publish(topic, Task(number=7))
         await until(lambda: len(victim.lines("begun")) == 1)
         victim.signal(signal.SIGSTOP)
+        await stage.age(topic)
         async with stage.consuming(bus, topic, rival):
             await stage.settled(bus, topic)
         victim.open_gate()
@@ -121,9 +122,7 @@ async def deadly(stage: Stage) -> None:
         await bus.publish_many(topic, tasks(6))
         done = []
         for _ in range(2):
-            victim = stage.victim(
-                "classes", fatal=3, holds_from=6, concurrency=1, lease_seconds=HOUR_SECONDS
-            )
+            victim = stage.victim("classes", fatal=3, holds_from=6, concurrency=1)
             await asyncio.to_thread(victim.process.wait)
             await stage.age(topic)
             done.append([line.number for line in victim.lines("done")])
@@ -160,7 +159,7 @@ async def stopped(stage: Stage) -> None:
     topic, recorder = stage.topic(), Recorder()
     async with stage.bus() as bus:
         await bus.publish_many(topic, tasks(200))
-        victim = stage.victim(holds_from=5, batch=200, concurrency=1, lease_seconds=HOUR_SECONDS)
+        victim = stage.victim(holds_from=5, batch=200, concurrency=1)
         await until(lambda: len(victim.lines("begun")) == 6)
         victim.signal(signal.SIGTERM)
         victim.open_gate()
@@ -235,7 +234,7 @@ async def keys_of_a_dead_owner(stage: Stage) -> None:
     async with stage.bus() as bus:
         events = [Task(number=n, account=account) for n in range(20) for account in accounts]
         await bus.publish_many(topic, events)
-        victim = stage.victim("shards", holds_from=10, lease_seconds=HOUR_SECONDS)
+        victim = stage.victim("shards", holds_from=10)
 
         async def is_halfway() -> bool:
             (lag,) = await bus.lag(topic)

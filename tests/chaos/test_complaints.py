@@ -108,12 +108,14 @@ async def test_01_what_a_killed_consumer_held_is_handled_by_another_in_every_top
 ) -> None:
     topics = [stage.topic(kind) for kind in KINDS]
     recorder = Recorder()
-    async with stage.bus(lease_seconds=1) as bus:
+    async with stage.bus() as bus:
         for topic in topics:
             await bus.publish_many(topic, tasks(6))
         victim = stage.victim(*KINDS)
         held = [(await stage.all_taken(bus, topic)).pending for topic in topics]
         victim.end()
+        for topic in topics:
+            await stage.age(topic)
         assert held == [6, 1, 6, 6], "a frame is one entry"
         async with asyncio.TaskGroup() as group:
             for topic in topics:
@@ -136,7 +138,7 @@ async def test_02_no_lock_outlives_a_killed_reclaimer_and_racing_reclaimers_neve
         await bus.publish_many(topic, tasks(40))
         owners = set()
         for _ in range(2):
-            victim = stage.victim(batch=40, lease_seconds=HOUR_SECONDS)
+            victim = stage.victim(batch=40)
             await until(lambda: len(victim.lines("begun")) == 16)  # noqa: B023 - awaited at once
             rows = await stage.pending(topic)
             victim.end()

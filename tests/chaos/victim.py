@@ -65,7 +65,7 @@ class Orders:
         gate: while this file is not there, handlers wait,
         holds_from: but only those of tasks with this number or a higher one.
         fatal: number of the task that kills the process; none by default.
-        lease_seconds: of its messages.
+        lease_seconds: of its messages and shards; a test ends leases itself.
         max_deliveries: as in `BusConfig`.
         batch: entries in hand.
         concurrency: handlers at a time.
@@ -78,7 +78,7 @@ class Orders:
     gate: str
     holds_from: int = 0
     fatal: int = -1
-    lease_seconds: float = 1.0
+    lease_seconds: float = 3600.0
     max_deliveries: int = 10
     batch: int = 32
     concurrency: int = 16

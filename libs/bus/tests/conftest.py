@@ -23,6 +23,7 @@ from streamdesk.bus.backend_memory import MemoryBackend
 from streamdesk.bus.backend_redis import RedisBackend
 from streamdesk.bus.layout import layout_of
 from streamdesk.contracts.base import Consumer, Event, Topic
+from tests.shard_workers import Floor
 
 GROUP = "workers"
 
@@ -158,6 +159,18 @@ async def desk(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
     desk = Desk(url)
     async with desk.bus:
         yield desk
+
+
+@pytest.fixture
+async def floor(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Floor]:
+    """Workers on shards; quick rounds, so that leases may be long where none should run out."""
+    monkeypatch.setattr("streamdesk.bus.sharded.LONGEST_ROUND_SECONDS", 0.05)
+    floor = Floor(desk)
+    yield floor
+    for worker in floor.workers:
+        worker.network.cut = set()
+        await worker.end()
+        await worker.bus._backend.close()
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ async def test_what_a_dead_consumer_left_goes_to_another_after_the_lease(
         await handler.has(1)
         await desk.settled(topic)
     (message,) = handler.seen
-    assert (message.event.text, message.attempt, message.deliveries) == ("left", 1, 2)
+    assert (message.event.text, message.attempt) == ("left", 1)
+    assert message.deliveries > 1
 
 
 async def test_a_message_that_kills_every_consumer_is_dead_in_the_end(

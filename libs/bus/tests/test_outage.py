@@ -173,10 +173,10 @@ async def test_entries_whose_answer_was_lost_are_handled_without_waiting_for_the
         await bus.publish_many(topic, [ping(text=str(i)) for i in range(5)])
         take, calls = bus._backend.take, 0
 
-        async def lose_the_first_answer(*words: Any) -> Any:
+        async def lose_the_first_answer(*words: Any, **options: Any) -> Any:
             nonlocal calls
             calls += 1
-            taken = await take(*words)
+            taken = await take(*words, **options)
             if calls == 1:
                 assert len(taken.entries) == 5
                 raise BusUnavailableError("the answer was lost")

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -99,6 +100,42 @@ async def test_a_cancelled_caller_leaves_the_order_of_answers_intact() -> None:
         answer_now.set()
         assert (await first, await third) == ([b"one"], [b"three"])
     assert second.cancelled()
+
+
+async def test_time_in_which_our_own_loop_stood_still_does_not_count_as_a_servers_silence() -> None:
+    may_answer = asyncio.Event()
+
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await may_answer.wait()
+        writer.write(b"+late\r\n")
+
+    async with connected(talk) as connection:
+        answer = ask(connection, "PING", seconds=5)
+        time.sleep(6)  # noqa: ASYNC251 - that is the point
+        for _ in range(5):  # the timer that is overdue has its turn
+            await asyncio.sleep(0)
+        may_answer.set()
+        assert await answer == [b"late"]
+
+
+async def test_a_loop_that_always_stands_still_finds_a_silent_server_out_nevertheless() -> None:
+    async with connected(silence) as connection:
+        answer = ask(connection, "PING", seconds=0.2)
+        for _ in range(3):
+            time.sleep(0.5)  # noqa: ASYNC251 - that is the point
+            await asyncio.sleep(0.01)
+        with pytest.raises(BusUnavailableError, match="no answer in time"):
+            await answer
+
+
+async def test_a_connection_is_made_although_our_own_loop_stood_still_meanwhile(
+    valkey_url: str,
+) -> None:
+    async with server_of(valkey_url, socket_timeout_seconds=1) as server:
+        asked = asyncio.create_task(server.send([("PING",)]))
+        await asyncio.sleep(0)
+        time.sleep(1.5)  # noqa: ASYNC251 - that is the point
+        assert await asked == [b"PONG"]
 
 
 async def test_an_answer_may_arrive_in_pieces_and_several_in_one() -> None:

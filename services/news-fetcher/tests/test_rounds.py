@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from prometheus_client import REGISTRY
@@ -74,7 +75,7 @@ def fetcher(source: Any, publish: Publish, **changes: Any) -> NewsFetcher:
 
 @pytest.fixture
 async def bus() -> AsyncIterator[Bus]:
-    async with Bus.connect(BusConfig(url=f"memory://news-fetcher-{id(object())}")) as bus:
+    async with Bus.connect(BusConfig(url=f"memory://{uuid4().hex}")) as bus:
         yield bus
 
 

@@ -65,12 +65,14 @@ class Taken:
         next_due_ms: time until a delayed message comes back; None without any.
         last_ids: when nothing was taken: where `wait` is to wait.
         recreated: where the group had been lost.
+        is_stale: nothing was taken, because the shard was adopted anew.
     """
 
     entries: list[Entry]
     next_due_ms: int | None
     last_ids: list[str]
     recreated: list[Recreated] = field(default_factory=list)
+    is_stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +245,22 @@ class Backend(Protocol):
         when `trim` last saved that. Returns the latter.
         """
 
-    async def take(self, layout: Layout, group: str, consumer: str, count: int) -> Taken:
+    async def take(
+        self, layout: Layout, group: str, consumer: str, count: int, *, adoption: str = ""
+    ) -> Taken:
         """Move what is due, then take new entries within one budget; makes a lost group again.
 
-        What is due stays delayed while the server has no memory for it.
+        What is due stays delayed while the server has no memory for it. With the name of
+        an adoption nothing is done unless it is the last one.
+        """
+
+    async def adopt(
+        self, layout: Layout, group: str, consumer: str, fence: int, adoption: str, count: int
+    ) -> list[Entry] | None:
+        """Take all that anybody holds of a shard, oldest first; None when it is another's.
+
+        From now on only calls that name this adoption are given entries: what the server executes
+        late, for a caller that has given up, takes nothing.
         """
 
     async def wait(self, layout: Layout, last_ids: Sequence[str], block_ms: int) -> None:
@@ -274,9 +288,16 @@ class Backend(Protocol):
         """Ack, and write what follows from failures; for each failure what became of it."""
 
     async def reclaim(
-        self, layout: Layout, group: str, consumer: str, least_idle_ms: int, count: int
+        self,
+        layout: Layout,
+        group: str,
+        consumer: str,
+        least_idle_ms: int,
+        count: int,
+        *,
+        adoption: str = "",
     ) -> list[Entry]:
-        """Take over what nobody renewed for so long."""
+        """Take over what nobody renewed for so long; nothing after another adoption."""
 
     async def renew(
         self, layout: Layout, group: str, consumer: str, held: Mapping[Held, int]

@@ -48,6 +48,7 @@ class MemoryBackend:
         self._changed = asyncio.Event()
         self._owners: dict[str, tuple[str, int, int]] = {}
         self._members: dict[str, dict[str, int]] = {}
+        self._adoptions: dict[str, str] = {}
 
     @classmethod
     def named(cls, url: str) -> "MemoryBackend":
@@ -180,8 +181,12 @@ class MemoryBackend:
         """Make the group."""
         return self.store.create(layout, group)
 
-    async def take(self, layout: Layout, group: str, consumer: str, count: int) -> Taken:
+    async def take(
+        self, layout: Layout, group: str, consumer: str, count: int, *, adoption: str = ""
+    ) -> Taken:
         """Move what is due, then take, highest class first."""
+        if self._is_stale(layout, group, adoption):
+            return Taken([], None, [], is_stale=True)
         recreated = self.store.create(layout, group)
         before = self._last(layout)
         due = self.store.promote(layout, group)
@@ -196,6 +201,19 @@ class MemoryBackend:
                 row.pending[entry_id] = Pending(consumer, now, 1)
                 entries.append(Entry(index, id_text(entry_id), dict(stream.entries[entry_id])))
         return Taken(entries, due, [] if entries else self._last(layout), recreated)
+
+    def _is_stale(self, layout: Layout, group: str, adoption: str) -> bool:
+        return bool(adoption) and self._adoptions.get(layout.adoption(group)) != adoption
+
+    async def adopt(
+        self, layout: Layout, group: str, consumer: str, fence: int, adoption: str, count: int
+    ) -> list[Entry] | None:
+        """Note it, and take over what is pending."""
+        owner, until, held_fence = self._owners.get(layout.owner(group), ("", 0, 0))
+        if (owner, held_fence) != (consumer, fence) or until <= now_ms():
+            return None
+        self._adoptions[layout.adoption(group)] = adoption
+        return await self.reclaim(layout, group, consumer, 0, count)
 
     def _last(self, layout: Layout) -> list[str]:
         return [id_text(self.store.stream(key).last) for key in layout.streams]
@@ -278,9 +296,18 @@ class MemoryBackend:
         return True
 
     async def reclaim(
-        self, layout: Layout, group: str, consumer: str, least_idle_ms: int, count: int
+        self,
+        layout: Layout,
+        group: str,
+        consumer: str,
+        least_idle_ms: int,
+        count: int,
+        *,
+        adoption: str = "",
     ) -> list[Entry]:
         """Take over what was idle too long."""
+        if self._is_stale(layout, group, adoption):
+            return []
         now = now_ms()
         entries: list[Entry] = []
         for index, stream, row in self._groups(layout, group):

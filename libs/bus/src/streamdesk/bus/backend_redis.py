@@ -84,7 +84,7 @@ class RedisBackend:
         self._durable: Wait | None = None
         names = (
             "publish", "find", "take", "settle", "reclaim", "renew", "release", "forget", "lag",
-            "trim", "peek", "redrive", "own", "disown", "join", "schedule", "ensure",
+            "trim", "peek", "redrive", "own", "disown", "join", "schedule", "ensure", "adopt",
         )  # fmt: skip
         self._scripts = {name: Script(name) for name in names}
         self._lengths = Lengths()
@@ -283,23 +283,26 @@ class RedisBackend:
         answer = await self._run("ensure", [*layout.streams, layout.cursors(group)], group)
         return recreated_of(layout, answer)
 
-    async def take(self, layout: Layout, group: str, consumer: str, count: int) -> Taken:
+    async def take(
+        self, layout: Layout, group: str, consumer: str, count: int, *, adoption: str = ""
+    ) -> Taken:
         """What is due moves, then the highest class that has anything is read: in one trip."""
         keys = (
             *layout.streams, layout.delayed(group), layout.scheduled, layout.scheduled_fields,
-            layout.cursors(group),
+            layout.cursors(group), layout.adoption(group),
         )  # fmt: skip
-        if len(layout.streams) > 1:
-            return taken_of(layout, await self._run("take", keys, group, consumer, count), ())
+        if len(layout.streams) > 1 or adoption:
+            answer = await self._run("take", keys, group, consumer, count, adoption)
+            return taken_of(layout, answer, ()) if answer else Taken([], None, [], is_stale=True)
         script = self._scripts["take"]
         reading = ("XREADGROUP", "GROUP", group, consumer, "COUNT", count, "STREAMS", keys[0], ">")
         moved, read = await self._send(
-            [("EVALSHA", script.sha, len(keys), *keys, group, consumer, 0), reading]
+            [("EVALSHA", script.sha, len(keys), *keys, group, consumer, 0, ""), reading]
         )
         # What was read is ours, whatever the other answer says.
         rows = rows_of(read)
         if _is_unknown(moved):
-            moved = await self._run("take", keys, group, consumer, 0)
+            moved = await self._run("take", keys, group, consumer, 0, "")
             if not rows:  # it was too early: the script makes a lost group again
                 (read,) = await self._send([reading])
                 rows = rows_of(read)
@@ -359,11 +362,27 @@ class RedisBackend:
         except ServerFullError:
             return "refused"
 
+    async def adopt(
+        self, layout: Layout, group: str, consumer: str, fence: int, adoption: str, count: int
+    ) -> list[Entry] | None:
+        """SET of its name and XAUTOCLAIM, if the owner and its fence are what we think."""
+        keys = [layout.streams[0], layout.owner(group), layout.fence(group), layout.adoption(group)]
+        rows = await self._run("adopt", keys, group, consumer, fence, adoption, count)
+        return None if rows is None else entries_of(0, rows)
+
     async def reclaim(
-        self, layout: Layout, group: str, consumer: str, least_idle_ms: int, count: int
+        self,
+        layout: Layout,
+        group: str,
+        consumer: str,
+        least_idle_ms: int,
+        count: int,
+        *,
+        adoption: str = "",
     ) -> list[Entry]:
         """XAUTOCLAIM through the whole of the pending entries."""
-        answer = await self._run("reclaim", layout.streams, group, consumer, least_idle_ms, count)
+        keys = (*layout.streams, layout.adoption(group))
+        answer = await self._run("reclaim", keys, group, consumer, least_idle_ms, count, adoption)
         return [entry for index, rows in answer for entry in entries_of(index - 1, rows)]
 
     async def renew(

@@ -66,17 +66,15 @@ class Crew(Generic[E]):
     def _still_ours(self, job: Job[E]) -> bool:
         """Whether the leases hold; another consumer may have what ran out while it waited here."""
         now = time.monotonic()
-        if now < self.owned_until() and all(
-            d.lease_until > now and not d.lease_lost for d in job.deliveries
-        ):
+        if now < self.owned_until() and all(d.is_ours(now) for d in job.deliveries):
             return True
         if self.ordered:
             self.hands.drop(job.deliveries)
             self.hands.drop_waiting()
             return False
-        late = {d.entry.held for d in job.deliveries if d.lease_until <= now or d.lease_lost}
-        self.hands.drop(d for d in job.deliveries if d.entry.held in late)
-        job.deliveries = [d for d in job.deliveries if d.entry.held not in late]
+        ours = [d for d in job.deliveries if d.is_ours(now)]
+        self.hands.drop([d for d in job.deliveries if not d.is_ours(now)])
+        job.deliveries = ours
         return bool(job.deliveries)
 
     async def _do(self, job: Job[E]) -> None:

@@ -67,6 +67,10 @@ class Delivery(Generic[E]):
         self.messages: Sequence[Message[E]] = ()
         self.steps: Sequence[Step] = ()
 
+    def is_ours(self, now: float) -> bool:
+        """Whether nobody else can have it at this monotonic time."""
+        return self.lease_until > now and not self.lease_lost
+
     def lose(self) -> None:
         """Another consumer has it: whoever works on it should know."""
         self.lease_lost = True

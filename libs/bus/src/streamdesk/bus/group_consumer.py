@@ -149,7 +149,7 @@ class GroupConsumer(Generic[E]):
         sure: list[Delivery[E]] = []
         rest: list[Delivery[E]] = []
         for delivery in batch:
-            plain = not delivery.steps and delivery.lease_until > now
+            plain = not delivery.steps and delivery.is_ours(now)
             (sure if plain else rest).append(delivery)
         acks = [delivery.entry.held for delivery in sure]
         failures = [delivery.failure for delivery in rest]
@@ -198,10 +198,7 @@ class GroupConsumer(Generic[E]):
         is_owner = now < self._member.owner_until()  # else the next one may have finished it
         sure = {
             held: delivery.entry.deliveries
-            if is_owner
-            and delivery.lease_until > now
-            and not delivery.lease_lost
-            and held not in leaving
+            if is_owner and delivery.is_ours(now) and held not in leaving
             else 0
             for held, delivery in asked.items()
         }

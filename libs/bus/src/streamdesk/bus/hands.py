@@ -64,8 +64,10 @@ class Hands(Generic[E]):
 
     def drop(self, deliveries: Iterable[Delivery[E]]) -> None:
         """Let go of what others may have by now; unless they do, it is taken again."""
-        self.dropped = True
-        self.forget(deliveries)
+        dropped = list(deliveries)
+        if dropped:
+            self.dropped = True
+            self.forget(dropped)
 
     def drop_waiting(self) -> None:
         """Let go of all that no worker has begun, so that nothing overtakes what comes again."""

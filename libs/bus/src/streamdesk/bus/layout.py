@@ -65,6 +65,10 @@ class Layout:
         """Number that grows with each new owner of this shard."""
         return f"{self.tag}:fence:{group}"
 
+    def adoption(self, group: str) -> str:
+        """Name of the shard's last adoption: only who knows it is given entries."""
+        return f"{self.tag}:adoption:{group}"
+
     def members(self, group: str) -> str:
         """Sorted set of the group's consumers by the time at which they count as gone."""
         return f"{self.tag}:members:{group}"

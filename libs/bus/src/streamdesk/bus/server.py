@@ -18,7 +18,7 @@ from streamdesk.bus.config import BusConfig
 from streamdesk.bus.errors import BusConfigError, BusError, BusUnavailableError
 from streamdesk.bus.refusals import MasterMovedError, refusal
 from streamdesk.bus.sentinels import Sentinels
-from streamdesk.bus.wire import Connection, Reply, Words, pack
+from streamdesk.bus.wire import Connection, Reply, Words, in_time, pack
 
 Lane = Literal["commands", "durable"]
 LONGEST_CONNECT_SECONDS = 2.0
@@ -233,21 +233,15 @@ class Server:
             BusConfigError: the server wants another user or password.
         """
         name = self._address.path or _name(host)
-        loop = asyncio.get_running_loop()
+        connection = Connection(name)
         try:
-            async with asyncio.timeout(self._connect_seconds):
-                if self._address.path:
-                    _, connection = await loop.create_unix_connection(
-                        lambda: Connection(name), self._address.path
-                    )
-                else:
-                    transport, connection = await loop.create_connection(
-                        lambda: Connection(name), *host, ssl=self._address.tls
-                    )
-                    _keep_alive(transport)
-        except (OSError, TimeoutError) as error:
-            why = str(error) or "no connection in time"
-            raise BusUnavailableError(f"{name}: {why}") from error
+            await in_time(self._dial(host, connection), self._connect_seconds)
+        except BaseException as error:
+            connection.abort("not made in time")
+            if isinstance(error, (OSError, TimeoutError)):
+                why = str(error) or "no connection in time"
+                raise BusUnavailableError(f"{name}: {why}") from error
+            raise
         words = [line for line in greeting if line]
         if words:
             payload = b"".join([pack(line) for line in words])
@@ -262,6 +256,16 @@ class Server:
                     ) from None
                 raise
         return connection
+
+    async def _dial(self, host: HostPort, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        if self._address.path:
+            await loop.create_unix_connection(lambda: connection, self._address.path)
+            return
+        transport, _ = await loop.create_connection(
+            lambda: connection, *host, ssl=self._address.tls
+        )
+        _keep_alive(transport)
 
 
 def _name(host: HostPort) -> str:

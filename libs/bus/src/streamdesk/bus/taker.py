@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -49,6 +50,8 @@ class Taker(Generic[E]):
         self._crew = crew
         self._outages_seen = 0
         self._adopting = membership.intake.ordered
+        self._adoption = ""
+        """Of our last adoption of the shard; empty without shards."""
         self._sweep_seconds = min(LONGEST_SWEEP_SECONDS, membership.config.lease_seconds / 4)
         self._sweep_at = 0.0
         self._ahead: asyncio.Task[tuple[Taken | None, float]] | None = None
@@ -96,14 +99,15 @@ class Taker(Generic[E]):
             return
         if time.monotonic() >= self._sweep_at:
             free -= await self._reclaim(free, stop)
-        if free > 0:
+        if free > 0 and not self._adopting:
             await self._take(free, stop)
 
     async def _adopt(self, free: int, stop: asyncio.Event, stopped: asyncio.Future[Any]) -> None:
         """In order: all that was handed out before comes before anything new.
 
         What the last owner of the shard left, what came with an answer that was lost, and what we
-        let go when its lease ran out. First our own hands must be empty.
+        let go when its lease ran out. First our own hands must be empty. Nothing that was asked
+        for before is given to anybody from here on, whenever the server gets to it.
         """
         if self._hands.held:
             await self._until(stopped, self._hands.freed.wait())
@@ -111,8 +115,26 @@ class Taker(Generic[E]):
         self._adopting = True
         self._hands.dropped = False
         self._outages_seen = self._link.outages
-        found = await self._reclaim(free, stop, idle_ms=0)
-        self._adopting = found > 0 or not self._may_take()
+        adoption = secrets.token_hex(8)
+        found, lease_until = await self._link.call(
+            lambda: self._adopt_once(free, adoption), stop=stop
+        )
+        if found is None:
+            await self._until(stopped, asyncio.sleep(self._sweep_seconds))
+            return
+        self._adoption = adoption
+        self._accept(found, lease_until)
+        self._adopting = bool(found)
+
+    async def _adopt_once(self, count: int, adoption: str) -> tuple[list[Entry] | None, float]:
+        """What was handed out before, and until when it is ours; None if the shard is not."""
+        if not self._may_take():
+            return None, 0.0
+        lease_until, member = self._member.lease_from_now(), self._member
+        found = await self._backend.adopt(
+            self._layout, self._group, self._consumer, member.intake.fence, adoption, count
+        )
+        return found, lease_until
 
     def _may_take(self) -> bool:
         """Whether the shard is ours, and will be when what we ask for is done."""
@@ -159,6 +181,9 @@ class Taker(Generic[E]):
         if taken is None:
             return
         self._note_recreated(taken.recreated)
+        if taken.is_stale:
+            self._adopting = True
+            return
         if self._outages_seen != self._link.outages:
             if self._intake.ordered:
                 self._adopting = True  # these may come after what a lost answer had
@@ -185,8 +210,10 @@ class Taker(Generic[E]):
         if not self._may_take():
             return None, 0.0
         lease_until = self._member.lease_from_now()
-        backend = self._backend
-        return await backend.take(self._layout, self._group, self._consumer, count), lease_until
+        taken = await self._backend.take(
+            self._layout, self._group, self._consumer, count, adoption=self._adoption
+        )
+        return taken, lease_until
 
     async def _ask_ahead(self, arrived: int, stop: asyncio.Event) -> None:
         """Let the server prepare the next batch while this one is opened and handled."""
@@ -206,12 +233,15 @@ class Taker(Generic[E]):
         block_seconds: float,
         free: int,
     ) -> None:
-        """Wait for something to come; take it in the same call where the topic has one stream."""
+        """Wait for something to come; take it in the same call where the topic has one stream.
+
+        Not of a shard: a read that the server executes late must take nothing.
+        """
         if self._news:
             return
         block_ms = max(1, round(block_seconds * 1000))
         interrupted = self._waiting = asyncio.get_running_loop().create_future()
-        if len(self._layout.streams) > 1:
+        if len(self._layout.streams) > 1 or self._intake.ordered:
             wait = self._link.once(lambda: self._backend.wait(self._layout, last_ids, block_ms))
             await self._until(interrupted, wait)
             return
@@ -222,8 +252,7 @@ class Taker(Generic[E]):
                     self._layout, self._group, self._consumer, free, block_ms, interrupted
                 )
             )
-            if not self._would_overtake():
-                self._accept(entries, lease_until)
+            self._accept(entries, lease_until)
 
     def _would_overtake(self) -> bool:
         """In order: whether something was let go while more was on its way; that comes first."""
@@ -286,23 +315,25 @@ class Taker(Generic[E]):
         full = len(held) >= prefetch or events >= prefetch
         return 0 if full else 1 + (prefetch - events) // FRAME_EVENTS
 
-    async def _reclaim(self, free: int, stop: asyncio.Event, *, idle_ms: int | None = None) -> int:
+    async def _reclaim(self, free: int, stop: asyncio.Event) -> int:
         """Take over what nobody renewed for a lease's time; returns how many entries."""
         self._sweep_at = time.monotonic() + self._sweep_seconds
-        if idle_ms is None:
-            idle_ms = round(self._member.config.lease_seconds * 1000)
-        call = self._link.call(lambda: self._reclaim_once(free, idle_ms), stop=stop)
+        call = self._link.call(lambda: self._reclaim_once(free), stop=stop)
         entries, lease_until = await call
         if len(entries) == free:
             self._sweep_at = 0.0  # there may be more: again as soon as there is room
+        if self._intake.ordered:  # an entry of unknown hands comes before all that is in ours
+            self._adopting = any(entry.held not in self._hands.held for entry in entries)
+            return 0
         self._accept(entries, lease_until)
         return len(entries)
 
-    async def _reclaim_once(self, count: int, idle_ms: int) -> tuple[list[Entry], float]:
+    async def _reclaim_once(self, count: int) -> tuple[list[Entry], float]:
         if not self._may_take():
             return [], 0.0
-        lease_until, backend = self._member.lease_from_now(), self._backend
-        consumer = self._consumer
-        return await backend.reclaim(
-            self._layout, self._group, consumer, idle_ms, count
-        ), lease_until
+        lease_until = self._member.lease_from_now()
+        idle_ms = round(self._member.config.lease_seconds * 1000)
+        entries = await self._backend.reclaim(
+            self._layout, self._group, self._consumer, idle_ms, count, adoption=self._adoption
+        )
+        return entries, lease_until

@@ -2,14 +2,15 @@
 
 Many callers share a connection. None waits for another's answer, a caller that is cancelled
 leaves the order intact, and the oldest request that stays unanswered too long ends the connection:
-a frozen server looks like any other that is gone.
+a frozen server looks like any other that is gone. Time in which our own loop stood still says
+nothing about a server: it does not count.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import hiredis
 
@@ -20,7 +21,33 @@ Words = Sequence[Argument]
 Reply = Any
 """What hiredis makes of an answer: bytes, int, None, a list of those, or a ReplyError."""
 
+T = TypeVar("T")
+
+STOOD_STILL_SECONDS = 0.1
+"""A timer that is so late was held up by our own process: by a computation, or a frozen machine."""
+
 _MORE: Final = object()
+
+
+async def in_time(work: Coroutine[Any, Any, T], timeout_seconds: float) -> T:
+    """What `work` returns; like `asyncio.timeout`, but for the time in which the loop stood still.
+
+    Raises:
+        TimeoutError: it took longer.
+    """
+    task, left = asyncio.create_task(work), timeout_seconds
+    try:
+        while left > 0 and not task.done():
+            turn = min(left, STOOD_STILL_SECONDS)
+            await asyncio.wait({task}, timeout=turn)
+            left -= turn
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+    if task.cancelled():
+        raise TimeoutError
+    return task.result()
 
 
 def pack(words: Words) -> bytes:
@@ -32,9 +59,10 @@ def pack(words: Words) -> bytes:
 
 @dataclass(slots=True)
 class _Request:
-    """A request on its way."""
+    """A request on its way; `patience_seconds` is how long it may wait anew."""
 
     answers_due: int
+    patience_seconds: float
     deadline: float
     future: "asyncio.Future[list[Reply]]"
     answers: list[Reply] = field(default_factory=list)
@@ -64,6 +92,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         self._transport = cast("asyncio.Transport", transport)
+        if self.closed:  # nobody waits for it any more
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop: hand each answer to the oldest request."""
@@ -114,7 +144,7 @@ class Connection(asyncio.Protocol):
             future.set_exception(BusUnavailableError(f"{self.name}: {self._why}"))
             return future
         deadline = self._loop.time() + timeout_seconds
-        self._requests.append(_Request(answers_due, deadline, future))
+        self._requests.append(_Request(answers_due, timeout_seconds, deadline, future))
         if self._watch is not None and deadline < self._watch.when():
             self._watch.cancel()  # it was set for a request that might take longer
             self._watch = None
@@ -134,11 +164,17 @@ class Connection(asyncio.Protocol):
 
     def _check(self) -> None:
         """End the connection when the oldest request is overdue; look again when it will be."""
+        now = self._loop.time()
+        stood_still = self._watch is not None and now > self._watch.when() + STOOD_STILL_SECONDS
         self._watch = None
         if not self._requests:
             return
+        if stood_still:  # nobody can say since when: each waits anew, once
+            for request in self._requests:
+                request.deadline = max(request.deadline, now + request.patience_seconds)
+                request.patience_seconds = 0.0
         deadline = self._requests[0].deadline
-        if deadline <= self._loop.time():
+        if deadline <= now:
             self.abort("no answer in time")
             return
         self._watch = self._loop.call_at(deadline, self._check)

@@ -174,3 +174,28 @@ local function first_due(set)
   if #first == 0 then return nil, math.huge end
   return first[1], tonumber(first[2])
 end
+
+-- Whether a shard was adopted anew since this adoption. Topics without shards have none.
+local function is_stale(key, adoption)
+  return adoption ~= '' and redis.call('GET', key) ~= adoption
+end
+
+-- Hand out again what nobody renewed for `idle` ms, to `consumer`: {{id, fields, deliveries}...},
+-- oldest first, as many as `left`.
+local function claim(stream, group, consumer, idle, left)
+  local cursor, entries = '0-0', {}
+  repeat
+    if left <= #entries then break end
+    local answer = redis.pcall('XAUTOCLAIM', stream, group, consumer, idle, cursor,
+      'COUNT', left - #entries)
+    if answer.err then break end
+    cursor = answer[1]
+    for _, entry in ipairs(answer[2]) do
+      if entry and entry[2] then
+        local row = redis.call('XPENDING', stream, group, entry[1], entry[1], 1)
+        entries[#entries + 1] = {entry[1], entry[2], row[1] and row[1][4] or 1}
+      end
+    end
+  until cursor == '0-0'
+  return entries
+end

@@ -1,15 +1,18 @@
 -- Move what has become due into its stream, then take new entries, highest class first, within
 -- one budget.
 -- KEYS: streams, highest class first; the group's retries, the events scheduled for all groups,
---       their fields, the group's cursors
+--       their fields, the group's cursors, the shard's last adoption
 -- ARGV: group, consumer, count (0 takes nothing: the entries of a topic with one stream are read
---       without a script, which spares the server the way of each through Lua)
+--       without a script, which spares the server the way of each through Lua), the caller's
+--       adoption of the shard ('' where a topic has no shards)
 -- Returns {{stream index, entries}...}; ms until something else is due (-1: nothing);
 -- when there was nothing to take, the last id of each stream;
--- {stream index, cursor} of each stream on which the group was lost and made again.
+-- {stream index, cursor} of each stream on which the group was lost and made again. Nil, and does
+-- nothing, when the shard was adopted anew.
 local group, consumer, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local streams = slice(KEYS, 1, #KEYS - 4)
-local delayed, scheduled, bodies, cursors = unpack(slice(KEYS, #KEYS - 3, #KEYS))
+local streams = slice(KEYS, 1, #KEYS - 5)
+local delayed, scheduled, bodies, cursors, adoption = unpack(slice(KEYS, #KEYS - 4, #KEYS))
+if is_stale(adoption, ARGV[4]) then return false end
 local now = now_ms()
 
 -- Move the one that was due first, if it is time; without memory for it, leave it.
