@@ -14,7 +14,7 @@ from streamdesk.bus.wire import Connection, pack
 
 LISTEN_AGAIN_SECONDS = 1.0
 LAST_WORD_SECONDS = 0.05
-TRY_SECONDS = 15.0
+TRY_SECONDS = 60.0
 """How long a failover that was begun is taken for under way when nothing more is heard of it."""
 
 CHANNELS = ("+switch-master", "+promoted-slave", "+try-failover", "-failover-abort-*")
