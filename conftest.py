@@ -9,6 +9,7 @@ import pytest
 
 from streamdesk.console.errors import NoServerError
 from streamdesk.console.redis_server import find_server
+from tests.postgres import PostgresServer, find_programs
 from tests.servers import SentinelCluster, StreamServer
 
 
@@ -68,3 +69,22 @@ def valkey_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 def redis_url(start_server: Callable[..., StreamServer]) -> str:
     """The same with Debian's Redis, the oldest that is supported."""
     return start_server("redis-server").url
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that all tests of a worker share: use databases of your own."""
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL here: its programs come with Debian's package postgresql")
+    server = PostgresServer(programs)
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database of the test's own."""
+    name = postgres.create_database()
+    yield postgres.url(name)
+    postgres.drop_database(name)

@@ -1,17 +1,20 @@
-"""What the tests share: signals and bars, and desks on databases in a temporary folder."""
+"""What the tests share: signals and bars, and desks, on each kind of database."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.order_executor.broker_paper import Faults
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.desk import Desk
+from tests.postgres import PostgresServer
 
 START = datetime(2026, 11, 20, 15, 31, tzinfo=UTC)
 
@@ -19,6 +22,7 @@ SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]
 SettingsOf = Callable[..., Settings]
 DeskOf = Callable[..., Awaitable[Desk]]
+DatabasesOf = Callable[[str], dict[str, str]]
 
 
 @pytest.fixture
@@ -66,17 +70,55 @@ def bar_of() -> BarOf:
     return make
 
 
-@pytest.fixture
-def settings_of(tmp_path: Path) -> SettingsOf:
-    """Settings on databases in `folder` of the test's own place."""
+@pytest.fixture(params=["sqlite", "postgres"])
+def databases_of(request: pytest.FixtureRequest) -> DatabasesOf:
+    """The URLs of an account's databases, on each kind; the same account, the same databases."""
+    of_kind: DatabasesOf = request.getfixturevalue(f"{request.param}_of")
+    return of_kind
 
-    def make(folder: str = "desk", **more: Any) -> Settings:
-        place = tmp_path / folder
+
+@pytest.fixture
+def sqlite_of(tmp_path: Path) -> DatabasesOf:
+    """Two files in a folder."""
+
+    def make(account: str) -> dict[str, str]:
+        place = tmp_path / account
         place.mkdir(exist_ok=True)
-        defaults: dict[str, Any] = {
+        return {
             "ledger_url": f"sqlite:///{place / 'ledger.db'}",
             "paper_broker_url": f"sqlite:///{place / 'paper.db'}",
+        }
+
+    return make
+
+
+@pytest.fixture
+def postgres_of(postgres: PostgresServer) -> Iterator[DatabasesOf]:
+    """One database for both, as in a cluster."""
+    names: dict[str, str] = {}
+
+    def make(account: str) -> dict[str, str]:
+        if account not in names:
+            names[account] = postgres.create_database()
+        url = postgres.url(names[account])
+        return {"ledger_url": url, "paper_broker_url": url}
+
+    yield make
+    for name in names.values():
+        postgres.drop_database(name)
+
+
+@pytest.fixture
+def settings_of(databases_of: DatabasesOf) -> SettingsOf:
+    """Settings of an account of the test's own."""
+
+    def make(account: str = "desk", **more: Any) -> Settings:
+        defaults: dict[str, Any] = {
+            **databases_of(account),
             "reconcile_interval_seconds": 0.05,
+            # What a loaded machine does slowly is not lost.
+            "broker_timeout_seconds": 60,
+            "database_timeout_seconds": 120,
             "instance": "executor-1",
         }
         return Settings.model_validate(defaults | more)
@@ -86,11 +128,32 @@ def settings_of(tmp_path: Path) -> SettingsOf:
 
 @pytest.fixture
 async def desk_of(settings_of: SettingsOf) -> AsyncIterator[DeskOf]:
-    """Open desks; two with the same folder are two executors of one account."""
+    """Open desks; two of the same account are two executors."""
     async with AsyncExitStack() as stack:
 
-        async def make(folder: str = "desk", faults: Faults | None = None, **more: Any) -> Desk:
-            desk = Desk(settings_of(folder, **more), faults=faults)
+        async def make(account: str = "desk", faults: Faults | None = None, **more: Any) -> Desk:
+            desk = Desk(settings_of(account, **more), faults=faults)
             return await stack.enter_async_context(desk)
 
         yield make
+
+
+@pytest.fixture
+def held_ledger(settings_of: SettingsOf) -> Callable[[], AbstractAsyncContextManager[None]]:
+    """While the block lasts, somebody else has the ledger for writing."""
+
+    @asynccontextmanager
+    async def hold() -> AsyncIterator[None]:
+        url = settings_of().ledger_url.get_secret_value()
+        if url.startswith("sqlite"):
+            with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as other:
+                other.execute("BEGIN IMMEDIATE")
+                yield
+            return
+        stranger = await asyncpg.connect(url)
+        async with stranger.transaction():
+            await stranger.execute("SELECT 1 FROM account FOR UPDATE")
+            yield
+        await stranger.close()
+
+    return hold

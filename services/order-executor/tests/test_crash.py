@@ -4,17 +4,17 @@ import asyncio
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from sqlalchemy import Connection, select
 
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.bus.envelope import new_id
@@ -22,10 +22,11 @@ from streamdesk.contracts.events import OrderFilled, SignalGenerated
 from streamdesk.contracts.topics import TRADING_ORDERS, TRADING_SIGNALS
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.desk import Desk
+from streamdesk.order_executor.domain.orders import OrderState
+from streamdesk.order_executor.ledger.schema import ORDERS
 
 KILLS = int(os.environ.get("CRASH_TEST_KILLS", "200"))
 EXECUTORS = 3
-LONGEST_LIFE_SECONDS = 0.9
 QUEUE = 300
 SYMBOLS = [f"S{number}.US" for number in range(40)] + ["700.HK", "5.HK", "9988.HK", "1299.HK"]
 SIGNALS = TRADING_SIGNALS.configured(max_backlog=1_000_000)
@@ -51,24 +52,33 @@ class Zygote:
             env=os.environ | environment,
             text=True,
         )
+        self._one_at_a_time = asyncio.Lock()
         self.alive: set[int] = set()
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
+        assert await asyncio.to_thread(self._read) == "ready"  # it imports, for seconds
         return self
 
-    def __exit__(self, *_: object) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for pid in list(self.alive):
             self.kill(pid)
-        self._process.communicate()
+        await asyncio.to_thread(self._process.communicate)
 
-    def start(self, instance: str) -> int:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{instance}\n")
-        self._process.stdin.flush()
-        pid = int(self._process.stdout.readline())
+    async def start(self, instance: str) -> int:
+        async with self._one_at_a_time:
+            pid = int(await asyncio.to_thread(self._ask, instance))
         self.alive.add(pid)
         return pid
+
+    def _ask(self, instance: str) -> str:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{instance}\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
 
     def kill(self, pid: int) -> None:
         self.alive.remove(pid)
@@ -80,49 +90,56 @@ class Storm:
     """Executors that are started and killed; what was found right after each kill."""
 
     zygote: Zygote
-    ledger: Path
-    book: Path
+    desk: Desk
+    limit: int
+    longest_life_seconds: float = 0.0
     found: Counter[str] = field(default_factory=Counter)
     kills: int = 0
     started: int = 0
 
+    async def measure(self) -> None:
+        """See how long an executor takes to its first order here; most are to live longer."""
+        began = time.monotonic()
+        pid = await self.zygote.start("first")
+        async with asyncio.timeout(120):  # a guard against waiting for ever, not a measure
+            while not await self._of("first", set(OrderState)):
+                await asyncio.sleep(0.01)
+        self.zygote.kill(pid)
+        self.longest_life_seconds = 3 * (time.monotonic() - began)
+
     async def rage(self, dice: random.Random) -> None:
-        while self.kills < KILLS:
+        while not self._is_over():
             self.kills += 1
             self.started += 1
             instance = f"executor-{self.started}"
-            pid = self.zygote.start(instance)
-            await asyncio.sleep(dice.uniform(0, LONGEST_LIFE_SECONDS))
+            pid = await self.zygote.start(instance)
+            await asyncio.sleep(dice.uniform(0, self.longest_life_seconds))
             self.zygote.kill(pid)
-            self.found.update(self._left_by(instance))
+            self.found.update(await self._left_by(instance))
 
-    def _left_by(self, instance: str) -> list[str]:
+    def _is_over(self) -> bool:
+        """Enough kills, and one of them between an intent and its booking."""
+        if self.kills < self.limit:
+            return False
+        if self.found.total() == 0:
+            self.longest_life_seconds *= 1.1  # the machine has become slower meanwhile
+            return False
+        return True
+
+    async def _left_by(self, instance: str) -> list[str]:
         """What the dead one had begun. The ledger is read first: what the book has not got after
         that, was not sent by then."""
-        try:
-            intents = self._ask(
-                self.ledger,
-                "select client_order_id from orders where executor = ? "
-                "and state in ('INTENDED', 'UNKNOWN')",
-                instance,
-            )
-        except sqlite3.OperationalError:
-            return []  # killed before the tables were made
-        accepted = {
-            row
-            for intent in intents
-            for row in self._ask(
-                self.book,
-                "select client_order_id from paper_orders where client_order_id = ?",
-                intent,
-            )
-        }
-        return ["sent, not booked" if intent in accepted else "not sent" for intent in intents]
+        intents = await self._of(instance, {OrderState.INTENDED, OrderState.UNKNOWN})
+        reports = [await self.desk.broker.query(intent) for intent in intents]
+        return ["not sent" if report is None else "sent, not booked" for report in reports]
 
-    @staticmethod
-    def _ask(path: Path, question: str, value: str) -> list[str]:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
-            return [row[0] for row in database.execute(question, (value,))]
+    async def _of(self, instance: str, states: set[OrderState]) -> list[str]:
+        mine = (ORDERS.c.executor == instance) & ORDERS.c.state.in_([s.value for s in states])
+
+        def ask(connection: Connection) -> list[str]:
+            return list(connection.execute(select(ORDERS.c.client_order_id).where(mine)).scalars())
+
+        return await self.desk.ledger.database.read(ask)
 
 
 class Source:
@@ -186,17 +203,12 @@ async def published_trades(bus: Bus) -> Counter[tuple[str, str]]:
 _EXAMPLE: Any = OrderFilled.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index]
 
 
-async def test_executors_killed_at_random_moments_make_no_order_twice_and_lose_no_signal(
-    redis_url: str, tmp_path: Path, signal_of: SignalOf, settings_of: SettingsOf
-) -> None:
-    dice = random.Random(20261120)
-    folder = tmp_path / "desk"
-    folder.mkdir()
-    environment = {
+def environment_of(settings: Settings, redis_url: str, log: Path) -> dict[str, str]:
+    return {
         "REDIS_URL": redis_url,
-        "LEDGER_URL": f"sqlite:///{folder / 'ledger.db'}",
-        "PAPER_BROKER_URL": f"sqlite:///{folder / 'paper.db'}",
-        "EXECUTOR_LOG": str(tmp_path / "executors.log"),
+        "LEDGER_URL": settings.ledger_url.get_secret_value(),
+        "PAPER_BROKER_URL": settings.paper_broker_url.get_secret_value(),
+        "EXECUTOR_LOG": str(log),
         "BUS_LEASE_SECONDS": "1",
         # The limit is for messages that kill; here it is never the message.
         "BUS_MAX_DELIVERIES": "1000000",
@@ -209,22 +221,32 @@ async def test_executors_killed_at_random_moments_make_no_order_twice_and_lose_n
         "OUTBOX_KEEP": "1000000",
         "LOG_FORMAT": "json",
     }
-    with Zygote(environment) as zygote:
-        storm = Storm(zygote, folder / "ledger.db", folder / "paper.db")
-        async with Bus.connect(BusConfig(url=redis_url)) as bus:
-            source, stop = Source(bus, signal_of, dice), asyncio.Event()
-            publishing = asyncio.create_task(source.run(stop))
-            await asyncio.gather(*(storm.rage(dice) for _ in range(EXECUTORS)))
-            stop.set()
-            await publishing
-            async with Desk(settings_of()) as desk:
-                await finish(environment, bus, desk)
-                assert await bus.dead(SIGNALS) == []
-                assert await decided(desk) == source.ids
-                assert await desk.verify() == []
-                await assert_each_trade_was_published(bus, desk)
+
+
+async def test_executors_killed_at_random_moments_make_no_order_twice_and_lose_no_signal(
+    redis_url: str, tmp_path: Path, signal_of: SignalOf, settings_of: SettingsOf
+) -> None:
+    dice, settings = random.Random(20261120), settings_of()
+    on_sqlite = settings.ledger_url.get_secret_value().startswith("sqlite")
+    environment = environment_of(settings, redis_url, tmp_path / "executors.log")
+    async with (
+        Zygote(environment) as zygote,
+        Desk(settings) as desk,
+        Bus.connect(BusConfig(url=redis_url)) as bus,
+    ):
+        storm = Storm(zygote, desk, KILLS if on_sqlite else KILLS // 4)
+        source, stop = Source(bus, signal_of, dice), asyncio.Event()
+        publishing = asyncio.create_task(source.run(stop))
+        await storm.measure()
+        await asyncio.gather(*(storm.rage(dice) for _ in range(EXECUTORS)))
+        stop.set()
+        await publishing
+        await finish(environment, bus, desk)
+        assert await bus.dead(SIGNALS) == []
+        assert await decided(desk) == source.ids
+        assert await desk.verify() == []
+        await assert_each_trade_was_published(bus, desk)
     print(f"{storm.kills} kills, {dict(storm.found)}, {len(source.ids)} signals")  # noqa: T201 - shown with -s
-    assert storm.found["not sent"] > 0
 
 
 async def finish(environment: dict[str, str], bus: Bus, desk: Desk) -> None:

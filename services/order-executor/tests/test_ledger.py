@@ -1,11 +1,9 @@
 import asyncio
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +15,15 @@ from streamdesk.order_executor.desk import Desk
 from streamdesk.order_executor.domain.decisions import request_from
 from streamdesk.order_executor.domain.orders import BrokerReport, OrderState, Trade
 from streamdesk.order_executor.domain.risk import Code, TradeRequest
-from streamdesk.order_executor.errors import BrokerContradictionError, LedgerBusyError
+from streamdesk.order_executor.errors import BrokerContradictionError, DatabaseBusyError
 from streamdesk.order_executor.ledger.audit import verify
 from streamdesk.order_executor.ledger.ledger import wall_clock
 from streamdesk.order_executor.ledger.schema import ACCOUNT, FILLS, ORDERS, OUTBOX, POSITIONS
 
 SignalOf = Callable[..., SignalGenerated]
 DeskOf = Callable[..., Awaitable[Desk]]
+HeldLedger = Callable[[], AbstractAsyncContextManager[None]]
+DatabasesOf = Callable[[str], dict[str, str]]
 
 
 def request(signal_of: SignalOf, signal_id: str = "signal-1", **more: Any) -> TradeRequest:
@@ -268,13 +268,12 @@ def run_three_processes(environment: dict[str, str], lines: str) -> list[int]:
 
 
 async def test_several_processes_on_one_ledger_make_one_order_a_signal(
-    desk_of: DeskOf, signal_of: SignalOf, tmp_path: Path
+    desk_of: DeskOf, signal_of: SignalOf, databases_of: DatabasesOf
 ) -> None:
-    place = tmp_path / "desk"
-    place.mkdir()
     environment = {
-        "LEDGER_URL": f"sqlite:///{place / 'ledger.db'}",
-        "PAPER_BROKER_URL": f"sqlite:///{place / 'paper.db'}",
+        **{name.upper(): url for name, url in databases_of("desk").items()},
+        "BROKER_TIMEOUT_SECONDS": "60",
+        "DATABASE_TIMEOUT_SECONDS": "120",
         "MAX_POSITIONS_US": "100",
         "SIZE_MIN_PERCENT": "1",
         "SIZE_MAX_PERCENT": "2",
@@ -289,14 +288,12 @@ async def test_several_processes_on_one_ledger_make_one_order_a_signal(
 
 
 async def test_a_ledger_that_stays_locked_is_busy_and_nothing_is_written(
-    desk_of: DeskOf, signal_of: SignalOf, tmp_path: Path
+    desk_of: DeskOf, signal_of: SignalOf, held_ledger: HeldLedger
 ) -> None:
     desk = await desk_of(database_timeout_seconds=0.05)
-    with closing(sqlite3.connect(tmp_path / "desk" / "ledger.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LedgerBusyError):
+    async with held_ledger():
+        with pytest.raises(DatabaseBusyError):
             await desk.ledger.decide(request(signal_of))
-        other.execute("ROLLBACK")
     assert (await desk.ledger.decide(request(signal_of))).is_new
 
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
+from uuid import uuid4
 
 import pytest
 from pydantic import ValidationError
@@ -24,6 +25,12 @@ SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]
 DeskOf = Callable[..., Awaitable[Desk]]
 SettingsOf = Callable[..., Settings]
+
+
+@pytest.fixture
+def bus_url() -> str:
+    """An in-process bus of the test's own."""
+    return f"memory://{uuid4()}"
 
 
 class Running:
@@ -60,11 +67,11 @@ async def until(bus: Bus, topic: Any, kind: str, times: int = 1) -> list[Message
 
 
 async def test_a_published_signal_comes_out_as_orders_fills_and_a_portfolio(
-    settings_of: SettingsOf, signal_of: SignalOf
+    bus_url: str, settings_of: SettingsOf, signal_of: SignalOf
 ) -> None:
-    settings = settings_of(redis_url="memory://service-1", order_executor_workers=1)
+    settings = settings_of(redis_url=bus_url, order_executor_workers=1)
     async with (
-        Bus.connect(BusConfig(url="memory://service-1")) as bus,
+        Bus.connect(BusConfig(url=bus_url)) as bus,
         Running(settings) as running,
     ):
         await bus.publish(TRADING_SIGNALS, signal_of())
@@ -80,12 +87,12 @@ async def test_a_published_signal_comes_out_as_orders_fills_and_a_portfolio(
 
 
 async def test_no_signal_is_taken_before_the_books_are_reconciled(
-    settings_of: SettingsOf, signal_of: SignalOf
+    bus_url: str, settings_of: SettingsOf, signal_of: SignalOf
 ) -> None:
-    settings, drain = settings_of(redis_url="memory://service-gate"), Drain()
+    settings, drain = settings_of(redis_url=bus_url), Drain()
     service = Service("order-executor", settings, Health(drain))
     async with (
-        Bus.connect(BusConfig(url="memory://service-gate")) as bus,
+        Bus.connect(BusConfig(url=bus_url)) as bus,
         build(settings, service) as works,
     ):
         await bus.publish(TRADING_SIGNALS, signal_of())
@@ -100,10 +107,10 @@ async def test_no_signal_is_taken_before_the_books_are_reconciled(
 
 
 async def test_a_bar_on_the_bus_triggers_the_exit_of_a_position(
-    settings_of: SettingsOf, signal_of: SignalOf, bar_of: BarOf
+    bus_url: str, settings_of: SettingsOf, signal_of: SignalOf, bar_of: BarOf
 ) -> None:
-    settings = settings_of(redis_url="memory://service-2")
-    async with Bus.connect(BusConfig(url="memory://service-2")) as bus, Running(settings):
+    settings = settings_of(redis_url=bus_url)
+    async with Bus.connect(BusConfig(url=bus_url)) as bus, Running(settings):
         await bus.publish(TRADING_SIGNALS, signal_of(stop_loss=95.0))
         async for message in bus.tail(TRADING_ORDERS, since="0"):
             if isinstance(message.event, PortfolioValued) and message.event.positions:
@@ -115,11 +122,10 @@ async def test_a_bar_on_the_bus_triggers_the_exit_of_a_position(
 
 
 async def test_a_change_of_prices_is_published_without_a_fill(
-    settings_of: SettingsOf, signal_of: SignalOf, bar_of: BarOf
+    bus_url: str, settings_of: SettingsOf, signal_of: SignalOf, bar_of: BarOf
 ) -> None:
-    url = "memory://service-6"
-    settings = settings_of(redis_url=url, valuation_interval_seconds=0.01)
-    async with Bus.connect(BusConfig(url=url)) as bus, Running(settings):
+    settings = settings_of(redis_url=bus_url, valuation_interval_seconds=0.01)
+    async with Bus.connect(BusConfig(url=bus_url)) as bus, Running(settings):
         await bus.publish(TRADING_SIGNALS, signal_of())
         published = False
         async for message in bus.tail(TRADING_ORDERS, since="0"):
@@ -134,10 +140,10 @@ async def test_a_change_of_prices_is_published_without_a_fill(
 
 
 async def test_higher_scores_are_executed_first(
-    settings_of: SettingsOf, signal_of: SignalOf
+    bus_url: str, settings_of: SettingsOf, signal_of: SignalOf
 ) -> None:
-    settings = settings_of(redis_url="memory://service-3", order_executor_workers=1)
-    async with Bus.connect(BusConfig(url="memory://service-3")) as bus:
+    settings = settings_of(redis_url=bus_url, order_executor_workers=1)
+    async with Bus.connect(BusConfig(url=bus_url)) as bus:
         for score in (35, 65, 50):
             signal = signal_of(f"S{score}.US", score=score, priority=score // 10 * 10)
             await bus.publish(TRADING_SIGNALS, signal)
@@ -148,13 +154,13 @@ async def test_higher_scores_are_executed_first(
 
 
 async def test_what_a_dead_executor_left_in_the_outbox_is_published_by_another(
-    settings_of: SettingsOf, signal_of: SignalOf, desk_of: DeskOf
+    bus_url: str, settings_of: SettingsOf, signal_of: SignalOf, desk_of: DeskOf
 ) -> None:
     dead = await desk_of(instance="dead")
     await dead.on_signal("signal-1", signal_of())
     assert await dead.outbox.backlog() > 0
-    settings = settings_of(redis_url="memory://service-4")
-    async with Bus.connect(BusConfig(url="memory://service-4")) as bus, Running(settings):
+    settings = settings_of(redis_url=bus_url)
+    async with Bus.connect(BusConfig(url=bus_url)) as bus, Running(settings):
         await until(bus, TRADING_ORDERS, "PortfolioValued")
 
 
@@ -168,11 +174,11 @@ async def test_only_one_executor_publishes_at_a_time(desk_of: DeskOf) -> None:
 
 
 async def test_an_event_published_again_after_a_crash_has_the_same_id(
-    desk_of: DeskOf, signal_of: SignalOf
+    bus_url: str, desk_of: DeskOf, signal_of: SignalOf
 ) -> None:
     desk = await desk_of()
     await desk.on_signal("signal-1", signal_of())
-    async with Bus.connect(BusConfig(url="memory://service-5")) as bus:
+    async with Bus.connect(BusConfig(url=bus_url)) as bus:
         publication = Publication(desk.outbox, bus)
         noted = desk.outbox.published
 

@@ -1,7 +1,7 @@
 """Starts executors quickly: everything is imported once, each executor is a fork of that.
 
-Reads one instance name a line from standard input, answers with the process id. What a fork runs
-is what `python -m streamdesk.order_executor` runs.
+Says `ready` when that is done. Then reads one instance name a line from standard input, and answers
+with the process id. What a fork runs is what `python -m streamdesk.order_executor` runs.
 """
 
 import os
@@ -13,6 +13,7 @@ from streamdesk.order_executor.__main__ import main
 
 def serve() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the killed
+    _answer("ready")
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
@@ -23,8 +24,12 @@ def serve() -> None:
             os.environ["INSTANCE"] = line.strip()
             main()
             os._exit(0)
-        sys.stdout.write(f"{pid}\n")
-        sys.stdout.flush()
+        _answer(str(pid))
+
+
+def _answer(word: str) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -205,6 +205,54 @@ GW_DELIVERY_LAG = Histogram(
 )
 GW_BUS_UP = Gauge("gw_redis_up", "1 while the gateway's bus answers.")
 
+# -- pools: services/operator -------------------------------------------------------------------
+
+EXECUTORPOOL_REPLICAS = Gauge(
+    "executorpool_replicas", "Replicas asked of the pool's workload.", ["namespace", "pool"]
+)
+EXECUTORPOOL_READY_REPLICAS = Gauge(
+    "executorpool_ready_replicas", "Replicas that are ready.", ["namespace", "pool"]
+)
+EXECUTORPOOL_DESIRED_REPLICAS = Gauge(
+    "executorpool_desired_replicas", "Replicas that the pool should have.", ["namespace", "pool"]
+)
+EXECUTORPOOL_UNREAD = Gauge(
+    "executorpool_unread",
+    "Entries that the pool's group was not given yet; NaN while that is not known.",
+    ["namespace", "pool"],
+)
+EXECUTORPOOL_PENDING = Gauge(
+    "executorpool_pending",
+    "Entries in the hands of the pool's consumers; NaN while that is not known.",
+    ["namespace", "pool"],
+)
+EXECUTORPOOL_OLDEST_PENDING = Gauge(
+    "executorpool_oldest_pending_seconds",
+    "Age of the oldest entry in hand since it was published; 0 when none is.",
+    ["namespace", "pool"],
+)
+EXECUTORPOOL_READY = Gauge(
+    "executorpool_ready", "1 while the condition Ready is true.", ["namespace", "pool"]
+)
+EXECUTORPOOL_DECISIONS = Counter(
+    "executorpool_decisions_total", "Looks at a pool, by reason.", ["namespace", "pool", "reason"]
+)
+OPERATOR_TICKS = Counter(
+    "operator_ticks_total", "Rounds over all pools: ok, or failed.", ["result"]
+)
+OPERATOR_TICK_AGE = Gauge("operator_tick_age_seconds", "Seconds since the last round that worked.")
+OPERATOR_LEASE_HELD = Gauge("operator_lease_held", "1 while this operator is the one that acts.")
+REDIS_MASTERS = Gauge(
+    "streamdesk_redis_masters",
+    "Servers that say that they are the master; anything but 1 is a fault.",
+    ["service"],
+)
+REDIS_MASTER_AGREES = Gauge(
+    "streamdesk_redis_master_agrees",
+    "1 while there is one master, and it is the one that all Sentinels that answer name.",
+    ["service"],
+)
+
 
 # -- process: every service ---------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from streamdesk.runtime.http import listen, serve_http
 from streamdesk.runtime.logs import configure_logs, logger
 from streamdesk.runtime.observer import BusMetrics, BusTracer
 from streamdesk.runtime.probes import Health, probe_app, watch_loop_lag
+from streamdesk.runtime.reload import reload_folder, run_and_reload
 from streamdesk.runtime.settings import ServiceSettings
 from streamdesk.runtime.settings_report import help_text, load
 from streamdesk.runtime.tracing import set_up_tracing
@@ -207,7 +208,12 @@ def run(name: str, settings_type: type[S], build: Build[S]) -> None:
     if arguments:
         _complain(name, f"unknown argument {arguments[0]!r}: expected none, or --help")
     try:
-        code = _run(name, load(settings_type), build)
+        folder = reload_folder()
+        if folder is None:
+            code = _run(name, load(settings_type), build)
+        else:
+            configure_logs(name, load(ServiceSettings))
+            code = run_and_reload(folder)
     except BadSettingError as error:
         _complain(name, error)
     if code:

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypedDict, TypeVar
 from urllib.parse import quote
 
@@ -127,6 +128,11 @@ class ServiceSettings(BaseSettings):
         gt=0,
         description="Seconds from SIGTERM to the end: to finish or give back what is in hand, "
         "and to close. Keep it below the pod's terminationGracePeriodSeconds.",
+    )
+    dev_reload_folder: Path | None = Field(
+        None,
+        description="Development only: run from a copy of the sources in this folder, again "
+        "whenever one of them changes.",
     )
 
     def bus_config(self, service: str, wait: Callable[[int, int], W]) -> BusSettings[W]:

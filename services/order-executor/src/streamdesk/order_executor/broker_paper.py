@@ -4,7 +4,8 @@ What it accepted survives the executor that asked. It knows nothing of the ledge
 in the end is the executor's work, and its audit's.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -25,21 +26,28 @@ from sqlalchemy import (
 )
 
 from streamdesk.order_executor.broker import TradePage
-from streamdesk.order_executor.database import Database
+from streamdesk.order_executor.database import Book, Database
 from streamdesk.order_executor.domain.money import ZERO
 from streamdesk.order_executor.domain.orders import BrokerReport, Intent, OrderState, Trade
 from streamdesk.order_executor.domain.paper import PaperOrder, fills
 from streamdesk.order_executor.domain.policy import Policy
+from streamdesk.order_executor.errors import (
+    BrokerUnavailableError,
+    DatabaseError,
+    DatabaseUnknownError,
+    OutcomeUnknownError,
+)
 from streamdesk.order_executor.ledger.schema import Scaled, UtcTime
 
 PAGE = 500
 _SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
-BOOK = MetaData()
-# One row: writers lock it where the database locks rows, so sequences are committed in order.
-CLERK = Table("paper_clerk", BOOK, Column("id", Integer, primary_key=True))
+# A change to the tables needs a step in `migrations/paper/`; a test compares the two.
+METADATA = MetaData()
+# One row, for the writers' turn: so sequences are committed in order.
+CLERK = Table("paper_clerk", METADATA, Column("id", Integer, primary_key=True))
 ORDERS = Table(
     "paper_orders",
-    BOOK,
+    METADATA,
     Column("id", _SEQUENCE, primary_key=True),
     Column("client_order_id", String(64), nullable=False, unique=True),
     Column("symbol", String(24), nullable=False),
@@ -55,7 +63,7 @@ ORDERS = Table(
 )
 TRADES = Table(
     "paper_trades",
-    BOOK,
+    METADATA,
     Column("sequence", _SEQUENCE, primary_key=True),
     Column("trade_id", String(64), nullable=False, unique=True),
     Column("client_order_id", ForeignKey("paper_orders.client_order_id"), nullable=False),
@@ -65,6 +73,7 @@ TRADES = Table(
     Column("currency", String(3), nullable=False),
     sqlite_autoincrement=True,
 )
+BOOK = Book("paper", METADATA, CLERK)
 
 Hook = Callable[[str], Awaitable[None]]
 
@@ -118,13 +127,17 @@ class PaperBroker:
         self._faults = faults or Faults()
 
     async def open(self) -> None:
-        """Create the book if it is not there."""
+        """Bring the book up to date, and make it if it is not there.
+
+        Raises:
+            DatabaseError: not to be had now, or `DatabaseRefusedError`: not with these settings.
+        """
 
         def prepare(connection: Connection) -> None:
             if connection.execute(select(CLERK.c.id)).first() is None:
                 connection.execute(insert(CLERK).values(id=1))
 
-        await self._database.open(BOOK, prepare)
+        await self._database.open(prepare)
 
     async def close(self) -> None:
         """Finish what runs and close the book."""
@@ -133,14 +146,18 @@ class PaperBroker:
     async def submit(self, intent: Intent) -> BrokerReport:
         """As in `Broker`."""
         await self._faults.before_accept(intent.client_order_id)
-        report = await self._database.write(lambda connection: self._accept(connection, intent))
+        with _as_a_brokers_answer():
+            report = await self._database.write(lambda connection: self._accept(connection, intent))
         await self._faults.after_accept(intent.client_order_id)
         return report
 
     async def query(self, client_order_id: str) -> BrokerReport | None:
         """As in `Broker`."""
         await self._faults.on_read(client_order_id)
-        return await self._database.read(lambda connection: _report(connection, client_order_id))
+        with _as_a_brokers_answer():
+            return await self._database.read(
+                lambda connection: _report(connection, client_order_id)
+            )
 
     async def trades_since(self, sequence: int) -> TradePage:
         """As in `Broker`."""
@@ -151,9 +168,12 @@ class PaperBroker:
             .order_by(TRADES.c.sequence)
             .limit(PAGE)
         )
-        trades = await self._database.read(
-            lambda connection: tuple(Trade(**row) for row in connection.execute(query).mappings())
-        )
+        with _as_a_brokers_answer():
+            trades = await self._database.read(
+                lambda connection: tuple(
+                    Trade(**row) for row in connection.execute(query).mappings()
+                )
+            )
         return TradePage(trades, trades[-1].sequence if trades else sequence)
 
     async def book(self) -> list[BrokerReport]:
@@ -169,7 +189,6 @@ class PaperBroker:
         return await self._database.read(work)
 
     def _accept(self, connection: Connection, intent: Intent) -> BrokerReport:
-        connection.execute(select(CLERK.c.id).with_for_update())
         mine = ORDERS.c.client_order_id == intent.client_order_id
         asked = connection.execute(
             update(ORDERS).where(mine).values(times_asked=ORDERS.c.times_asked + 1)
@@ -231,6 +250,17 @@ class PaperBroker:
                 )
             )
             before = before[0] + quantity, before[1] + value
+
+
+@contextmanager
+def _as_a_brokers_answer() -> Iterator[None]:
+    """What the loss of the book is for those who asked the broker."""
+    try:
+        yield
+    except DatabaseUnknownError as error:
+        raise OutcomeUnknownError(f"the paper broker's book: {error}") from error
+    except DatabaseError as error:
+        raise BrokerUnavailableError(f"the paper broker's book: {error}") from error
 
 
 def _broker_order_id(number: int) -> str:

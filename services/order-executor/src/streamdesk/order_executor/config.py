@@ -19,12 +19,12 @@ from streamdesk.order_executor.domain.policy import Policy
 from streamdesk.runtime import ServiceSettings
 
 ACCOUNT_CURRENCY = "USD"
-DATABASES = ("sqlite:///", "sqlite+aiosqlite:///")
+DATABASES = ("sqlite:///", "sqlite+aiosqlite:///", "postgresql://", "postgresql+asyncpg://")
 
 
 def _database_url(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().startswith(DATABASES):
-        raise ValueError(f"a URL that begins with {' or '.join(DATABASES)}")
+        raise ValueError(f"a URL that begins with {', '.join(DATABASES[:-1])} or {DATABASES[-1]}")
     return value
 
 
@@ -52,14 +52,23 @@ class Settings(ServiceSettings):
 
     ledger_url: DatabaseUrl = Field(
         SecretStr("sqlite:///.streamdesk/ledger.db"),
-        description="Where the ledger is; executors of one account share it.",
+        description="Where the ledger is; executors of one account share it. sqlite:///file for "
+        "executors on one machine, or postgresql://user:password@host:5432/database, with libpq's "
+        "parameters if need be (?sslmode=verify-full).",
     )
     paper_broker_url: DatabaseUrl = Field(
         SecretStr("sqlite:///.streamdesk/paper-broker.db"),
-        description="Where the paper broker keeps its own book; belongs to the ledger.",
+        description="Where the paper broker keeps its own book; belongs to the ledger. On "
+        "PostgreSQL it may be the same database: it has tables of its own.",
     )
     database_timeout_seconds: float = Field(
         30, gt=0, description="Seconds to wait for another process's transaction."
+    )
+    database_answer_seconds: float = Field(
+        10,
+        gt=0,
+        description="Seconds that a PostgreSQL server may be silent before it counts as gone; also "
+        "after how many it ends a transaction whose executor is silent.",
     )
     initial_cash: Amount = Field(
         Decimal(1_000_000), description="USD of a new account; an existing one keeps its own."

@@ -1,15 +1,20 @@
 """Everything between a signal and its trades, without the bus: for the service, and for replays."""
 
-from collections.abc import Callable
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Self
+
+from pydantic import SecretStr
 
 from streamdesk.bus import Message, Outcome
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.contracts.topics import TRADING_SIGNALS
-from streamdesk.order_executor.broker_paper import Faults, PaperBroker
+from streamdesk.order_executor.broker_paper import BOOK, Faults, PaperBroker
 from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.database import Database
+from streamdesk.order_executor.database import Book, Database
+from streamdesk.order_executor.errors import DatabaseError, DatabaseRefusedError
 from streamdesk.order_executor.execution import Execution
 from streamdesk.order_executor.gate import Gate
 from streamdesk.order_executor.handlers import SignalHandler
@@ -18,8 +23,15 @@ from streamdesk.order_executor.ledger.audit import Findings, verify
 from streamdesk.order_executor.ledger.digest import digest
 from streamdesk.order_executor.ledger.ledger import wall_clock
 from streamdesk.order_executor.ledger.outbox import Outbox
+from streamdesk.order_executor.ledger.schema import LEDGER
 from streamdesk.order_executor.protection import Protection
 from streamdesk.order_executor.reconciliation import Reconciliation
+from streamdesk.runtime import BadSettingError, logger
+
+log = logger("order-executor")
+FIRST_PAUSE_SECONDS = 0.25
+LONGER_PAUSES = 4
+"""Pauses get longer up to this one, of four seconds."""
 
 
 class Desk:
@@ -40,8 +52,8 @@ class Desk:
         clock: Callable[[], datetime] = wall_clock,
         faults: Faults | None = None,
     ) -> None:
-        policy, timeout = settings.policy(), settings.database_timeout_seconds
-        database = Database(settings.ledger_url.get_secret_value(), timeout)
+        policy = settings.policy()
+        database = _database(settings, settings.ledger_url, LEDGER)
         self.gate = Gate()
         self.ledger = Ledger(
             database,
@@ -59,7 +71,7 @@ class Desk:
             clock=clock,
         )
         self.broker = PaperBroker(
-            Database(settings.paper_broker_url.get_secret_value(), timeout),
+            _database(settings, settings.paper_broker_url, BOOK),
             policy,
             settings.paper_slippage_bps,
             faults,
@@ -92,11 +104,18 @@ class Desk:
         self.on_commit()
 
     async def __aenter__(self) -> Self:
-        await self.ledger.open()
-        await self.broker.open()
+        try:
+            await _when_there("LEDGER_URL", self.ledger.open)
+            await _when_there("PAPER_BROKER_URL", self.broker.open)
+        except BaseException:
+            await self._close()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._close()
+
+    async def _close(self) -> None:
         await self.ledger.close()
         await self.broker.close()
 
@@ -117,6 +136,27 @@ class Desk:
     async def digest(self) -> str:
         """The ledger as one number, without random ids and the wall clock."""
         return await digest(self.ledger)
+
+
+def _database(settings: Settings, url: SecretStr, book: Book) -> Database:
+    waits = settings.database_timeout_seconds, settings.database_answer_seconds
+    return Database(url.get_secret_value(), book, *waits)
+
+
+async def _when_there(variable: str, opened: Callable[[], Awaitable[None]]) -> None:
+    """Open a book as soon as its database can be had."""
+    for attempt in itertools.count():
+        try:
+            await opened()
+        except DatabaseRefusedError as error:
+            expected = f"a database that this version can work with: {error}"
+            raise BadSettingError(variable, "(hidden)", expected) from error
+        except DatabaseError as error:
+            if attempt == 0:
+                log.warning("waiting for the database", setting=variable, error=str(error))
+        else:
+            return
+        await asyncio.sleep(FIRST_PAUSE_SECONDS * 2 ** min(attempt, LONGER_PAUSES))
 
 
 def _nobody_listens() -> None:

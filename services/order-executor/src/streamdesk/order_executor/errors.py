@@ -1,10 +1,14 @@
 """What can go wrong with orders, by what it means.
 
     ExecutorError
-    ├── LedgerBusyError             another process holds the ledger; try again
-    ├── BrokerUnavailableError      the broker was NOT reached: it does not have the order
-    ├── OutcomeUnknownError         the broker may have the order; ask before sending again
-    └── BrokerContradictionError    broker and ledger cannot both be right; a person must look
+    ├── DatabaseError                 a book cannot be used now; the same call may be made again
+    │   ├── DatabaseBusyError         others hold it; nothing was written
+    │   ├── DatabaseUnavailableError  not reached, or lost before the commit: nothing was written
+    │   ├── DatabaseUnknownError      lost during the commit: it was written, or it was not
+    │   └── DatabaseRefusedError      it is there and will not do: address, rights or version
+    ├── BrokerUnavailableError        the broker was NOT reached: it does not have the order
+    ├── OutcomeUnknownError           the broker may have the order; ask before sending again
+    └── BrokerContradictionError      broker and ledger cannot both be right; a person must look
 
 A refusal (a check of ours, or the broker's "no") is a result, not an error.
 """
@@ -14,8 +18,28 @@ class ExecutorError(Exception):
     """Base of all that this service raises."""
 
 
-class LedgerBusyError(ExecutorError):
-    """Another process kept the ledger locked for longer than the time-out; nothing was written."""
+class DatabaseError(ExecutorError):
+    """A book cannot be used at present.
+
+    Whatever was asked may be asked again, also when it was done: each method of the ledger finds
+    what is there (an order by its signal, a fill by its trade) before it writes.
+    """
+
+
+class DatabaseBusyError(DatabaseError):
+    """Others kept the database locked for longer than the time-out; nothing was written."""
+
+
+class DatabaseUnavailableError(DatabaseError):
+    """The database was not reached, or was lost before the commit; nothing was written."""
+
+
+class DatabaseUnknownError(DatabaseError):
+    """The database was lost while it committed: what was asked is written, or it is not."""
+
+
+class DatabaseRefusedError(DatabaseError):
+    """The database is there and does not let us work: wrong address, no rights, wrong version."""
 
 
 class BrokerUnavailableError(ExecutorError):

@@ -33,8 +33,7 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[list[Work
         settings: what it was told.
         service: the process it lives in.
     """
-    for name in ("ledger_url", "paper_broker_url"):
-        _make_folder(name, getattr(settings, name).get_secret_value())
+    make_folders(settings)
     config = replace(
         BusConfig(**settings.bus_config(NAME, Wait)),
         retry=RetryPolicy(max_retries=settings.signal_max_retries),
@@ -54,6 +53,16 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[list[Work
             Work("publication", publication.run),
         ]
         await publication.close()
+
+
+def make_folders(settings: Settings) -> None:
+    """Make the folders of the files that the settings name.
+
+    Raises:
+        BadSettingError: one cannot be made.
+    """
+    for name in ("ledger_url", "paper_broker_url"):
+        _make_folder(name, getattr(settings, name).get_secret_value())
 
 
 def _make_folder(name: str, url: str) -> None:

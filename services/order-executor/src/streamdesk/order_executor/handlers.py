@@ -7,7 +7,7 @@ from streamdesk.bus import Ack, Message, Outcome, Retry, RetryAfter
 from streamdesk.contracts.events import Side, SignalGenerated
 from streamdesk.order_executor.domain.decisions import request_from
 from streamdesk.order_executor.domain.risk import Code
-from streamdesk.order_executor.errors import LedgerBusyError
+from streamdesk.order_executor.errors import DatabaseBusyError, DatabaseError
 from streamdesk.order_executor.execution import Execution
 from streamdesk.order_executor.gate import Gate
 from streamdesk.order_executor.ledger import Decision, Ledger
@@ -62,17 +62,25 @@ class SignalHandler:
         Raises:
             RetryAfter: the ledger is busy.
         """
-        await self._gate.wait_open()
-        try:
-            decision = await self._decide(message)
-            if decision.is_postponed and decision.refusal is not None:
-                return Retry(AGAIN_SECONDS, decision.refusal.reason)
-            if decision.order is not None and not decision.order.state.is_done:
-                await self._execution.carry_out(decision.order, is_new=decision.is_new)
-        except LedgerBusyError as error:
-            raise RetryAfter(AGAIN_SECONDS, str(error)) from error
-        finally:
-            self._announce()
+        while True:
+            await self._gate.wait_open()
+            try:
+                return await self._settle(message)
+            except DatabaseBusyError as error:
+                raise RetryAfter(AGAIN_SECONDS, str(error)) from error
+            except DatabaseError as error:
+                # No fault of the signal, so no attempt of its few. Once the ledger is back, it
+                # knows how far this one came.
+                self._gate.close(f"the ledger is not to be had: {error}")
+            finally:
+                self._announce()
+
+    async def _settle(self, message: Message[SignalGenerated]) -> Outcome:
+        decision = await self._decide(message)
+        if decision.is_postponed and decision.refusal is not None:
+            return Retry(AGAIN_SECONDS, decision.refusal.reason)
+        if decision.order is not None and not decision.order.state.is_done:
+            await self._execution.carry_out(decision.order, is_new=decision.is_new)
         return Ack()
 
     async def _decide(self, message: Message[SignalGenerated]) -> Decision:

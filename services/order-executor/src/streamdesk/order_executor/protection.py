@@ -10,7 +10,7 @@ from streamdesk.contracts.events import BarClosed
 from streamdesk.order_executor.domain.decisions import Crossing, crossing
 from streamdesk.order_executor.domain.money import price_from
 from streamdesk.order_executor.domain.portfolio import Holding
-from streamdesk.order_executor.errors import LedgerBusyError
+from streamdesk.order_executor.errors import DatabaseError
 from streamdesk.order_executor.execution import Execution
 from streamdesk.order_executor.gate import Gate
 from streamdesk.order_executor.ledger import Ledger
@@ -110,11 +110,19 @@ class Protection:
         async for message in bars:
             if not isinstance(message.event, BarClosed):
                 continue
-            try:
-                await self.on_bar(message.event)
-            except LedgerBusyError as error:
-                # The crossing is remembered; `watch` tries again.
-                log.warning("ledger busy", error=str(error))
+            # Without the ledger it is not known what is held, so no bar is passed over.
+            while not await self._seen(message.event):
+                if await drain.sleep(STEP_SECONDS):
+                    return
+
+    async def _seen(self, bar: BarClosed) -> bool:
+        try:
+            await self.on_bar(bar)
+        except DatabaseError as error:
+            self.positions_changed()  # what is known of them is not what was asked for
+            log.warning("ledger not to be had", error=str(error))
+            return False
+        return True
 
     async def watch(self, drain: Drain) -> None:
         """Value the portfolio now and then; act on crossings that had to wait."""
@@ -123,8 +131,8 @@ class Protection:
                 await self.leave_crossed()
                 await self._ledger.value(self._valuation_seconds, self.take_marks())
                 await self._measure()
-            except LedgerBusyError as error:
-                log.warning("ledger busy", error=str(error))
+            except DatabaseError as error:
+                log.warning("ledger not to be had", error=str(error))
 
     async def _measure(self) -> None:
         portfolio = await self._ledger.portfolio()

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from streamdesk.bus import Bus, BusUnavailableError
 from streamdesk.contracts.topics import BY_NAME
-from streamdesk.order_executor.errors import LedgerBusyError
+from streamdesk.order_executor.errors import DatabaseError
 from streamdesk.order_executor.ledger.outbox import Entry, Outbox
 from streamdesk.runtime import Drain, logger, metrics
 
@@ -64,8 +64,8 @@ class Publication:
         except BusUnavailableError as error:
             log.warning("events wait in the outbox", error=str(error))
             leads, done = True, 0
-        except LedgerBusyError as error:
-            log.warning("ledger busy", error=str(error))
+        except DatabaseError as error:
+            log.warning("ledger not to be had", error=str(error))
             leads, done = False, 0
         if done == 0:
             with contextlib.suppress(TimeoutError):
@@ -96,7 +96,7 @@ class Publication:
             async with asyncio.timeout(LAST_FLUSH_SECONDS):
                 while await self._outbox.take_lead() and await self.publish_some():
                     pass
-        except (TimeoutError, BusUnavailableError, LedgerBusyError) as error:
+        except (TimeoutError, BusUnavailableError, DatabaseError) as error:
             log.warning("events stay in the outbox", error=repr(error))
-        with contextlib.suppress(LedgerBusyError):
+        with contextlib.suppress(DatabaseError):
             await self._outbox.give_up_lead()

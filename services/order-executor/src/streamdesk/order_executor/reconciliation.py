@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from streamdesk.order_executor.errors import (
     BrokerContradictionError,
     BrokerUnavailableError,
-    LedgerBusyError,
+    DatabaseError,
     OutcomeUnknownError,
 )
 from streamdesk.order_executor.execution import Execution
@@ -99,7 +99,7 @@ class Reconciliation:
                 if done.orders or done.trades:
                     log.info("reconciled", orders=done.orders, trades=done.trades)
                 failures = 0
-            except (BrokerUnavailableError, OutcomeUnknownError, LedgerBusyError) as error:
+            except (BrokerUnavailableError, OutcomeUnknownError, DatabaseError) as error:
                 failures += 1
                 if failures == 1:
                     log.warning("reconciliation failed", error=str(error))

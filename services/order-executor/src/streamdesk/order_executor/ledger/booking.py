@@ -37,7 +37,6 @@ def apply(
         BrokerContradictionError: it names an order we never made, trades more than was ordered,
             or sells what is not held. Nothing was written.
     """
-    rows.account(connection)  # the lock of all writers
     before = rows.order(connection, report.client_order_id)
     if before is None:
         raise BrokerContradictionError(

@@ -2,6 +2,9 @@
 
 Nothing is sent to the broker that is not committed here first, and nothing the broker reports is
 booked twice. Several processes share one ledger: each writing transaction has it for itself.
+
+A method that fails for the database's sake (`DatabaseError`) may be called again, also when its
+transaction was committed: it finds what is there before it writes.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +29,6 @@ from streamdesk.order_executor.domain.risk import Code, TradeRequest, Verdict
 from streamdesk.order_executor.ledger import booking, events, rows
 from streamdesk.order_executor.ledger.schema import (
     ACCOUNT,
-    METADATA,
     ORDERS,
     POSITIONS,
     SIGNALS,
@@ -98,7 +100,11 @@ class Ledger:
         self._clock = clock
 
     async def open(self) -> None:
-        """Create the tables and the account if they are not there."""
+        """Bring the tables up to date, and open the account if there is none.
+
+        Raises:
+            DatabaseError: not to be had now, or `DatabaseRefusedError`: not with these settings.
+        """
 
         def prepare(connection: Connection) -> None:
             if connection.execute(select(ACCOUNT.c.id)).first() is None:
@@ -113,7 +119,7 @@ class Ledger:
                     )
                 )
 
-        await self.database.open(METADATA, prepare)
+        await self.database.open(prepare)
 
     async def close(self) -> None:
         """Finish what runs and close the database."""
@@ -135,7 +141,6 @@ class Ledger:
         now = self._clock()
 
         def work(connection: Connection) -> Decision:
-            rows.account(connection)
             self._mark(connection, marks or {})
             decided = self._decided(connection, request.signal_id)
             return decided or self._decide(connection, request, postpone, now)
@@ -196,7 +201,6 @@ class Ledger:
         now = self._clock()
 
         def work(connection: Connection) -> Order | None:
-            rows.account(connection)
             self._mark(connection, marks or {})
             held = rows.holding(connection, holding.symbol)
             if held is None or held.entry_order_id != holding.entry_order_id:
@@ -293,7 +297,6 @@ class Ledger:
             return not soon and (row["moved"] or not row["valuations"])
 
         def work(connection: Connection) -> bool:
-            rows.account(connection)
             self._mark(connection, marks or {})
             if not is_due(connection):
                 return False

@@ -23,11 +23,6 @@ from streamdesk.order_executor.ledger.schema import (
 UNFINISHED = tuple(state.value for state in OrderState if not state.is_done)
 
 
-def account(connection: Connection) -> RowMapping:
-    """The account's row, locked where the database locks rows: writers come here first."""
-    return connection.execute(select(ACCOUNT).with_for_update()).mappings().one()
-
-
 def portfolio(connection: Connection, rates: Rates) -> Portfolio:
     """The account at this moment."""
     row = connection.execute(select(ACCOUNT)).mappings().one()

@@ -1,4 +1,7 @@
-"""The ledger's tables. Numbers are whole: money in cents, prices in millionths, times in UTC."""
+"""The ledger's tables. Numbers are whole: money in cents, prices in millionths, times in UTC.
+
+A change here needs a step in `migrations/ledger/`; a test compares the two.
+"""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
+from streamdesk.order_executor.database import Book
 from streamdesk.order_executor.domain.money import tidy
 
 
@@ -107,7 +111,8 @@ ACCOUNT = Table(
 SIGNALS = Table(
     "signals",
     METADATA,
-    Column("signal_id", String(64), primary_key=True),
+    # Whoever publishes the signal chooses its id.
+    Column("signal_id", Text, primary_key=True),
     Column("fingerprint", String(64), nullable=False),
     Column("symbol", String(24), nullable=False),
     Column("side", String(4), nullable=False),
@@ -126,7 +131,7 @@ ORDERS = Table(
     Column("client_order_id", String(64), primary_key=True),
     # Of the signal that ordered it; NULL for a protective exit, which no signal ordered.
     Column("signal_id", ForeignKey("signals.signal_id"), unique=True),
-    Column("origin_signal_id", String(64), nullable=False),
+    Column("origin_signal_id", Text, nullable=False),
     Column("origin", String(12), nullable=False),
     Column("fingerprint", String(64), nullable=False, unique=True),
     Column("entry_order_id", ForeignKey("orders.client_order_id")),
@@ -148,7 +153,7 @@ ORDERS = Table(
     Column("code", String(40)),
     Column("reason", Text),
     # The process that made the intent: for people, never for rules.
-    Column("executor", String(128), nullable=False),
+    Column("executor", String(200), nullable=False),
     time("created_at"),
     time("updated_at"),
 )
@@ -190,7 +195,7 @@ POSITIONS = Table(
     time("marked_at"),
     time("opened_at"),
     Column("entry_order_id", ForeignKey("orders.client_order_id"), nullable=False),
-    Column("signal_id", String(64), nullable=False),
+    Column("signal_id", Text, nullable=False),
     price("stop_loss", nullable=True),
     price("take_profit", nullable=True),
 )
@@ -217,6 +222,7 @@ LEASES = Table(
     "leases",
     METADATA,
     Column("name", String(32), primary_key=True),
-    Column("owner", String(128), nullable=False),
+    Column("owner", String(200), nullable=False),
     time("until"),
 )
+LEDGER = Book("ledger", METADATA, ACCOUNT)

@@ -1,0 +1,1 @@
+"""ExecutorPool resources become replicas, from what waits on the streams."""

@@ -1,0 +1,1 @@
+"""How many replicas a pool needs: no input or output, no clock."""

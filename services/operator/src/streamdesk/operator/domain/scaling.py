@@ -1,0 +1,183 @@
+"""From what is seen to what is done: `decide`.
+
+need        how many replicas the work asks for                     need.py, rates.py
+bounds      minReplicas, maxReplicas
+limits      windows, turns, policies                                limits.py
+people      manualReplicas, another hand's number, pause, dry run   override.py
+telling     reason, message, conditions, events                     telling.py
+"""
+
+from dataclasses import dataclass, replace
+
+from streamdesk.operator.domain.decision import Decision, Reason, Transition
+from streamdesk.operator.domain.history import History, Recommendation, ScaleEvent
+from streamdesk.operator.domain.limits import limited, longest_period, remember
+from streamdesk.operator.domain.need import Need, need
+from streamdesk.operator.domain.observation import Observation
+from streamdesk.operator.domain.override import Standing, standing
+from streamdesk.operator.domain.pool import PoolSpec
+from streamdesk.operator.domain.rates import arrivals, learn, service_rate
+from streamdesk.operator.domain.telling import conditions, notable, sentence, transitions
+
+_BY_NEED = (
+    Reason.SCALED_UP,
+    Reason.SCALED_DOWN,
+    Reason.SCALED_TO_ZERO,
+    Reason.WOKEN,
+    Reason.FALLBACK,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A size and its reason."""
+
+    replicas: int
+    reason: Reason
+
+
+def decide(spec: PoolSpec, observation: Observation, history: History) -> tuple[Decision, History]:
+    """What to do about a pool, and what to remember of it.
+
+    Nothing but the arguments counts: the same three give the same two, also in another process.
+
+    Args:
+        spec: what a person wants.
+        observation: what was seen just now.
+        history: what the last call returned, or an empty one.
+
+    Returns:
+        The decision, and the history for the next call. If `scale_to` could not be written, the
+        returned history is still right: the next look tells.
+    """
+    stands = standing(spec, observation, history)
+    seen = replace(observation, replicas=stands.current)
+    then = _looked(seen, stands.history)
+    needed = need(spec, seen, then)
+    then = _remember(spec, needed, stands, then, seen.at_seconds)
+    choice = _automatic(spec, needed, then, seen)
+    choice = _for_people(spec, choice, then, observation, reverts=stands.reverts)
+    acts = choice.replicas != observation.replicas and not spec.dry_run
+    decision = Decision(
+        desired=choice.replicas,
+        raw_desired=needed.replicas,
+        reason=choice.reason,
+        message=sentence(choice.reason, observation.replicas, choice.replicas, seen, then),
+        conditions=(),
+        scale_to=choice.replicas if acts else None,
+        rate_per_replica=service_rate(then),
+        arrivals_per_second=arrivals(then),
+    )
+    decision = replace(decision, conditions=conditions(spec, seen, needed, decision, then))
+    return _told(spec, observation, decision, _acted(spec, observation, decision, then, stands))
+
+
+def _looked(seen: Observation, history: History) -> History:
+    """The history with what this look says of rates, answers and activity."""
+    then = learn(history, seen)
+    unknown = not seen.is_known
+    busy = unknown or bool(seen.unread or seen.pending or seen.delayed or arrivals(then))
+    first = history.last_active_seconds is None
+    return then.model_copy(
+        update={
+            "failures": history.failures + 1 if unknown else 0,
+            "last_active_seconds": seen.at_seconds if busy or first else then.last_active_seconds,
+        }
+    )
+
+
+def _remember(
+    spec: PoolSpec, needed: Need, stands: Standing, history: History, at: float
+) -> History:
+    wanted = _wanted(spec, needed, stands.current)
+    then = remember(spec, history, wanted, stands.current, at)
+    if stands.adopts:  # as if it had been wanted: it stays for a window
+        adopted = Recommendation(at_seconds=at, replicas=stands.current)
+        rows = (adopted, *then.recommendations)
+        then = then.model_copy(update={"recommendations": rows})
+    return then.model_copy(update={"last_look_seconds": at})
+
+
+def _wanted(spec: PoolSpec, needed: Need, current: int) -> int:
+    """The number wanted, within the bounds; what there is when nothing is known."""
+    wanted = spec.bounded(current if needed.replicas is None else needed.replicas)
+    return max(wanted, spec.bounded(current)) if needed.only_up else wanted
+
+
+def _automatic(spec: PoolSpec, needed: Need, history: History, seen: Observation) -> _Choice:
+    """The size that need, bounds and limits give, whoever else may have a say."""
+    current = seen.replicas
+    inside = spec.bounded(current)
+    wanted = _wanted(spec, needed, inside)
+    step = limited(spec, history, wanted, inside, seen.at_seconds)
+    if step.replicas == current:
+        return _Choice(current, step.held_by or needed.reason)
+    if step.replicas == inside:
+        return _Choice(inside, Reason.OUT_OF_BOUNDS)
+    if needed.reason is Reason.FALLBACK:
+        return _Choice(step.replicas, Reason.FALLBACK)
+    if step.replicas > current:
+        return _Choice(step.replicas, Reason.SCALED_UP if current else Reason.WOKEN)
+    return _Choice(step.replicas, Reason.SCALED_DOWN if step.replicas else Reason.SCALED_TO_ZERO)
+
+
+def _for_people(
+    spec: PoolSpec, choice: _Choice, history: History, seen: Observation, *, reverts: bool
+) -> _Choice:
+    """What people said comes first: a pin, a pause, another hand's number."""
+    if spec.manual_replicas is not None:
+        return _Choice(spec.manual_replicas, Reason.PINNED)
+    if spec.paused:
+        return _Choice(seen.replicas, Reason.PAUSED)
+    if history.override is not None:
+        zero = history.override.replicas == 0
+        reason = Reason.MANUAL_ZERO if zero else Reason.EXTERNALLY_SCALED
+        return _Choice(seen.replicas, reason)
+    if reverts and choice.replicas != seen.replicas:
+        return _Choice(choice.replicas, Reason.REVERTED)
+    return choice
+
+
+def _acted(
+    spec: PoolSpec, seen: Observation, decision: Decision, history: History, stands: Standing
+) -> History:
+    """The history with the change that is made now, if one is."""
+    at = seen.at_seconds
+    if decision.scale_to is None:
+        return history
+    change = decision.scale_to - seen.replicas
+    start = at - longest_period(spec)
+    events = [event for event in history.scale_events if start < event.at_seconds <= at]
+    update: dict[str, object] = {
+        "target_replicas": decision.scale_to,
+        "replaced_replicas": None if stands.reverts else seen.replicas,
+        "scale_events": (*events, ScaleEvent(at_seconds=at, change=change)),
+        "last_scale_seconds": at,
+    }
+    if decision.reason in _BY_NEED:
+        direction = 1 if change > 0 else -1
+        update["direction"] = direction
+        if direction > history.direction == -1:
+            update["turned_up_seconds"] = at
+    return history.model_copy(update=update)
+
+
+def _told(
+    spec: PoolSpec, seen: Observation, decision: Decision, history: History
+) -> tuple[Decision, History]:
+    """The decision with the events that are news, and the history that knows they were told."""
+    found = notable(spec, decision, history)
+    news = list(transitions(_conditions_told(history), found))
+    told = list(found)
+    if decision.scale_to is not None:
+        news.append(Transition(decision.reason.value, decision.message))
+    elif spec.dry_run and decision.desired != seen.replicas:
+        told.append(f"{Reason.DRY_RUN}/{decision.desired}")
+        if told[-1] not in history.told:
+            news.append(Transition(Reason.DRY_RUN.value, f"not done: {decision.message}"))
+    then = history.model_copy(update={"told": tuple(told)})
+    return replace(decision, transitions=tuple(news)), then
+
+
+def _conditions_told(history: History) -> tuple[str, ...]:
+    return tuple(key for key in history.told if not key.startswith(Reason.DRY_RUN.value))

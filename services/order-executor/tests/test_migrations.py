@@ -1,0 +1,142 @@
+import os
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+
+from streamdesk.contracts.events import SignalGenerated
+from streamdesk.order_executor.broker_paper import BOOK
+from streamdesk.order_executor.config import Settings
+from streamdesk.order_executor.database import Book, Database
+from streamdesk.order_executor.database.upgrade import BEFORE_MIGRATIONS, current
+from streamdesk.order_executor.desk import Desk
+from streamdesk.order_executor.ledger.schema import LEDGER
+from streamdesk.runtime import BadSettingError
+
+SignalOf = Callable[..., SignalGenerated]
+DeskOf = Callable[..., Awaitable[Desk]]
+SettingsOf = Callable[..., Settings]
+DatabasesOf = Callable[[str], dict[str, str]]
+
+PROCESSES = 10
+
+
+def run_python(urls: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name.upper(): url for name, url in urls.items()} | {"LOG_FORMAT": "json"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+async def test_ten_processes_that_start_together_make_the_tables_once(
+    databases_of: DatabasesOf, desk_of: DeskOf, signal_of: SignalOf
+) -> None:
+    script = str(Path(__file__).with_name("together.py"))
+    result = run_python(databases_of("desk"), script, str(PROCESSES))
+    *lines, codes = result.stdout.splitlines()
+    assert codes == str([0] * PROCESSES), result.stdout + result.stderr
+    assert sum('"tables brought up to date"' in line for line in lines) == 2  # two books
+    assert sum('"tables are up to date"' in line for line in lines) == PROCESSES
+    desk = await desk_of()
+    await desk.on_signal("signal-1", signal_of())
+    assert await desk.verify() == []
+
+
+def test_migrate_makes_folder_and_tables_and_ends(tmp_path: Path) -> None:
+    urls = {
+        "ledger_url": f"sqlite:///{tmp_path / 'new' / 'ledger.db'}",
+        "paper_broker_url": f"sqlite:///{tmp_path / 'new' / 'paper.db'}",
+    }
+    result = run_python(urls, "-m", "streamdesk.order_executor", "migrate")
+    assert result.returncode == 0, result.stderr
+    with closing(sqlite3.connect(tmp_path / "new" / "ledger.db")) as ledger:
+        assert ledger.execute("SELECT count(*) FROM account").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("book", [LEDGER, BOOK], ids=lambda book: book.name)
+async def test_the_steps_make_the_tables_that_the_code_describes(
+    desk_of: DeskOf, book: Book
+) -> None:
+    desk = await desk_of()
+    database = desk.ledger.database if book is LEDGER else desk.broker._database
+
+    def differences(connection: Connection) -> list[Any]:
+        def is_ours(name: str | None, kind: str, _: Any) -> bool:
+            return kind != "table" or name in book.metadata.tables
+
+        options = {"compare_type": True, "include_name": is_ours}
+        context = MigrationContext.configure(connection, opts=options)
+        found: list[Any] = compare_metadata(context, book.metadata)
+        return found
+
+    assert await database.read(differences) == []
+
+
+def restore(urls: dict[str, str]) -> None:
+    """The databases of an account as the last version without migrations left them."""
+    for name, url in zip(("ledger", "paper"), urls.values(), strict=True):
+        dump = Path(__file__).with_name(f"before_migrations_{name}.sql").read_text()
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
+            database.executescript(dump)
+
+
+async def test_a_ledger_made_before_there_were_migrations_is_adopted_with_all_that_is_in_it(
+    sqlite_of: DatabasesOf, signal_of: SignalOf
+) -> None:
+    urls = sqlite_of("old")
+    restore(urls)
+    async with Desk(Settings.model_validate(urls)) as desk:
+        assert await desk.digest() == (
+            "607d62e5a796b049263e3a457af608a9290957226496506b4f1b77018076643b"
+        )
+        assert await desk.verify() == []
+        await desk.on_signal("signal-1", signal_of())  # has its order
+        await desk.on_signal("signal-5", signal_of("MSFT.US", minute=9))
+        assert len(await desk.broker.book()) == 4
+        assert await desk.verify() == []
+        steps = await desk.ledger.database.read(lambda it: current(it, LEDGER))
+        assert steps == BEFORE_MIGRATIONS
+
+
+async def test_a_database_of_a_newer_version_is_refused(
+    settings_of: SettingsOf, desk_of: DeskOf
+) -> None:
+    desk = await desk_of()
+
+    def pretend(connection: Connection) -> None:
+        connection.execute(text("UPDATE paper_version SET version_num = '9999'"))
+
+    await desk.broker._database.write(pretend)
+    with pytest.raises(BadSettingError, match=r"^PAPER_BROKER_URL=\(hidden\).*step 9999"):
+        async with Desk(settings_of()):
+            pass
+
+
+async def test_an_upgrade_that_fails_half_way_leaves_nothing_behind(
+    settings_of: SettingsOf,
+) -> None:
+    database = Database(settings_of().ledger_url.get_secret_value(), LEDGER)
+
+    def fail(_: Connection) -> None:
+        raise RuntimeError("killed")
+
+    def tables(connection: Connection) -> Counter[str]:
+        return Counter(inspect(connection).get_table_names())
+
+    with pytest.raises(RuntimeError, match="killed"):
+        await database.open(fail)
+    assert await database.read(tables) == Counter()
+    await database.close()
