@@ -1,0 +1,85 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from tools.image_files import FIXED_TIME_SECONDS, freeze, members, slim
+from tools.images import ROOT, Builder, BuildError, services, table, too_large
+
+
+def member(folder: Path, *needs: str) -> None:
+    folder.mkdir(parents=True)
+    (folder / "pyproject.toml").write_text(f"[project]\ndependencies = {list(needs)!r}\n")
+
+
+def test_a_service_takes_along_what_its_libraries_need(tmp_path: Path) -> None:
+    member(tmp_path / "services/shop", "streamdesk-till[fast]>=1; python_version > '3'", "numpy")
+    member(tmp_path / "libs/till", "streamdesk-coins")
+    member(tmp_path / "libs/coins")
+    member(tmp_path / "libs/weather")
+    found = [str(path.relative_to(tmp_path)) for path in members(tmp_path, "shop")]
+    assert found == ["libs/coins", "libs/till", "services/shop"]
+
+
+def test_a_library_that_is_missing_is_named(tmp_path: Path) -> None:
+    member(tmp_path / "services/shop", "streamdesk-till")
+    with pytest.raises(SystemExit, match=r"libs/till/pyproject\.toml is not there, .* of shop"):
+        members(tmp_path, "shop")
+
+
+def test_only_the_signal_generator_takes_the_indicators() -> None:
+    takers = [name for name in services() if ROOT / "libs/indicators" in members(ROOT, name)]
+    assert takers == ["signal-generator"]
+
+
+def test_what_no_program_reads_goes_and_the_rest_stays(tmp_path: Path) -> None:
+    packages = tmp_path / "lib/python3.13/site-packages"
+    stays = {
+        "number/__init__.py", "number/testing/tools.py", "number/data.json", "number/fast.so",
+        "number.libs/libfast.so", "number-1.dist-info/METADATA", "test/__init__.py",
+    }  # fmt: skip
+    goes = {
+        "number/tests/test_a.py", "number/core/tests/data.csv", "number/core/include/number.h",
+        "number/fast.c", "number/fast.pyx", "number/__init__.pyi", "number/lib/libfast.a",
+        "number-1.dist-info/RECORD", "number-1.dist-info/direct_url.json",
+    }  # fmt: skip
+    for name in stays | goes:
+        (packages / name).parent.mkdir(parents=True, exist_ok=True)
+        (packages / name).touch()
+    (tmp_path / "bin").mkdir()
+    for name in ("python", "python3", "activate", "number"):
+        (tmp_path / "bin" / name).touch()
+    slim(tmp_path)
+    left = {str(path.relative_to(packages)) for path in packages.rglob("*") if path.is_file()}
+    assert left == stays
+    assert {path.name for path in (tmp_path / "bin").iterdir()} == {"python", "python3"}
+
+
+def test_every_file_gets_the_same_time_and_links_are_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.touch()
+    folder = tmp_path / "image"
+    folder.mkdir()
+    (folder / "file").touch()
+    (folder / "link").symlink_to(outside)
+    freeze(folder)
+    paths = [folder, folder / "file", folder / "link"]
+    assert {os.lstat(path).st_mtime for path in paths} == {FIXED_TIME_SECONDS}
+    assert outside.stat().st_mtime > FIXED_TIME_SECONDS
+
+
+def test_the_table_shows_megabytes_over_the_base_with_the_largest_first() -> None:
+    sizes = {"desk/a:1": 210_000_000, "desk/long:1": 330_400_000}
+    assert table(sizes, 200_000_000).splitlines() == [
+        "image        over the base",
+        "desk/long:1       130.4 MB",
+        "desk/a:1           10.0 MB",
+    ]
+    assert too_large(sizes, 200_000_000, 120) == ["desk/long:1"]
+    assert too_large(sizes, 200_000_000, 130.4) == []
+
+
+def test_a_client_that_is_not_there_is_named() -> None:
+    builder = Builder("/no/docker --quiet", [])
+    with pytest.raises(BuildError, match=r"no program '/no/docker'; name a client: DOCKER=\.\.\."):
+        builder.build("news-fetcher", "tests")
