@@ -9,7 +9,7 @@ MEMBERS := $(sort $(dir $(wildcard libs/*/pyproject.toml services/*/pyproject.to
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help init demo test lint bench bench-bus images charts e2e format docs lock clean
+.PHONY: help init demo test lint bench bench-bus bench-operator images charts e2e chaos-k8s kind-up kind-load kind-down format docs lock clean
 
 # The services that run in a cluster; the console stays on a person's machine.
 SERVICES := $(filter-out console,$(notdir $(patsubst %/,%,$(filter services/%,$(MEMBERS)))))
@@ -63,26 +63,43 @@ PEERS := $(patsubst requirements/bench-%.in,.bench/%/.ready,$(wildcard requireme
 bench-bus: $(READY) $(if $(findstring --failover,$(ARGS)),,$(PEERS)) ## time the bus and its peers (ARGS=--quick: no failover; ARGS=--failover: only that)
 	@$(BIN)/python -m tests.benchmarks.bus $(ARGS)
 
+bench-operator: $(READY) ## simulate the scaling rule beside those of an HPA and of KEDA
+	@$(BIN)/python -m tests.benchmarks.operator_bench
+
 bench: ## the same as bench-bus with ARGS=--quick
 	@$(MAKE) --no-print-directory bench-bus ARGS=--quick
 
 chaos: $(READY) ## break the bus at random and count what it lost (ARGS="--minutes 15 --seed 1")
 	@$(BIN)/python -m tests.chaos.run $(ARGS)
 
-images: ## build the services' images, streamdesk/<service>:dev
-	@for service in $(SERVICES); do \
-	  echo "streamdesk/$$service:$(TAG)"; \
-	  $(DOCKER) build --quiet -f services/Dockerfile --build-arg SERVICE=$$service \
-	    --build-arg VERSION=$(TAG) -t streamdesk/$$service:$(TAG) $(ARGS) . || exit 1; \
-	done
+images: ## build the services' images, streamdesk/<service>:dev, and say what each weighs
+	@$(PYTHON) tools/images.py --docker "$(DOCKER)" --tag "$(TAG)" $(ARGS)
 
-charts: ## check the Helm charts
-	@test -d charts || { echo "this checkout has no charts/ yet: nothing to check" >&2; exit 1; }
-	@helm lint charts/* $(ARGS)
+# Schema, table of values and goldens follow from the chart: ARGS=--write writes them again.
+WRITE := $(findstring --write,$(ARGS))
 
-e2e: $(READY) ## run the end-to-end tests on the cluster that KUBECONFIG names
-	@test -d tests/e2e || { echo "this checkout has no tests/e2e yet: nothing to run" >&2; exit 1; }
-	@$(BIN)/python -m pytest tests/e2e $(ARGS)
+charts: $(READY) ## check the Helm charts: schema, table, lint, goldens (ARGS=--write writes what follows from values.yaml)
+	@command -v helm >/dev/null || { echo "make charts needs helm on the PATH" >&2; exit 1; }
+	@$(BIN)/python tools/chart_values.py $(if $(WRITE),,--check)
+	@$(BIN)/mypy --no-error-summary charts/streamdesk/files/*.py
+	@helm lint --strict --quiet charts/streamdesk charts/streamdesk/charts/*
+	@GOLDENS=$(if $(WRITE),write) $(BIN)/python -m pytest -q -rs tests/charts/test_streamdesk_*.py tests/charts/test_redis_sentinel.py $(filter-out --write,$(ARGS))
+
+kind-up: ## make a cluster on this machine with kind, for the chart and skaffold
+	@kind get clusters 2>/dev/null | grep -qx streamdesk || kind create cluster --config k8s/kind.yaml --wait 300s
+	@kubectl config use-context kind-streamdesk
+
+kind-load: ## copy the services' images into that cluster
+	@kind load docker-image --name streamdesk $(addprefix streamdesk/,$(addsuffix :$(TAG),$(SERVICES)))
+
+kind-down: ## remove that cluster and all that is in it
+	@kind delete cluster --name streamdesk
+
+e2e: $(READY) ## install the chart on the cluster that KUBECONFIG names, and test it end to end
+	@STREAMDESK_E2E=1 $(BIN)/python -m pytest tests/charts/test_streamdesk_cluster.py tests/e2e -v -rs --durations=0 $(ARGS)
+
+chaos-k8s: $(READY) ## take the Redis master away 65 times on the cluster that KUBECONFIG names
+	@$(BIN)/python -m tests.e2e.redis_failover_run $(ARGS)
 
 format: $(READY) ## rewrite the code in the project's style
 	@$(BIN)/ruff format .

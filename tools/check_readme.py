@@ -1,8 +1,8 @@
 """Check that what the pages tell a reader to type exists.
 
 Every `make …`, `streamdesk …` and `python -m streamdesk.…` in the code of README.md,
-CONTRIBUTING.md, docs/ and the members' READMEs: targets in the Makefile, commands and options in
-the console, modules in the source. Links to files of the repository, too.
+CONTRIBUTING.md, docs/, the charts' and the members' READMEs: targets in the Makefile, commands and
+options in the console, modules in the source. Links to files of the repository, too.
 """
 
 import importlib.util
@@ -16,7 +16,10 @@ from typing import Any
 import typer
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "libs/*/README.md", "services/*/README.md")
+PAGES = (
+    *("README.md", "CONTRIBUTING.md", "docs/**/*.md", "charts/**/README.md"),
+    *("libs/*/README.md", "services/*/README.md"),
+)
 INLINE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
 # What separates commands in a line of shell.

@@ -1,0 +1,41 @@
+#!/bin/sh
+# Before the data server is told to end: moves the master's role to another, and loses no write.
+#
+# Writes are held first: what an old master confirms after the promotion would be lost. Then a
+# Sentinel moves the role. As soon as it names another we are done: the server ends, and clients
+# whose writes were held go to the new master. An old master that stays would be told after ten
+# seconds only.
+set -eu
+. "${0%/*}/lib.sh"
+
+HOLD_MS=20000 # longer than we wait: it ends with the server
+STEPS=150
+ROUNDS=3
+
+find_addresses
+case $(cli "$LOCAL" ROLE | head -n 1) in master) ;; *) exit 0 ;; esac
+cli "$LOCAL" CLIENT PAUSE "$HOLD_MS" WRITE >/dev/null
+asked='' round=0
+while [ -z "$asked" ] && [ "$round" -lt "$ROUNDS" ]; do
+    for peer in $peers; do
+        case $(sentinel "$peer" SENTINEL FAILOVER "$MASTER_NAME") in
+        OK* | INPROG*)
+            asked=$peer
+            break
+            ;;
+        esac
+    done
+    round=$((round + 1))
+done
+if [ -z "$asked" ]; then
+    # No Sentinel is there, or nobody can take over: better to serve until the end.
+    cli "$LOCAL" CLIENT UNPAUSE >/dev/null
+    exit 0
+fi
+step=0
+while [ "$step" -lt "$STEPS" ]; do
+    named=$(named_by "$asked")
+    [ -z "$named" ] || [ "$named" = "$me" ] || exit 0
+    sleep 0.1
+    step=$((step + 1))
+done

@@ -1,0 +1,121 @@
+{{- define "streamdesk.podTemplate" -}}
+metadata:
+  labels:
+    {{- include "streamdesk.labels" (dict "root" .root "name" .name "labels" .own.labels) | nindent 4 }}
+  annotations:
+    checksum/settings: {{ include "streamdesk.settings" . | sha256sum }}
+    {{- with .own.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "streamdesk.serviceAccountName" . }}
+  automountServiceAccountToken: {{ has "apiServer" .facts.speaks }}
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ add .own.graceSeconds .own.preStopSeconds 5 }}
+  {{- with .root.Values.image.pullSecrets }}
+  imagePullSecrets:
+    {{- range . }}
+    - name: {{ . | quote }}
+    {{- end }}
+  {{- end }}
+  securityContext:
+    {{- toYaml .own.podSecurityContext | nindent 4 }}
+  containers:
+    - {{- include "streamdesk.container" . | nindent 6 }}
+  volumes:
+    - name: tmp
+      emptyDir:
+        sizeLimit: 32Mi
+    {{- include "streamdesk.redisVolume" .root | nindent 4 }}
+    {{- with .own.volumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- include "streamdesk.placement" . | nindent 2 }}
+{{- end }}
+
+{{- define "streamdesk.container" -}}
+name: {{ .name }}
+image: {{ include "streamdesk.image" . }}
+imagePullPolicy: {{ .own.image.pullPolicy | default .root.Values.image.pullPolicy }}
+{{- with .own.command }}
+command:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- toYaml .own.securityContext | nindent 2 }}
+envFrom:
+  - configMapRef:
+      name: {{ .root.Release.Name }}-{{ .name }}
+  {{- with .own.envFrom }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+env:
+  {{- include "streamdesk.env" . | nindent 2 }}
+ports:
+  - name: metrics
+    containerPort: 9464
+  {{- with .facts.http }}
+  - name: http
+    containerPort: {{ . }}
+  {{- end }}
+{{- include "streamdesk.probes" . }}
+{{- with .own.preStopSeconds }}
+lifecycle:
+  preStop:
+    sleep:
+      seconds: {{ . }}
+{{- end }}
+resources:
+  {{- toYaml .own.resources | nindent 2 }}
+volumeMounts:
+  - name: tmp
+    mountPath: /tmp
+  {{- include "streamdesk.redisMount" .root | nindent 2 }}
+  {{- with .own.volumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{- define "streamdesk.probes" -}}
+{{- range $kind, $path := dict "startup" "/livez" "liveness" "/livez" "readiness" "/readyz" }}
+{{ $kind }}Probe:
+  httpGet:
+    path: {{ $path }}
+    port: metrics
+  {{- toYaml (index $.own.probes $kind) | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Which node a pod goes to. */}}
+{{- define "streamdesk.placement" -}}
+{{- $selector := dict "matchLabels" (include "streamdesk.selector" . | fromYaml) -}}
+affinity:
+  {{- if .own.affinity }}
+  {{- toYaml .own.affinity | nindent 2 }}
+  {{- else }}
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm:
+          topologyKey: kubernetes.io/hostname
+          labelSelector:
+            {{- toYaml $selector | nindent 12 }}
+  {{- end }}
+{{- with .own.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- range . }}
+  - {{- toYaml (merge (dict) . (dict "labelSelector" $selector)) | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- with .own.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .own.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .own.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- end }}

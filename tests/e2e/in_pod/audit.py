@@ -1,0 +1,18 @@
+"""Runs in an executor's pod: works the ledger out again and compares it with the broker's book."""
+
+import asyncio
+import sys
+
+from streamdesk.order_executor.config import Settings
+from streamdesk.order_executor.desk import Desk
+
+
+async def main() -> None:
+    """One line for each figure that does not fit."""
+    async with Desk(Settings()) as desk:
+        for discrepancy in await desk.verify():
+            sys.stdout.write(f"{discrepancy}\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

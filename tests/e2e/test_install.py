@@ -1,0 +1,17 @@
+from tests.e2e.desk import RELEASE, WORKLOADS, Desk
+from tests.e2e.kube import is_ready
+
+
+def test_one_install_from_a_checkout_makes_every_pod_ready(desk: Desk) -> None:
+    desk.wait_until_up()
+    for components in WORKLOADS.values():
+        for component in components:
+            pods = desk.kube.pods(component)
+            assert pods, component
+            assert all(is_ready(pod) for pod in pods), component
+
+
+def test_the_desk_proves_itself_with_helm_test(whole: Desk) -> None:
+    told = whole.kube.helm("test", RELEASE, "--timeout", "5m")
+    assert told.count("Succeeded") >= 3, told
+    assert "Failed" not in told, told
