@@ -96,7 +96,7 @@ kind-down: ## remove that cluster and all that is in it
 	@kind delete cluster --name streamdesk
 
 e2e: $(READY) ## install the chart on the cluster that KUBECONFIG names, and test it end to end
-	@STREAMDESK_E2E=1 $(BIN)/python -m pytest tests/charts/test_streamdesk_cluster.py tests/e2e -v -rs --durations=0 $(ARGS)
+	@STREAMDESK_E2E=1 $(BIN)/python -m pytest tests/charts/test_streamdesk_cluster.py services/operator/tests/test_cluster_*.py tests/e2e -v -rs --durations=0 $(ARGS)
 
 chaos-k8s: $(READY) ## take the Redis master away 65 times on the cluster that KUBECONFIG names
 	@$(BIN)/python -m tests.e2e.redis_failover_run $(ARGS)
