@@ -2,15 +2,22 @@
 
 import os
 import shutil
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from streamdesk.console.errors import NoServerError
 from streamdesk.console.redis_server import find_server
 from tests.postgres import PostgresServer, find_programs
 from tests.servers import SentinelCluster, StreamServer
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]]:
+    """Tests run on the loop that services run on: it is not asyncio's own in every detail."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 def server_program(folder: Path, name: str | None) -> str:

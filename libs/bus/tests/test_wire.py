@@ -229,6 +229,17 @@ async def test_a_request_with_little_time_is_not_held_to_the_time_of_one_before_
             await ask(connection, "GET", "hasty", seconds=0.05)
 
 
+async def test_a_request_may_be_due_sooner_than_the_loop_counts() -> None:
+    async with connected(silence) as connection:
+        with pytest.raises(BusUnavailableError, match="no answer in time"):
+            await ask(connection, "GET", "hasty", seconds=0.0001)
+    async with connected(silence) as connection:
+        hasty = ask(connection, "GET", "hasty", seconds=0.0001)
+        ask(connection, "GET", "hastier", seconds=0.00001).cancel()
+        with pytest.raises(BusUnavailableError, match="no answer in time"):
+            await hasty
+
+
 async def test_a_request_that_is_answered_in_time_does_not_end_the_connection() -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for _ in range(3):

@@ -84,6 +84,8 @@ class Connection(asyncio.Protocol):
         self._reader = hiredis.Reader(notEnoughData=_MORE)
         self._requests: deque[_Request] = deque()
         self._watch: asyncio.TimerHandle | None = None
+        self._looks_at = 0.0
+        """When the watch looks; uvloop's own handles do not always tell."""
         self._why = "the connection was closed"
         self.closed = False
         self.client_id: Argument = 0
@@ -145,11 +147,11 @@ class Connection(asyncio.Protocol):
             return future
         deadline = self._loop.time() + timeout_seconds
         self._requests.append(_Request(answers_due, timeout_seconds, deadline, future))
-        if self._watch is not None and deadline < self._watch.when():
+        if self._watch is not None and deadline < self._looks_at:
             self._watch.cancel()  # it was set for a request that might take longer
             self._watch = None
         if self._watch is None:
-            self._watch = self._loop.call_at(deadline, self._check)
+            self._look_at(deadline)
         self._transport.write(payload)
         return future
 
@@ -165,7 +167,7 @@ class Connection(asyncio.Protocol):
     def _check(self) -> None:
         """End the connection when the oldest request is overdue; look again when it will be."""
         now = self._loop.time()
-        stood_still = self._watch is not None and now > self._watch.when() + STOOD_STILL_SECONDS
+        stood_still = now > self._looks_at + STOOD_STILL_SECONDS
         self._watch = None
         if not self._requests:
             return
@@ -177,6 +179,10 @@ class Connection(asyncio.Protocol):
         if deadline <= now:
             self.abort("no answer in time")
             return
+        self._look_at(deadline)
+
+    def _look_at(self, deadline: float) -> None:
+        self._looks_at = deadline
         self._watch = self._loop.call_at(deadline, self._check)
 
     def abort(self, why: str) -> None:
