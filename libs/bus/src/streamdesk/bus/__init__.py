@@ -17,6 +17,7 @@ from streamdesk.bus.errors import (
     RetryAfter,
     ServerFullError,
 )
+from streamdesk.bus.keys import Keys, Lease
 from streamdesk.bus.lag import ConsumerHealth, GroupLag
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
 from streamdesk.bus.observer import BusObserver, Tracer
@@ -42,6 +43,8 @@ __all__ = [
     "DeadLetter",
     "GroupLag",
     "Handler",
+    "Keys",
+    "Lease",
     "Message",
     "NotDurableError",
     "Outcome",

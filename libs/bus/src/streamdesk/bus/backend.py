@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from streamdesk.bus.config import Wait
 from streamdesk.bus.envelope import Fields
+from streamdesk.bus.key_values import KeyValues
 from streamdesk.bus.layout import Layout
 
 GONE_MS = 60_000
@@ -178,6 +179,10 @@ class Backend(Protocol):
 
         Its calls raise NotDurableError when they have not, in time.
         """
+
+    @property
+    def key_values(self) -> KeyValues:
+        """Plain keys on the same server."""
 
     async def ping(self) -> None:
         """Return when the server answers."""

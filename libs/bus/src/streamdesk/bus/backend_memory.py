@@ -23,6 +23,7 @@ from streamdesk.bus.backend import (
 from streamdesk.bus.config import Wait
 from streamdesk.bus.envelope import Fields
 from streamdesk.bus.errors import QueueFullError
+from streamdesk.bus.key_values import MemoryKeyValues
 from streamdesk.bus.layout import Layout
 from streamdesk.bus.memory_streams import (
     GREATEST,
@@ -45,6 +46,7 @@ class MemoryBackend:
     def __init__(self) -> None:
         """Start empty."""
         self.store = Store()
+        self.key_values = MemoryKeyValues()
         self._changed = asyncio.Event()
         self._owners: dict[str, tuple[str, int, int]] = {}
         self._members: dict[str, dict[str, int]] = {}

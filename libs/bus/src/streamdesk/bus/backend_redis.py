@@ -34,6 +34,7 @@ from streamdesk.bus.errors import (
     QueueFullError,
     ServerFullError,
 )
+from streamdesk.bus.key_values import ServerKeyValues
 from streamdesk.bus.layout import Layout
 from streamdesk.bus.lengths import Lengths
 from streamdesk.bus.refusals import GroupLostError
@@ -85,6 +86,7 @@ class RedisBackend:
         names = (
             "publish", "find", "take", "settle", "reclaim", "renew", "release", "forget", "lag",
             "trim", "peek", "redrive", "own", "disown", "join", "schedule", "ensure", "adopt",
+            "put_held", "give_back",
         )  # fmt: skip
         self._scripts = {name: Script(name) for name in names}
         self._lengths = Lengths()
@@ -108,6 +110,11 @@ class RedisBackend:
         same = copy.copy(self)
         same._durable = durable  # noqa: SLF001 - our own copy
         return same
+
+    @property
+    def key_values(self) -> ServerKeyValues:
+        """Over the same connections."""
+        return ServerKeyValues(self._many, self._run)
 
     async def ping(self) -> None:
         """Return when the server answers."""

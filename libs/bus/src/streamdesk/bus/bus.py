@@ -19,6 +19,7 @@ from streamdesk.bus.dead_letters import DeadFilter, StoredDeadLetter
 from streamdesk.bus.envelope import FRAME_EVENTS
 from streamdesk.bus.errors import BusConfigError, BusUnavailableError
 from streamdesk.bus.group_consumer import GroupConsumer
+from streamdesk.bus.keys import Keys
 from streamdesk.bus.lag import ConsumerHealth, GroupLag, consumer_health, group_lag
 from streamdesk.bus.layout import layout_of, parts_of
 from streamdesk.bus.link import Link
@@ -60,6 +61,10 @@ class Bus:
         self._dead_letters = DeadLetterBox(backend, self._link)
         self._writer = Writer(backend, self._link, config, observer)
         self._publisher = Publisher(self._writer, tracer, config.durable)
+        self.keys = Keys(
+            self._link, backend.key_values, backend.waiting_for(config.durable).key_values
+        )
+        """Small values, claims and leases beside the streams."""
 
     @classmethod
     def connect(
