@@ -9,7 +9,7 @@ MEMBERS := $(sort $(dir $(wildcard libs/*/pyproject.toml services/*/pyproject.to
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help init demo test lint bench bench-bus bench-operator images charts e2e chaos-k8s kind-up kind-load kind-down format docs lock clean
+.PHONY: help init demo test lint bench bench-bus bench-operator bench-sentiment images charts e2e chaos-k8s kind-up kind-load kind-down format docs lock clean
 
 # The services that run in a cluster; the console stays on a person's machine.
 SERVICES := $(filter-out console,$(notdir $(patsubst %/,%,$(filter services/%,$(MEMBERS)))))
@@ -65,6 +65,9 @@ bench-bus: $(READY) $(if $(findstring --failover,$(ARGS)),,$(PEERS)) ## time the
 
 bench-operator: $(READY) ## simulate the scaling rule beside those of an HPA and of KEDA
 	@$(BIN)/python -m tests.benchmarks.operator_bench
+
+bench-sentiment: $(READY) ## judge labelled headlines with plain VADER and with our lexicon
+	@$(BIN)/python -m tests.benchmarks.sentiment
 
 bench: ## the same as bench-bus with ARGS=--quick
 	@$(MAKE) --no-print-directory bench-bus ARGS=--quick

@@ -118,8 +118,8 @@ def test_the_overlay_is_right_where_bare_vader_is_half_of_the_time(
 def test_the_overlay_helps_with_headlines_it_was_not_written_for(
     bare: VaderScorer, scorer: VaderScorer, labelled: Labelled
 ) -> None:
-    # 50 % and 63 % when this was written: what it does not know comes out as neutral.
-    assert accuracy(scorer, labelled["unseen"]) >= 0.6
+    # 50 % and 80 % when this was written: what it does not know comes out as neutral.
+    assert accuracy(scorer, labelled["unseen"]) >= 0.7
     assert accuracy(scorer, labelled["unseen"]) > accuracy(bare, labelled["unseen"])
 
 
