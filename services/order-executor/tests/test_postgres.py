@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 from sqlalchemy import Connection, select, text, update
 from sqlalchemy.util import await_only
+from structlog.testing import capture_logs
 
 from streamdesk.bus import Message, RetryAfter
 from streamdesk.contracts.events import BarClosed, SignalGenerated
@@ -194,6 +195,26 @@ async def test_a_server_that_is_away_is_unavailable_and_usable_once_it_is_back(
         postgres.start()
     await desk.reconciliation.reconcile()
     assert await desk.verify() == []
+
+
+async def test_a_database_that_is_away_is_said_to_be_lost_once_and_to_be_back_once(
+    desk: Desk, postgres: PostgresServer
+) -> None:
+    with capture_logs() as lines:
+        postgres.stop()
+        try:
+            for _ in range(5):
+                with pytest.raises(DatabaseUnavailableError):
+                    await desk.ledger.portfolio()
+            await asyncio.gather(
+                *(desk.ledger.portfolio() for _ in range(5)), return_exceptions=True
+            )
+        finally:
+            postgres.start()
+        for _ in range(3):
+            await desk.ledger.portfolio()
+    said = [(line["event"], line["book"]) for line in lines if line["event"].startswith("database")]
+    assert said == [("database lost", "ledger"), ("database back", "ledger")]
 
 
 async def test_a_server_that_hangs_is_unavailable_after_its_time(

@@ -118,9 +118,8 @@ class Protection:
     async def _seen(self, bar: BarClosed) -> bool:
         try:
             await self.on_bar(bar)
-        except DatabaseError as error:
+        except DatabaseError:  # it says so itself
             self.positions_changed()  # what is known of them is not what was asked for
-            log.warning("ledger not to be had", error=str(error))
             return False
         return True
 
@@ -131,8 +130,8 @@ class Protection:
                 await self.leave_crossed()
                 await self._ledger.value(self._valuation_seconds, self.take_marks())
                 await self._measure()
-            except DatabaseError as error:
-                log.warning("ledger not to be had", error=str(error))
+            except DatabaseError:
+                continue  # it says so itself
 
     async def _measure(self) -> None:
         portfolio = await self._ledger.portfolio()

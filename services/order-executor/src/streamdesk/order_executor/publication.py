@@ -64,8 +64,7 @@ class Publication:
         except BusUnavailableError as error:
             log.warning("events wait in the outbox", error=str(error))
             leads, done = True, 0
-        except DatabaseError as error:
-            log.warning("ledger not to be had", error=str(error))
+        except DatabaseError:  # it says so itself
             leads, done = False, 0
         if done == 0:
             with contextlib.suppress(TimeoutError):

@@ -9,6 +9,7 @@ cancelled: a half-run commit would leave its outcome unknown.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from streamdesk.order_executor.database.engine import Engine, Mode, RestartError
 from streamdesk.order_executor.database.postgres import PostgresEngine
 from streamdesk.order_executor.database.sqlite import SqliteEngine
 from streamdesk.order_executor.database.upgrade import upgrade
+from streamdesk.order_executor.errors import DatabaseBusyError, DatabaseError
 from streamdesk.runtime import logger
 
 log = logger("order-executor")
@@ -54,6 +56,7 @@ class Database:
             )
         self._turn = asyncio.Lock()  # writers of one process queue here, not in the database
         self._running: set[asyncio.Task[Any]] = set()
+        self._lost_at: float | None = None
 
     async def open(self, prepare: Callable[[Connection], None]) -> None:
         """Bring the tables up to date; several processes may do it at once, one of them does it.
@@ -81,7 +84,7 @@ class Database:
         Raises:
             DatabaseError: as its types say.
         """
-        return await self._to_its_end(work, Mode.WRITE)
+        return await self._noted(work, Mode.WRITE)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on one consistent state of the database.
@@ -89,7 +92,26 @@ class Database:
         Raises:
             DatabaseError: as its types say.
         """
-        return await self._to_its_end(work, Mode.READ)
+        return await self._noted(work, Mode.READ)
+
+    async def _noted(self, work: Callable[[Connection], T], mode: Mode) -> T:
+        """All who ask say together, once, that the database is lost, and once that it is back."""
+        asked_at = time.monotonic()
+        try:
+            result = await self._to_its_end(work, mode)
+        except DatabaseBusyError:
+            raise  # it is there, and somebody else has it
+        except DatabaseError as error:
+            if self._lost_at is None:
+                self._lost_at = time.monotonic()
+                log.warning("database lost", book=self._book.name, error=str(error))
+            raise
+        # An answer to what was asked before the loss is no news.
+        if self._lost_at is not None and asked_at >= self._lost_at:
+            away = time.monotonic() - self._lost_at
+            self._lost_at = None
+            log.info("database back", book=self._book.name, away_seconds=round(away, 1))
+        return result
 
     async def _to_its_end(self, work: Callable[[Connection], T], mode: Mode) -> T:
         task = asyncio.create_task(self._transact(work, mode))
