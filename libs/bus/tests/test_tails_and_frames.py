@@ -55,6 +55,20 @@ async def test_a_tail_reports_what_it_cannot_read_and_goes_on(
     await tail.aclose()
 
 
+async def test_a_tail_of_several_topics_keeps_the_order_of_each_whatever_ids_its_events_have(
+    desk: Any, make_topic: Any, ping: Any
+) -> None:
+    first, second = make_topic(), make_topic()
+    ids = [f"{9_999 - i:08d}-0000-5000-8000-000000000000" for i in range(300)]  # ever smaller
+    pings = [ping(text=str(i)) for i in range(300)]
+    await desk.bus.publish_many(first, pings, event_ids=ids)
+    await desk.bus.publish(second, ping(text="other"))
+    tail = desk.bus.tail([first, second], since="0")
+    seen = [(await anext(tail)).event.text for _ in range(301)]
+    await tail.aclose()
+    assert [text for text in seen if text != "other"] == [str(i) for i in range(300)]
+
+
 async def test_a_frame_carries_many_events_in_one_entry(
     desk: Any, make_topic: Any, ping: Any
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from heapq import merge
 from typing import Any
 
 from streamdesk.bus.backend import Backend
@@ -18,8 +19,8 @@ from streamdesk.contracts.errors import ContractError
 READ_COUNT = 500
 
 
-def _milliseconds(entry_id: str) -> int:
-    return int(entry_id.partition("-")[0])
+def _when(message: Message[Any]) -> tuple[int, str]:
+    return int(message.entry_id.partition("-")[0]), message.id
 
 
 class Tail:
@@ -74,15 +75,15 @@ class Tail:
         rows = await self._link.call(
             lambda: self._backend.read(self._cursors, READ_COUNT, self._block_ms), stop=self._stop
         )
-        messages: list[Message[Any]] = []
+        streams: dict[str, list[Message[Any]]] = {}
         for key, entry_id, fields in rows:
             topic, priority = self._of_key[key]
-            messages += watched(topic, fields, entry_id, priority, self._observer)
+            seen = watched(topic, fields, entry_id, priority, self._observer)
+            streams.setdefault(key, []).extend(seen)
             self._cursors[key] = entry_id
-        if len(self._cursors) > 1:
-            # Entry ids count per stream: across streams, event ids tell what came first.
-            messages.sort(key=lambda message: (_milliseconds(message.entry_id), message.id))
-        return messages
+        # Entry ids count per stream: across streams, event ids tell what came first. Within one
+        # they do not, where the publisher derived them, so its own order stays.
+        return list(merge(*streams.values(), key=_when))
 
 
 def watched(
