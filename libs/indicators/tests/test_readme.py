@@ -4,7 +4,8 @@ from pathlib import Path
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_the_example_in_the_readme_runs() -> None:
-    example = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert example is not None
-    exec(example.group(1), {})  # noqa: S102 - our own README
+def test_the_examples_in_the_readme_run() -> None:
+    examples = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        exec(example, {})  # noqa: S102 - our own README

@@ -11,12 +11,11 @@ from typing import NamedTuple
 import numpy as np
 import talib
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from streamdesk.indicators.columns import FloatArray, column, columns
 from streamdesk.indicators.errors import InputError
 from streamdesk.indicators.parameters import Parameters, check_deviations, check_period
-
-FloatArray = NDArray[np.float64]
 
 NEUTRAL_RSI = 50.0
 """RSI of a price that does not move."""
@@ -72,7 +71,7 @@ def rsi(close: ArrayLike, period: int = 14) -> FloatArray:
         ParameterError: `period` is below 2.
     """
     check_period("rsi", period)
-    prices = _column("close", close)
+    prices = column("close", close)
     if not prices.size:
         return prices
     values = talib.RSI(prices, timeperiod=period)
@@ -98,7 +97,7 @@ def bollinger(close: ArrayLike, period: int = 20, deviations: float = 2.0) -> Ba
     """
     check_period("bollinger", period)
     check_deviations(deviations)
-    prices = _column("close", close)
+    prices = column("close", close)
     if not prices.size:
         return Bands(prices, prices, prices)
     return Bands(
@@ -123,7 +122,7 @@ def macd(close: ArrayLike, fast: int = 12, slow: int = 26, signal: int = 9) -> M
         ParameterError: a period is out of range, or `fast` is not less than `slow`.
     """
     Parameters(macd_fast=fast, macd_slow=slow, macd_signal=signal)
-    prices = _column("close", close)
+    prices = column("close", close)
     if not prices.size:
         return Macd(prices, prices, prices)
     return Macd(*talib.MACD(prices, fastperiod=fast, slowperiod=slow, signalperiod=signal))
@@ -137,8 +136,8 @@ def sma(values: ArrayLike, period: int) -> FloatArray:
         ParameterError: `period` is below 2.
     """
     check_period("sma", period)
-    column = _column("values", values)
-    return talib.SMA(column, timeperiod=period) if column.size else column
+    numbers = column("values", values)
+    return talib.SMA(numbers, timeperiod=period) if numbers.size else numbers
 
 
 def atr(high: ArrayLike, low: ArrayLike, close: ArrayLike, period: int = 14) -> FloatArray:
@@ -155,7 +154,7 @@ def atr(high: ArrayLike, low: ArrayLike, close: ArrayLike, period: int = 14) -> 
         ParameterError: `period` is below 1.
     """
     check_period("atr", period, 1)
-    highs, lows, closes = _columns(high=high, low=low, close=close)
+    highs, lows, closes = columns(high=high, low=low, close=close)
     return talib.ATR(highs, lows, closes, timeperiod=period) if closes.size else closes
 
 
@@ -171,7 +170,7 @@ def volume_ratio(volume: ArrayLike, period: int = 20) -> FloatArray:
         ParameterError: `period` is below 1.
     """
     check_period("volume", period, 1)
-    volumes = _column("volume", volume)
+    volumes = column("volume", volume)
     if volumes.size and volumes.min() < 0:
         raise InputError(f"volume must not be negative, got {volumes.min()}")
     ratios = np.full(volumes.size, np.nan)
@@ -195,7 +194,7 @@ def compute(
             volume.
     """
     p = parameters or Parameters()
-    highs, lows, closes, volumes = _columns(high=high, low=low, close=close, volume=volume)
+    highs, lows, closes, volumes = columns(high=high, low=low, close=close, volume=volume)
     bands = bollinger(closes, p.bollinger, p.deviations)
     convergence = macd(closes, p.macd_fast, p.macd_slow, p.macd_signal)
     return IndicatorArrays(
@@ -211,25 +210,3 @@ def compute(
         atr=atr(highs, lows, closes, p.atr),
         volume_ratio=volume_ratio(volumes, p.volume),
     )
-
-
-def _columns(**named: ArrayLike) -> tuple[FloatArray, ...]:
-    columns = {name: _column(name, values) for name, values in named.items()}
-    if len({column.size for column in columns.values()}) > 1:
-        sizes = ", ".join(f"{name} {column.size}" for name, column in columns.items())
-        raise InputError(f"all arrays must have the same number of bars, got {sizes}")
-    return tuple(columns.values())
-
-
-def _column(name: str, values: ArrayLike) -> FloatArray:
-    try:
-        column = np.ascontiguousarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be an array of numbers: {error}") from error
-    # A scalar comes back from ascontiguousarray with one dimension: ask the input.
-    if np.ndim(values) != 1:
-        raise InputError(f"{name} must have one dimension, got {np.ndim(values)}")
-    wrong = np.flatnonzero(~np.isfinite(column))
-    if wrong.size:
-        raise InputError(f"{name} at bar {wrong[0]} is not a finite number: {column[wrong[0]]}")
-    return column
