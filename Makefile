@@ -9,7 +9,7 @@ MEMBERS := $(sort $(dir $(wildcard libs/*/pyproject.toml services/*/pyproject.to
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help init demo test lint bench bench-bus bench-operator bench-sentiment images charts e2e chaos-k8s kind-up kind-load kind-down format docs lock clean
+.PHONY: help init demo test lint bench bench-bus bench-operator bench-analysis bench-sentiment images charts e2e chaos-k8s kind-up kind-load kind-down format docs lock clean
 
 # The services that run in a cluster; the console stays on a person's machine.
 SERVICES := $(filter-out console,$(notdir $(patsubst %/,%,$(filter services/%,$(MEMBERS)))))
@@ -68,6 +68,9 @@ bench-operator: $(READY) ## simulate the scaling rule beside those of an HPA and
 
 bench-sentiment: $(READY) ## judge labelled headlines with plain VADER and with our lexicon
 	@$(BIN)/python -m tests.benchmarks.sentiment
+
+bench-analysis: $(READY) ## time the analysis service and the daily job (ARGS=--quick: within 50 s)
+	@$(BIN)/python -m tests.benchmarks.analysis $(ARGS)
 
 bench: ## the same as bench-bus with ARGS=--quick
 	@$(MAKE) --no-print-directory bench-bus ARGS=--quick

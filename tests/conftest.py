@@ -131,6 +131,11 @@ def any_port() -> int:
 
 
 @pytest.fixture
+def another_port() -> int:
+    return free_port()
+
+
+@pytest.fixture
 def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
     """Starts desks; ends them with the test."""
     started: list[Up] = []
@@ -145,7 +150,13 @@ def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
                     *("--port", str(port), *options),
                 ],
                 cwd=tmp_path,
-                env={**os.environ, "REDIS_URL": redis_url, **variables},
+                # A port of its own: desks that start at once would find the same one free.
+                env={
+                    **os.environ,
+                    "REDIS_URL": redis_url,
+                    "ANALYSIS_PORT": str(free_port()),
+                    **variables,
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,

@@ -26,6 +26,7 @@ SERVICES = {
     "orderExecutor": "order_executor",
     "newsFetcher": "news_fetcher",
     "newsFilter": "news_filter",
+    "analysis": "analysis",
     "websocketGateway": "websocket_gateway",
     "operator": "operator",
 }
@@ -34,6 +35,7 @@ SUBCHARTS = ("redis", "postgres")
 TAKEN = {"GATEWAY_HOST", "GATEWAY_PORT", "GRACE_SECONDS", "INSTANCE", "METRICS_HOST"} | {
     *("METRICS_PORT", "REDIS_HOST", "REDIS_PORT", "REDIS_DB", "WATCH_NAMESPACE", "LEASE_NAME"),
     *("POD_NAME", "LEDGER_URL", "PAPER_BROKER_URL"),
+    *("ANALYSIS_HOST", "ANALYSIS_PORT", "BAR_STORE_FOLDER"),
 }
 OTHERS = "^(OTEL|DEV)_[A-Z_]+$"  # read by libraries, and by the developer's loop
 TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array"}

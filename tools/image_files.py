@@ -4,7 +4,8 @@
 needs, themselves and through others, as its pyproject.toml says.
 
 `image_files.py slim FOLDER` removes from installed packages what no running program reads: their
-tests, headers, sources of compiled modules, type stubs, debugging symbols.
+tests, headers, sources of compiled modules, type stubs, symbols for debuggers and linkers, and
+parts that none of our services uses.
 
 `image_files.py freeze FOLDER` gives every file one fixed time, so that equal content makes an
 equal layer.
@@ -19,11 +20,16 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 OWN = re.compile(r"streamdesk-([a-z0-9-]+)")
-# Folders of a package that only its own developers, or a compiler, read.
-FOLDERS = {"tests", "test", "include"}
+# Folders of a package that only its own developers, a compiler, or an auditor reads.
+FOLDERS = {"tests", "test", "include", "sboms"}
+# Parts of packages that can be done without, and that nothing of ours may import: a test says so.
+UNUSED = ("numpy/f2py", "numpy/polynomial", "numpy/random")
+# Modules that only a package's own tests load.
+TESTED_WITH = ("numpy/_core/_simd.*", "numpy/_core/*_tests.*")
 SUFFIXES = {
     ".a", ".c", ".cc", ".cpp", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx", ".proto",
 }  # fmt: skip
@@ -72,6 +78,9 @@ def members(root: Path, service: str) -> list[Path]:
 
 def is_unread(path: Path, top: Path) -> bool:
     """Whether no running program reads this file or folder of an installed package."""
+    inside = path.relative_to(top).as_posix()
+    if any(fnmatchcase(inside, pattern) for pattern in (*UNUSED, *TESTED_WITH)):
+        return True
     if path.is_dir():
         # At the top, `test` would be a package of that name.
         return path.name in FOLDERS and path.parent != top
@@ -99,13 +108,13 @@ def slim(environment: Path) -> None:
 
 
 def strip(module: Path) -> None:
-    """Remove the debugging symbols of a compiled module that has some."""
+    """Remove what debuggers and linkers read from a compiled module that has it."""
     if module.stat().st_size < STRIPPED_FROM_BYTES:
         return
     sections = subprocess.run(
         ["readelf", "--sections", "--wide", module], capture_output=True, text=True, check=True
     ).stdout
-    if ".debug_info" in sections:
+    if ".symtab" in sections:
         subprocess.run(["strip", "--strip-unneeded", module], check=True)
 
 

@@ -12,7 +12,9 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "charts" / "schemas"
 GROUPS = {
-    "api/v1": ("ConfigMap", "Pod", "Secret", "Service", "ServiceAccount"),
+    "api/v1": (
+        *("ConfigMap", "PersistentVolumeClaim", "Pod", "Secret", "Service", "ServiceAccount"),
+    ),
     "apis/apps/v1": ("Deployment", "StatefulSet"),
     "apis/networking.k8s.io/v1": ("NetworkPolicy",),
     "apis/policy/v1": ("PodDisruptionBudget",),

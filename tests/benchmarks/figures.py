@@ -54,10 +54,12 @@ def _shown(value: float) -> str:
     return f"{value:,.0f}" if value >= 1_000 or value == round(value) else f"{value:,.3f}"
 
 
-def our_lines(figures: Mapping[str, float]) -> Iterator[str]:
+def our_lines(
+    figures: Mapping[str, float], wanted_figures: Mapping[str, Wanted] = WANTED
+) -> Iterator[str]:
     """A line a figure: what it is, what it must be, whether it is."""
     yield f"{'ours':<26}{'figure':>12}{'wanted':>14}"
-    for name, wanted in WANTED.items():
+    for name, wanted in wanted_figures.items():
         if name in figures:
             bound = f"{wanted.relation} {_shown(wanted.bound)}"
             verdict = "met" if wanted.is_met(figures[name]) else "MISSED"

@@ -14,6 +14,7 @@ SECTIONS = {
     "order-executor": "orderExecutor",
     "news-fetcher": "newsFetcher",
     "news-filter": "newsFilter",
+    "analysis": "analysis",
     "websocket-gateway": "websocketGateway",
     "operator": "operator",
 }

@@ -24,6 +24,7 @@ OTHER = {
     "websocketGateway.auth.enabled": False,
     "defaults.labels": {"team": "desk"},
     "defaults.annotations": {"example.com/owner": "desk"},
+    "analysis.barStore": {"persistent": True, "storageClassName": "fast"},
     "orderExecutor.networkPolicy.extraEgress": [{"ports": [{"port": 4318}]}],
 }
 VARIANTS = {"defaults": {}, "external": EXTERNAL, "other": OTHER}
@@ -70,7 +71,7 @@ def test_every_object_has_only_fields_that_the_api_knows(
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("name", ["order-executor", "websocket-gateway", "operator"])
+@pytest.mark.parametrize("name", ["order-executor", "analysis", "websocket-gateway", "operator"])
 def test_a_service_looks_as_it_did(name: str) -> None:
     """`make charts ARGS=--write` writes the file again: read the difference before you commit."""
     label = "app.kubernetes.io/component"

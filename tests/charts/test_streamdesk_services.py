@@ -136,7 +136,8 @@ def test_a_pod_reaches_what_it_needs_and_nothing_else(whole: list[Object]) -> No
     expected["order-executor"] = redis | {("postgres", 5432)}
     expected["operator"] = redis | {("outside", 443), ("outside", 6443)}
     assert {name: reached(whole, name) for name in SECTIONS} == expected
-    assert reached(whole, "test") == redis | {("websocket-gateway", 8080)}
+    servers = {("websocket-gateway", 8080), ("analysis", 5000)}
+    assert reached(whole, "test") == redis | servers
 
 
 def test_only_the_gateway_is_open_to_everyone(whole: list[Object]) -> None:
@@ -145,6 +146,18 @@ def test_only_the_gateway_is_open_to_everyone(whole: list[Object]) -> None:
         open_ports = [rule["ports"] for rule in rules if "from" not in rule]
         expected = [[{"port": 8080, "protocol": "TCP"}]] if service == "websocket-gateway" else []
         assert open_ports == expected
+
+
+def test_the_analysis_is_open_to_the_namespace_and_to_others_only_where_a_value_says_so() -> None:
+    def peers(**values: object) -> list[object]:
+        rules = policy(external(**values), "analysis")["ingress"]
+        port = [{"port": 5000, "protocol": "TCP"}]
+        return [rule.get("from") for rule in rules if rule["ports"] == port]
+
+    assert peers() == [[{"podSelector": {}}]]
+    others = [{"ipBlock": {"cidr": "10.0.0.0/8"}}]
+    assert peers(analysis__allowFrom=others) == [others]
+    assert peers(analysis__allowFrom=[]) == [None]
 
 
 def test_who_may_reach_the_gateway_can_be_narrowed() -> None:
@@ -163,7 +176,7 @@ def test_a_disruption_never_waits_for_a_pod_that_is_broken(whole: list[Object]) 
 def test_what_must_never_run_twice_is_replaced_by_recreate(whole: list[Object]) -> None:
     kinds = {name: deployment(whole, name)["spec"]["strategy"]["type"] for name in SECTIONS}
     twice = {name for name, kind in kinds.items() if kind == "RollingUpdate"}
-    assert twice == {"order-executor", "news-filter", "websocket-gateway"}
+    assert twice == {"order-executor", "news-filter", "analysis", "websocket-gateway"}
 
 
 def test_a_changed_setting_starts_new_pods() -> None:
@@ -285,9 +298,9 @@ def test_a_test_is_made_only_for_what_is_installed() -> None:
         objects = external(**values)
         return {item["metadata"]["name"] for item in objects if item["kind"] == "Pod"}
 
-    assert tests_of(orderExecutor__enabled=False) == {
-        "desk-test-bus-round-trip",
-        "desk-test-gateway-handshake",
-    }
-    assert tests_of(websocketGateway__enabled=False) == {"desk-test-signal-to-fill"}
+    gateway = {"desk-test-bus-round-trip", "desk-test-gateway-handshake"}
+    orders, analysis = {"desk-test-signal-to-fill"}, {"desk-test-analyse-symbol"}
+    assert tests_of(orderExecutor__enabled=False) == gateway | analysis
+    assert tests_of(websocketGateway__enabled=False) == orders | analysis
+    assert tests_of(analysis__enabled=False) == gateway | orders
     assert not tests_of(tests__enabled=False)

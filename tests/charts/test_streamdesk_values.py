@@ -33,6 +33,9 @@ def test_schema_and_table_are_written_from_values() -> None:
         ("networkPolicy.enable", True),
         ("image.pullPolicy", "Sometimes"),
         ("operator.auth", {"enabled": False}),
+        ("analysis.settings.BAR_STORE_FOLDER", "/elsewhere"),
+        ("analysis.settings.ANALYSIS_PORT", 80),
+        ("analysis.barStore.persistence", True),
     ],
 )
 def test_a_value_that_does_nothing_or_harm_is_refused(name: str, value: object) -> None:

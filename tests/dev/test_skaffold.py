@@ -135,9 +135,9 @@ def test_the_recorded_profile_plays_a_file_with_and_without_the_dev_profile() ->
         assert any(one.get("data", {}).get("FEED") == "recorded" for one in objects)
 
 
-def test_the_port_that_is_forwarded_is_a_service_of_the_chart() -> None:
-    (forward,) = load()["portForward"]
+def test_every_port_that_is_forwarded_is_a_service_of_the_chart() -> None:
     services = [one for one in rendered("dev") if one["kind"] == "Service"]
-    (found,) = (one for one in services if one["metadata"]["name"] == forward["resourceName"])
-    assert forward["port"] in [port["port"] for port in found["spec"]["ports"]]
-    assert forward["namespace"] == release(load())["namespace"]
+    for forward in load()["portForward"]:
+        (found,) = (one for one in services if one["metadata"]["name"] == forward["resourceName"])
+        assert forward["port"] in [port["port"] for port in found["spec"]["ports"]]
+        assert forward["namespace"] == release(load())["namespace"]

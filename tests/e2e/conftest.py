@@ -22,6 +22,7 @@ ORDER = (
     "install",
     "flow",
     "page",
+    "analysis",
     "scaling",
     "redis",
     "faults",

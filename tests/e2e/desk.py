@@ -33,6 +33,7 @@ SERVICES = (
     "order-executor",
     "news-fetcher",
     "news-filter",
+    "analysis",
     "websocket-gateway",
     "operator",
 )

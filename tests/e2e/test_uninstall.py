@@ -17,7 +17,7 @@ def test_an_uninstall_leaves_nothing_but_what_the_notes_say_is_kept(desk: Desk) 
     secrets = {f"secret/{RELEASE}-{name}" for name in ("redis-auth", "postgres-auth")}
     secrets.add(f"secret/{RELEASE}-websocket-gateway-jwt")
     claims = {line for line in before if line.startswith("persistentvolumeclaim/")}
-    assert len(claims) >= 4, "three Redis servers and PostgreSQL"
+    assert len(claims) >= 5, "three Redis servers, PostgreSQL and the bar store"
     wait_until(
         lambda: set(kept()) == secrets | claims,
         "the end of everything that is not kept",
@@ -28,3 +28,4 @@ def test_an_uninstall_leaves_nothing_but_what_the_notes_say_is_kept(desk: Desk) 
         assert secret.partition("/")[2] in notes, f"the notes do not name {secret}"
     for name in ("redis", "postgres"):
         assert f"volume claim of {RELEASE}-{name}" in notes.replace("claims", "claim")
+    assert f"volume claim {RELEASE}-analysis-bars" in notes

@@ -1,9 +1,10 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from tools.image_files import FIXED_TIME_SECONDS, freeze, members, slim
+from tools.image_files import FIXED_TIME_SECONDS, UNUSED, freeze, members, slim
 from tools.images import ROOT, Builder, BuildError, services, table, too_large
 
 
@@ -27,9 +28,10 @@ def test_a_library_that_is_missing_is_named(tmp_path: Path) -> None:
         members(tmp_path, "shop")
 
 
-def test_only_the_signal_generator_takes_the_indicators() -> None:
-    takers = [name for name in services() if ROOT / "libs/indicators" in members(ROOT, name)]
-    assert takers == ["signal-generator"]
+@pytest.mark.parametrize("library", ["indicators", "market"])
+def test_only_who_computes_with_bars_takes_the_libraries_for_it(library: str) -> None:
+    takers = [name for name in services() if ROOT / "libs" / library in members(ROOT, name)]
+    assert takers == ["analysis", "signal-generator"]
 
 
 def test_what_no_program_reads_goes_and_the_rest_stays(tmp_path: Path) -> None:
@@ -37,11 +39,14 @@ def test_what_no_program_reads_goes_and_the_rest_stays(tmp_path: Path) -> None:
     stays = {
         "number/__init__.py", "number/testing/tools.py", "number/data.json", "number/fast.so",
         "number.libs/libfast.so", "number-1.dist-info/METADATA", "test/__init__.py",
+        "numpy/_core/fast.so", "numpy/randomness.py",
     }  # fmt: skip
     goes = {
         "number/tests/test_a.py", "number/core/tests/data.csv", "number/core/include/number.h",
         "number/fast.c", "number/fast.pyx", "number/__init__.pyi", "number/lib/libfast.a",
         "number-1.dist-info/RECORD", "number-1.dist-info/direct_url.json",
+        "number-1.dist-info/sboms/number.json", "numpy/random/__init__.py",
+        "numpy/random/mtrand.so", "numpy/_core/_simd.so", "numpy/_core/_umath_tests.so",
     }  # fmt: skip
     for name in stays | goes:
         (packages / name).parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +58,15 @@ def test_what_no_program_reads_goes_and_the_rest_stays(tmp_path: Path) -> None:
     left = {str(path.relative_to(packages)) for path in packages.rglob("*") if path.is_file()}
     assert left == stays
     assert {path.name for path in (tmp_path / "bin").iterdir()} == {"python", "python3"}
+
+
+def test_nothing_of_ours_uses_the_parts_of_packages_that_images_leave_out() -> None:
+    names = [re.escape(part.replace("/", ".")) for part in UNUSED]
+    short = [name.replace("numpy", "np", 1) for name in names]
+    used = re.compile(rf"\b({'|'.join(names + short)})\b")
+    sources = [*ROOT.glob("libs/*/src/**/*.py"), *ROOT.glob("services/*/src/**/*.py")]
+    assert sources
+    assert [str(path) for path in sources if used.search(path.read_text())] == []
 
 
 def test_every_file_gets_the_same_time_and_links_are_not_followed(tmp_path: Path) -> None:

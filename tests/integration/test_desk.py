@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 from streamdesk.console.config import STOP_SECONDS
 
@@ -37,11 +38,27 @@ def test_ctrl_c_ends_every_process_within_five_seconds(up: Start) -> None:
         "order-executor",
         "news-fetcher",
         "news-filter",
+        "analysis",
         "websocket-gateway",
     }
     assert desk.interrupt() <= STOP_SECONDS
     assert desk.left_over() == set()
     assert desk.process.returncode == 0
+    assert desk.errors_logged() == []
+
+
+def test_the_analysis_answers_where_the_desk_says_and_keeps_the_feeds_bars(up: Start) -> None:
+    desk = up()
+    desk.wait_until_up()
+    url = f"{desk.state()['analysis']}/analyze-batch"
+    question = Request(url, json.dumps({"symbols": ["AAPL.US", "BTCUSDT"]}).encode())  # noqa: S310 - the desk's own
+    with urlopen(question, timeout=120) as answer:  # noqa: S310 - as above
+        envelope = json.load(answer)
+    assert (envelope["code"], envelope["data"]["succeeded"]) == (1, 2)
+    desk.wait_for(
+        lambda: any((desk.folder / "bars").rglob("*.parquet")), "bars are in the bar store"
+    )
+    desk.interrupt()
     assert desk.errors_logged() == []
 
 
@@ -56,13 +73,13 @@ def test_a_second_desk_in_the_same_folder_is_refused_in_one_line(up: Start) -> N
 
 
 def test_a_desk_in_the_background_is_shown_watched_and_ended(
-    tmp_path: Path, alive: Callable[[int], bool], any_port: int
+    tmp_path: Path, alive: Callable[[int], bool], any_port: int, another_port: int
 ) -> None:
     def command(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "streamdesk.console", *arguments],
             cwd=tmp_path,
-            env={**os.environ, "REDIS_URL": ""},
+            env={**os.environ, "REDIS_URL": "", "ANALYSIS_PORT": str(another_port)},
             capture_output=True,
             text=True,
             timeout=120,

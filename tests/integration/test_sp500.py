@@ -34,6 +34,7 @@ from streamdesk.contracts.events import (
     SignalGenerated,
 )
 from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS, TRADING_SIGNALS
+from streamdesk.market.bars import BarSequence
 from streamdesk.order_executor.config import Settings as ExecutorSettings
 from streamdesk.order_executor.desk import Desk
 from streamdesk.order_executor.ledger.digest import Dump, dump
@@ -41,7 +42,6 @@ from streamdesk.order_executor.publication import Publication as Outgoing
 from streamdesk.runtime import BusMetrics, Drain
 from streamdesk.signal_generator import factory
 from streamdesk.signal_generator.config import Settings as GeneratorSettings
-from streamdesk.signal_generator.domain.bars import BarSequence
 from streamdesk.signal_generator.domain.scanner import Scanner
 from streamdesk.signal_generator.feed import Batch, Feed
 from streamdesk.signal_generator.handlers import SignalGenerator

@@ -37,6 +37,12 @@ metadata:
   {{- include "streamdesk.accountMetadata" . | nindent 2 }}
 automountServiceAccountToken: false
 {{- end }}
+{{- with .own.barStore }}
+{{- if and .persistent (not .existingClaim) }}
+---
+{{ include "streamdesk.claim" $ }}
+{{- end }}
+{{- end }}
 {{- if .root.Values.networkPolicy.enabled }}
 ---
 {{ include "streamdesk.networkPolicy" . }}
@@ -55,6 +61,28 @@ spec:
     matchLabels:
       {{- include "streamdesk.selector" . | nindent 6 }}
 {{- end }}
+{{- end }}
+
+{{/* For the bars; it stays after an uninstall, as what Redis and PostgreSQL have. */}}
+{{- define "streamdesk.claim" -}}
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: {{ include "streamdesk.barClaim" . }}
+  namespace: {{ .root.Release.Namespace }}
+  labels:
+    {{- include "streamdesk.labels" (dict "root" .root "name" .name "labels" .own.labels) | nindent 4 }}
+  annotations:
+    {{- toYaml (merge (dict "helm.sh/resource-policy" "keep") .own.annotations) | nindent 4 }}
+spec:
+  accessModes:
+    {{- toYaml .own.barStore.accessModes | nindent 4 }}
+  {{- with .own.barStore.storageClassName }}
+  storageClassName: {{ . | quote }}
+  {{- end }}
+  resources:
+    requests:
+      storage: {{ .own.barStore.size }}
 {{- end }}
 
 {{/*

@@ -113,6 +113,7 @@ redis{{ if $redis.tls.enabled }}s{{ end }}+sentinel://{{ .user }}:$({{ .prefix |
 {{- $wait := .root.Values.externalRedis.waitReplicas -}}
 {{- if .root.Values.redis.enabled }}{{ $wait = 1 }}{{ end -}}
 {{- $given := dict "GRACE_SECONDS" .own.graceSeconds "BUS_WAIT_REPLICAS" $wait -}}
+{{- with .facts.bars }}{{ $given = set $given "BAR_STORE_FOLDER" . }}{{ end -}}
 {{- range $name, $value := mustMergeOverwrite $given (deepCopy .own.settings) }}
 {{ $name }}: {{ include "streamdesk.setting" $value | quote }}
 {{- end }}

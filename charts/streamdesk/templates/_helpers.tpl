@@ -6,12 +6,16 @@ What every template shares. A service's templates take one map, made by streamde
   facts what the chart knows about it: streamdesk.services
 */}}
 
-{{/* The services: their section in values.yaml, what they speak to, what listens beside 9464. */}}
+{{/*
+The services: their section in values.yaml, what they speak to, what listens beside 9464 (`http`),
+where they keep bars.
+*/}}
 {{- define "streamdesk.services" -}}
 signal-generator: {section: signalGenerator, speaks: [redis]}
 order-executor: {section: orderExecutor, speaks: [redis, postgres]}
 news-fetcher: {section: newsFetcher, speaks: [redis]}
 news-filter: {section: newsFilter, speaks: [redis]}
+analysis: {section: analysis, speaks: [redis], http: 5000, bars: /bars}
 websocket-gateway: {section: websocketGateway, speaks: [redis], http: 8080}
 operator: {section: operator, speaks: [redis, apiServer]}
 {{- end }}
@@ -19,6 +23,13 @@ operator: {section: operator, speaks: [redis, apiServer]}
 {{- define "streamdesk.context" -}}
 {{- $facts := index (include "streamdesk.services" .root | fromYaml) .name -}}
 {{- $own := mustMergeOverwrite (deepCopy .root.Values.defaults) (deepCopy (index .root.Values $facts.section)) -}}
+{{- if $facts.bars -}}
+{{- $bars := $own.barStore -}}
+{{- if and (or $bars.persistent $bars.existingClaim) (not (has "ReadWriteMany" $bars.accessModes)) -}}
+{{- /* A second pod, on another node, would wait for the volume for ever. */ -}}
+{{- $own = set $own "strategy" ($own.strategy | default (dict "type" "Recreate")) -}}
+{{- end -}}
+{{- end -}}
 {{- dict "name" .name "own" $own "facts" $facts | toJson -}}
 {{- end }}
 
@@ -69,6 +80,12 @@ annotations:
 {{- if kindIs "slice" . }}{{ join "," . }}
 {{- else if kindIs "string" . }}{{ . }}
 {{- else }}{{ toJson . }}{{ end -}}
+{{- end }}
+
+{{/* The claim for the bar store; empty: each pod has a folder of its own. */}}
+{{- define "streamdesk.barClaim" -}}
+{{- if .own.barStore.existingClaim }}{{ .own.barStore.existingClaim }}
+{{- else if .own.barStore.persistent }}{{ .root.Release.Name }}-{{ .name }}-bars{{ end -}}
 {{- end }}
 
 {{/* Stops with a sentence when the values cannot make a desk. */}}

@@ -55,7 +55,8 @@ spec:
 {{- else if eq . "postgres" }}
 {{ include "streamdesk.outwards" $values.externalPostgres }}
 {{- else }}
-{{ include "streamdesk.inwards" (dict "root" $.root "name" . "ports" (list 8080)) }}
+{{- $port := (index (include "streamdesk.services" $.root | fromYaml) .).http }}
+{{ include "streamdesk.inwards" (dict "root" $.root "name" . "ports" (list $port)) }}
 {{- end }}
 {{- end }}
 {{- with .own.networkPolicy.extraEgress }}

@@ -27,6 +27,9 @@ spec:
       emptyDir:
         sizeLimit: 32Mi
     {{- include "streamdesk.redisVolume" .root | nindent 4 }}
+    {{- with .facts.bars }}
+    {{- include "streamdesk.barVolume" $ | nindent 4 }}
+    {{- end }}
     {{- with .own.volumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -71,6 +74,9 @@ volumeMounts:
   - name: tmp
     mountPath: /tmp
   {{- include "streamdesk.redisMount" .root | nindent 2 }}
+  {{- with .facts.bars }}
+  - {name: bars, mountPath: {{ . }}}
+  {{- end }}
   {{- with .own.volumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -84,6 +90,18 @@ volumeMounts:
     port: metrics
   {{- toYaml (index $.own.probes $kind) | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{- define "streamdesk.barVolume" -}}
+{{- $claim := include "streamdesk.barClaim" . -}}
+- name: bars
+  {{- if $claim }}
+  persistentVolumeClaim:
+    claimName: {{ $claim }}
+  {{- else }}
+  emptyDir:
+    sizeLimit: {{ .own.barStore.size }}
+  {{- end }}
 {{- end }}
 
 {{/* Which node a pod goes to. */}}

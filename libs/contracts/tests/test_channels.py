@@ -27,7 +27,13 @@ EXPECTED = {
     "StrategyUpdated": ("events:system",),
     "SystemEvent": ("events:system",),
     "TaskProgressed": ("events:task:warm-up-7f3a", "events:tasks"),
-    "StockIndicatorsCompleted": ("events:indicators", "events:task:warm-up-7f3a", "events:tasks"),
+    "StockIndicatorsCompleted": (
+        "events:indicators:AAPL.US",
+        "events:task:warm-up-7f3a",
+        "events:indicators",
+        "events:tasks",
+    ),
+    "HamaChanged": ("events:indicators:BTCUSDT", "events:indicators"),
     "NewsFiltered": ("events:news:AAPL.US", "events:news"),
 }
 
@@ -72,6 +78,8 @@ def test_a_root_has_no_parent(root: str) -> None:
         "events",
         "events:",
         "events:task:",
+        "events:indicators:",
+        "events:indicators:A B",
         "events:nope",
         "events:system:x",
         "user:",
@@ -87,7 +95,9 @@ def test_a_user_has_a_channel_without_a_parent() -> None:
     assert parent_of("user:anna@desk") is None
 
 
-@given(st.lists(st.sampled_from([*ROOTS, "events:task:a", "events:news:AAPL.US", "user:anna"])))
+@given(
+    st.lists(st.sampled_from([*ROOTS, "events:task:a", "events:indicators:BTCUSDT", "user:anna"]))
+)
 def test_parents_are_added_once_and_nothing_is_lost(names: list[str]) -> None:
     found = with_parents(tuple(names))
     assert set(names) <= set(found)

@@ -16,9 +16,12 @@ from streamdesk.contracts import (
 from streamdesk.contracts import topics as t
 from streamdesk.contracts.events import (
     BarClosed,
+    HamaChanged,
     NewsFiltered,
     OrderFilled,
+    OrderSubmitted,
     SignalGenerated,
+    StockIndicatorsCompleted,
     TaskProgressed,
 )
 
@@ -75,6 +78,14 @@ def test_an_event_cannot_be_changed(model: type[Event]) -> None:
         (OrderFilled, {"price": "NaN"}, "price: Input should be a finite number"),
         (NewsFiltered, {"link_hash": "short"}, "link_hash: String should match pattern"),
         (TaskProgressed, {"done": 13}, "done 13 is more than total 12"),
+        (HamaChanged, {"state": "BULLISH"}, "state: Input should be 'bullish', 'bearish'"),
+        (HamaChanged, {"previous_state": "up"}, "previous_state: Input should be 'bullish'"),
+        (HamaChanged, {"score": -0.1}, "score: Input should be greater than or equal to 0"),
+        (HamaChanged, {"score": 100.1}, "score: Input should be less than or equal to 100"),
+        (HamaChanged, {"preset": "other"}, "preset: Input should be 'nsdt' or 'quantdinger'"),
+        (HamaChanged, {"signal": "cross"}, "signal: Input should be 'cross-up', 'cross-down'"),
+        (HamaChanged, {"close": float("nan")}, "close: Input should be a finite number"),
+        (HamaChanged, {"interval_seconds": 0}, "interval_seconds: Input should be greater than 0"),
     ],
 )
 def test_a_value_out_of_bounds_is_a_typed_error_that_names_it(
@@ -161,3 +172,53 @@ def test_a_symbol_names_its_market(symbol: str) -> None:
 def test_what_is_not_a_symbol_is_refused(symbol: str) -> None:
     with pytest.raises(InvalidBodyError, match="symbol"):
         BarClosed.decode(1, example(BarClosed, symbol=symbol))
+
+
+@pytest.mark.parametrize(
+    "symbol", ["BTCUSDT", "ETHBTC", "1INCHUSDC", "SOLEUR", "AAPL.US", "700.HK"]
+)
+@pytest.mark.parametrize("model", [BarClosed, StockIndicatorsCompleted, HamaChanged])
+def test_prices_and_what_follows_from_them_are_of_shares_and_of_crypto_pairs(
+    model: type[Event], symbol: str
+) -> None:
+    event = model.decode(1, example(model, symbol=symbol))
+    assert event.model_dump()["symbol"] == symbol
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    ["USDT", "BUSDT", "btcusdt", "BTC-USDT", "BTC/USDT", "BTCJPY", "BTCUSDT.US.LN", "BTCUSDT\n",
+     "A1234567890123USDT", "BTCUSDT:PERP"],
+)  # fmt: skip
+def test_what_is_no_pair_is_refused_as_an_instrument(symbol: str) -> None:
+    with pytest.raises(InvalidBodyError, match="symbol"):
+        HamaChanged.decode(1, example(HamaChanged, symbol=symbol))
+
+
+@pytest.mark.parametrize("model", [SignalGenerated, OrderSubmitted, OrderFilled])
+def test_what_trades_is_a_share_with_its_market_and_never_a_crypto_pair(model: type[Event]) -> None:
+    with pytest.raises(InvalidBodyError, match="symbol: String should match pattern"):
+        model.decode(model.version, example(model, symbol="BTCUSDT"))
+
+
+def test_a_changed_hama_state_is_on_the_wire_as_agreed() -> None:
+    event = HamaChanged.decode(1, example(HamaChanged, previous_state=None))
+    assert json.loads(event.model_dump_json()) == {
+        "symbol": "BTCUSDT",
+        "timestamp": "2026-11-20T15:31:00Z",
+        "preset": "nsdt",
+        "interval_seconds": 60,
+        "state": "bullish",
+        "previous_state": None,
+        "score": 72.5,
+        "trend": "up",
+        "colour": "green",
+        "signal": "cross-up",
+        "bollinger": "expansion",
+        "close": 91250.5,
+    }
+
+
+def test_the_first_state_of_an_instrument_has_none_before_it() -> None:
+    event = HamaChanged.decode(1, example(HamaChanged, previous_state=...))
+    assert event.previous_state is None

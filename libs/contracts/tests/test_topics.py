@@ -75,6 +75,14 @@ def test_a_topic_without_classes_has_no_class() -> None:
     assert t.MARKET_BARS.class_of(signal(60)) is None
 
 
+def test_a_daily_run_that_is_resumed_within_a_day_can_say_nothing_twice() -> None:
+    assert t.TASKS.dedup_window_seconds == 24 * 3600
+
+
+def test_bars_that_nobody_records_do_not_fill_the_server() -> None:
+    assert t.MARKET_BARS.groups == ()
+
+
 def test_the_groups_of_a_topic_are_those_that_must_have_every_entry() -> None:
     assert t.TRADING_SIGNALS.groups == ("order-executors",)
     assert t.STRATEGY_UPDATES.groups == ()

@@ -51,6 +51,15 @@ async def test_fields_can_be_keywords_and_they_win_over_the_data(
     assert bar.volume == 200
 
 
+async def test_a_crypto_pair_has_bars_and_never_signals(events: EventBus, written: Written) -> None:
+    await events.publish_market_data("BTCUSDT", BAR)
+    (bar,) = await written(EventType.MARKET_DATA)
+    assert isinstance(bar, BarClosed)
+    assert bar.symbol == "BTCUSDT"
+    with pytest.raises(InvalidEventError, match="symbol"):
+        await events.publish_trading_signal("BTCUSDT", "BUY", 65, price=91_250.5)
+
+
 @pytest.mark.parametrize(
     ("signal_type", "score", "side", "strength", "priority"),
     [

@@ -22,6 +22,8 @@ COMMANDS = [
     ["bus", "dead", "show"],
     ["bus", "dead", "redrive"],
     ["bus", "dead", "purge"],
+    ["job"],
+    ["job", "indicators"],
 ]
 
 
@@ -47,7 +49,7 @@ def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixtur
         (["up", "--port", "70000"], 2, "--port"),
         (["up", "--bars", "none.csv"], 2, "none.csv does not exist"),
         (["queue", "--topic", "nope"], 2, "no topic is called 'nope'"),
-        (["queue", "--topic", "bars"], 2, "it has no queue"),
+        (["queue", "--topic", "tasks"], 2, "it has no queue"),
         (["queue", "--group", "nope"], 2, "it has order-executors"),
         (["queue"], 1, "streamdesk up"),
         (["status"], 1, "streamdesk up"),
@@ -59,6 +61,9 @@ def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixtur
         (["bus", "dead", "purge", "--url", "memory://x"], 2, "--all"),
         (["bus", "dead", "show", "1-0", "--url", "memory://x"], 1, "no dead letter has the id 1-0"),
         (["bus", "dead", "redrive", "1-0", "--url", "memory://x"], 1, "1-0"),
+        (["job", "indicators"], 2, "`streamdesk job indicators --simulate 5000` tries the job"),
+        (["job", "indicators", "--market", "XX"], 2, "'XX' is not one of"),
+        (["job", "indicators", "--simulate", "0"], 2, "--simulate"),
     ],
 )
 def test_an_error_is_one_line_that_says_what_to_do(

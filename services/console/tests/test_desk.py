@@ -88,6 +88,7 @@ def open_desk(tmp_path: Path) -> OpenDesk:
             server=base.server,
             services=[*services, *programs],
             page="http://localhost:1",
+            analysis="http://localhost:2",
             redis_url=base.redis_url,
             since="0",
             seconds=seconds,
@@ -124,6 +125,7 @@ async def test_a_desk_says_who_is_ready_and_then_where_the_page_is(
         for name in ("redis", "service-1", "service-2"):
             assert f"{name:<18} ready" in said
         assert "Page: http://localhost:1" in said
+        assert "Analysis: http://localhost:2" in said
 
 
 async def test_the_state_names_every_process_while_the_desk_runs_and_is_gone_after(
@@ -277,6 +279,7 @@ def test_every_service_is_told_the_same_bus_and_a_name_of_its_own(tmp_path: Path
         "order-executor-3",
         "news-fetcher",
         "news-filter",
+        "analysis",
         "websocket-gateway",
     ]
     for program in plan.services:
@@ -294,16 +297,26 @@ def test_a_person_s_own_ledger_is_not_replaced(tmp_path: Path) -> None:
     assert "PAPER_BROKER_URL" in plan.services[1].environment
 
 
-def told(options: UpOptions, given: dict[str, str] | None = None) -> dict[str, str]:
-    """What the signal generator is told."""
+def told(
+    options: UpOptions, given: dict[str, str] | None = None, service: str = "signal-generator"
+) -> dict[str, str]:
+    """What one of the services is told."""
     specs = services(
-        options, redis_url="redis://x", page_port=1, ledger=Path("ledger"), given=given or {}
+        options,
+        redis_url="redis://x",
+        page_port=80,
+        analysis_port=5000,
+        ledger=Path("ledger"),
+        bars=Path("bars"),
+        given=given or {},
     )
-    return dict(specs[0].environment)
+    (found,) = (spec for spec in specs if spec.name == service)
+    return dict(found.environment)
 
 
-def test_without_options_the_market_is_the_generators_own() -> None:
-    assert not any(name.startswith(("FEED", "SYMBOLS")) for name in told(UpOptions()))
+def test_without_options_the_market_is_the_generators_own_but_for_a_longer_past() -> None:
+    market = {name for name in told(UpOptions()) if name.startswith(("FEED", "SYMBOLS"))}
+    assert market == {"FEED_HISTORY_BARS"}
 
 
 def test_options_of_the_simulated_market_reach_the_generator() -> None:
@@ -326,18 +339,62 @@ def test_a_pace_given_by_variable_holds_unless_the_option_says_otherwise() -> No
 
 
 def test_news_is_filtered_for_the_instruments_that_are_traded() -> None:
-    options = UpOptions(symbols=("AAPL.US",))
-    specs = services(options, redis_url="redis://x", page_port=1, ledger=Path("l"), given={})
-    by_name = {spec.name: spec.environment for spec in specs}
-    assert by_name["news-filter"]["NEWS_TICKERS"] == "AAPL.US"
+    environment = told(UpOptions(symbols=("AAPL.US",)), service="news-filter")
+    assert environment["NEWS_TICKERS"] == "AAPL.US"
+
+
+def test_the_analysis_is_for_this_machine_alone_keeps_bars_and_looks_every_minute() -> None:
+    environment = told(UpOptions(), service="analysis")
+    assert environment["ANALYSIS_HOST"] == "127.0.0.1"
+    assert environment["ANALYSIS_PORT"] == "5000"
+    assert environment["BAR_STORE_FOLDER"] == "bars"
+    assert environment["HAMA_SCHEDULER_INTERVAL"] == "1"
+    assert "HAMA_SYMBOLS" not in environment
+
+
+def test_the_analysis_is_of_the_bars_of_the_simulated_feed() -> None:
+    assert told(UpOptions(), service="analysis")["HAMA_INTERVAL_SECONDS"] == "1"
+    slow = {"FEED_INTERVAL_SECONDS": "60"}
+    assert told(UpOptions(), slow, "analysis")["HAMA_INTERVAL_SECONDS"] == "60"
+    recorded = UpOptions(bars=Path("/b.csv"))
+    assert "HAMA_INTERVAL_SECONDS" not in told(recorded, service="analysis")
+    assert int(told(UpOptions())["FEED_HISTORY_BARS"]) >= 144
+    assert "FEED_HISTORY_BARS" not in told(UpOptions(), {"FEED_HISTORY_BARS": "9"})
+    assert "FEED_HISTORY_BARS" not in told(recorded)
+
+
+def test_the_analysis_follows_the_instruments_and_the_seed_of_the_market() -> None:
+    options = UpOptions(symbols=("AAPL.US", "700.HK"), seed=7)
+    environment = told(options, service="analysis")
+    assert environment["HAMA_SYMBOLS"] == "AAPL.US,700.HK"
+    assert environment["FEED_SEED"] == "7"
+
+
+def test_a_person_s_own_choices_for_the_analysis_are_kept() -> None:
+    given = {"ANALYSIS_HOST": "::", "BAR_STORE_FOLDER": "/bars", "HAMA_SCHEDULER_INTERVAL": "5"}
+    assert not given.keys() & told(UpOptions(), given, "analysis").keys()
+
+
+def test_the_analysis_listens_where_its_variable_says_or_on_a_free_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def port(given: dict[str, str]) -> str:
+        plan = factory.make_plan(UpOptions(), Folder(tmp_path), given)
+        (program,) = (one for one in plan.services if one.name == "analysis")
+        told = program.environment["ANALYSIS_PORT"]
+        assert plan.analysis == f"http://localhost:{told}/api/gainer-analysis"
+        return told
+
+    assert port({"ANALYSIS_PORT": "45678"}) == "45678"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        monkeypatch.setattr(config, "ANALYSIS_PORT", taken)
+        assert port({}) != str(taken)
 
 
 def test_the_page_is_for_this_machine_alone_unless_it_asks_for_a_token() -> None:
     def page(given: dict[str, str]) -> dict[str, str]:
-        specs = services(
-            UpOptions(), redis_url="redis://x", page_port=80, ledger=Path("l"), given=given
-        )
-        return dict(specs[-1].environment)
+        return told(UpOptions(), given, "websocket-gateway")
 
     assert page({})["GATEWAY_HOST"] == "127.0.0.1"
     assert "GATEWAY_HOST" not in page({"GATEWAY_JWT_SECRET": "s" * 32})

@@ -12,6 +12,7 @@ STATE = DeskState(
     status="up",
     started_at=0.0,
     page="http://localhost:8080",
+    analysis="http://localhost:5000/api/gainer-analysis",
     redis_url="redis://127.0.0.1:7000/0",
     services=(
         ServiceState(

@@ -39,6 +39,7 @@ def state(pid: int) -> DeskState:
         status="up",
         started_at=0,
         page="http://localhost:8080",
+        analysis="http://localhost:5000/api/gainer-analysis",
         redis_url="redis://:secret@127.0.0.1:7000/0",
         services=tuple(ServiceState.model_validate({**shared, **one}) for one in services),
     )
@@ -72,6 +73,8 @@ def test_status_shows_every_process_and_no_secret(
         value = json.loads(capsys.readouterr().out)
     for word in ("news-filter", "4712", "1 min 30 s", "yes", "waiting", "7001", "a.log"):
         assert word in table
+    assert "analysis: http://localhost:5000/api/gainer-analysis" in table
+    assert value["analysis"] == "http://localhost:5000/api/gainer-analysis"
     assert "secret" not in table + json.dumps(value)
     assert [service["pid"] for service in value["services"]] == [4711, 4712, None]
 

@@ -71,6 +71,8 @@ def test_a_hong_kong_symbol_without_a_lot_is_unknown_unless_a_lot_is_given() -> 
     assert Instruments(hk_default_lot=100).find("4321.HK") is not None
 
 
-@pytest.mark.parametrize("symbol", ["AAPL", "AAPL.XX", "12A.HK", "-.US", "", ".HK", "00700.HK"])
+@pytest.mark.parametrize(
+    "symbol", ["AAPL", "AAPL.XX", "12A.HK", "-.US", "", ".HK", "00700.HK", "BTCUSDT"]
+)
 def test_what_no_market_lists_is_unknown(symbol: str) -> None:
     assert Instruments(hk_default_lot=100).find(symbol) is None

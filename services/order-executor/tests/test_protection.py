@@ -160,6 +160,17 @@ async def test_a_stop_crossed_while_trading_is_blocked_is_acted_upon_afterwards(
     assert len(await exits(desk)) == 1
 
 
+async def test_a_bar_of_a_crypto_pair_changes_nothing(
+    desk_of: DeskOf, entry: SignalGenerated, bar_of: BarOf
+) -> None:
+    desk = await desk_of()
+    await desk.on_signal("signal-1", entry)
+    await desk.on_bar(bar_of("BTCUSDT", minute=1, price=91_250.5))
+    assert "BTCUSDT" not in desk.protection.take_marks()
+    assert list((await desk.ledger.portfolio()).holdings) == [entry.symbol]
+    assert await exits(desk) == []
+
+
 async def test_prices_count_for_the_equity_and_old_ones_do_not(
     desk_of: DeskOf, signal_of: SignalOf, bar_of: BarOf
 ) -> None:

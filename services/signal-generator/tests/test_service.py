@@ -25,10 +25,10 @@ from streamdesk.contracts.topics import (
     TASKS,
     TRADING_SIGNALS,
 )
+from streamdesk.market.bars import BarSequence
 from streamdesk.runtime import Drain, Service
 from streamdesk.runtime.probes import Health
 from streamdesk.signal_generator.config import Settings
-from streamdesk.signal_generator.domain.bars import BarSequence
 from streamdesk.signal_generator.domain.scanner import Scanner
 from streamdesk.signal_generator.factory import build, topics
 from streamdesk.signal_generator.feed import Batch

@@ -7,13 +7,12 @@ from itertools import islice, pairwise
 import pytest
 
 from streamdesk.contracts.events import BarClosed, SignalType
+from streamdesk.market.instruments import BUILT_IN, Instrument, on_tick, tick_size
 from streamdesk.runtime import Drain
-from streamdesk.signal_generator.domain.instruments import Instrument, on_tick, tick_size
 from streamdesk.signal_generator.domain.scanner import Scanner
 from streamdesk.signal_generator.domain.signals import Draft
 from streamdesk.signal_generator.domain.simulation import Walk
 from streamdesk.signal_generator.feed_simulated import SimulatedFeed
-from streamdesk.signal_generator.watchlist import BUILT_IN
 
 START = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 KNOWN_CLOSES = [622.0, 623.5, 625.0, 619.5, 620.0]

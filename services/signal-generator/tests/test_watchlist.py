@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from streamdesk.signal_generator.domain.instruments import Instrument
+from streamdesk.market.instruments import BUILT_IN, Instrument
 from streamdesk.signal_generator.errors import WatchlistError
-from streamdesk.signal_generator.watchlist import BUILT_IN, read_watchlist, select
+from streamdesk.signal_generator.watchlist import read_watchlist, select
 
 
 def written(tmp_path: Path, text: str) -> Path:

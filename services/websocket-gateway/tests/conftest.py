@@ -6,14 +6,16 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
+from playwright.async_api import Page, async_playwright
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -22,12 +24,15 @@ from streamdesk.contracts import topics
 from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.events import (
     BarClosed,
+    HamaChanged,
     NewsFiltered,
     OrderFilled,
     OrderSubmitted,
     PortfolioValued,
     SignalGenerated,
+    StockIndicatorsCompleted,
     SystemEvent,
+    TaskCompleted,
     TaskProgressed,
 )
 from streamdesk.runtime import Drain, listen
@@ -37,6 +42,19 @@ from streamdesk.websocket_gateway.gateway import Gateway
 
 SECRET = "of-the-tests-with-more-than-32-bytes"  # noqa: S105 - signs nothing but test tokens
 TIMEOUT_SECONDS = 30
+FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+BROWSER_TIMEOUT_MS = 60_000
+INDICATORS = (
+    *("sma_5", "sma_10", "sma_20", "sma_60", "macd", "macd_signal", "macd_histogram", "rsi"),
+    *("bb_upper", "bb_middle", "bb_lower", "atr", "kdj_k", "kdj_d", "kdj_j"),
+)
 START = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 
 
@@ -117,6 +135,11 @@ class Desk:
             topic: Topic[Any] = next(t for t in topics.TOPICS if type(event) in t.models)
             await self.bus.publish(topic, event)
 
+    async def publish_all(self, events: Sequence[Event]) -> None:
+        """The same in one go: all are of one topic."""
+        topic: Topic[Any] = next(t for t in topics.TOPICS if type(events[0]) in t.models)
+        await self.bus.publish_many(topic, events)
+
     async def seen(self, name: str, count: int) -> None:
         """Wait until the gateway has routed so many events of a type."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -163,12 +186,15 @@ StartDesk = Callable[..., Any]
 
 @pytest.fixture
 async def start_desk() -> AsyncIterator[StartDesk]:
-    """Starts a gateway; keywords are settings without their prefix, and the bus's `url`."""
+    """Starts a gateway; keywords are settings without their prefix, and the bus's `url`, `keys`."""
     async with AsyncExitStack() as stack:
 
-        async def start(url: str | None = None, **changes: Any) -> Desk:
+        async def start(
+            url: str | None = None, *, keys: dict[str, str] | None = None, **changes: Any
+        ) -> Desk:
             url = url or f"memory://{secrets.token_hex(4)}"
-            values = {f"gateway_{name}": value for name, value in changes.items()}
+            values: dict[str, Any] = {f"gateway_{name}": value for name, value in changes.items()}
+            values |= keys or {}
             settings = Settings(redis_url=url, grace_seconds=10, **values)
             config = BusConfig(**settings.bus_config("websocket-gateway", Wait))
             if url.startswith("memory:"):  # no server to be slow: reads may end soon
@@ -258,6 +284,33 @@ class Events:
         return TaskProgressed.model_validate(example)
 
     @staticmethod
+    def hama(symbol: str = "BTCUSDT", minute: int = 0, **changes: Any) -> HamaChanged:
+        when = {"symbol": symbol, "timestamp": START + timedelta(minutes=minute)}
+        return HamaChanged.model_validate(_example(HamaChanged) | when | changes)
+
+    @staticmethod
+    def daily_job(stocks: int, task_id: str = "daily-1", failed: str = "") -> list[Event]:
+        """What a run of the daily indicators says: progress by the percent, and every stock."""
+        told: list[Event] = []
+        run = {"task_id": task_id, "name": "daily-indicators", "total": stocks}
+        for number in range(stocks):
+            now = START + timedelta(seconds=number / 1_000)
+            if number * 100 % stocks == 0:
+                told.append(
+                    TaskProgressed.model_validate({**run, "done": number, "timestamp": now})
+                )
+            indicators = dict.fromkeys(INDICATORS, 101.25 + number)
+            told.append(
+                StockIndicatorsCompleted(
+                    task_id=task_id, timestamp=now, symbol=f"S{number}.US", indicators=indicators
+                )
+            )
+        end = START + timedelta(seconds=stocks / 1_000)
+        told.append(TaskProgressed.model_validate({**run, "done": stocks, "timestamp": end}))
+        ended = {**run, "timestamp": end, "succeeded": not failed, "duration_seconds": 5}
+        return [*told, TaskCompleted.model_validate({**ended, "message": failed})]
+
+    @staticmethod
     def news(title: str = "Apple beats estimates", *symbols: str) -> NewsFiltered:
         example = _example(NewsFiltered) | {"title": title, "symbols": symbols or ("AAPL.US",)}
         return NewsFiltered.model_validate(example)
@@ -276,6 +329,37 @@ def _example(model: type[Event]) -> dict[str, Any]:
 @pytest.fixture
 def events() -> type[Events]:
     return Events
+
+
+OpenPage = Callable[..., AbstractAsyncContextManager[tuple[Page, list[str]]]]
+
+
+@pytest.fixture
+def open_page(chromium: str, tmp_path: Path) -> OpenPage:
+    """Opens a browser: its page, and what the page complains of."""
+
+    @asynccontextmanager
+    async def open_one(width: int = 1280, height: int = 720) -> AsyncIterator[Any]:
+        problems: list[str] = []
+        async with async_playwright() as playwright:
+            context = await playwright.chromium.launch_persistent_context(
+                tmp_path / "profile",
+                executable_path=chromium,
+                headless=True,
+                chromium_sandbox=False,
+                args=list(FLAGS),
+                viewport={"width": width, "height": height},
+                timeout=BROWSER_TIMEOUT_MS,
+            )
+            page = await context.new_page()
+            page.set_default_timeout(BROWSER_TIMEOUT_MS)
+            page.on("console", lambda message: problems.append(message.text))
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            page.on("crash", lambda _: problems.append("the page crashed"))
+            yield page, problems
+            await context.close()
+
+    return open_one
 
 
 @pytest.fixture(scope="session")

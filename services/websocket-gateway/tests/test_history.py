@@ -12,6 +12,11 @@ def bar(name: str, symbol: str) -> Frame:
     return frame(name, f"events:market:{symbol}", "events:market", event="BarClosed")
 
 
+def state(name: str, symbol: str) -> Frame:
+    channels = (f"events:indicators:{symbol}", "events:indicators")
+    return Frame(channels, "HamaChanged", name, 10, f"hama:{symbol}", is_state=True)
+
+
 def names(frames: list[Frame]) -> list[str]:
     return [frame.live for frame in frames]
 
@@ -63,3 +68,24 @@ def test_bytes_and_the_number_of_rings_are_bounded() -> None:
     history.add(bar("a", "AAPL.US"))
     history.add(bar("m", "MSFT.US"))
     assert history.replay(["events:signals"], []) == []
+
+
+def test_the_last_state_of_each_instrument_stays_however_much_comes_after_it() -> None:
+    history = History(events=2, bars=2, max_rings=2)
+    history.add(state("btc 1", "BTCUSDT"))
+    history.add(state("aapl 1", "AAPL.US"))
+    history.add(state("btc 2", "BTCUSDT"))
+    for number in range(50):
+        history.add(frame(f"s{number}", "events:signals"))
+        history.add(bar(f"b{number}", f"S{number}.US"))
+    assert names(history.replay(["events:indicators"], [])) == ["aapl 1", "btc 2"]
+    assert names(history.replay(["events:indicators:AAPL.US"], [])) == ["aapl 1"]
+    assert history.replay(["events:indicators:AAPL.US"], ["events:indicators"]) == []
+
+
+def test_states_are_bounded_and_the_one_that_changed_longest_ago_goes() -> None:
+    history = History(events=2, bars=2, max_states=2)
+    for name, symbol in (("a1", "A.US"), ("b1", "B.US"), ("a2", "A.US"), ("c1", "C.US")):
+        history.add(state(name, symbol))
+    assert names(history.replay(["events:indicators"], [])) == ["a2", "c1"]
+    assert len(history) == 2

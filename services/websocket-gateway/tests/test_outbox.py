@@ -90,9 +90,29 @@ def test_who_asks_for_the_history_over_and_over_without_reading_overflows() -> N
     ]
 
 
+def test_a_state_goes_for_a_newer_one_of_its_own_and_for_nothing_else() -> None:
+    outbox = Outbox(2, 1_000)
+    outbox.put("BTC bullish", 11, "hama:BTC", is_state=True)
+    outbox.put("AAPL 1", 6, "bar:AAPL")
+    assert outbox.put("BTC bearish", 11, "hama:BTC", is_state=True) is Offer.CONFLATED
+    assert outbox.put("MSFT 1", 6, "bar:MSFT") is Offer.CONFLATED
+    assert outbox.put("order", 5) is Offer.CONFLATED
+    assert outbox.put("GOOG 1", 6, "bar:GOOG") is Offer.CONFLATED
+    assert drained(outbox) == ["BTC bearish", "order"]
+
+
+def test_a_state_makes_bars_give_way_and_never_gets_lost_itself() -> None:
+    outbox = Outbox(2, 1_000)
+    outbox.put("AAPL 1", 6, "bar:AAPL")
+    outbox.put("order", 5)
+    assert outbox.put("BTC bullish", 11, "hama:BTC", is_state=True) is Offer.CONFLATED
+    assert outbox.put("ETH bullish", 11, "hama:ETH", is_state=True) is Offer.OVERFLOW
+    assert drained(outbox) == ["order", "BTC bullish"]
+
+
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["put", "pop"]), st.sampled_from([None, "a", "b", "c"])),
+        st.tuples(st.sampled_from(["put", "pop"]), st.sampled_from([None, "a", "b", "S", "T"])),
         max_size=200,
     )
 )
@@ -104,7 +124,8 @@ def test_the_books_agree_with_the_queue_whatever_happens(
     for kind, key in steps:
         if kind == "put":
             put += 1
-            refused += outbox.put("text", 1 + put % 12, key) is Offer.OVERFLOW
+            size, is_state = 1 + put % 12, key in {"S", "T"}
+            refused += outbox.put("text", size, key, is_state=is_state) is Offer.OVERFLOW
         else:
             taken += outbox.pop() is not None
         assert outbox.messages == len(outbox) <= 5

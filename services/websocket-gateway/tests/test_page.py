@@ -1,22 +1,10 @@
 """The page: its files, its headers, and what a real browser shows."""
 
-import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import async_playwright
 
 from streamdesk.websocket_gateway import assets
-
-FLAGS = (
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @pytest.mark.parametrize(
@@ -62,22 +50,9 @@ def test_the_page_names_no_other_host_but_those_it_links_to() -> None:
 
 
 @pytest.mark.chromium
-async def test_a_browser_sees_rows_arrive(
-    desk: Any, events: Any, chromium: str, tmp_path: Path
-) -> None:
-    problems: list[str] = []
+async def test_a_browser_sees_rows_arrive(desk: Any, events: Any, open_page: Any) -> None:
     outside: list[str] = []
-    async with async_playwright() as playwright:
-        context = await playwright.chromium.launch_persistent_context(
-            tmp_path / "profile",
-            executable_path=chromium,
-            headless=True,
-            chromium_sandbox=False,
-            args=list(FLAGS),
-        )
-        page = await context.new_page()
-        page.on("console", lambda message: problems.append(message.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
+    async with open_page() as (page, problems):
         page.on(
             "request",
             lambda request: None if desk.address in request.url else outside.append(request.url),
@@ -113,7 +88,5 @@ async def test_a_browser_sees_rows_arrive(
         await page.locator("#fills tbody tr", has_text="271.80").wait_for()
         await desk.gateway.close_all(5)
         await page.wait_for_selector("#connection[data-state=reconnecting]")
-        await context.close()
-    await asyncio.sleep(0)
     assert [p for p in problems if "WebSocket connection" not in p] == []
     assert outside == []

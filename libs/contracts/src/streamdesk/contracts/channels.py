@@ -5,7 +5,8 @@
     events:signals  <- events:signals:{code}
     events:orders   <- events:orders:{code}
     events:news     <- events:news:{code}
-    events:indicators, events:system
+    events:indicators <- events:indicators:{code}
+    events:system
     user:{id}                                 private to one user
 
 A parent carries all that its children carry.
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from streamdesk.contracts.base import Event
 from streamdesk.contracts.events import (
     BarClosed,
+    HamaChanged,
     NewsFetched,
     OrderEvent,
     PortfolioValued,
@@ -37,11 +39,14 @@ ROOTS = (
 _PARENTS = {
     "events:task:": "events:tasks",
     "events:market:": "events:market",
+    "events:indicators:": "events:indicators",
     "events:signals:": "events:signals",
     "events:orders:": "events:orders",
     "events:news:": "events:news",
 }
-_LEAF = re.compile(r"^(events:(?:task|market|signals|orders|news):|user:)[A-Za-z0-9_.\-@]{1,100}$")
+_LEAF = re.compile(
+    r"^(events:(?:task|market|indicators|signals|orders|news):|user:)[A-Za-z0-9_.\-@]{1,100}$"
+)
 
 
 def is_channel(name: str) -> bool:
@@ -68,7 +73,7 @@ def _of_task(event: TaskEvent) -> tuple[str, ...]:
 
 
 def _of_indicators(event: StockIndicatorsCompleted) -> tuple[str, ...]:
-    return ("events:indicators", f"events:task:{event.task_id}")
+    return (f"events:indicators:{event.symbol}", f"events:task:{event.task_id}")
 
 
 def _of_news(event: NewsFetched) -> tuple[str, ...]:
@@ -79,6 +84,7 @@ def _of_news(event: NewsFetched) -> tuple[str, ...]:
 _RULES: tuple[tuple[type[Event], Callable[..., tuple[str, ...]]], ...] = (
     (StockIndicatorsCompleted, _of_indicators),
     (TaskEvent, _of_task),
+    (HamaChanged, lambda event: (f"events:indicators:{event.symbol}",)),
     (BarClosed, lambda event: (f"events:market:{event.symbol}",)),
     (SignalGenerated, lambda event: (f"events:signals:{event.symbol}",)),
     (OrderEvent, lambda event: (f"events:orders:{event.symbol}",)),

@@ -9,14 +9,23 @@ Symbol = Annotated[
     str,
     Field(
         pattern=r"^[A-Z0-9.\-]{1,16}\.(US|HK)$",
-        description="Instrument with its market, as in AAPL.US or 700.HK.",
+        description="Share with its market, as in AAPL.US or 700.HK; what the desk may trade.",
         examples=["AAPL.US"],
     ),
 ]
-Price = Annotated[
-    float, Field(gt=0, description="Price of one share, in the currency of the market.")
+Instrument = Annotated[
+    str,
+    Field(
+        pattern=r"^(?:[A-Z0-9.\-]{1,16}\.(?:US|HK)|[A-Z0-9]{2,12}(?:USDT|USDC|BTC|ETH|EUR|USD))$",
+        description="What a price can be had of: a symbol with its market, as in AAPL.US, or a "
+        "crypto pair without one, as in BTCUSDT.",
+        examples=["AAPL.US", "BTCUSDT"],
+    ),
 ]
-Volume = Annotated[float, Field(ge=0, description="Shares traded.")]
+Price = Annotated[
+    float, Field(gt=0, description="Price of one share or coin, in the currency of the market.")
+]
+Volume = Annotated[float, Field(ge=0, description="Shares or coins traded.")]
 Score = Annotated[float, Field(ge=0, le=100, description="Score from 0 to 100.")]
 Timestamp = Annotated[AwareDatetime, Field(description="Time with its zone, RFC 3339.")]
 Money = Annotated[

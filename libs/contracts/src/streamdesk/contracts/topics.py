@@ -8,6 +8,7 @@ from typing import Any
 from streamdesk.contracts.base import Consumer, Event, Topic
 from streamdesk.contracts.events import (
     BarClosed,
+    HamaChanged,
     NewsFetched,
     NewsFiltered,
     OrderAccepted,
@@ -29,6 +30,7 @@ GATEWAY = Consumer("websocket-gateway")
 EVERY_SERVICE = (
     "signal-generator",
     "order-executor",
+    "analysis",
     "news-fetcher",
     "news-filter",
     "websocket-gateway",
@@ -43,7 +45,20 @@ MARKET_BARS: Topic[BarClosed] = Topic(
     key_field="symbol",
     dead_key="market:bars:dead",
     producers=("signal-generator",),
-    consumers=(GATEWAY, Consumer("order-executor")),
+    consumers=(GATEWAY, Consumer("order-executor"), Consumer("analysis")),
+)
+ANALYSIS_STATES: Topic[HamaChanged] = Topic(
+    name="analysis",
+    key="analysis:hama",
+    models=(HamaChanged,),
+    about="HAMA states of the watched instruments, whenever one changes.",
+    key_field="symbol",
+    dead_key="analysis:hama:dead",
+    keep=20_000,  # a weekend of changes: who comes on Monday is shown what Friday left
+    # Two replicas that see the same change name it alike.
+    dedup_window_seconds=600,
+    producers=("analysis",),
+    consumers=(GATEWAY,),
 )
 TRADING_SIGNALS: Topic[SignalGenerated] = Topic(
     name="signals",
@@ -114,7 +129,9 @@ TASKS: Topic[Event] = Topic(
     about="Long work and how far it is.",
     key_field="task_id",
     dead_key="tasks:dead",
-    producers=("signal-generator",),
+    # A run that is resumed within a day says nothing twice: its ids follow from run and step.
+    dedup_window_seconds=86_400,
+    producers=("signal-generator", "analysis"),
     consumers=(GATEWAY,),
 )
 NEWS_RAW: Topic[NewsFetched] = Topic(
@@ -140,6 +157,7 @@ NEWS_FILTERED: Topic[NewsFiltered] = Topic(
 
 TOPICS: tuple[Topic[Any], ...] = (
     MARKET_BARS,
+    ANALYSIS_STATES,
     TRADING_SIGNALS,
     TRADING_ORDERS,
     TRADING_RISK,

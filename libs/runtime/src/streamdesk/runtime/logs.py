@@ -19,7 +19,8 @@ from streamdesk.runtime.settings import ServiceSettings
 from streamdesk.runtime.tracing import current_ids
 
 SHORTEST_SECRET = 4  # a shorter one would be found inside ordinary words
-QUIET = ("uvicorn", "uvicorn.error", "uvicorn.access")  # start-up chatter; their warnings stay
+# A line for each start, slot or request; their warnings stay.
+QUIET = ("uvicorn", "uvicorn.error", "uvicorn.access", "apscheduler", "httpx")
 
 
 def logger(name: str) -> FilteringBoundLogger:

@@ -187,6 +187,77 @@ NEWS_AGE_AT_FILTER = Histogram(
 )
 
 
+# -- schedules: services/analysis -----------------------------------------------------------------
+
+SCHEDULER_FIRES = Counter(
+    "scheduler_fires_total",
+    "Slots of a schedule by outcome: fired once each, whichever replica does it; besides those "
+    "taken-up after a crash, failed, given-up.",
+    ["name", "outcome"],
+)
+SCHEDULER_MISSED_SLOTS = Counter(
+    "scheduler_missed_slots_total",
+    "Slots that nobody fired in time, and that were let go.",
+    ["name"],
+)
+SCHEDULER_LEADER = Gauge(
+    "scheduler_leader", "1 while this process is the one that fires the schedule.", ["name"]
+)
+ANALYSIS_EVENTS_DROPPED = Counter(
+    "analysis_events_dropped_total",
+    "Reports of tasks left out because too many wait for the server.",
+)
+
+
+# -- analysis: services/analysis, its API and cache ---------------------------------------------
+
+ANALYSIS_REQUESTS = Counter(
+    "analysis_requests_total", "Requests of the API, by route and HTTP status.", ["route", "status"]
+)
+ANALYSIS_REQUEST_DURATION = Histogram(
+    "analysis_request_duration_seconds",
+    "Time from the whole request to the answer.",
+    ["route"],
+    buckets=DURATION_SECONDS,
+)
+HAMA_CACHE_HITS = Counter(
+    "hama_cache_hits_total",
+    "Analyses that were there already: memory (seen a moment ago, or Redis is away) or redis.",
+    ["tier"],
+)
+HAMA_CACHE_MISSES = Counter("hama_cache_misses_total", "Analyses that somebody had to wait for.")
+HAMA_COMPUTATIONS = Counter("hama_computations_total", "Analyses computed.")
+HAMA_COMPUTE_FAILURES = Counter(
+    "hama_compute_failures_total", "Analyses that could not be computed, by reason.", ["reason"]
+)
+HAMA_COMPUTE_DURATION = Histogram(
+    "hama_compute_duration_seconds",
+    "Time to get bars and compute, one call: one symbol, or a batch.",
+    buckets=DURATION_SECONDS,
+)
+BAR_SOURCE_REQUESTS = Counter(
+    "bar_source_requests_total",
+    "Requests to an outside source of bars: ok, unknown, limited (to be slower) or unavailable.",
+    ["source", "outcome"],
+)
+HAMA_CACHE_FALLBACK = Gauge(
+    "hama_cache_fallback", "1 while analyses are kept in memory, because Redis is off or away."
+)
+
+# -- daily job: services/analysis ---------------------------------------------------------------
+
+JOB_STOCKS = Counter(
+    "job_stocks_total",
+    "Stocks of the daily indicator job by outcome: computed or failed.",
+    ["outcome"],
+)
+JOB_DURATION = Histogram(
+    "job_duration_seconds",
+    "Daily indicator job from its begin to its end, reading and publishing included.",
+    buckets=DURATION_SECONDS,
+)
+
+
 # -- gateway: services/websocket-gateway --------------------------------------------------------
 
 GW_CONNECTIONS = Gauge("gw_connections", "Sockets open now.")
@@ -204,6 +275,13 @@ GW_DELIVERY_LAG = Histogram(
     buckets=LATENCY_SECONDS,
 )
 GW_BUS_UP = Gauge("gw_redis_up", "1 while the gateway's bus answers.")
+
+# -- bar store: services/analysis, its recorder -------------------------------------------------
+
+BAR_STORE_BARS = Counter("bar_store_bars_total", "Bars written to the bar store.")
+BAR_STORE_FAILURES = Counter(
+    "bar_store_failures_total", "Times that bars could not be written, or files not be tidied."
+)
 
 # -- pools: services/operator -------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from streamdesk.contracts.topics import TOPICS
 
 DATA = Path(".streamdesk")
 PAGE_PORT = 8080
+ANALYSIS_PORT = 5000
+ANALYSIS_PREFIX = "/api/gainer-analysis"
 
 STOP_SECONDS = 5.0  # the promise: from Ctrl-C to the end of the last process
 SERVICES_STOP_SECONDS = 3.5  # of them for the services, before they are killed

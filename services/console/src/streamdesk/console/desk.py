@@ -55,6 +55,7 @@ class Plan:
         server: its own Redis server; None where REDIS_URL names one.
         services: in the order of the flow.
         page: address of the page.
+        analysis: address of the analysis API.
         redis_url: where the bus is.
         since: from where on the bus is counted.
         seconds: end by itself after so long; None to run until stopped.
@@ -63,6 +64,7 @@ class Plan:
     server: Server | None
     services: Sequence[Program]
     page: str
+    analysis: str
     redis_url: str
     since: str
     seconds: float | None
@@ -173,7 +175,8 @@ class Desk:
             if self._status == "starting" and self._watch.all_announced:
                 self._status = "up"
                 self._progress.say(
-                    f"The desk is up after {ran:.1f} s. Page: {self._plan.page}\n"
+                    f"The desk is up after {ran:.1f} s. Page: {self._plan.page}   "
+                    f"Analysis: {self._plan.analysis}\n"
                     f"Logs: {shown(self._folder.logs)}   Queue: streamdesk queue   End: Ctrl-C"
                 )
             if self._status == "starting" and not late_told and ran > READY_SECONDS:
@@ -252,6 +255,7 @@ class Desk:
             status=self._status,
             started_at=self._started_at,
             page=self._plan.page,
+            analysis=self._plan.analysis,
             redis_url=self._plan.redis_url,
             services=tuple(map(self._state_of, self._supervisor.children.values())),
         )

@@ -80,8 +80,15 @@ def make_plan(options: UpOptions, folder: Folder, given: Mapping[str, str]) -> P
     server = None if named else _own_server(folder)
     redis_url = named or f"redis://{LOOPBACK}:{server.port if server else 0}/0"
     page_port = _page_port(options)
+    analysis_port = _analysis_port(given, page_port)
     specs = services(
-        options, redis_url=redis_url, page_port=page_port, ledger=folder.ledger, given=given
+        options,
+        redis_url=redis_url,
+        page_port=page_port,
+        analysis_port=analysis_port,
+        ledger=folder.ledger,
+        bars=folder.bars,
+        given=given,
     )
     programs = [
         Program(
@@ -96,6 +103,7 @@ def make_plan(options: UpOptions, folder: Folder, given: Mapping[str, str]) -> P
         server=server,
         services=programs,
         page=f"http://localhost:{page_port}",
+        analysis=f"http://localhost:{analysis_port}{config.ANALYSIS_PREFIX}",
         redis_url=redis_url,
         since="$" if named or options.keep else "0",
         seconds=options.seconds,
@@ -117,6 +125,16 @@ def _page_port(options: UpOptions) -> int:
             "for the next free one"
         )
     return options.port
+
+
+def _analysis_port(given: Mapping[str, str], page_port: int) -> int:
+    """As ANALYSIS_PORT says; what is no port there, the service itself explains best."""
+    named = given.get("ANALYSIS_PORT", "")
+    if named.isdigit() and int(named):
+        return int(named)
+    # Nobody listens on the page's port yet.
+    first = page_port + 1 if page_port == config.ANALYSIS_PORT else config.ANALYSIS_PORT
+    return next_free(first)
 
 
 def find_redis_url(url: str | None, data: Path) -> str:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from streamdesk.console.domain.state import DeskState
 from streamdesk.console.errors import DeskRunningError, NoDeskError, UsageError
 
-OURS = ("logs", "redis", "ledger", "state.json")
+OURS = ("logs", "redis", "ledger", "bars", "state.json")
 
 
 class Folder:
@@ -27,6 +27,7 @@ class Folder:
         self.logs = self.root / "logs"
         self.redis = self.root / "redis"
         self.ledger = self.root / "ledger"
+        self.bars = self.root / "bars"
         self.programs = self.root / "bin"
         self.up_log = self.root / "up.log"
         self._state = self.root / "state.json"
@@ -43,7 +44,7 @@ class Folder:
             UsageError: that is not possible there.
         """
         try:
-            for path in (self.root, self.logs, self.redis, self.ledger):
+            for path in (self.root, self.logs, self.redis, self.ledger, self.bars):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(

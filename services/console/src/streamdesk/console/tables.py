@@ -109,7 +109,8 @@ def status(state: DeskState) -> RenderableType:
             str(service.port or NONE),
             shown(Path(service.log)),
         )
-    return Group(Text(f"desk: {state.status}, page: {state.page}", style="bold"), table)
+    title = f"desk: {state.status}, page: {state.page}, analysis: {state.analysis}"
+    return Group(Text(title, style="bold"), table)
 
 
 def _ready(service: ServiceState) -> Text:

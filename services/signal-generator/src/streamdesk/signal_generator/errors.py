@@ -1,96 +1,12 @@
-"""What can be wrong with market data and with what the service is told about it.
+"""What can be wrong with what the service is told; market data has `streamdesk.market.errors`.
 
 SignalGeneratorError
-├── BarError              one bar; it is counted, logged and skipped
-│   ├── UnreadableBarError    a field is missing or is not what it should be
-│   ├── NotFiniteError        a price or volume is NaN or infinite
-│   ├── NegativeVolumeError   fewer than no shares
-│   ├── BadPriceError         not above 0, or low, open, close and high do not fit together
-│   ├── UnknownSymbolError    not on the watchlist
-│   ├── DuplicateBarError     this bar was there already
-│   └── OutOfOrderBarError    older than the bar before it
-├── BarFileError          a file of bars that cannot be used at all
 └── WatchlistError        an entry of the watchlist that makes no sense
 """
 
-from datetime import datetime
-
 
 class SignalGeneratorError(ValueError):
-    """Base of all that this service raises."""
-
-
-class BarError(SignalGeneratorError):
-    """One bar that cannot be used.
-
-    Attributes:
-        reason: short stable word, for metrics.
-    """
-
-    reason = "bar"
-
-
-class UnreadableBarError(BarError):
-    """A field is missing or cannot be read."""
-
-    reason = "unreadable"
-
-
-class NotFiniteError(BarError):
-    """A price or the volume is not a finite number."""
-
-    reason = "not-finite"
-
-    def __init__(self, symbol: str, name: str, value: float) -> None:
-        super().__init__(f"{symbol}: {name} is {value}; expected a finite number")
-
-
-class NegativeVolumeError(BarError):
-    """The volume is negative."""
-
-    reason = "negative-volume"
-
-    def __init__(self, symbol: str, volume: float) -> None:
-        super().__init__(f"{symbol}: volume is {volume}; expected 0 or more shares")
-
-
-class BadPriceError(BarError):
-    """A price is not above 0, or the prices do not fit together."""
-
-    reason = "bad-price"
-
-
-class UnknownSymbolError(BarError):
-    """A bar of an instrument that is not watched."""
-
-    reason = "unknown-symbol"
-
-    def __init__(self, symbol: str) -> None:
-        super().__init__(f"{symbol!r} is not on the watchlist; add it there, or leave its bars out")
-
-
-class DuplicateBarError(BarError):
-    """A bar with the time of the one before it."""
-
-    reason = "duplicate"
-
-    def __init__(self, symbol: str, timestamp: datetime) -> None:
-        super().__init__(f"{symbol}: a second bar for {timestamp.isoformat()}")
-
-
-class OutOfOrderBarError(BarError):
-    """A bar older than the one before it."""
-
-    reason = "out-of-order"
-
-    def __init__(self, symbol: str, timestamp: datetime, last: datetime) -> None:
-        super().__init__(
-            f"{symbol}: bar of {timestamp.isoformat()} after the one of {last.isoformat()}"
-        )
-
-
-class BarFileError(SignalGeneratorError):
-    """A file of bars that cannot be used at all."""
+    """Base of all that this service raises of its own."""
 
 
 class WatchlistError(SignalGeneratorError):

@@ -13,14 +13,15 @@ from streamdesk.contracts.topics import (
     TASKS,
     TRADING_SIGNALS,
 )
+from streamdesk.market.bar_files import FileFormat
+from streamdesk.market.bars import BarSequence
+from streamdesk.market.errors import BarFileError
+from streamdesk.market.instruments import BUILT_IN, Instrument
 from streamdesk.runtime import BadSettingError, Service, Work
 from streamdesk.signal_generator import watchlist
-from streamdesk.signal_generator.bar_files import FileFormat
 from streamdesk.signal_generator.config import Settings
-from streamdesk.signal_generator.domain.bars import BarSequence
-from streamdesk.signal_generator.domain.instruments import Instrument
 from streamdesk.signal_generator.domain.scanner import Scanner
-from streamdesk.signal_generator.errors import BarFileError, WatchlistError
+from streamdesk.signal_generator.errors import WatchlistError
 from streamdesk.signal_generator.feed import Feed
 from streamdesk.signal_generator.feed_recorded import RecordedFeed
 from streamdesk.signal_generator.feed_simulated import SimulatedFeed
@@ -45,7 +46,7 @@ def simulated_feed(settings: Settings, now: datetime) -> Feed:
     Raises:
         BadSettingError: the watchlist cannot be used, or lacks one of the symbols.
     """
-    instruments = _watchlist(settings.watchlist_file) or watchlist.BUILT_IN
+    instruments = _watchlist(settings.watchlist_file) or BUILT_IN
     try:
         chosen = watchlist.select(instruments, settings.symbols)
     except WatchlistError as error:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from streamdesk.contracts.events import BarClosed
+from streamdesk.market.errors import BarError
 from streamdesk.runtime import Drain
-from streamdesk.signal_generator.errors import BarError
 
 
 @dataclass(frozen=True, slots=True)

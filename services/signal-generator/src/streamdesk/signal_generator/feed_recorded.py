@@ -5,9 +5,9 @@ from itertools import groupby
 from pathlib import Path
 
 from streamdesk.contracts.events import BarClosed
+from streamdesk.market.bar_files import FileFormat, Recording, read_recording
+from streamdesk.market.errors import BarFileError
 from streamdesk.runtime import Drain
-from streamdesk.signal_generator.bar_files import FileFormat, Recording, read_recording
-from streamdesk.signal_generator.errors import BarFileError
 from streamdesk.signal_generator.feed import Batch
 from streamdesk.signal_generator.pacing import Pacer
 

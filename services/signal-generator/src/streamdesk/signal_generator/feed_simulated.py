@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from itertools import islice
 
+from streamdesk.market.instruments import Instrument
 from streamdesk.runtime import Drain
-from streamdesk.signal_generator.domain.instruments import Instrument
 from streamdesk.signal_generator.domain.simulation import Walk
 from streamdesk.signal_generator.feed import Batch
 from streamdesk.signal_generator.pacing import Pacer

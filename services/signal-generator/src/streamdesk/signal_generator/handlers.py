@@ -9,8 +9,9 @@ from contextlib import suppress
 from datetime import datetime
 
 from streamdesk.contracts.events import BarClosed
+from streamdesk.market.bars import BarSequence
+from streamdesk.market.errors import BarError
 from streamdesk.runtime import Drain, logger, metrics, span_from
-from streamdesk.signal_generator.domain.bars import BarSequence
 from streamdesk.signal_generator.domain.scanner import (
     BelowThreshold,
     CoolingDown,
@@ -18,7 +19,6 @@ from streamdesk.signal_generator.domain.scanner import (
     Scanner,
 )
 from streamdesk.signal_generator.domain.signals import Draft
-from streamdesk.signal_generator.errors import BarError
 from streamdesk.signal_generator.feed import Batch, Feed
 from streamdesk.signal_generator.publication import Publication
 from streamdesk.signal_generator.tasks import Task

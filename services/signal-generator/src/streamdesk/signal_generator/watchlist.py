@@ -9,23 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from streamdesk.contracts.base import summary
 from streamdesk.contracts.fields import Price, Symbol
-from streamdesk.signal_generator.domain.instruments import CURRENCIES, Instrument, market_of
+from streamdesk.market.instruments import BUILT_IN, CURRENCIES, Instrument, market_of
 from streamdesk.signal_generator.errors import WatchlistError
-
-BUILT_IN: tuple[Instrument, ...] = (
-    Instrument("AAPL.US", 271.0),
-    Instrument("MSFT.US", 480.0),
-    Instrument("NVDA.US", 180.0),
-    Instrument("TSLA.US", 400.0),
-    Instrument("AMZN.US", 230.0),
-    Instrument("GOOGL.US", 290.0),
-    Instrument("META.US", 600.0),
-    Instrument("700.HK", 620.0, 100, "HKD"),
-    Instrument("9988.HK", 160.0, 100, "HKD"),
-    Instrument("3690.HK", 100.0, 100, "HKD"),
-    Instrument("5.HK", 110.0, 400, "HKD"),
-    Instrument("1810.HK", 42.0, 200, "HKD"),
-)
 
 
 class _Entry(BaseModel):

@@ -64,11 +64,20 @@ class Settings(ServiceSettings):
     gateway_history_seconds: float = Field(
         900, ge=0, description="How far back on the bus the gateway reads when it starts, seconds."
     )
+    gateway_states_seconds: float = Field(
+        259_200,
+        ge=0,
+        description="How far back on the bus HAMA states are read at the start, seconds: the last "
+        "of each instrument is shown, and over a weekend many rest.",
+    )
     gateway_lag_ttl_seconds: float = Field(
         1, ge=0, description="How old an answer of /api/lag may be, seconds: spares Redis."
     )
 
     bars_key: str = Field(topics.MARKET_BARS.key, min_length=1, description="Redis key of bars.")
+    analysis_key: str = Field(
+        topics.ANALYSIS_STATES.key, min_length=1, description="Redis key of HAMA states."
+    )
     signal_queue_key: str = Field(
         topics.TRADING_SIGNALS.key, min_length=1, description="Redis key of signals."
     )

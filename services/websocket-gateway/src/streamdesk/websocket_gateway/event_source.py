@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from streamdesk.bus import Bus, BusError
+from streamdesk.bus import Bus, BusError, Message
 from streamdesk.contracts.base import Event, Topic
 
 _PING_SECONDS = 2.0
@@ -80,21 +80,57 @@ class BusSource:
         bus: connected to the server.
         tailed: topics whose events are shown.
         grouped: topics whose groups' lag is shown.
+        states: the one of `tailed` whose events hold until the next of the same instrument.
+        states_seconds: how far back its last ones are looked for at the start.
     """
 
     def __init__(
-        self, bus: Bus, *, tailed: Sequence[Topic[Any]], grouped: Sequence[Topic[Any]]
+        self,
+        bus: Bus,
+        *,
+        tailed: Sequence[Topic[Any]],
+        grouped: Sequence[Topic[Any]],
+        states: Topic[Any],
+        states_seconds: float,
     ) -> None:
         self._bus = bus
         self._tailed = list(tailed)
         self._grouped = list(grouped)
+        self._states = states
+        self._states_seconds = states_seconds
 
     async def events(self, history_seconds: float, stop: asyncio.Event) -> AsyncIterator[SeenEvent]:
         """Every event from `history_seconds` ago on, until `stop`; outlives outages."""
         # Ids of entries begin with the server's time in ms; ours may differ a little, and may.
-        since = f"{int((time.time() - history_seconds) * 1000)}-0" if history_seconds else "$"
+        started = time.time()
+        begin = _entry_id(started - history_seconds)
+        if self._states_seconds > history_seconds:
+            # Up to where the tail begins, so that nothing is seen twice or falls between.
+            earliest = _entry_id(started - self._states_seconds)
+            for state in await self._last_states(earliest, begin, stop):
+                yield state
+        since = begin if history_seconds else "$"
         async for message in self._bus.tail(self._tailed, since=since, stop=stop):
-            yield SeenEvent(message.id, message.published_at.astimezone(UTC), message.event)
+            yield _seen(message)
+
+    async def _last_states(self, since: str, until: str, stop: asyncio.Event) -> list[SeenEvent]:
+        """The last state of each instrument between two entries, oldest first."""
+        reading = asyncio.ensure_future(self._newest(since, until))
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            # Reading waits for the server as long as it takes; a drain does not.
+            await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+            return reading.result() if reading.done() else []
+        finally:
+            reading.cancel()
+            stopping.cancel()
+
+    async def _newest(self, since: str, until: str) -> list[SeenEvent]:
+        newest: dict[str, SeenEvent] = {}
+        async for message in self._bus.replay(self._states, since, until):
+            newest.pop(message.key, None)  # the order is that of the last ones
+            newest[message.key] = _seen(message)
+        return list(newest.values())
 
     async def reachable(self) -> bool:
         """Whether the bus answers now."""
@@ -124,3 +160,12 @@ class BusSource:
             for topic in self._grouped
             for lag in await self._bus.lag(topic)
         ]
+
+
+def _entry_id(seconds: float) -> str:
+    """The entry id before all of this moment."""
+    return f"{max(0, int(seconds * 1000))}-0"
+
+
+def _seen(message: Message[Any]) -> SeenEvent:
+    return SeenEvent(message.id, message.published_at.astimezone(UTC), message.event)

@@ -49,6 +49,8 @@ def bus_source(bus: Bus, settings: Settings) -> BusSource:
         bus,
         tailed=[_configured(topic, settings) for topic in mine],
         grouped=[_configured(topic, settings) for topic in grouped],
+        states=_configured(topics.ANALYSIS_STATES, settings),
+        states_seconds=settings.gateway_states_seconds,
     )
 
 

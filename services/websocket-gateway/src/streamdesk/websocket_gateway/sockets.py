@@ -65,7 +65,10 @@ class Connection:
 
     def offer(self, frame: Frame) -> None:
         """Queue an event; a reader too slow for it is closed."""
-        self._put(frame.live, frame.size, frame.conflate_key)
+        if self.close_code is None:
+            self._queued(
+                self.outbox.put(frame.live, frame.size, frame.conflate_key, is_state=frame.is_state)
+            )
 
     def replay(self, frames: list[Frame]) -> None:
         """Queue events of the history."""
@@ -74,7 +77,8 @@ class Connection:
 
     def tell(self, text: str) -> None:
         """Queue a message that is not an event."""
-        self._put(text, len(text.encode()), None)
+        if self.close_code is None:
+            self._queued(self.outbox.put(text, len(text.encode())))
 
     def close(self, code: CloseCode, reason: str) -> None:
         """End the connection; the first code wins. Returns at once."""
@@ -127,10 +131,6 @@ class Connection:
         with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
             async with asyncio.timeout(self._stall_seconds):
                 await self._socket.close(self.close_code or _OURS, self._reason)
-
-    def _put(self, text: str, size: int, key: str | None) -> None:
-        if self.close_code is None:
-            self._queued(self.outbox.put(text, size, key))
 
     def _queued(self, offer: Offer) -> None:
         if offer is Offer.OVERFLOW:

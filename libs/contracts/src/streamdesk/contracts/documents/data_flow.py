@@ -124,7 +124,7 @@ def limits(topic: Topic[Any]) -> str:
         sentences = [f"About the newest {topic.keep:,} entries of a stream stay."]
     if topic.dedup_window_seconds is not None:
         sentences.append(
-            f"An event id that comes again within {topic.dedup_window_seconds:g} s is ignored."
+            f"An event id that comes again within {topic.dedup_window_seconds:,g} s is ignored."
         )
     if topic.durable:
         sentences.append("A publish waits for replicas, where the bus is told how many.")
@@ -177,6 +177,8 @@ def _type(schema: JsonObject) -> str:
     if "anyOf" in schema:
         return " or ".join(_type(choice) for choice in schema["anyOf"])
     kind: str = schema.get("format") or schema["type"]
+    if "enum" in schema:
+        return f"one of {_code(schema['enum'])}"
     if kind == "array":
         return f"list of {_type(schema['items'])}"
     if kind == "object":

@@ -1,8 +1,18 @@
 """Everything that travels, in the past tense.
 
-`market` -> `signals` -> `orders`; `news`; `system`: what the desk says about itself; `tasks`.
+`market` -> `signals` -> `orders`; `analysis`; `news`; `system`: what the desk says about itself;
+`tasks`.
 """
 
+from streamdesk.contracts.events.analysis import (
+    BollingerPhase,
+    HamaChanged,
+    HamaColour,
+    HamaPreset,
+    HamaSignal,
+    HamaState,
+    HamaTrend,
+)
 from streamdesk.contracts.events.market import BarClosed
 from streamdesk.contracts.events.news import NewsFetched, NewsFiltered
 from streamdesk.contracts.events.orders import (
@@ -31,6 +41,13 @@ from streamdesk.contracts.events.tasks import (
 
 __all__ = [
     "BarClosed",
+    "BollingerPhase",
+    "HamaChanged",
+    "HamaColour",
+    "HamaPreset",
+    "HamaSignal",
+    "HamaState",
+    "HamaTrend",
     "NewsFetched",
     "NewsFiltered",
     "OrderAccepted",

@@ -9,6 +9,8 @@ from streamdesk.console.config import GRACE_SECONDS, UpOptions
 LOOPBACK = "127.0.0.1"
 SQLITE = "sqlite:///"
 RECORDED_STEPS_PER_SECOND = 10  # fast enough to see trades, slow enough to watch them
+ANALYSIS_MINUTES = 1  # who looks at a demo does not wait five
+HISTORY_BARS = 200  # a HAMA state needs 144 of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,9 @@ def services(
     *,
     redis_url: str,
     page_port: int,
+    analysis_port: int,
     ledger: Path,
+    bars: Path,
     given: Mapping[str, str],
 ) -> tuple[ServiceSpec, ...]:
     """The services in the order of the flow.
@@ -40,7 +44,9 @@ def services(
         options: how the desk is brought up.
         redis_url: where the bus is.
         page_port: where the gateway serves the page.
+        analysis_port: where the analysis serves its API.
         ledger: folder for the ledger and the paper broker's book.
+        bars: folder for the bars that the analysis keeps.
         given: the person's own variables; they win over the demo's choices, not over options.
     """
     books = {
@@ -56,6 +62,7 @@ def services(
         *executors,
         _spec("news-fetcher", 1, 1, _news(options)),
         _spec("news-filter", 1, 1, _filter(options)),
+        _spec("analysis", 1, 1, _analysis(options, analysis_port, bars, given)),
         _spec("websocket-gateway", 1, 1, _page(page_port, given)),
     ]
     return tuple(_with_common(spec, redis_url) for spec in specs)
@@ -92,7 +99,7 @@ def _market(options: UpOptions, given: Mapping[str, str]) -> dict[str, str]:
     if options.speed is not None:
         told[pace] = f"{options.speed:g}"
     if options.bars is None:
-        return told
+        return {**_unless_given({"FEED_HISTORY_BARS": f"{HISTORY_BARS}"}, given), **told}
     recorded = {"FEED": "recorded", "FEED_FILE": str(options.bars)}
     defaults = _unless_given({"FEED_SPEED": f"{RECORDED_STEPS_PER_SECOND}"}, given)
     return {**defaults, **recorded, **told}
@@ -104,6 +111,24 @@ def _news(options: UpOptions) -> dict[str, str]:
 
 def _filter(options: UpOptions) -> dict[str, str]:
     return {"NEWS_TICKERS": ",".join(options.symbols)} if options.symbols else {}
+
+
+def _analysis(
+    options: UpOptions, port: int, bars: Path, given: Mapping[str, str]
+) -> dict[str, str]:
+    choices = {
+        "ANALYSIS_HOST": LOOPBACK,  # it asks nobody for a token
+        "BAR_STORE_FOLDER": str(bars),
+        "HAMA_SCHEDULER_INTERVAL": f"{ANALYSIS_MINUTES}",
+    }
+    if options.bars is None:  # then states are those of the bars that the page shows
+        choices["HAMA_INTERVAL_SECONDS"] = given.get("FEED_INTERVAL_SECONDS") or "1"
+    told = {"ANALYSIS_PORT": str(port)}
+    if options.symbols:
+        told["HAMA_SYMBOLS"] = ",".join(options.symbols)
+    if options.seed is not None:
+        told["FEED_SEED"] = str(options.seed)
+    return {**_unless_given(choices, given), **told}
 
 
 def _page(page_port: int, given: Mapping[str, str]) -> dict[str, str]:

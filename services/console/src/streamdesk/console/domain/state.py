@@ -39,6 +39,7 @@ class DeskState(BaseModel):
         status: `up` once every service was ready.
         started_at: seconds since 1970.
         page: address of the page.
+        analysis: address of the analysis API.
         redis_url: of the server; the file is readable by its owner alone.
         services: in the order of the flow.
     """
@@ -49,5 +50,6 @@ class DeskState(BaseModel):
     status: Literal["starting", "up", "stopping"]
     started_at: float
     page: str
+    analysis: str
     redis_url: str
     services: tuple[ServiceState, ...]

@@ -7,7 +7,7 @@ import typer
 
 from streamdesk.bus import BusConfigError, BusUnavailableError
 from streamdesk.console.errors import ConsoleError, UsageError
-from streamdesk.console.handlers import bus, desk, queue
+from streamdesk.console.handlers import bus, desk, job, queue
 
 PROGRAM = "streamdesk"
 EXIT_INTERRUPTED = 130
@@ -25,6 +25,7 @@ app.command("status")(desk.status)
 app.command("down")(desk.down)
 app.command("queue")(queue.queue)
 app.add_typer(bus.app, name="bus")
+app.add_typer(job.app, name="job")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

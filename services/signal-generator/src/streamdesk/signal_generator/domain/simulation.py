@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from streamdesk.contracts.events import BarClosed
-from streamdesk.signal_generator.domain.bars import make_bar
-from streamdesk.signal_generator.domain.instruments import Instrument, on_tick
+from streamdesk.market.bars import make_bar
+from streamdesk.market.instruments import Instrument, on_tick
 
 VOLATILITY = 0.0025
 """Standard deviation of a bar's log return, where a phase does not change it."""

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from streamdesk.contracts.base import Event
 from streamdesk.contracts.channels import channels_of
-from streamdesk.contracts.events import BarClosed, PortfolioValued
+from streamdesk.contracts.events import (
+    BarClosed,
+    HamaChanged,
+    PortfolioValued,
+    StockIndicatorsCompleted,
+    TaskProgressed,
+)
 
 _LIVE = '{"type":"event",'
 _REPLAYED = '{"type":"event","replayed":true,'
@@ -20,8 +26,10 @@ class Frame:
         event: the event's type name.
         live: the text of the socket frame.
         size: bytes of `live` in UTF-8.
-        conflate_key: what it is the newest state of; when a socket's queue is full an older frame
-            with the same key makes room. None for an event that must not be dropped.
+        conflate_key: what it is the newest of; when a socket's queue is full an older frame with
+            the same key makes room. None for an event that must not be dropped.
+        is_state: it holds until the next of its key, which may be long in coming: only that one
+            takes its place in a queue, and a new subscriber is shown the newest, however old.
     """
 
     channels: tuple[str, ...]
@@ -29,6 +37,7 @@ class Frame:
     live: str
     size: int
     conflate_key: str | None = None
+    is_state: bool = False
 
     @property
     def replayed(self) -> str:
@@ -51,6 +60,7 @@ def frame_of(event: Event, *, event_id: str, at: str) -> Frame:
         event_id=event_id,
         at=at,
         conflate_key=_conflate_key(event),
+        is_state=isinstance(event, HamaChanged),
     )
 
 
@@ -62,6 +72,7 @@ def frame(
     event_id: str,
     at: str,
     conflate_key: str | None = None,
+    is_state: bool = False,
 ) -> Frame:
     """Put a frame together from a body that is JSON already."""
     head = json.dumps(
@@ -76,13 +87,20 @@ def frame(
         ensure_ascii=False,
     )
     live = f'{_LIVE}{head[1:-1]},"data":{data_json}}}'
-    return Frame(channels, event, live, len(live.encode()), conflate_key)
+    return Frame(channels, event, live, len(live.encode()), conflate_key, is_state)
 
 
 def _conflate_key(event: Event) -> str | None:
-    """A newer bar or valuation says all that an older one of the same thing would."""
+    """A newer one of the same key says all that matters of an older one."""
     if isinstance(event, BarClosed):
         return f"bar:{event.symbol}"
     if isinstance(event, PortfolioValued):
         return f"portfolio:{event.account}"
+    if isinstance(event, HamaChanged):
+        return f"hama:{event.symbol}:{event.preset}:{event.interval_seconds}"
+    if isinstance(event, TaskProgressed):
+        return f"progress:{event.task_id}"
+    if isinstance(event, StockIndicatorsCompleted):
+        # Thousands come at once: they make room for each other, so that bars need not.
+        return f"stocks:{event.task_id}"
     return None

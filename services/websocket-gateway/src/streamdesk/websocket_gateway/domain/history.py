@@ -1,12 +1,13 @@
 """The recent events a new subscriber is shown, so that no screen starts empty.
 
 One ring an event type; bars have one an instrument. A subscriber of all the market gets the last
-bar of each instrument, a subscriber of one instrument its whole ring. This is a courtesy, not a
-recovery: who must have every event reads the bus.
+bar of each instrument, a subscriber of one instrument its whole ring. Of a state (`Frame.is_state`)
+the newest of each key stays, however long ago it was: what holds still holds. This is a courtesy,
+not a recovery: who must have every event reads the bus.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from streamdesk.contracts.channels import parent_of
 from streamdesk.websocket_gateway.domain.frames import Frame
@@ -39,23 +40,45 @@ class History:
         bars: bars kept of each instrument.
         ring_bytes: bytes a ring holds at most.
         max_rings: rings at most; the one that rested longest goes.
+        max_states: states at most; the one that changed longest ago goes.
     """
 
     def __init__(
-        self, *, events: int, bars: int, ring_bytes: int = 1 << 20, max_rings: int = 1_000
+        self,
+        *,
+        events: int,
+        bars: int,
+        ring_bytes: int = 1 << 20,
+        max_rings: int = 1_000,
+        max_states: int = 10_000,
     ) -> None:
         self._events = events
         self._bars = bars
         self._ring_bytes = ring_bytes
         self._max_rings = max_rings
+        self._max_states = max_states
+        self._states: OrderedDict[str, _Entry] = OrderedDict()
         self._rings: OrderedDict[str, _Ring] = OrderedDict()
         self._next = 0
 
     def __len__(self) -> int:
-        return sum(len(ring.entries) for ring in self._rings.values())
+        return len(self._states) + sum(len(ring.entries) for ring in self._rings.values())
 
     def add(self, frame: Frame) -> None:
         """Remember a frame."""
+        if frame.is_state and frame.conflate_key is not None:
+            self._keep_state(frame.conflate_key, frame)
+        else:
+            self._keep_recent(frame)
+        self._next += 1
+
+    def _keep_state(self, key: str, frame: Frame) -> None:
+        self._states[key] = (self._next, frame)
+        self._states.move_to_end(key)
+        if len(self._states) > self._max_states:
+            self._states.popitem(last=False)
+
+    def _keep_recent(self, frame: Frame) -> None:
         is_bar = MARKET in frame.channels
         name = frame.channels[0] if is_bar else frame.event
         ring = self._rings.get(name)
@@ -64,7 +87,6 @@ class History:
             self._rings[name] = ring
         self._rings.move_to_end(name)
         ring.add((self._next, frame))
-        self._next += 1
         if len(self._rings) > self._max_rings:
             self._rings.popitem(last=False)
 
@@ -76,22 +98,25 @@ class History:
             already: channels subscribed before: what they carried is not repeated.
         """
         wanted, known = set(channels), set(already)
-        found: list[_Entry] = []
+        found = _newly_seen(self._states.values(), wanted, known)
         for name, ring in self._rings.items():
             if parent_of(name) == MARKET:
                 found.extend(_of_instrument(name, ring, wanted, known))
             else:
-                found.extend(
-                    entry
-                    for entry in ring.entries
-                    if not wanted.isdisjoint(entry[1].channels)
-                    and known.isdisjoint(entry[1].channels)
-                )
+                found.extend(_newly_seen(ring.entries, wanted, known))
         return [frame for _, frame in sorted(found, key=lambda entry: entry[0])]
 
     def recent(self, channel: str, limit: int) -> list[Frame]:
         """The newest frames of one channel, oldest first."""
         return self.replay((channel,), ())[-limit:]
+
+
+def _newly_seen(entries: Iterable[_Entry], wanted: set[str], known: set[str]) -> list[_Entry]:
+    return [
+        entry
+        for entry in entries
+        if not wanted.isdisjoint(entry[1].channels) and known.isdisjoint(entry[1].channels)
+    ]
 
 
 def _of_instrument(

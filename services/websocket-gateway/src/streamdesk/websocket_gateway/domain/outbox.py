@@ -1,9 +1,11 @@
 """The bounded queue of one socket, and what happens when it is full.
 
-- A frame with a conflate key (a bar, a valuation) takes the place of the oldest one waiting with
-  the same key, or, when there is none, of the oldest with any key. Old prices help nobody.
-- Any other frame first takes the place of frames with a key, the oldest first. When that does not
-  make enough room the reader is too slow to be kept: it would miss orders without knowing.
+- A frame with a conflate key (a bar, a valuation, a task's progress) takes the place of the oldest
+  one waiting with the same key, or, when there is none, of the oldest that may go. Old prices help
+  nobody.
+- A state (a HAMA state) goes for a newer one of its own key only: the next may be long in coming.
+- Any other frame takes the place of frames with a key that may go, the oldest first. When that does
+  not make enough room the reader is too slow to be kept: it would miss orders without knowing.
 - Frames replayed from the history do not count: they are shared, and the history bounds them. Only
   who asks for it over and over without reading meets a bound.
 """
@@ -20,7 +22,7 @@ class Offer(Enum):
 
     QUEUED = "queued"
     CONFLATED = "conflated"
-    """Queued, or left out for a newer one; something with a conflate key was dropped."""
+    """Queued, or left out itself; something with a conflate key was dropped."""
     OVERFLOW = "overflow"
     """Refused: nothing more could be dropped."""
 
@@ -48,7 +50,7 @@ class Outbox:
         self._max_bytes = max_bytes
         self._items: OrderedDict[int, _Item] = OrderedDict()
         self._by_key: dict[str, deque[int]] = {}
-        self._keyed: OrderedDict[int, str] = OrderedDict()
+        self._may_go: OrderedDict[int, None] = OrderedDict()
         self._next = 0
         self.messages = 0
         """Texts waiting, without the replayed."""
@@ -60,16 +62,16 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._items)
 
-    def put(self, text: str, size: int, key: str | None = None) -> Offer:
+    def put(self, text: str, size: int, key: str | None = None, *, is_state: bool = False) -> Offer:
         """Queue a text of `size` bytes; see the module for what a full queue does."""
         before = self.dropped
         while not self._fits(size):
             if not self._drop_one(key):
-                if key is None:
+                if key is None or is_state:
                     return Offer.OVERFLOW
                 self.dropped += 1
                 return Offer.CONFLATED
-        self._append(_Item(text, size, key))
+        self._append(_Item(text, size, key), may_go=not is_state)
         return Offer.QUEUED if self.dropped == before else Offer.CONFLATED
 
     def put_replay(self, frames: list[Frame]) -> Offer:
@@ -95,13 +97,13 @@ class Outbox:
         """Forget everything that waits."""
         self._items.clear()
         self._by_key.clear()
-        self._keyed.clear()
+        self._may_go.clear()
         self.messages = self.bytes = 0
 
     def _fits(self, size: int) -> bool:
         return self.messages < self._max_messages and self.bytes + size <= self._max_bytes
 
-    def _append(self, item: _Item) -> None:
+    def _append(self, item: _Item, *, may_go: bool) -> None:
         number = self._next
         self._next += 1
         self._items[number] = item
@@ -109,11 +111,12 @@ class Outbox:
         self.bytes += item.size
         if item.key is not None:
             self._by_key.setdefault(item.key, deque()).append(number)
-            self._keyed[number] = item.key
+            if may_go:
+                self._may_go[number] = None
 
     def _drop_one(self, key: str | None) -> bool:
         same = self._by_key.get(key) if key is not None else None
-        number = same[0] if same else next(iter(self._keyed), None)
+        number = same[0] if same else next(iter(self._may_go), None)
         if number is None:
             return False
         self._account(number, self._items.pop(number))
@@ -125,7 +128,7 @@ class Outbox:
         self.messages -= 1
         self.bytes -= item.size
         if item.key is not None:
-            del self._keyed[number]
+            self._may_go.pop(number, None)
             numbers = self._by_key[item.key]
             numbers.popleft()
             if not numbers:

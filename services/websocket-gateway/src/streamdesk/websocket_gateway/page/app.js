@@ -2,13 +2,16 @@
 
 import { EquityChart, PriceChart } from "./charts.js";
 import { byId, setText } from "./dom.js";
-import { Flow, Log, News, Orders, Portfolio, Queues, Signals, Tasks } from "./panels.js";
 import { seconds } from "./format.js";
+import { Hama } from "./hama.js";
+import { Flow, Log, News, Orders, Portfolio, Queues, Signals } from "./panels.js";
 import { Feed } from "./socket.js";
+import { Tasks } from "./tasks.js";
 
 const CHANNELS = ["events:market", "events:signals", "events:orders", "events:news", "events:tasks", "events:indicators", "events:system"];
 const LAG_SECONDS = 2;
 const REMEMBERED = 20_000;
+const UNSEEN_MS = 1000;
 
 const signalTimes = new Map(); // signal id -> end of the bar that gave it
 const seen = new Set();
@@ -16,6 +19,7 @@ const equity = new EquityChart();
 const portfolio = new Portfolio();
 const [signals, news, tasks, log, flow, queues] = [new Signals(), new News(), new Tasks(), new Log(), new Flow(), new Queues()];
 const price = new PriceChart({ onSymbol: changeSymbol });
+const hama = new Hama({ hasChart: (symbol) => price.bars.has(symbol) });
 const orders = new Orders({
   // A fill belongs on the bar whose signal it answers: its own time is the desk's, not the market's.
   onFill: (fill) => price.mark(fill, signalTimes.get(fill.signal_id) ?? seconds(fill.timestamp)),
@@ -34,6 +38,7 @@ const HANDLERS = {
     price.hold(data.positions);
   },
   NewsFiltered: (data, message) => news.add(data, message),
+  HamaChanged: (data, message) => hama.add(data, message),
 };
 for (const kind of ["OrderSubmitted", "OrderAccepted", "OrderFilled", "OrderRejected", "OrderCanceled"]) {
   HANDLERS[kind] = (data, message) => orders.add(kind, data, message);
@@ -63,16 +68,18 @@ function isNew(id) {
   return true;
 }
 
-let scheduled = false;
+let scheduled = null;
+/** Draw at the next frame; a page that nobody sees gets none, so that now and then must do. */
 function schedule() {
-  if (scheduled) return;
-  scheduled = true;
-  requestAnimationFrame(() => {
-    scheduled = false;
-    price.draw();
-    equity.draw();
-    portfolio.render();
-  });
+  scheduled ??= { frame: requestAnimationFrame(draw), timer: setTimeout(draw, UNSEEN_MS) };
+}
+
+function draw() {
+  cancelAnimationFrame(scheduled.frame);
+  clearTimeout(scheduled.timer);
+  scheduled = null;
+  for (const chart of [price, equity]) chart.draw();
+  for (const panel of [portfolio, hama, tasks]) panel.render();
 }
 
 /** The chosen instrument's channel carries its history; all the others only need their last bar. */

@@ -44,11 +44,29 @@ export function sparkline(values, { width = 74, height = 16, className = "" } = 
     svg("polyline", { points }));
 }
 
+const PAIR = /^(.+?)(USDT|USDC|BTC|ETH|EUR|USD)$/;
+
+/** AAPL.US -> AAPL, .US; BTCUSDT -> BTC, USDT. */
+function symbolParts(symbol) {
+  const dot = symbol.lastIndexOf(".");
+  if (dot >= 0) return [symbol.slice(0, dot), symbol.slice(dot)];
+  return PAIR.exec(symbol)?.slice(1) ?? [symbol, ""];
+}
+
+const symbolNodes = (symbol) => {
+  const [name, rest] = symbolParts(symbol);
+  return [name, el("small", { textContent: rest })];
+};
+
 /** A symbol as a button that brings its chart up; the market is set back. */
 export function symbolButton(symbol) {
-  const dot = symbol.lastIndexOf(".");
   return el("button", { className: "symbol", type: "button", title: `Show ${symbol}`, attrs: { "data-symbol": symbol } },
-    symbol.slice(0, dot), el("small", { textContent: symbol.slice(dot) }));
+    ...symbolNodes(symbol));
+}
+
+/** The same, where there is no chart. */
+export function symbolText(symbol) {
+  return el("span", { className: "symbol" }, ...symbolNodes(symbol));
 }
 
 function flash(node) {

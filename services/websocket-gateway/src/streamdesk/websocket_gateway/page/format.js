@@ -4,9 +4,29 @@ const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-di
 const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const CENTS = new Intl.NumberFormat("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 
+const SHORT = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
+const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hour12: false });
+const DIGITS = new Intl.NumberFormat("en-US", { minimumSignificantDigits: 4, maximumSignificantDigits: 4 });
+
 export const time = (iso) => TIME.format(new Date(iso));
 export const whole = (value) => WHOLE.format(value);
 export const price = (value) => CENTS.format(value);
+/** A price of anything: cents where they matter, four digits where it is less than one. */
+export const quote = (value) => (value < 1 ? DIGITS : CENTS).format(value);
+export const moment = (iso) => MOMENT.format(new Date(iso));
+/** The time of day, or the day where that is another one than today. */
+export const shortTime = (iso) => {
+  const date = new Date(iso);
+  return (date.toDateString() === new Date().toDateString() ? SHORT : DAY).format(date);
+};
+/** A length of time in its largest unit. */
+export const span = (seconds) => {
+  for (const [size, unit] of [[86_400, "d"], [3_600, "h"], [60, "min"]]) {
+    if (seconds >= size) return `${Math.round(seconds / size)} ${unit}`;
+  }
+  return `${Math.round(seconds)} s`;
+};
 export const seconds = (iso) => Math.floor(Date.parse(iso) / 1000);
 
 /** With its sign, and a real minus. */

@@ -219,33 +219,6 @@ export class News {
   }
 }
 
-export class Tasks {
-  constructor() {
-    this.tasks = new Map();
-    this.rows = new Rows(byId("tasks"), 20, (task) => this.draw(task));
-  }
-
-  add(kind, data, { replayed }) {
-    const before = this.tasks.get(data.task_id) ?? { name: data.task_id, done: 0, total: 0 };
-    if (kind === "StockIndicatorsCompleted") data = { task_id: data.task_id, message: `${data.symbol} computed` };
-    const task = { ...before, ...data, ended: before.ended || kind === "TaskCompleted" };
-    this.tasks.set(data.task_id, task);
-    while (this.tasks.size > 50) this.tasks.delete(this.tasks.keys().next().value);
-    this.rows.put(data.task_id, task, { fresh: !replayed });
-  }
-
-  draw(task) {
-    const failed = task.ended && task.succeeded === false;
-    const state = failed ? "failed" : task.ended ? "done" : "";
-    const right = task.ended ? `${failed ? "failed" : "done"} in ${task.duration_seconds?.toFixed(1) ?? "–"} s` : `${task.done} of ${task.total}`;
-    const bar = el("progress", { className: state, max: task.total || 1, value: task.ended ? task.total || 1 : task.done,
-      attrs: { "aria-label": task.name } });
-    return el("li", { title: `${task.task_id} ${task.message ?? ""}` },
-      el("span", {}, el("b", { className: "strong", textContent: task.name }), el("span", { className: "dim", textContent: `  ${task.ended && !failed ? "" : task.message ?? ""}` })),
-      el("span", { className: failed ? "down" : "dim", textContent: right }), bar);
-  }
-}
-
 export class Log {
   constructor() {
     this.rows = new Rows(byId("log"), 60, (entry) => this.draw(entry));
@@ -264,7 +237,7 @@ export class Log {
   }
 }
 
-const KINDS = [["Bars", "market"], ["Signals", "signals"], ["Orders", "orders"], ["News", "news"], ["Tasks", "tasks"], ["Desk", "system"]];
+const KINDS = [["Bars", "market"], ["Signals", "signals"], ["Orders", "orders"], ["News", "news"], ["States", "indicators"], ["Tasks", "tasks"], ["Desk", "system"]];
 const SECONDS = 60;
 
 /** Events a second by kind, and in all. */
@@ -288,7 +261,7 @@ export class Flow {
       this.now.set(kind, 0);
       const mean = bins.slice(-10).reduce((sum, count) => sum + count, 0) / 10;
       all += mean;
-      return el("tr", {}, cell(name, "dim"), number(format.rate(mean), mean ? "strong" : "dim"), cell(sparkline(bins, { width: 190 })));
+      return el("tr", {}, cell(name, "dim"), number(format.rate(mean), mean ? "strong" : "dim"), cell(sparkline(bins, { width: 165 })));
     });
     tbody("flow").replaceChildren(...rows);
     setText(byId("rate"), format.rate(all));

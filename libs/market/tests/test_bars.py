@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from streamdesk.signal_generator.domain.bars import BarSequence, make_bar, usual_interval_seconds
-from streamdesk.signal_generator.errors import (
+from streamdesk.market.bars import BarSequence, make_bar, usual_interval_seconds
+from streamdesk.market.errors import (
     BadPriceError,
     BarError,
     DuplicateBarError,

@@ -16,9 +16,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from streamdesk.contracts.events import BarClosed
-from streamdesk.contracts.fields import Symbol
-from streamdesk.signal_generator.domain.bars import BarSequence, make_bar, usual_interval_seconds
-from streamdesk.signal_generator.errors import BarError, BarFileError, UnreadableBarError
+from streamdesk.contracts.fields import Instrument, Symbol
+from streamdesk.market.bars import BarSequence, make_bar, usual_interval_seconds
+from streamdesk.market.errors import BarError, BarFileError, UnreadableBarError
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 DAY_SECONDS = 86_400
@@ -32,7 +32,8 @@ _ALIASES = {
     "close": ("close",),
     "volume": ("volume", "vol"),
 }
-_SYMBOL: TypeAdapter[str] = TypeAdapter(Symbol)
+_SHARE: TypeAdapter[str] = TypeAdapter(Symbol)
+_SHARE_OR_PAIR: TypeAdapter[str] = TypeAdapter(Instrument)
 _NUMBERS = ("open", "high", "low", "close", "volume")
 
 
@@ -43,10 +44,12 @@ class FileFormat:
     Args:
         symbol: of all rows, where there is no column for it; empty: the file's name says it.
         time_format: as for `strptime`; empty for ISO 8601.
+        with_crypto: take pairs such as BTCUSDT as well as shares.
     """
 
     symbol: str = ""
     time_format: str = ""
+    with_crypto: bool = False
 
 
 @dataclass(slots=True)
@@ -80,7 +83,7 @@ def read_recording(
 
     Raises:
         BarFileError: there is no such file, it is none of `SUFFIXES`, a column is missing, it
-            holds no usable bar, or pyarrow is needed and missing.
+            holds no usable bar, or arro3 is needed and missing.
     """
     recording = Recording()
     rows: list[_Row] = []
@@ -88,7 +91,7 @@ def read_recording(
         symbol = form.symbol or _symbol_of(file)
         for place, raw in _raw_rows(file):
             try:
-                rows.append(_row(place, raw, symbol, form.time_format))
+                rows.append(_row(place, raw, symbol, form))
             except BarError as error:
                 recording.refused.append(error)
     sequence = BarSequence(symbols)
@@ -143,23 +146,20 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        import pyarrow as pa  # noqa: PLC0415 - an optional extra
-        from pyarrow import parquet  # noqa: PLC0415 - as above
+        from streamdesk.market.parquet import batches  # noqa: PLC0415 - an optional extra
     except ImportError as error:
         raise BarFileError(
-            f"{path} is a Parquet file and pyarrow is not installed; "
-            "install streamdesk-signal-generator[parquet], or use CSV"
+            f"{path} is a Parquet file and arro3 is not installed; "
+            "install streamdesk-market[parquet], or use CSV"
         ) from error
-    try:
-        with parquet.ParquetFile(path) as file:
-            columns = _columns(path, file.schema_arrow.names)
-            number = 0
-            for batch in file.iter_batches():
-                for raw in batch.to_pylist():
-                    number += 1
-                    yield f"{path.name} row {number}", _named(columns, raw)
-    except pa.ArrowException as error:
-        raise BarFileError(f"{path} cannot be read: {error}") from error
+    number = 0
+    for batch in batches(path):
+        columns = _columns(path, batch.schema.names)
+        wanted = [name for names in columns.values() for name in names]
+        values = [batch.column(name).to_pylist() for name in wanted]
+        for row in zip(*values, strict=True):
+            number += 1
+            yield f"{path.name} row {number}", _named(columns, dict(zip(wanted, row, strict=True)))
 
 
 def _columns(path: Path, header: Iterable[str | None]) -> dict[str, list[str]]:
@@ -190,19 +190,20 @@ def _named(columns: Mapping[str, list[str]], raw: Mapping[str, Any]) -> dict[str
     return values
 
 
-def _row(place: str, raw: Mapping[str, Any], file_symbol: str, time_format: str) -> _Row:
+def _row(place: str, raw: Mapping[str, Any], file_symbol: str, form: FileFormat) -> _Row:
     symbol = str(raw["symbol"] or "").strip().upper() if "symbol" in raw else file_symbol.upper()
     try:
-        _SYMBOL.validate_python(symbol)
+        (_SHARE_OR_PAIR if form.with_crypto else _SHARE).validate_python(symbol)
     except ValidationError:
+        like = "AAPL.US, 700.HK or BTCUSDT" if form.with_crypto else "AAPL.US or 700.HK"
         where = "in its column" if "symbol" in raw else "in FEED_SYMBOL or as the file's name"
         raise UnreadableBarError(
-            f"{place}: symbol is {symbol!r}; expected one like AAPL.US or 700.HK {where}"
+            f"{place}: symbol is {symbol!r}; expected one like {like} {where}"
         ) from None
     return _Row(
         place=place,
         symbol=symbol,
-        timestamp=_timestamp(place, raw["timestamp"], time_format),
+        timestamp=_timestamp(place, raw["timestamp"], form.time_format),
         numbers={name: _number(place, name, raw[name]) for name in _NUMBERS},
     )
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from streamdesk.contracts.base import summary
 from streamdesk.contracts.events import BarClosed
-from streamdesk.signal_generator.errors import (
+from streamdesk.market.errors import (
     BadPriceError,
     DuplicateBarError,
     NegativeVolumeError,

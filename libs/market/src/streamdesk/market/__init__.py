@@ -1,0 +1,30 @@
+from streamdesk.market.errors import (
+    BarError,
+    BarFileError,
+    MarketError,
+    SeriesError,
+    SourceUnavailableError,
+    StoreError,
+    UnknownInstrumentError,
+)
+from streamdesk.market.instruments import BUILT_IN, UNIVERSE, Instrument, market_of
+from streamdesk.market.series import BarSeries
+from streamdesk.market.source import Answers, BarSource
+
+# Sources and the store are imported from their modules: they need the extra `sources`.
+__all__ = [
+    "BUILT_IN",
+    "UNIVERSE",
+    "Answers",
+    "BarError",
+    "BarFileError",
+    "BarSeries",
+    "BarSource",
+    "Instrument",
+    "MarketError",
+    "SeriesError",
+    "SourceUnavailableError",
+    "StoreError",
+    "UnknownInstrumentError",
+    "market_of",
+]

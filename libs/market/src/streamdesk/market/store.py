@@ -1,0 +1,219 @@
+"""The bar store: Parquet files by market, length of bar, and day.
+
+Any number of processes write, read and tidy the same folder at once. What `write` returned from is
+on disk, and every read that begins afterwards has it, whatever is killed and whenever.
+`store_layout.py` says how.
+"""
+
+import threading
+import time
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from streamdesk.contracts.events import BarClosed
+from streamdesk.market import store_upkeep
+from streamdesk.market.errors import StoreError
+from streamdesk.market.instruments import market_of
+from streamdesk.market.series import BarSeries
+from streamdesk.market.store_files import make_folder, sync_folder, write_durably
+from streamdesk.market.store_layout import Drawer, Part, drawers
+from streamdesk.market.store_reading import Gathering, Shelf
+from streamdesk.market.store_rows import Rows, rows_of_bars, rows_of_series, to_parquet
+
+CACHE_BYTES = 64 * 1024 * 1024
+LEAST_REACH_DAYS = 7
+DAY_SECONDS = 86_400
+
+_FIRST_DAY = date(1970, 1, 1)
+_OPEN_SHARE = 4  # a market is open for a quarter of the time, or more
+
+
+def reach_days(interval_seconds: int, count: int) -> int:
+    """How many of the newest stored days are looked through for `count` bars.
+
+    An instrument that did not trade for so long has no bars then. Without a bound, one that is
+    suspended would make every read go through the whole store.
+    """
+    return LEAST_REACH_DAYS + _OPEN_SHARE * -(-count * interval_seconds // DAY_SECONDS)
+
+
+class BarStore:
+    """Bars on disk. Cheap to make; safe to use from several threads.
+
+    Args:
+        folder: where the store is, or is to be; bars are in `bars` in it.
+        cache_bytes: memory for files read last; 0 for none.
+        clock_ns: the time, ns since 1970: of two writes of one bar the later counts.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        cache_bytes: int = CACHE_BYTES,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.folder = folder
+        self._root = folder / "bars"
+        self._shelf = Shelf(cache_bytes)
+        self._clock_ns = clock_ns
+        self._lock = threading.Lock()
+        self._written = 0
+        self._known: set[Path] = set()
+
+    def write(self, bars: Sequence[BarClosed]) -> int:
+        """Keep bars, of whatever instruments, lengths and days; on disk when this returns.
+
+        A bar that is there already is replaced.
+
+        Returns:
+            How many bars these are; one that is named twice counts once.
+
+        Raises:
+            StoreError: not all of them are kept. To write all of them again does no harm.
+        """
+        groups: dict[tuple[str, int], list[BarClosed]] = defaultdict(list)
+        for bar in bars:
+            groups[market_of(bar.symbol), bar.interval_seconds].append(bar)
+        return sum(
+            self._keep(Drawer(self._root, *kind), rows_of_bars(group))
+            for kind, group in groups.items()
+        )
+
+    def write_series(self, series: Iterable[BarSeries]) -> int:
+        """Keep whole series, as `write` does: for many bars at once."""
+        groups: dict[tuple[str, int], list[BarSeries]] = defaultdict(list)
+        for each in series:
+            if len(each):
+                groups[market_of(each.symbol), each.interval_seconds].append(each)
+        return sum(
+            self._keep(Drawer(self._root, *kind), rows_of_series(group))
+            for kind, group in groups.items()
+        )
+
+    def _keep(self, drawer: Drawer, rows: Rows) -> int:
+        for number, of_day in rows.split_by_day():
+            day = _FIRST_DAY + timedelta(days=number)
+            self._prepare(drawer, day)
+            written = self._now()
+            of_day.written[:] = written
+            content = to_parquet(of_day)
+            part = Part.new(drawer.day(day), written, len(of_day), zlib.crc32(content))
+            write_durably(part.path, content)
+        return len(rows)
+
+    def _prepare(self, drawer: Drawer, day: date) -> None:
+        """See that a day's folder is on disk, and that what is in it counts as written before."""
+        folder = drawer.day(day)
+        if folder in self._known:
+            return
+        try:
+            make_folder(folder)
+            # Another writer may have made them, and not have brought them to the disk yet.
+            for above in (drawer.folder, drawer.folder.parent, drawer.root, self.folder):
+                sync_folder(above)
+        except OSError as error:
+            raise StoreError(
+                f"{folder} cannot be made: {error}; check that the store's folder may be written to"
+            ) from error
+        with self._lock:
+            newest = max((part.written for part in drawer.parts(day)), default=0)
+            self._written = max(self._written, newest)
+            self._known.add(folder)
+
+    def _now(self) -> int:
+        """The time of a write, later than all before, even if the clock was set back."""
+        with self._lock:
+            self._written = max(self._clock_ns(), self._written + 1)
+            return self._written
+
+    def read(self, symbol: str, interval_seconds: int, count: int) -> BarSeries:
+        """The newest `count` bars of an instrument, or what there is within `reach_days`.
+
+        Raises:
+            StoreError: a file cannot be read.
+        """
+        found = self.read_market(market_of(symbol), interval_seconds, count, (symbol,))
+        return found.get(symbol) or BarSeries.empty(symbol, interval_seconds)
+
+    def read_market(
+        self,
+        market: str,
+        interval_seconds: int,
+        count: int,
+        symbols: Collection[str] | None = None,
+    ) -> dict[str, BarSeries]:
+        """The newest `count` bars of each instrument of a market, or what there is.
+
+        Args:
+            market: as `market_of` has it.
+            interval_seconds: length of a bar.
+            count: most bars of each.
+            symbols: the instruments; None for all with a bar on one of the newest
+                `LEAST_REACH_DAYS` stored days.
+
+        Returns:
+            By symbol; those without a bar within `reach_days` are not in it.
+
+        Raises:
+            StoreError: a file cannot be read.
+        """
+        drawer = Drawer(self._root, market, interval_seconds)
+        wanted = None if symbols is None else frozenset(symbols)
+        gathering = Gathering(count, wanted)
+        newest = drawer.days()[: -reach_days(interval_seconds, count) - 1 : -1]
+        least_days = LEAST_REACH_DAYS if wanted is None else 1
+        for number, day in enumerate(newest, start=1):
+            rows = self._shelf.day(drawer, day, count, wanted)
+            if rows is not None:
+                gathering.add(rows)
+            if gathering.is_full and number >= least_days:
+                break
+        return {series.symbol: series for series in gathering.series(interval_seconds)}
+
+    def symbols(self, market: str | None = None, interval_seconds: int | None = None) -> list[str]:
+        """Instruments with a bar on one of the newest `LEAST_REACH_DAYS` stored days, sorted.
+
+        Args:
+            market: only of this one.
+            interval_seconds: only with bars of this length.
+
+        Raises:
+            StoreError: a file cannot be read.
+        """
+        found: set[str] = set()
+        for drawer in drawers(self._root):
+            if market in (None, drawer.market) and interval_seconds in (
+                None,
+                drawer.interval_seconds,
+            ):
+                for day in drawer.days()[-LEAST_REACH_DAYS:]:
+                    rows = self._shelf.day(drawer, day, 1, None)
+                    found.update(rows.symbols if rows is not None else ())
+        return sorted(found)
+
+    def compact(self) -> int:
+        """Merge small files into larger ones; return by how many files there are fewer.
+
+        Does nothing while another process does.
+
+        Raises:
+            StoreError: parts of some day cannot be read or written; all other days are done.
+        """
+        return store_upkeep.compact(self._root)
+
+    def prune(self, keep_days: int, today: date | None = None) -> int:
+        """Remove all but the newest `keep_days` days; return how many were removed.
+
+        Args:
+            keep_days: counted back from the newest stored day of a market and length, or from
+                today if that is earlier.
+            today: in UTC; None: what the clock says.
+
+        Raises:
+            StoreError: something cannot be removed.
+        """
+        return store_upkeep.prune(self._root, keep_days, today or datetime.now(UTC).date())

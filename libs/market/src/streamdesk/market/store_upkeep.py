@@ -1,0 +1,132 @@
+"""Merges small parts, and removes what is old: one process at a time, and nobody waits for it."""
+
+import contextlib
+import zlib
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+
+from streamdesk.market.errors import StoreError
+from streamdesk.market.store_files import remove_left_behind, sole, sync_folder, write_durably
+from streamdesk.market.store_layout import Drawer, Part, change_mark, drawers
+from streamdesk.market.store_reading import read_part
+from streamdesk.market.store_rows import merged, to_parquet
+
+ROWS_OF_A_PART = 250_000
+"""A part is not merged beyond this: what is merged is in memory, 60 bytes a row, three times."""
+PARTS_OF_A_SIZE = 8
+"""So many parts of like size are merged on the newest day. A bar is written again once for each
+factor of eight that its day grows by, and the day has some eight parts of each size."""
+
+_LOCK = ".upkeep-lock"
+
+
+def compact(root: Path) -> int:
+    """Merge parts and remove what dead writers left; return how many parts became fewer.
+
+    Does nothing while another process does.
+
+    Raises:
+        StoreError: parts of some day cannot be read or written; all other days are done.
+    """
+    with sole(root / _LOCK) as ours:
+        if not ours:
+            return 0
+        remove_left_behind(root)
+        merged_away = 0
+        trouble: Exception | None = None
+        for drawer in drawers(root):
+            days = drawer.days()
+            for day in days:
+                try:
+                    merged_away += _compact_day(drawer, day, settled=day != days[-1])
+                except (StoreError, OSError) as error:
+                    trouble = trouble or error
+        if trouble is not None:
+            raise StoreError(f"not all parts are merged: {trouble}") from trouble
+        return merged_away
+
+
+def _compact_day(drawer: Drawer, day: date, *, settled: bool) -> int:
+    remove_left_behind(drawer.day(day))
+    merged_away = 0
+    for group in plan(drawer.parts(day), settled=settled):
+        _merge(drawer, day, group)
+        merged_away += len(group) - 1
+    return merged_away
+
+
+def plan(parts: Sequence[Part], *, settled: bool) -> Iterator[list[Part]]:
+    """Which parts of a day are merged with which.
+
+    Args:
+        parts: all there are.
+        settled: the day is over, so that all its parts are merged, not only many of a size.
+    """
+    sizes: dict[int, list[Part]] = {}
+    for part in sorted(parts, key=lambda part: part.rows):
+        size = 0 if settled else part.rows.bit_length() // 3  # a factor of eight
+        sizes.setdefault(size, []).append(part)
+    for alike in sizes.values():
+        group: list[Part] = []
+        rows = 0
+        for part in alike:
+            if group and rows + part.rows > ROWS_OF_A_PART:
+                break
+            group.append(part)
+            rows += part.rows
+        if len(group) >= (2 if settled else PARTS_OF_A_SIZE):
+            yield group
+
+
+def _merge(drawer: Drawer, day: date, group: Sequence[Part]) -> None:
+    """Put one part in the place of several; at no moment a bar is in none."""
+    rows = merged([read_part(part) for part in group])
+    content = to_parquet(rows)
+    part = Part.new(
+        drawer.day(day), max(part.written for part in group), len(rows), zlib.crc32(content)
+    )
+    write_durably(part.path, content)
+    change_mark(drawer.root)
+    for old in group:
+        old.path.unlink(missing_ok=True)
+
+
+def prune(root: Path, keep_days: int, today: date) -> int:
+    """Remove days; return how many.
+
+    The days are counted back from the newest that is stored, or from today if that is earlier: so
+    neither a recording of old bars, nor a clock or a bar that is years ahead, costs the rest.
+    Does nothing while another process does.
+
+    Raises:
+        StoreError: something cannot be removed.
+    """
+    with sole(root / _LOCK) as ours:
+        if not ours:
+            return 0
+        removed = 0
+        for drawer in drawers(root):
+            days = drawer.days()
+            if not days:
+                continue
+            first = min(days[-1], today) - timedelta(days=keep_days - 1)
+            for day in (day for day in days if day < first):
+                removed += _remove_day(drawer, day)
+        return removed
+
+
+def _remove_day(drawer: Drawer, day: date) -> bool:
+    folder = drawer.day(day)
+    try:
+        remove_left_behind(folder)
+        for part in drawer.parts(day):
+            part.path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            folder.rmdir()
+        sync_folder(drawer.folder)
+    except OSError as error:
+        if any(folder.glob("*")):
+            return False  # somebody is writing into it: the next time
+        raise StoreError(f"{folder} cannot be removed: {error}; check who owns it") from error
+    return True

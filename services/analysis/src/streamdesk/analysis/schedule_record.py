@@ -1,0 +1,89 @@
+"""What all replicas know of a schedule: two small values in Redis."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import AwareDatetime, BaseModel, ValidationError
+
+from streamdesk.analysis.domain.slots import SlotState
+from streamdesk.analysis.errors import UnreadableScheduleError
+from streamdesk.bus import Keys, Lease
+
+
+class Switch(BaseModel):
+    """Whether somebody started or stopped it, and when."""
+
+    running: bool
+    since: AwareDatetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is written, at one moment.
+
+    Args:
+        text: the state, byte by byte: what a write expects to find.
+        state: the same, read; None before the first look of any process.
+        running: whether slots are to be fired.
+        since: when it was started or stopped last; None if never.
+    """
+
+    text: bytes | None
+    state: SlotState | None
+    running: bool
+    since: datetime | None
+
+
+class ScheduleRecord:
+    """Reads and writes it.
+
+    The switch has a key of its own: any replica may turn it, the state is the leader's alone.
+
+    Args:
+        name: of the schedule; its keys are `analysis:scheduler:<name>:lease`, `:state` and
+            `:switch`.
+        keys: where they are.
+        auto_start: whether it runs before anybody started or stopped it.
+    """
+
+    def __init__(self, name: str, keys: Keys, *, auto_start: bool) -> None:
+        self.lease_key = f"analysis:scheduler:{name}:lease"
+        self._state_key = f"analysis:scheduler:{name}:state"
+        self._switch_key = f"analysis:scheduler:{name}:switch"
+        self._keys = keys
+        self._auto_start = auto_start
+
+    async def read(self) -> Reading:
+        """Both values.
+
+        Raises:
+            BusUnavailableError: the server is away.
+            UnreadableScheduleError: they were not written by this service, or by a later version.
+        """
+        text, switch_text = await self._keys.get(self._state_key, self._switch_key)
+        try:
+            state = None if text is None else SlotState.model_validate_json(text)
+            switch = None if switch_text is None else Switch.model_validate_json(switch_text)
+        except ValidationError as error:
+            raise UnreadableScheduleError(self._state_key, self._switch_key) from error
+        if switch is None:
+            return Reading(text, state, running=self._auto_start, since=None)
+        return Reading(text, state, running=switch.running, since=switch.since)
+
+    async def switch(self, *, running: bool, now: datetime) -> None:
+        """Start or stop.
+
+        Raises:
+            BusUnavailableError: the server is away; it may be switched or not.
+        """
+        value = Switch(running=running, since=now).model_dump_json()
+        await self._keys.put({self._switch_key: value.encode()})
+
+    async def write(self, lease: Lease, state: SlotState, over: Reading) -> bool:
+        """Write the state, if the lease is still ours and nobody wrote since.
+
+        Raises:
+            BusUnavailableError: the server is away; it may be written or not.
+        """
+        value = state.model_dump_json().encode()
+        return await lease.put(self._state_key, value, expected=over.text)

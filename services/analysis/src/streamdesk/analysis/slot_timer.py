@@ -1,0 +1,84 @@
+"""Wakes somebody when a slot begins: APScheduler inside the process, as the clock."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+from streamdesk.analysis.domain.slots import Timetable
+
+LARGEST_DRIFT_SECONDS = 0.5
+"""Between the time of day and the monotonic clock; more is a jump."""
+
+Clock = Callable[[], datetime]
+
+
+class SlotTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler ships no types
+    """The slots of a timetable, by a clock of ours.
+
+    Args:
+        timetable: when slots begin.
+        clock: the time, with its zone.
+    """
+
+    def __init__(self, timetable: Timetable, clock: Clock) -> None:
+        self._timetable = timetable
+        self._clock = clock
+
+    def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime | None:
+        """When APScheduler's clock will show what ours shows at the next slot."""
+        here = self._clock()
+        slot = self._timetable.after(here)
+        return None if slot is None else now + (slot - here)
+
+
+class SlotTimer:
+    """Calls `wake` at each slot; nothing depends on it but how soon a slot is looked at.
+
+    APScheduler plans by the time of day. When that is set back it would sleep until the old time
+    comes again, so `resync` is to be called now and then: it compares with the monotonic clock.
+
+    Args:
+        timetable: when slots begin.
+        clock: the time, with its zone.
+        wake: called in the event loop.
+    """
+
+    def __init__(self, timetable: Timetable, clock: Clock, wake: Callable[[], None]) -> None:
+        self._trigger = SlotTrigger(timetable, clock)
+        self._clock = clock
+        self._wake = wake
+        self._offset = 0.0
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None}
+        )
+        self._job: Any = None
+
+    def start(self) -> None:
+        """Begin; inside a running loop."""
+        self._offset = self._measured()
+        self._job = self._scheduler.add_job(self._strike, self._trigger)
+        self._scheduler.start()
+
+    def resync(self) -> float:
+        """Plan anew if the time of day has jumped; returns by how many seconds, 0 for no jump."""
+        offset = self._measured()
+        jump = offset - self._offset
+        if abs(jump) < LARGEST_DRIFT_SECONDS:
+            return 0.0
+        self._offset = offset
+        self._job.reschedule(self._trigger)
+        return jump
+
+    def stop(self) -> None:
+        """End; a call of `wake` may still come."""
+        self._scheduler.shutdown(wait=False)
+
+    async def _strike(self) -> None:
+        self._wake()
+
+    def _measured(self) -> float:
+        return self._clock().timestamp() - time.monotonic()

@@ -1,0 +1,82 @@
+"""Symbols that somebody asked for lately, through any replica: what a smart refresh refreshes."""
+
+import time
+from collections.abc import Callable, Iterable
+
+from streamdesk.bus import BusUnavailableError, Keys
+from streamdesk.runtime import Drain, logger
+
+log = logger("analysis")
+
+PREFIX = "hama:watched:"
+NOTE_SECONDS = 2.0
+"""How soon other replicas know."""
+
+RENEW_SHARE = 0.1
+"""Of the time that a symbol is remembered: it is not noted again before."""
+
+MOST_SYMBOLS = 10_000
+
+
+class WatchedSymbols:
+    """Remembers symbols for a time, in this process at once and in Redis soon after.
+
+    Args:
+        keys: where replicas agree.
+        keep_seconds: how long a symbol counts as watched after it was asked for.
+        clock: monotonic, in seconds.
+    """
+
+    def __init__(
+        self, keys: Keys, keep_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._keys = keys
+        self._keep_seconds = keep_seconds
+        self._clock = clock
+        self._asked: dict[str, float] = {}
+        self._noted: dict[str, float] = {}
+
+    def asked_for(self, symbols: Iterable[str]) -> None:
+        """Somebody wants them, and they exist; costs a dictionary's entry each, and no wait."""
+        now = self._clock()
+        for symbol in symbols:
+            self._asked.pop(symbol, None)  # the order is that of the last call
+            self._asked[symbol] = now
+        while len(self._asked) > MOST_SYMBOLS:
+            self._asked.pop(next(iter(self._asked)))
+
+    async def current(self) -> list[str]:
+        """All that are watched, sorted; without Redis those of this process."""
+        self._forget()
+        try:
+            names = await self._keys.names(PREFIX, MOST_SYMBOLS)
+        except BusUnavailableError:
+            names = []
+        return sorted({name.removeprefix(PREFIX) for name in names} | set(self._asked))
+
+    async def run(self, drain: Drain) -> None:
+        """Tell the other replicas what was asked for here, now and then, until the drain."""
+        while not await drain.sleep(NOTE_SECONDS):
+            await self.note()
+        await self.note()
+
+    async def note(self) -> None:
+        """Tell them now what they may not know; a server that is away is told the next time."""
+        self._forget()
+        now, renew_seconds = self._clock(), self._keep_seconds * RENEW_SHARE
+        new = {
+            symbol: asked
+            for symbol, asked in self._asked.items()
+            if asked - self._noted.get(symbol, -self._keep_seconds) >= renew_seconds
+        }
+        try:
+            # What is asked for again and again lives a little longer than what was asked for once.
+            await self._keys.put({PREFIX + symbol: b"1" for symbol in new}, self._keep_seconds)
+        except BusUnavailableError:
+            return
+        self._noted.update(dict.fromkeys(new, now))
+
+    def _forget(self) -> None:
+        oldest = self._clock() - self._keep_seconds
+        self._asked = {symbol: at for symbol, at in self._asked.items() if at > oldest}
+        self._noted = {symbol: at for symbol, at in self._noted.items() if symbol in self._asked}

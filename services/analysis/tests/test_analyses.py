@@ -1,0 +1,191 @@
+"""Analyses in one process: what is computed, kept, told and forgotten."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from streamdesk.analysis.analyses import Analyses
+from streamdesk.analysis.cache import AnalysisCache
+from streamdesk.analysis.computing import Computing
+from streamdesk.analysis.domain.hama import HamaAnalysis
+from streamdesk.analysis.errors import NotEnoughBarsError
+from streamdesk.bus import Bus, BusConfig
+from streamdesk.indicators import PRESETS
+from streamdesk.market import UNIVERSE, Answers
+from streamdesk.market.chain import Chain
+from streamdesk.market.errors import SourceUnavailableError, UnknownInstrumentError
+from streamdesk.market.source_simulated import SimulatedSource
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SYMBOLS = [instrument.symbol for instrument in UNIVERSE]
+Told = list[tuple[HamaAnalysis | None, HamaAnalysis]]
+
+
+class Market:
+    """The simulated market at a time of our own, which can be held up, or fail."""
+
+    name = "simulated"
+
+    def __init__(self) -> None:
+        self.now = NOON
+        self.asked: list[str] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.wrong: Answers = {}
+        self._market = SimulatedSource(1, lambda: self.now)
+
+    async def latest(self, symbols: Sequence[str], interval_seconds: int, count: int) -> Answers:
+        self.asked.extend(symbols)
+        await self.open.wait()
+        answers: Answers = await self._market.latest(symbols, interval_seconds, count)
+        return answers | {name: each for name, each in self.wrong.items() if name in symbols}
+
+    async def close(self) -> None:
+        await self._market.close()
+
+
+class Desk:
+    """Analyses over a market, in memory or over a bus."""
+
+    def __init__(self, market: Market, bus: Bus | None = None, entries: int = 1_000) -> None:
+        self.told: Told = []
+        self.cache = AnalysisCache(
+            None if bus is None else bus.keys,
+            owner=secrets.token_hex(4),
+            ttl_seconds=300,
+            memory_entries=entries,
+            look_seconds=0,
+            timeout_seconds=60,
+            clock=lambda: datetime.now(UTC),
+        )
+        self.analyses = Analyses(
+            self.cache,
+            Computing(dict.fromkeys(PRESETS, Chain([market], 400)), 600, lambda: datetime.now(UTC)),
+            preset="nsdt",
+            interval_seconds=60,
+            ttl_seconds=300,
+            on_change=lambda before, after: self.told.append((before, after)),
+        )
+
+
+@pytest.fixture
+async def market() -> Market:
+    return Market()
+
+
+@pytest.fixture
+async def desk(market: Market) -> AsyncIterator[Desk]:
+    desk = Desk(market)
+    yield desk
+    await desk.analyses.close()
+
+
+@pytest.fixture
+async def bus() -> AsyncIterator[Bus]:
+    async with Bus.connect(BusConfig(url=f"memory://{secrets.token_hex(4)}")) as bus:
+        yield bus
+
+
+async def test_each_symbol_is_computed_once_however_many_ask_at_once(
+    desk: Desk, market: Market
+) -> None:
+    batches = await asyncio.gather(*(desk.analyses.of(SYMBOLS[::way]) for way in (1, -1) * 20))
+    assert sorted(market.asked) == sorted(SYMBOLS)
+    assert all(list(batch) in (SYMBOLS, SYMBOLS[::-1]) for batch in batches)
+    assert (await desk.analyses.stats()).computations == 78
+
+
+async def test_memory_keeps_no_more_than_it_may_and_forgets_what_was_used_least_lately(
+    market: Market,
+) -> None:
+    desk = Desk(market, entries=3)
+    for symbol in SYMBOLS[:3]:
+        await desk.analyses.of([symbol])
+    assert desk.analyses.at_hand(SYMBOLS[0]) is not None
+    await desk.analyses.of([SYMBOLS[3]])
+    kept = (await desk.analyses.stats()).symbols
+    assert kept == sorted([SYMBOLS[0], SYMBOLS[2], SYMBOLS[3]])
+    assert desk.analyses.at_hand(SYMBOLS[1]) is None
+
+
+async def test_a_client_that_leaves_does_not_end_what_others_wait_for(
+    desk: Desk, market: Market
+) -> None:
+    market.open.clear()
+    leaver = asyncio.create_task(desk.analyses.of(SYMBOLS[:5]))
+    stayer = asyncio.create_task(desk.analyses.of(SYMBOLS[:5]))
+    while not market.asked:
+        await asyncio.sleep(0)
+    leaver.cancel()
+    market.open.set()
+    outcomes = await stayer
+    assert all(outcome.analysis is not None for outcome in outcomes.values())
+    assert len(market.asked) == 5
+
+
+async def test_a_change_is_told_once_with_what_was_said_before(desk: Desk, market: Market) -> None:
+    first = await desk.analyses.refresh(SYMBOLS)
+    assert (first.refreshed, first.changed, len(desk.told)) == (78, 78, 78)
+    assert all(before is None for before, _ in desk.told)
+    assert (await desk.analyses.refresh(SYMBOLS)).changed == 0
+    desk.told.clear()
+    market.now = datetime(2026, 11, 20, 18, tzinfo=UTC)
+    later = await desk.analyses.refresh(SYMBOLS)
+    assert 0 < later.changed == len(desk.told) <= 78
+    for before, after in desk.told:
+        assert before is not None
+        assert (before.symbol, before.as_of) == (after.symbol, NOON)
+
+
+async def test_what_one_replica_told_another_does_not_tell_again(market: Market, bus: Bus) -> None:
+    one, other = Desk(market, bus), Desk(market, bus)
+    assert (await one.analyses.refresh(SYMBOLS)).changed == 78
+    assert (await other.analyses.refresh(SYMBOLS)).changed == 0
+    assert other.told == []
+
+
+async def test_another_preset_than_the_usual_one_tells_nobody(desk: Desk) -> None:
+    outcomes = await desk.analyses.of(["BTCUSDT"], preset="quantdinger")
+    assert outcomes["BTCUSDT"].analysis is not None
+    assert desk.told == []
+
+
+async def test_a_failure_answers_the_next_askers_too_and_does_not_cost_the_others(
+    desk: Desk, market: Market
+) -> None:
+    short = SimulatedSource(1, lambda: NOON).bars(["AAPL.US"], 60, 0, 20)["AAPL.US"]
+    broken = SimulatedSource(1, lambda: NOON).bars(["MSFT.US"], 60, 0, 600)["MSFT.US"]
+    object.__setattr__(broken, "high", np.array([1.0]))  # what no source may answer
+    market.wrong = {
+        "AAPL.US": short,
+        "MSFT.US": broken,
+        "BTCUSDT": SourceUnavailableError("busy", retry_after_seconds=7),
+    }
+    asked = ["AAPL.US", "MSFT.US", "BTCUSDT", "NOPE.US", "ETHUSDT"]
+    outcomes = await desk.analyses.of(asked)
+    assert isinstance(outcomes["AAPL.US"].error, NotEnoughBarsError)
+    assert "cannot be used" in str(outcomes["MSFT.US"].error)
+    assert isinstance(outcomes["BTCUSDT"].error, SourceUnavailableError)
+    assert isinstance(outcomes["NOPE.US"].error, UnknownInstrumentError)
+    assert outcomes["ETHUSDT"].analysis is not None
+    again = await desk.analyses.of(asked)
+    assert [again[name].error for name in asked] == [outcomes[name].error for name in asked]
+    assert market.asked == asked
+    report = await desk.analyses.refresh(asked)  # who insists is heard
+    assert (report.refreshed, set(report.failed)) == (1, set(asked) - {"ETHUSDT"})
+    assert len(market.asked) == 2 * len(asked)
+
+
+async def test_a_source_that_breaks_the_rules_fails_the_flight_and_not_the_service(
+    desk: Desk, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def raising(*_: object) -> Answers:
+        raise RuntimeError("no source may do this")
+
+    monkeypatch.setattr(market, "latest", raising)
+    outcome = (await desk.analyses.of(["BTCUSDT"]))["BTCUSDT"]
+    assert "no source may do this" in str(outcome.error)

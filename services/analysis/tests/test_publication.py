@@ -1,0 +1,168 @@
+"""Changed states and reports of tasks, on a real server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from streamdesk.analysis.domain.hama import HamaAnalysis
+from streamdesk.analysis.publication import MOST_WAITING_REPORTS, Publication
+from streamdesk.analysis.task_reports import TaskReport
+from streamdesk.bus import Bus, BusConfig
+from streamdesk.contracts.events import HamaChanged, TaskCompleted, TaskProgressed
+from streamdesk.contracts.topics import ANALYSIS_STATES, TASKS
+from streamdesk.runtime import Drain
+from tests.servers import StreamServer
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+StartServer = Callable[..., StreamServer]
+
+
+def analysis(symbol: str = "BTCUSDT", minute: int = 0, **changes: Any) -> HamaAnalysis:
+    values: dict[str, Any] = {
+        "symbol": symbol,
+        "preset": "nsdt",
+        "interval_seconds": 60,
+        "as_of": NOON + timedelta(minutes=minute),
+        "computed_at": NOON + timedelta(minutes=minute, seconds=3),
+        "source": "simulated",
+        "bars": 600,
+        "close": 91_250.5,
+        "state": "bullish",
+        "score": 72.5,
+        "trend": "up",
+        "colour": "green",
+        "signal": "cross-up",
+        "bollinger": "expansion",
+        "indicators": {"line": 91_200.0},
+    }
+    return HamaAnalysis(**(values | changes))
+
+
+@asynccontextmanager
+async def open_publication(url: str) -> AsyncIterator[tuple[Publication, Bus]]:
+    config = BusConfig(url=url, socket_timeout_seconds=1, publish_timeout_seconds=120)
+    async with Bus.connect(config) as bus:
+        publication, drain = Publication(bus, ANALYSIS_STATES, TASKS), Drain()
+        running = asyncio.create_task(publication.run(drain))
+        try:
+            yield publication, bus
+        finally:
+            drain.request()
+            await running
+            await publication.close()
+
+
+async def read(bus: Bus, topic: Any, number: int) -> list[Any]:
+    """The first events of a topic, once there are so many."""
+    events: list[Any] = []
+    async with asyncio.timeout(120):  # only ends a wait that would never end
+        async for message in bus.tail(topic, since="0"):
+            events.append(message.event)
+            if len(events) == number:
+                return events
+    raise AssertionError
+
+
+def length(server: StreamServer, key: str) -> int:
+    return int(server.ask("XLEN", key))
+
+
+async def test_a_changed_state_is_an_event_with_the_one_before(start_server: StartServer) -> None:
+    server = start_server()
+    async with open_publication(server.url) as (publication, bus):
+        publication.changed(analysis(state="neutral"), analysis(minute=1))
+        (event,) = await read(bus, ANALYSIS_STATES, 1)
+    assert isinstance(event, HamaChanged)
+    assert (event.symbol, event.timestamp) == ("BTCUSDT", NOON + timedelta(minutes=1))
+    assert (event.state, event.previous_state, event.score) == ("bullish", "neutral", 72.5)
+    assert (event.signal, event.bollinger, event.close) == ("cross-up", "expansion", 91_250.5)
+
+
+async def test_two_replicas_that_see_the_same_change_publish_one_event(
+    start_server: StartServer,
+) -> None:
+    server = start_server()
+    async with open_publication(server.url) as (one, bus), open_publication(server.url) as (two, _):
+        for publication in (one, two, one):
+            publication.changed(None, analysis())
+            publication.changed(None, analysis("AAPL.US"))
+        one.changed(analysis(), analysis(minute=1, state="bearish"))
+        await read(bus, ANALYSIS_STATES, 3)
+    assert length(server, ANALYSIS_STATES.key) == 3
+
+
+async def test_while_the_server_is_away_the_latest_state_waits_with_what_was_known_before(
+    start_server: StartServer,
+) -> None:
+    server = start_server()
+    async with open_publication(server.url) as (publication, bus):
+        await asyncio.to_thread(server.stop)
+        publication.report(progress(0))  # a publish is under way from here on
+        await asyncio.sleep(0.1)
+        publication.changed(analysis(state="neutral"), analysis(minute=1, state="bullish"))
+        publication.changed(analysis(state="bullish"), analysis(minute=2, state="bearish"))
+        await asyncio.to_thread(server.start)
+        (event,) = await read(bus, ANALYSIS_STATES, 1)
+        assert (event.previous_state, event.state) == ("neutral", "bearish")
+    assert length(server, ANALYSIS_STATES.key) == 1
+
+
+def progress(number: int) -> TaskProgressed:
+    return TaskProgressed(
+        task_id="t", timestamp=NOON, name="hama-refresh", done=number, total=10**6
+    )
+
+
+async def test_reports_that_wait_are_bounded_and_the_latest_stay(start_server: StartServer) -> None:
+    server = start_server()
+    async with Bus.connect(BusConfig(url=server.url)) as bus:
+        publication = Publication(bus, ANALYSIS_STATES, TASKS)
+        for number in range(MOST_WAITING_REPORTS + 7):
+            publication.report(progress(number))
+        await publication.close()
+        events = await read(bus, TASKS, MOST_WAITING_REPORTS)
+    assert [events[0].done, events[-1].done] == [7, MOST_WAITING_REPORTS + 6]
+
+
+async def test_a_refresh_that_is_taken_up_tells_nothing_twice(start_server: StartServer) -> None:
+    server = start_server()
+    async with open_publication(server.url) as (publication, bus):
+        for _ in range(2):
+            task = TaskReport("hama-refresh", "t-1", 78, publication.report, lambda: NOON)
+            task.advance(0)
+            task.advance(78)
+            task.end("78 refreshed, 0 changed")
+        publication.report(progress(5))
+        await read(bus, TASKS, 4)
+    assert length(server, TASKS.key) == 4
+
+
+async def test_a_task_tells_its_progress_by_the_percent() -> None:
+    told: list[object] = []
+    task = TaskReport("hama-refresh", "t-1", 5_000, told.append, lambda: NOON)
+    task.advance(0)
+    for _ in range(5_000):
+        task.advance(1)
+    task.end("done")
+    steps = [event.done for event in told if isinstance(event, TaskProgressed)]
+    assert steps == list(range(0, 5_001, 50))
+    assert isinstance(told[-1], TaskCompleted)
+
+
+async def test_at_the_end_with_no_server_it_does_not_wait_for_one(
+    start_server: StartServer,
+) -> None:
+    server = start_server()
+    async with Bus.connect(BusConfig(url=server.url)) as bus:
+        publication, drain = Publication(bus, ANALYSIS_STATES, TASKS), Drain()
+        running = asyncio.create_task(publication.run(drain))
+        await asyncio.to_thread(server.stop)
+        publication.changed(None, analysis())
+        await asyncio.sleep(0.1)
+        drain.request()
+        async with asyncio.timeout(50):  # a publish alone would wait for 60 s
+            await running
+            await publication.close()
+    await asyncio.to_thread(server.start)

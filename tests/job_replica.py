@@ -1,0 +1,62 @@
+"""One replica of the daily job's schedule, as a process of its own, by a clock that the test sets.
+
+Arguments: URL of the server, folder of the test. The time is what the file `clock` there says, the
+bar store is in `store`. Each attempt at a run is a line of `attempts`: the run and the process.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvloop
+
+from streamdesk.analysis.domain.job import JobReport
+from streamdesk.analysis.firing import Pace
+from streamdesk.analysis.job.indicators_job import IndicatorsJob, OnProgress
+from streamdesk.analysis.job.task_events import TaskEvents
+from streamdesk.analysis.job_schedule import job_schedule
+from streamdesk.bus import Bus, BusConfig
+from streamdesk.contracts.topics import TASKS
+from streamdesk.market.store import BarStore
+from streamdesk.runtime import Drain
+
+PACE = Pace(beat_seconds=0.2, lease_seconds=6, finish_seconds=30)
+
+
+class NotedJob(IndicatorsJob):
+    """Says which process is at which run."""
+
+    async def run(
+        self,
+        run_id: str | None = None,
+        *,
+        market: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> JobReport:
+        """As it is, after a note."""
+        with (Path(sys.argv[2]) / "attempts").open("a") as file:
+            file.write(f"{run_id} {os.getpid()}\n")
+        return await super().run(run_id, market=market, on_progress=on_progress)
+
+
+async def main(url: str, folder: Path) -> None:
+    """Run until told to stop."""
+
+    def clock() -> datetime:
+        return datetime.fromtimestamp(float((folder / "clock").read_text()), UTC)
+
+    drain = Drain()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, drain.request)
+    async with Bus.connect(BusConfig(url=url)) as bus:
+        store = BarStore(folder / "store")
+        events = TaskEvents(bus, TASKS)
+        job = NotedJob(store, events, store.folder / "indicators", workers=1, clock=clock)
+        await job_schedule(bus.keys, job, "30 22 * * 1-5", clock=clock, pace=PACE).run(drain)
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        loop.run(main(sys.argv[1], Path(sys.argv[2])))
