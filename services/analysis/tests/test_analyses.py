@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -51,14 +52,20 @@ class Market:
 class Desk:
     """Analyses over a market, in memory or over a bus."""
 
-    def __init__(self, market: Market, bus: Bus | None = None, entries: int = 1_000) -> None:
+    def __init__(
+        self,
+        market: Market,
+        bus: Bus | None = None,
+        entries: int = 1_000,
+        look_seconds: float = 0,
+    ) -> None:
         self.told: Told = []
         self.cache = AnalysisCache(
             None if bus is None else bus.keys,
             owner=secrets.token_hex(4),
             ttl_seconds=300,
             memory_entries=entries,
-            look_seconds=0,
+            look_seconds=look_seconds,
             timeout_seconds=60,
             clock=lambda: datetime.now(UTC),
         )
@@ -97,6 +104,52 @@ async def test_each_symbol_is_computed_once_however_many_ask_at_once(
     assert sorted(market.asked) == sorted(SYMBOLS)
     assert all(list(batch) in (SYMBOLS, SYMBOLS[::-1]) for batch in batches)
     assert (await desk.analyses.stats()).computations == 78
+
+
+@dataclass
+class Clock:
+    """A monotonic clock that a test sets."""
+
+    seconds: float = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+async def test_redis_is_asked_for_all_that_is_due_at_once_and_nobody_waits_for_it(
+    market: Market, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, asked = Clock(), []
+    monkeypatch.setattr("streamdesk.analysis.cache.time", clock)
+    desk = Desk(market, bus, look_seconds=10)
+    await desk.analyses.of(SYMBOLS)
+    get = bus.keys.get
+
+    async def noted(*names: str) -> list[bytes | None]:
+        asked.append(len(names))
+        return await get(*names)
+
+    monkeypatch.setattr(bus.keys, "get", noted)
+
+    async def looked(times: int) -> None:
+        async with asyncio.timeout(60):
+            while len(asked) < times or desk.cache._due:
+                await asyncio.sleep(0.001)
+
+    clock.seconds += 11
+    assert all(desk.analyses.at_hand(symbol) for symbol in SYMBOLS * 3)
+    await looked(1)
+    assert asked == [78]
+    assert all(desk.analyses.at_hand(symbol) for symbol in SYMBOLS), "as good as new"
+    assert asked == [78]
+    await bus.keys.drop("hama:analysis:AAPL.US")
+    clock.seconds += 11
+    assert desk.analyses.at_hand("AAPL.US") is not None, "for the last time"
+    await looked(2)
+    assert desk.analyses.at_hand("AAPL.US") is None
+    clock.seconds += 21
+    assert desk.analyses.at_hand("MSFT.US") is None, "nobody asked for it for long"
+    await desk.analyses.close()
 
 
 async def test_memory_keeps_no_more_than_it_may_and_forgets_what_was_used_least_lately(

@@ -1,7 +1,9 @@
 """Where analyses are kept: Redis first, and this process's memory.
 
 Memory has two parts to play. While Redis answers it spares it: an entry is good for
-`look_seconds` until Redis is asked again, so that a busy symbol costs one question a second. While
+`look_seconds` until Redis is asked again, so that a busy symbol costs one question a second. Who
+asks within as long again is not kept waiting for that, and Redis is asked for all such entries at
+once: one by one they would hold up everybody at the same moment of each second. While
 Redis is away, or not wanted, it is the cache, bounded and without the others.
 
 What happened while Redis was away is given to it when it is back. What Redis had and has no more
@@ -35,6 +37,8 @@ CLAIM_SECONDS = 15.0
 """How long others wait for a process that died while it computed; an analysis takes far less."""
 
 PROBE_SECONDS = 0.5
+LOOK_TOGETHER_SECONDS = 0.005
+"""How long names come together that Redis is asked for at once."""
 
 
 class AnalysisCache:
@@ -70,15 +74,17 @@ class AnalysisCache:
         self._memory: Recent[tuple[Entry, float]] = Recent(memory_entries)
         self._last: Recent[HamaAnalysis] = Recent(memory_entries)
         self._probe: asyncio.Task[None] | None = None
+        self._due: set[str] = set()
+        self._look: asyncio.Task[None] | None = None
         self._is_full = False
         metrics.HAMA_CACHE_FALLBACK.set(keys is None)
 
     async def close(self) -> None:
-        """Stop looking for Redis."""
-        if self._probe is not None:
-            self._probe.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._probe
+        """Stop looking, and looking for Redis."""
+        for task in (self._probe, self._look):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
 
     @property
     def on_redis(self) -> bool:
@@ -94,7 +100,24 @@ class AnalysisCache:
         now = time.monotonic()
         if now - entry.born_at >= self._ttl_seconds:
             return None
-        return entry if now < good_until or not self.on_redis else None
+        if now < good_until or not self.on_redis:
+            return entry
+        if now >= good_until + self._look_seconds:
+            return None
+        self._look_soon(name)
+        return entry
+
+    def _look_soon(self, name: str) -> None:
+        self._due.add(name)
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(self._look_at_due())
+
+    async def _look_at_due(self) -> None:
+        await asyncio.sleep(LOOK_TOGETHER_SECONDS)
+        names = list(self._due)
+        with suppress(CacheAwayError):
+            await self.load(names)
+        self._due.clear()  # whoever asked meanwhile has what is good now
 
     async def load(self, names: Sequence[str]) -> dict[str, Entry]:
         """Those entries that Redis has, and those that it was not told of yet.
