@@ -41,6 +41,17 @@ def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixtur
     assert "Usage" in capsys.readouterr().out
 
 
+def test_a_run_that_starts_anew_does_not_remove_the_bars_it_is_to_play(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = elsewhere / ".streamdesk" / "bars" / "bars"
+    kept.mkdir(parents=True)
+    for named in (".streamdesk/bars", str(kept)):
+        assert run(["up", "--bars", named]) == 2
+        assert "--keep" in capsys.readouterr().err
+    assert kept.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

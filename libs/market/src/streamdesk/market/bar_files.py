@@ -71,13 +71,13 @@ class _Row:
 def read_recording(
     path: Path, form: FileFormat, symbols: frozenset[str] | None = None
 ) -> Recording:
-    """The bars of a file, or of all files in a folder.
+    """The bars of a file, of all files in a folder, or of a bar store.
 
     Times without a zone are UTC. The length of an instrument's bars is the shortest step between
     two of them; a day, if there is but one.
 
     Args:
-        path: file or folder.
+        path: file, folder of files, or a bar store's folder.
         form: what the file does not say.
         symbols: the instruments that are watched; None for any.
 
@@ -85,6 +85,8 @@ def read_recording(
         BarFileError: there is no such file, it is none of `SUFFIXES`, a column is missing, it
             holds no usable bar, or arro3 is needed and missing.
     """
+    if any((path / "bars").glob("market=*")):
+        return _stored(path, form, symbols)
     recording = Recording()
     rows: list[_Row] = []
     for file in _files(path):
@@ -111,6 +113,20 @@ def read_recording(
         raise BarFileError(f"{path} holds no usable bar{first}")
     recording.bars.sort(key=lambda bar: bar.timestamp)
     return recording
+
+
+def _stored(path: Path, form: FileFormat, symbols: frozenset[str] | None) -> Recording:
+    try:
+        from streamdesk.market.store_recording import read_stored  # noqa: PLC0415 - as `parquet`
+    except ImportError as error:
+        raise _without_arro3(f"{path} is a bar store") from error
+    return read_stored(path, form, symbols)
+
+
+def _without_arro3(what: str) -> BarFileError:
+    return BarFileError(
+        f"{what} and arro3 is not installed; install streamdesk-market[parquet], or use CSV"
+    )
 
 
 def _files(path: Path) -> list[Path]:
@@ -148,10 +164,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         from streamdesk.market.parquet import batches  # noqa: PLC0415 - an optional extra
     except ImportError as error:
-        raise BarFileError(
-            f"{path} is a Parquet file and arro3 is not installed; "
-            "install streamdesk-market[parquet], or use CSV"
-        ) from error
+        raise _without_arro3(f"{path} is a Parquet file") from error
     number = 0
     for batch in batches(path):
         columns = _columns(path, batch.schema.names)

@@ -37,7 +37,8 @@ def up(
     bars: Annotated[
         Path | None,
         typer.Option(
-            help="Recorded bars, CSV or Parquet, file or folder, for the simulated market.",
+            help="Recorded bars for the simulated market: CSV or Parquet, file or folder, or the "
+            "folder of a bar store.",
             show_default=False,
         ),
     ] = None,
@@ -74,6 +75,9 @@ def up(
     """
     if bars is not None and not bars.exists():
         raise typer.BadParameter(f"{bars} does not exist", param_hint="--bars")
+    if bars is not None and not keep and bars.resolve().is_relative_to(Folder(data).bars.resolve()):
+        why = f"{bars} is removed when a run starts anew: copy it and name the copy, or add --keep"
+        raise typer.BadParameter(why, param_hint="--bars")
     if detach:
         return _detach(Folder(data))
     options = UpOptions(

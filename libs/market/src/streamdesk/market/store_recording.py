@@ -1,0 +1,44 @@
+"""A bar store as a recording: what was kept can be played again."""
+
+from pathlib import Path
+
+from streamdesk.market.bar_files import FileFormat, Recording
+from streamdesk.market.errors import BarFileError, StoreError
+from streamdesk.market.instruments import CRYPTO
+from streamdesk.market.store import BarStore
+from streamdesk.market.store_layout import drawers
+
+ALL_BARS = 1_000_000_000
+
+
+def read_stored(folder: Path, form: FileFormat, symbols: frozenset[str] | None = None) -> Recording:
+    """All bars of a store, in the order of their time.
+
+    Where a market has bars of several lengths, those of the shortest: the others say it again.
+
+    Args:
+        folder: the store's.
+        form: whether crypto pairs are taken.
+        symbols: the instruments that are watched; None for any.
+
+    Raises:
+        BarFileError: a file of the store cannot be read, or there is no bar to play.
+    """
+    shortest: dict[str, int] = {}
+    for drawer in drawers(folder / "bars"):
+        if drawer.market != CRYPTO or form.with_crypto:
+            length = shortest.get(drawer.market, drawer.interval_seconds)
+            shortest[drawer.market] = min(length, drawer.interval_seconds)
+    store, recording = BarStore(folder, cache_bytes=0), Recording()
+    for market, interval_seconds in shortest.items():
+        try:
+            found = store.read_market(market, interval_seconds, ALL_BARS)
+        except StoreError as error:
+            raise BarFileError(str(error)) from error
+        for symbol, series in found.items():
+            if symbols is None or symbol in symbols:
+                recording.bars += series.bars()
+    if not recording.bars:
+        raise BarFileError(f"{folder} is a bar store and holds no bar of what is asked for")
+    recording.bars.sort(key=lambda bar: bar.timestamp)
+    return recording
