@@ -153,6 +153,13 @@ PROTECTIVE_EXITS = Counter(
 TRADING_BLOCKED = Gauge(
     "trading_blocked", "1 while no signal is decided: not reconciled, or an outcome is unknown."
 )
+TRADING_HALTED = Gauge("trading_halted", "1 while the kill switch is on: no purchase is made.")
+LEDGER_DISCREPANCIES = Gauge(
+    "ledger_discrepancies", "Figures of the ledger that do not follow from its fills."
+)
+BROKER_DISCREPANCIES = Gauge(
+    "broker_discrepancies", "Figures of the ledger that differ from the broker's book."
+)
 OUTBOX_BACKLOG = Gauge("outbox_backlog", "Events of the ledger that wait to be published.")
 PORTFOLIO_EQUITY = Gauge("portfolio_equity_usd", "Cash plus the worth of all positions.")
 PORTFOLIO_CASH = Gauge("portfolio_cash_usd", "Cash, reservations included.")
