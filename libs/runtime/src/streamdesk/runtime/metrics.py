@@ -115,6 +115,9 @@ BARS_TAKEN = Counter("bars_taken_total", "Bars taken from the feed and published
 BARS_REFUSED = Counter(
     "bars_refused_total", "Bars skipped because they make no sense, by reason.", ["feed", "reason"]
 )
+FEED_OPEN = Gauge(
+    "feed_open", "1 while bars are expected: from warm on until the feed ends.", ["feed"]
+)
 SIGNALS_GENERATED = Counter("signals_generated_total", "Signals put into the queue.", ["type"])
 SIGNALS_WITHHELD = Counter(
     "signals_withheld_total",
