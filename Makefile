@@ -49,6 +49,7 @@ lint: $(READY) ## formatting, lint, types, import layers, lock, generated docs, 
 	@$(BIN)/lint-imports
 	@PATH="$(CURDIR)/.uv/bin:$$PATH" $(BIN)/python tools/lock.py --check
 	@$(BIN)/python -m streamdesk.contracts.documents --check
+	@$(BIN)/python tools/metrics_page.py --check
 	@$(BIN)/python tools/check_readme.py
 
 # What the bus is compared with has environments of its own, made at first use. The failover rows
@@ -111,8 +112,9 @@ format: $(READY) ## rewrite the code in the project's style
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-docs: $(READY) ## write docs/data-flow.md and docs/asyncapi.json from the topics
+docs: $(READY) ## write docs/data-flow.md and docs/asyncapi.json from the topics, docs/metrics.md from the registry
 	@$(BIN)/python -m streamdesk.contracts.documents $(ARGS)
+	@$(BIN)/python tools/metrics_page.py $(ARGS)
 
 lock: $(UV) ## resolve requirements/ again (ARGS=--upgrade takes the newest)
 	@PATH="$(CURDIR)/.uv/bin:$$PATH" $(PYTHON) tools/lock.py $(ARGS)
