@@ -22,7 +22,7 @@ HEAD = """\
 # Metrics
 
 What `/metrics` of each process shows, besides the usual `process_*` and `python_*`. The rules that
-read them are in [prometheus/](../prometheus/), the pages for their alerts in [runbooks/](runbooks/).
+read them are in [prometheus/](../prometheus/), the pages for the alerts in [runbooks/](runbooks/).
 A histogram has the series `_bucket`, `_sum` and `_count`. A gauge marked with * vanishes when it is
 not measured any more: every process that consumes shows its groups' figures, so take `max`.
 """
