@@ -16,12 +16,17 @@ CASES = ROOT / "prometheus" / "tests"
 EXPORTER = frozenset({
     "redis_aof_last_bgrewrite_status",
     "redis_aof_last_write_status",
+    "redis_commands_processed_total",
+    "redis_connected_clients",
     "redis_connected_slaves",
     "redis_instance_info",
     "redis_memory_max_bytes",
     "redis_memory_used_bytes",
+    "redis_net_output_bytes_total",
     "redis_sentinel_master_ckquorum_status",
     "redis_sentinel_master_config_epoch",
+    "redis_sentinel_master_ok_sentinels",
+    "redis_sentinel_master_ok_slaves",
     "redis_stream_group_consumer_idle_seconds",
     "redis_stream_group_lag",
     "redis_stream_group_messages_pending",
@@ -35,7 +40,7 @@ _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
 _MATCHERS = re.compile(r"\{[^}]*\}")
 _GROUPINGS = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
 _WORD = re.compile(r"(?<![\w:.])[a-zA-Z_:][\w:]*(?!\s*\()(?![\w:])")
-_KEYWORDS = frozenset({"and", "or", "unless", "bool", "by", "on", "offset", "le"})
+_KEYWORDS = frozenset({"and", "or", "unless", "bool", "by", "on", "offset"})
 _DURATION = re.compile(r"\[[^\]]*\]")
 
 
