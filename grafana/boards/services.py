@@ -29,8 +29,8 @@ SERVICES = Board(
                     "percentunit",
                     [
                         Query(
-                            "sum by (job) (rate(streams_messages_consumed_total{$SEL, "
-                            'outcome!="ack"}[$__rate_interval])) / (sum by (job) '
+                            "1 - sum by (job) (rate(streams_messages_consumed_total"
+                            '{$SEL, outcome="ack"}[$__rate_interval])) / (sum by (job) '
                             "(rate(streams_messages_consumed_total{$SEL}[$__rate_interval])) > 0)",
                             "{{job}}",
                         )

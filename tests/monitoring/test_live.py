@@ -3,8 +3,10 @@
 import json
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -37,6 +39,11 @@ def scraped(desk: Any) -> dict[str, list[int]]:
     return ports
 
 
+def ask(url: str) -> None:
+    with urlopen(url, timeout=60) as answer:  # noqa: S310 - a service of the desk
+        assert answer.status == HTTPStatus.OK
+
+
 def excused(metric: str) -> bool:
     return bool(
         metric in EXPORTER | recorded() or OF_THE_OPERATOR.match(metric) or OF_TROUBLE.match(metric)
@@ -55,6 +62,8 @@ def test_what_rules_and_dashboards_read_is_in_the_scrapes_of_a_running_desk(
         server.wait_for('gw_events_total{event="OrderFilled"}')
         server.wait_for("sum(increase(scheduler_fires_total[1m])) >= 0")
         server.wait_for("sum(rate(news_end_to_end_seconds_count[1m])) > 0")
+        ask(desk.state()["analysis"] + "/api/gainer-analysis/cache-stats")
+        server.wait_for("sum(rate(analysis_requests_total[1m])) >= 0")
         missing = {
             name
             for rule in rules()
