@@ -6,6 +6,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 from urllib.request import urlopen
 
 import pytest
@@ -62,7 +63,7 @@ def test_what_rules_and_dashboards_read_is_in_the_scrapes_of_a_running_desk(
         server.wait_for('gw_events_total{event="OrderFilled"}')
         server.wait_for("sum(increase(scheduler_fires_total[1m])) >= 0")
         server.wait_for("sum(rate(news_end_to_end_seconds_count[1m])) > 0")
-        ask(desk.state()["analysis"] + "/api/gainer-analysis/cache-stats")
+        ask(urljoin(desk.state()["analysis"], "/api/gainer-analysis/cache-stats"))
         server.wait_for("sum(rate(analysis_requests_total[1m])) >= 0")
         missing = {
             name
