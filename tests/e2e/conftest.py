@@ -27,6 +27,7 @@ ORDER = (
     "redis",
     "faults",
     "upgrade",
+    "monitoring",
     "development",
     "uninstall",
 )
