@@ -9,8 +9,11 @@ from urllib.request import urlopen
 
 import hiredis
 import pytest
+import yaml
 
-from tests.charts.redis_sentinel_chart import one, password_of, render
+from streamdesk.bus.layout import layout_of
+from streamdesk.contracts.topics import TOPICS
+from tests.charts.redis_sentinel_chart import CHART, one, password_of, render
 from tests.charts.redis_sentinel_nodes import MASTER_NAME, Node, ask, make_nodes, wait_until
 
 ASKED = (
@@ -55,6 +58,15 @@ def test_the_exporter_may_look_at_a_sentinel(node: Node, words: tuple[str, ...])
 def test_the_exporter_may_change_nothing_of_a_sentinel(node: Node, words: tuple[str, ...]) -> None:
     with pytest.raises(hiredis.ReplyError, match="NOPERM"):
         as_exporter(node, *words)
+
+
+def test_the_exporter_looks_at_every_stream_of_the_topics_and_at_no_other() -> None:
+    expected = set()
+    for topic in TOPICS:
+        layout = layout_of(topic)
+        expected |= {*layout.streams, *([layout.dead] if topic.groups else [])}
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert set(values["exporter"]["streams"]) == expected
 
 
 def pods(values: dict[str, object]) -> dict[str, str]:
