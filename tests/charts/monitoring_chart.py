@@ -21,6 +21,10 @@ from tests.charts.streamdesk_chart import CHART, RELEASE
 MONITORING = CHART / "charts" / "monitoring"
 NAMESPACE = "trading"
 STACK = {f"monitoring.{name}.enabled": True for name in ("prometheus", "alertmanager", "grafana")}
+WATCHED = STACK | {
+    "monitoring.alertmanager.relay.existingSecret": "dingtalk",
+    "monitoring.prometheus.persistence": {"enabled": True, "storageClassName": "fast"},
+}
 BOTH = [
     word
     for kind in ("PodMonitor", "PrometheusRule")

@@ -13,6 +13,7 @@ from tests.charts.monitoring_chart import (
     BOTH,
     MONITORING,
     STACK,
+    WATCHED,
     check,
     configuration,
     targets_of,
@@ -20,7 +21,7 @@ from tests.charts.monitoring_chart import (
     without_discovery,
 )
 from tests.charts.redis_sentinel_chart import Object, one, refusal, run_helm
-from tests.charts.streamdesk_chart import CHART, RELEASE, ROOT, SECTIONS
+from tests.charts.streamdesk_chart import CHART, RELEASE, ROOT
 
 DASHBOARDS = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
 RULES = sorted((ROOT / "prometheus" / "rules").glob("*.yaml"))
@@ -28,6 +29,14 @@ GROUPS = [group for file in RULES for group in yaml.safe_load(file.read_text())[
 RELAY = {"monitoring.alertmanager.relay.existingSecret": "dingtalk"}
 DASHBOARD = re.compile("-dashboard-")
 OPERATORS = ("PodMonitor", "PrometheusRule")
+
+
+def services(objects: list[Object]) -> list[str]:
+    """Components of the desk's Deployments."""
+    labels = [item["metadata"]["labels"] for item in objects if item["kind"] == "Deployment"]
+    ours = [item for item in labels if item["app.kubernetes.io/name"] == "streamdesk"]
+    assert ours
+    return [item["app.kubernetes.io/component"] for item in ours]
 
 
 def kinds(objects: list[Object]) -> set[str]:
@@ -143,12 +152,19 @@ def test_promtool_and_amtool_find_nothing_wrong(values: dict[str, Any], tmp_path
     check("amtool", "check-config", str(tmp_path / "alertmanager.yml"))
 
 
+def test_kube_score_finds_nothing_to_blame_in_the_small_stack(tmp_path: Path) -> None:
+    file = tmp_path / "objects.yaml"
+    file.write_text(yaml.safe_dump_all(watched(WATCHED)))
+    check("kube-score", "score", "--output-format", "ci", "--exit-one-on-warning", str(file))
+
+
 def test_a_real_prometheus_names_what_it_scrapes_as_rules_and_dashboards_expect(
     tmp_path: Path,
 ) -> None:
-    targets = targets_of(watched(STACK), tmp_path)
+    objects = watched(STACK)
+    targets = targets_of(objects, tmp_path)
     found = {(item["labels"]["job"], item["labels"]["instance"]) for item in targets}
-    expected = {(f"streamdesk-{name}", f"{RELEASE}-{name}") for name in SECTIONS}
+    expected = {(f"streamdesk-{name}", f"{RELEASE}-{name}") for name in services(objects)}
     expected |= {
         (f"streamdesk-{name}", f"{RELEASE}-{name}") for name in ("alertmanager", "grafana")
     }
@@ -206,7 +222,7 @@ def test_every_service_and_redis_let_the_small_prometheus_in() -> None:
     objects = watched(STACK)
     pod = one(objects, "Deployment", f"{RELEASE}-prometheus")["spec"]["template"]["metadata"]
     assert pod["labels"]["app.kubernetes.io/name"] == "prometheus"
-    for name, port in [*((name, 9464) for name in SECTIONS), ("redis", "metrics")]:
+    for name, port in [*((name, 9464) for name in services(objects)), ("redis", "metrics")]:
         rules = one(objects, "NetworkPolicy", f"{RELEASE}-{name}")["spec"]["ingress"]
         (rule,) = (rule for rule in rules if port in [item["port"] for item in rule["ports"]])
         [peer] = rule["from"]
