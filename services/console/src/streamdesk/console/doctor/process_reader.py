@@ -112,7 +112,6 @@ def _facts(name: str, series: Series, told: Mapping[str, Any]) -> ProcessFacts:
     return ProcessFacts(
         name=name,
         ready=bool(figures[READY]) if READY in figures else None,
-        service=series.info.get("service", ""),
         version=series.info.get("version", ""),
         blocked=bool(figures[BLOCKED]) if trades else None,
         halted=bool(figures.get(HALTED, 0)) if trades else None,

@@ -30,8 +30,7 @@ class ProcessFacts:
         error: why nothing is known of it; empty otherwise.
         ready: what it says; None when it was not asked.
         not_because: names of the checks of /readyz that say no.
-        service: its service, as it says itself.
-        version: of that.
+        version: of its service.
         clock_seconds: how far its clock is ahead of ours; None when it is not known.
         blocked: no signal is decided; None for what is no executor.
         halted: the kill switch is on; None as before.
@@ -44,7 +43,6 @@ class ProcessFacts:
     error: str = ""
     ready: bool | None = None
     not_because: tuple[str, ...] = ()
-    service: str = ""
     version: str = ""
     clock_seconds: float | None = None
     blocked: bool | None = None
@@ -171,4 +169,4 @@ def _trading(processes: Sequence[ProcessFacts]) -> Finding:
         for one in executors
         if one.discrepancies
     ]
-    return merged(check, problems, f"open, {len(executors)} executors")
+    return merged(check, problems, f"open at all executors ({len(executors)})")

@@ -85,6 +85,11 @@ def quorum(sentinels: Sequence[SentinelFacts]) -> Finding:
         for one in answered
         if one.ckquorum and not one.ckquorum.startswith("OK")
     ]
+    problems += [
+        warning(check, f"Sentinel {one.address} sees {one.others} of the others", LOG)
+        for one in answered
+        if one.others + 1 < len(sentinels)
+    ]
     if not answered:
         problems.append(failed(check, "no Sentinel answers", "start them, or correct REDIS_URL"))
     wanted = max((one.quorum for one in answered), default=0)
