@@ -3,6 +3,8 @@
 import asyncio
 import http.server
 import json
+import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +16,7 @@ from streamdesk.bus import Bus, BusConfig, Message
 from streamdesk.bus.layout import layout_of
 from streamdesk.console.handlers.app import run
 from streamdesk.contracts.base import Topic
-from tests.servers import SentinelCluster, StreamServer, free_port
+from tests.servers import SentinelCluster, StreamServer, free_port, wait_until
 
 Capture = pytest.CaptureFixture[str]
 Doctor = Callable[..., tuple[int, dict[str, dict[str, str]]]]
@@ -111,7 +113,7 @@ def test_a_server_that_hangs_is_told_and_hangs_nobody(doctor: Doctor, server: St
     assert "takes connections and does not answer" in told["redis.server"]["found"]
     for name in ("redis.eviction", "topics.lag"):
         assert told[name]["status"] == "failed"
-        assert told[name]["found"].startswith("cannot be checked")
+        assert told[name]["found"] == "cannot be checked: the server does not answer"
     assert told["settings.news-key"]["status"] == "not applicable"
 
 
@@ -152,6 +154,21 @@ def test_a_user_that_may_not_ask_is_told_what_is_refused(
     _, told = doctor("--url", url, "--only", "redis,topics")
     assert "NOPERM" in told["redis.server"]["found"]
     assert "NOPERM" in told["topics.lag"]["found"]
+
+
+def test_topics_that_a_user_may_not_read_are_named_and_hide_no_other(
+    doctor: Doctor, server: StreamServer, topics: dict[str, Topic[Any]]
+) -> None:
+    signals = topics["signals"]
+    keys = (f"~{signals.key}*", f"~{{{signals.key}}}*")
+    server.ask("ACL", "SETUSER", "narrow", "on", ">pw", "+@all", *keys)
+    server.ask("XADD", signals.dead_key, "*", "b", "anything")
+    url = server.url.replace("://", "://narrow:pw@")
+    code, told = doctor("--url", url, "--only", "topics.dead-letters")
+    found = told["topics.dead-letters"]["found"]
+    assert code == 1
+    assert "signals: 1; cannot be checked: bars, analysis, orders," in found
+    assert found.count("NOPERM") <= 2
 
 
 async def consume_once(url: str, topic: Topic[Any]) -> None:
@@ -318,6 +335,36 @@ def test_nobody_where_monitoring_should_be_is_told(
     assert "cannot be reached" in told[f"monitoring.{check}"]["found"]
     assert name in told[f"monitoring.{check}"]["advice"]
     assert "my-password" not in json.dumps(told)
+
+
+def test_a_real_alertmanager_is_well_and_a_stranger_is_no_relay(
+    doctor: Doctor, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+    if program is None:
+        pytest.skip("no Alertmanager here (Debian: the package prometheus-alertmanager)")
+    config, port = tmp_path / "alertmanager.yml", free_port()
+    config.write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+    address = f"http://127.0.0.1:{port}"
+    words = [
+        *(program, f"--config.file={config}", f"--storage.path={tmp_path}"),
+        *(f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="),
+    ]
+    monkeypatch.setenv("ALERTMANAGER_URL", address)
+    monkeypatch.setenv("ALERT_RELAY_URL", address)
+    only = ("--url", valkey_url, "--only", "monitoring.alertmanager,monitoring.relay")
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: _well(doctor(*only)), "the Alertmanager is ready")
+            code, told = doctor(*only)
+        finally:
+            process.terminate()
+    assert code == 1
+    assert told["monitoring.relay"]["found"] == "answers with HTTP 404"
+
+
+def _well(answer: tuple[int, dict[str, dict[str, str]]]) -> bool:
+    return answer[1]["monitoring.alertmanager"]["status"] == "ok"
 
 
 def test_a_ledger_that_is_not_there_is_told_and_none_is_made(

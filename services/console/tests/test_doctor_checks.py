@@ -36,8 +36,10 @@ GOOD = {
 }
 
 
-def server(clock: float = 0.0, *, clustered: bool = False, **info: str) -> dict[str, Finding]:
-    facts = ServerFacts("here:6379", GOOD | info, clock, 0.01, clustered)
+def server(
+    info: dict[str, str] | None = None, *, clock: float = 0.0, clustered: bool = False
+) -> dict[str, Finding]:
+    facts = ServerFacts("here:6379", GOOD | (info or {}), clock, 0.01, clustered)
     return {finding.check: finding for finding in check_server(facts)}
 
 
@@ -56,7 +58,7 @@ def by_name(findings: list[Finding]) -> dict[str, Finding]:
     ],
 )
 def test_the_floor_is_redis_7_0_and_valkey_8(told: dict[str, str], status: Status) -> None:
-    assert server(**told)["redis.version"].status is status
+    assert server(told)["redis.version"].status is status
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_the_floor_is_redis_7_0_and_valkey_8(told: dict[str, str], status: Statu
     ],
 )
 def test_whatever_was_not_written_to_disk_is_named(name: str, says: str) -> None:
-    found = server(**{name: "err"})["redis.persistence"]
+    found = server({name: "err"})["redis.persistence"]
     assert (found.status, says in found.found) == (Status.FAILED, True)
 
 
@@ -83,7 +85,7 @@ def test_whatever_was_not_written_to_disk_is_named(name: str, says: str) -> None
 def test_a_clock_that_is_wrong_is_said_to_be_ahead_or_behind(
     seconds: float, status: Status, says: str
 ) -> None:
-    found = server(seconds)["redis.clock"]
+    found = server(clock=seconds)["redis.clock"]
     assert (found.status, says in found.found) == (status, True)
 
 
@@ -100,12 +102,12 @@ def test_a_clock_that_is_wrong_is_said_to_be_ahead_or_behind(
 def test_memory_has_a_limit_in_a_cluster_and_room_below_it(
     used: str, limit: str, clustered: bool, status: Status
 ) -> None:
-    found = server(clustered=clustered, used_memory=used, maxmemory=limit)["redis.memory"]
+    found = server({"used_memory": used, "maxmemory": limit}, clustered=clustered)["redis.memory"]
     assert found.status is status
 
 
 def test_a_replica_and_a_server_that_still_loads_are_no_place_to_write_to() -> None:
-    found = server(role="slave", master_host="there", master_port="1", loading="1")
+    found = server({"role": "slave", "master_host": "there", "master_port": "1", "loading": "1"})
     assert found["redis.role"].status is Status.FAILED
     assert "replica of there:1" in found["redis.role"].found
     assert "loading" in found["redis.server"].found
@@ -256,6 +258,7 @@ def test_news_of_eodhd_need_a_key(fetcher: dict[str, str], status: Status) -> No
     ("gateway", "status"),
     [
         ({}, Status.NOT_APPLICABLE),
+        ({"GATEWAY_PORT": "tcp://10.0.0.1:8080"}, Status.NOT_APPLICABLE),
         ({"GATEWAY_PORT": "8080"}, Status.WARNING),
         ({"GATEWAY_HOST": "127.0.0.1"}, Status.OK),
         ({"GATEWAY_JWT_SECRET": "hush"}, Status.FAILED),

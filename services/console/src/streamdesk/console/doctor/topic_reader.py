@@ -16,6 +16,8 @@ from streamdesk.console.domain.doctor.finding import CHECKS, Finding, merged, un
 from streamdesk.console.domain.doctor.topic_checks import GroupFacts, TopicFacts, check_topics
 from streamdesk.contracts.base import Topic
 
+ADVICE = "see redis.server; a user must be allowed what `streamdesk bus lag` needs"
+
 Groups = Mapping[str, frozenset[str] | None]
 """Names of a stream's groups by its key; None for a stream that does not exist."""
 
@@ -23,28 +25,38 @@ Groups = Mapping[str, frozenset[str] | None]
 async def examine_topics(url: str, topics: Iterable[Topic[Any]]) -> list[Finding]:
     """The checks of all topics. One that cannot be read is said, and hides no other."""
     read = list[tuple[TopicFacts, list[GroupFacts]]]()
-    problems: list[str] = []
+    refused: dict[str, list[str]] = {}
+    chosen = list(topics)
     async with factory.connect(url) as bus:
+        if why := await _silence(bus):  # or each topic would wait for itself
+            return [unknown(f"topics.{name}", why, ADVICE) for name in CHECKS["topics"]]
         answers = await asyncio.gather(
-            *(_one(bus, url, topic) for topic in topics), return_exceptions=True
+            *(_one(bus, url, topic) for topic in chosen), return_exceptions=True
         )
-    for answer in answers:
+    for topic, answer in zip(chosen, answers, strict=True):
         if isinstance(answer, (BusError, NoAnswerError)):
-            problems.append(str(answer))
+            refused.setdefault(str(answer), []).append(topic.name)
         elif isinstance(answer, BaseException):
             raise answer
         else:
             read.append(answer)
-    why = "; ".join(dict.fromkeys(problems))
-    advice = "see redis.server; a user must be allowed what `streamdesk bus lag` needs"
+    why = "; ".join(f"{', '.join(names)}: {said}" for said, names in refused.items())
     if not read:
-        return [unknown(f"topics.{name}", why, advice) for name in CHECKS["topics"]]
+        return [unknown(f"topics.{name}", why, ADVICE) for name in CHECKS["topics"]]
     findings = check_topics([topic for topic, _ in read], [one for _, row in read for one in row])
-    if not problems:
+    if not refused:
         return findings
     return [
-        merged(one.check, [one, unknown(one.check, why, advice)], one.found) for one in findings
+        merged(one.check, [one, unknown(one.check, why, ADVICE)], one.found) for one in findings
     ]
+
+
+async def _silence(bus: Bus) -> str:
+    """Why the server says nothing; empty when it speaks."""
+    try:
+        return "" if await bus.ping() else "the server does not answer"
+    except BusError as error:
+        return str(error)
 
 
 async def _one(bus: Bus, url: str, topic: Topic[Any]) -> tuple[TopicFacts, list[GroupFacts]]:
@@ -94,5 +106,5 @@ async def _groups(url: str, topic: Topic[Any]) -> Groups:
         elif "no such key" in str(answer):
             found[key] = None
         else:
-            raise NoAnswerError(f"{topic.name}: the server refuses a question: {answer}")
+            raise NoAnswerError(f"the server refuses a question: {answer}")
     return found

@@ -3,10 +3,11 @@
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,7 +17,7 @@ from streamdesk.console.doctor.examination import Patient, examine
 from streamdesk.console.doctor.ledger_reader import ledger_url
 from streamdesk.console.doctor.questions import named
 from streamdesk.console.doctor.web import checked
-from streamdesk.console.domain.doctor.finding import chosen, exit_code, worst
+from streamdesk.console.domain.doctor.finding import Finding, chosen, exit_code, worst
 from streamdesk.console.domain.state import DeskState
 from streamdesk.console.errors import UsageError
 from streamdesk.console.folder import Folder
@@ -75,29 +76,23 @@ def doctor(
         findings = await examine(patient, wanted, timeout)
         seconds = time.monotonic() - begun
         if as_json:
-            print_json(
-                {
-                    "at": datetime.now(UTC).isoformat(),
-                    "where": _where(patient.url),
-                    "status": worst(finding.status for finding in findings),
-                    "seconds": round(seconds, 3),
-                    "checks": [
-                        {
-                            "check": finding.check,
-                            "status": finding.status,
-                            "found": finding.found,
-                            "advice": finding.advice,
-                        }
-                        for finding in findings
-                    ],
-                }
-            )
+            print_json(_as_dict(findings, patient.url, seconds))
         else:
             title = f"doctor: {_where(patient.url)}"
             stdout().print(doctor_view.report(findings, title, seconds))
         return exit_code(findings, strict=strict)
 
     return asyncio.run(work())
+
+
+def _as_dict(findings: Sequence[Finding], url: str, seconds: float) -> dict[str, Any]:
+    return {
+        "at": datetime.now(UTC).isoformat(),
+        "where": _where(url),
+        "status": worst(finding.status for finding in findings),
+        "seconds": round(seconds, 3),
+        "checks": [asdict(finding) for finding in findings],
+    }
 
 
 def _patient(url: str | None, data: Path, services: list[str], given: Mapping[str, str]) -> Patient:

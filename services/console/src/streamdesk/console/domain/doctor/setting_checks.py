@@ -35,7 +35,9 @@ def _news_key(given: Mapping[str, str]) -> Finding:
 
 def _gateway_secret(given: Mapping[str, str]) -> Finding:
     check, secret = "settings.gateway-secret", given.get("GATEWAY_JWT_SECRET", "")
-    if not any(name.startswith("GATEWAY_") for name in given):
+    # Kubernetes sets GATEWAY_PORT=tcp://… by itself where a Service is called gateway.
+    told = {name for name in given if name in ("GATEWAY_HOST", "GATEWAY_JWT_SECRET")}
+    if not told and not given.get("GATEWAY_PORT", "").isdigit():
         return not_applicable(check, "no GATEWAY_ variable is set here, and no gateway runs here")
     host = given.get("GATEWAY_HOST", "") or "0.0.0.0"  # noqa: S104 - the gateway's default
     if secret and len(secret.encode()) < MIN_SECRET_BYTES:
