@@ -305,7 +305,7 @@ def test_the_relay_is_well_at_its_probes_and_at_its_webhook(
 
 def test_several_problems_of_a_check_are_one_row_as_bad_as_the_worst() -> None:
     rows = [Finding("x.y", Status.WARNING, "a", "b"), Finding("x.y", Status.FAILED, "c", "b")]
-    assert merged("x.y", rows, "well") == Finding("x.y", Status.FAILED, "a; c", "b")
+    assert merged("x.y", rows, "well") == Finding("x.y", Status.FAILED, "a\nc", "b")
 
 
 @pytest.mark.parametrize(

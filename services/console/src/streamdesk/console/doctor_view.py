@@ -57,7 +57,8 @@ def _words(row: Finding) -> Text:
     dim = "dim" if row.status is Status.NOT_APPLICABLE else ""
     text = Text(row.found, style=dim)
     if row.advice:
-        text.append(f"\n{ARROW}{row.advice}", style="cyan")
+        advice = row.advice.replace("\n", f"\n{ARROW}")
+        text.append(f"\n{ARROW}{advice}", style="cyan")
     return text
 
 

@@ -50,9 +50,11 @@ async def _prometheus(base: str | None) -> PrometheusFacts | None:
         get(base, "/api/v1/targets", {"state": "active"}),
         get(base, "/api/v1/alertmanagers"),
     )
-    problem = next((wrong for one in (rules, targets, managers) if (wrong := _wrong(one))), "")
+    problem = next(
+        (wrong for one in (rules, targets, managers) if (wrong := _wrong(base, one))), ""
+    )
     if problem:
-        return PrometheusFacts(error=f"{shown(base)}: {problem}")
+        return PrometheusFacts(error=problem)
     groups = rules.json()["data"]["groups"]
     active = targets.json()["data"]["activeTargets"]
     return PrometheusFacts(
@@ -69,12 +71,12 @@ async def _prometheus(base: str | None) -> PrometheusFacts | None:
     )
 
 
-def _wrong(answer: Answer) -> str:
+def _wrong(base: str, answer: Answer) -> str:
     if answer.error:
         return answer.error
     body = answer.json()
     if answer.status != OK or not isinstance(body, dict) or body.get("status") != "success":
-        return f"answers with HTTP {answer.status}, and not as Prometheus does"
+        return f"{shown(base)} answers with HTTP {answer.status}, and not as Prometheus does"
     return ""
 
 

@@ -1,6 +1,7 @@
 """One connection to one Redis server or Sentinel, a few questions, and the answers."""
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,8 @@ from streamdesk.bus.address import Address, HostPort, Login
 from streamdesk.bus.wire import Connection, Words, in_time, pack
 
 ANSWER_SECONDS = 3.0
+SILENT = "no answer in time"
+"""What the bus's connection says of a server that is silent."""
 
 
 class NoAnswerError(Exception):
@@ -57,7 +60,9 @@ async def ask(
         return answers, time.monotonic() - begun
     except BusUnavailableError as error:
         why = str(error).removeprefix(f"{connection.name}: ")
-        raise NoAnswerError(f"takes connections and does not answer ({why})") from None
+        if why == SILENT:
+            why = f"takes connections and does not answer within {ANSWER_SECONDS:g} s"
+        raise NoAnswerError(why) from None
     finally:
         connection.abort("asked what we wanted to know")
 
@@ -71,7 +76,9 @@ async def _dial(address: Address, host: HostPort | None, connection: Connection)
 
 
 def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
+    # The loop's own words for a refused connection name the address again.
+    number = error.errno or 0  # negative where no name was found
+    return os.strerror(number) if number > 0 else str(error)
 
 
 def refused(answers: Sequence[Any]) -> str:

@@ -78,14 +78,14 @@ def unknown(check: str, why: str, advice: str) -> Finding:
 
 
 def merged(check: str, problems: Sequence[Finding], well: str) -> Finding:
-    """One finding for several problems, as bad as the worst; without any, what is well."""
+    """One finding for several problems, a line each, as bad as the worst; or what is well."""
     if not problems:
         return ok(check, well)
     return Finding(
         check,
         worst(problem.status for problem in problems),
-        "; ".join(dict.fromkeys(problem.found for problem in problems)),
-        "; ".join(dict.fromkeys(problem.advice for problem in problems if problem.advice)),
+        "\n".join(dict.fromkeys(problem.found for problem in problems)),
+        "\n".join(dict.fromkeys(problem.advice for problem in problems if problem.advice)),
     )
 
 

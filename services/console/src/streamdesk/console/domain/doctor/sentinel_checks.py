@@ -169,7 +169,7 @@ def replicas(sentinels: Sequence[SentinelFacts], nodes: Sequence[NodeFacts]) -> 
 
 def _not_following(node: NodeFacts, named: set[str]) -> str:
     if node.error:
-        return f"{node.address} does not answer ({node.error})"
+        return f"{node.address} {node.error}"
     if node.role == "master":
         return f"{node.address} says that it is a master"
     if not node.link_up:

@@ -3,13 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streamdesk.console.domain.doctor.finding import Finding, failed, merged, warning
+from streamdesk.console.domain.doctor.finding import (
+    Finding,
+    failed,
+    merged,
+    not_applicable,
+    warning,
+)
 
 LAG_WARNING = 1_000
 PENDING_WARNING = 100
 OLDEST_WARNING_SECONDS = 300.0
 LENGTH_WARNING = 50_000
 NEAR_SHARE = 0.8
+STANDING = ("consumers", "lag", "pending")
 LOOK = "`streamdesk bus lag --consumers` shows who is alive and what each holds"
 
 
@@ -76,14 +83,12 @@ class TopicFacts:
 def check_topics(topics: Sequence[TopicFacts], groups: Sequence[GroupFacts]) -> list[Finding]:
     """All that the figures decide."""
     there = [group for group in groups if group.exists]
-    return [
-        _groups(groups),
-        _consumers(there),
-        _lag(there),
-        _pending(there),
-        _dead(topics),
-        _length(topics),
-    ]
+    standing = (
+        [_consumers(there), _lag(there), _pending(there)]
+        if there
+        else [not_applicable(f"topics.{name}", "no group exists yet") for name in STANDING]
+    )
+    return [_groups(groups), *standing, _dead(topics), _length(topics)]
 
 
 def _groups(groups: Sequence[GroupFacts]) -> Finding:
@@ -153,8 +158,8 @@ def _pending(groups: Sequence[GroupFacts]) -> Finding:
             found = f"{group.name}: the oldest in hand is {group.oldest_seconds:,.0f} s old"
             advice = f"a message comes again and again, or its handler hangs: {LOOK}"
             problems.append(warning(check, found, advice))
-    well = ", ".join(f"{one.name}: {one.pending:,} in hand" for one in groups)
-    return merged(check, problems, well)
+    well = [f"{one.name}: {one.pending:,} in hand" for one in groups]
+    return merged(check, problems, ", ".join(well))
 
 
 def _dead(topics: Sequence[TopicFacts]) -> Finding:
