@@ -7,7 +7,7 @@ import typer
 
 from streamdesk.bus import BusConfigError, BusUnavailableError
 from streamdesk.console.errors import ConsoleError, UsageError
-from streamdesk.console.handlers import bus, desk, job, news, queue, trading
+from streamdesk.console.handlers import bus, desk, doctor, job, news, queue, trading
 
 PROGRAM = "streamdesk"
 EXIT_INTERRUPTED = 130
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("up")(desk.up)
 app.command("status")(desk.status)
 app.command("down")(desk.down)
+app.command("doctor")(doctor.doctor)
 app.command("queue")(queue.queue)
 app.add_typer(bus.app, name="bus")
 app.add_typer(job.app, name="job")

@@ -53,6 +53,12 @@ def current(connection: Connection, book: Book) -> str | None:
     return MigrationContext.configure(connection, opts=options).get_current_revision()
 
 
+def steps(book: Book) -> list[str]:
+    """Every step that this version knows, the oldest first."""
+    script = ScriptDirectory.from_config(_config(None, book))
+    return [revision.revision for revision in script.walk_revisions()][::-1]
+
+
 def _adopt(connection: Connection, book: Book, config: Config) -> None:
     """Note where tables stand that were made before there were migrations."""
     tables = set(inspect(connection).get_table_names())
@@ -60,7 +66,7 @@ def _adopt(connection: Connection, book: Book, config: Config) -> None:
         command.stamp(config, BEFORE_MIGRATIONS)
 
 
-def _config(connection: Connection, book: Book) -> Config:
+def _config(connection: Connection | None, book: Book) -> Config:
     config = Config(attributes={"connection": connection, "book": book})
     config.set_main_option("script_location", _escaped(FOLDER))
     config.set_main_option("version_locations", _escaped(FOLDER / book.name))

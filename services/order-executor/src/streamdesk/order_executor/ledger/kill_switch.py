@@ -52,7 +52,7 @@ class KillSwitch:
         Raises:
             DatabaseError: it cannot be known.
         """
-        return await self._database.read(_state)
+        return await self._database.read(state)
 
     async def halt(self, reason: str) -> Halt:
         """Refuse every purchase from now on; halted already, the first halt stays.
@@ -66,7 +66,7 @@ class KillSwitch:
         text = " ".join(reason.split())[:REASON_MAX_CHARS] or "no reason given"
 
         def work(connection: Connection) -> Halt:
-            standing = _state(connection)
+            standing = state(connection)
             if standing is not None:
                 return standing
             halt = Halt(self._clock(), text)
@@ -86,7 +86,7 @@ class KillSwitch:
         """
 
         def work(connection: Connection) -> Halt | None:
-            standing = _state(connection)
+            standing = state(connection)
             if standing is not None:
                 connection.execute(update(ACCOUNT).values(halted_at=None, halted_reason=None))
                 message = "trading goes on"
@@ -96,7 +96,8 @@ class KillSwitch:
         return await self._database.write(work)
 
 
-def _state(connection: Connection) -> Halt | None:
+def state(connection: Connection) -> Halt | None:
+    """The halt in force, in a transaction of the caller's; None while trading goes on."""
     row = connection.execute(select(ACCOUNT.c.halted_at, ACCOUNT.c.halted_reason)).one_or_none()
     return None if row is None or row[0] is None else Halt(row[0], row[1])
 

@@ -1,0 +1,1 @@
+"""Reads for the doctor: each module asks one kind of thing, in time, and decides nothing."""
