@@ -45,7 +45,7 @@ def notified(
     """A notification of these alerts; firing while one of them fires."""
     fires = any(each.status == "firing" for each in alerts)
     return AlertsNotified(
-        group_key=key or "group:" + ",".join(each.name for each in alerts),
+        group_key=key or f"group:{alerts[0].name}",
         status="firing" if fires else "resolved",
         received_at=at or datetime.now(UTC),
         alerts=alerts,

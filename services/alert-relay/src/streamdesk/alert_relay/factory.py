@@ -86,7 +86,9 @@ def bus_of(settings: QueueSettings) -> BusConfig:
     )
 
 
-def sender_of(settings: Settings, bus: Bus, robot: Robot) -> Sender:
+def sender_of(
+    settings: Settings, bus: Bus, robot: Robot, clock: Callable[[], float] = time.time
+) -> Sender:
     """The sender, not running yet."""
     topic = ALERTS.configured(key=settings.alerts_key)
 
@@ -104,6 +106,7 @@ def sender_of(settings: Settings, bus: Bus, robot: Robot) -> Sender:
         ),
         repeat_seconds=settings.alert_relay_repeat_seconds,
         lease_seconds=settings.alert_relay_lease_seconds,
+        clock=clock,
     )
 
 
