@@ -28,6 +28,7 @@ SERVICES = {
     "newsFilter": "news_filter",
     "analysis": "analysis",
     "websocketGateway": "websocket_gateway",
+    "alertRelay": "alert_relay",
     "operator": "operator",
 }
 SUBCHARTS = ("redis", "postgres")
@@ -36,6 +37,7 @@ TAKEN = {"GATEWAY_HOST", "GATEWAY_PORT", "GRACE_SECONDS", "INSTANCE", "METRICS_H
     *("METRICS_PORT", "REDIS_HOST", "REDIS_PORT", "REDIS_DB", "WATCH_NAMESPACE", "LEASE_NAME"),
     *("POD_NAME", "LEDGER_URL", "PAPER_BROKER_URL"),
     *("ANALYSIS_HOST", "ANALYSIS_PORT", "BAR_STORE_FOLDER"),
+    *("ALERT_RELAY_HOST", "ALERT_RELAY_PORT"),
 }
 OTHERS = "^(OTEL|DEV)_[A-Z_]+$"  # read by libraries, and by the developer's loop
 TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array"}

@@ -103,6 +103,9 @@ redis{{ if $redis.tls.enabled }}s{{ end }}+sentinel://{{ .user }}:$({{ .prefix |
 {{- if eq .name "operator" }}
 {{ include "streamdesk.operatorEnv" .root }}
 {{- end }}
+{{- if eq .name "alert-relay" }}
+{{- include "streamdesk.alertsEnv" .root }}
+{{- end }}
 {{- with .own.env }}
 {{ toYaml . }}
 {{- end }}

@@ -17,6 +17,7 @@ news-fetcher: {section: newsFetcher, speaks: [redis]}
 news-filter: {section: newsFilter, speaks: [redis]}
 analysis: {section: analysis, speaks: [redis], http: 5000, bars: /bars}
 websocket-gateway: {section: websocketGateway, speaks: [redis], http: 8080}
+alert-relay: {section: alertRelay, speaks: [redis, dingtalk], http: 8060}
 operator: {section: operator, speaks: [redis, apiServer]}
 {{- end }}
 
@@ -99,4 +100,5 @@ annotations:
 {{- if not (or .Values.postgres.enabled .Values.externalPostgres.existingSecret (not .Values.orderExecutor.enabled)) }}
 {{- fail "postgres.enabled is false: set externalPostgres.existingSecret to a secret that holds the URL of a database, or orderExecutor.enabled to false" }}
 {{- end }}
+{{- include "streamdesk.alertsCheck" . }}
 {{- end }}

@@ -54,6 +54,8 @@ spec:
 {{ include "streamdesk.inwards" (dict "root" $.root "name" "postgres" "ports" (list 5432)) }}
 {{- else if eq . "postgres" }}
 {{ include "streamdesk.outwards" $values.externalPostgres }}
+{{- else if eq . "dingtalk" }}
+{{ include "streamdesk.outwards" (dict "ports" $values.alertRelay.robotPorts "to" $values.alertRelay.robotTo) }}
 {{- else }}
 {{- $port := (index (include "streamdesk.services" $.root | fromYaml) .).http }}
 {{ include "streamdesk.inwards" (dict "root" $.root "name" . "ports" (list $port)) }}
