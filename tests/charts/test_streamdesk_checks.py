@@ -24,6 +24,7 @@ OTHER = {
     "websocketGateway.auth.enabled": False,
     "defaults.labels": {"team": "desk"},
     "defaults.annotations": {"example.com/owner": "desk"},
+    "alertRelay": {"enabled": True, "existingSecret": "dingtalk"},
     "analysis.barStore": {"persistent": True, "storageClassName": "fast"},
     "orderExecutor.networkPolicy.extraEgress": [{"ports": [{"port": 4318}]}],
 }
@@ -46,7 +47,7 @@ def test_helm_finds_nothing_to_blame(helm: str, chart: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("values", [{}, EXTERNAL], ids=["defaults", "external"])
+@pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS)
 def test_kube_score_finds_nothing_to_blame(values: dict[str, object]) -> None:
     objects = yaml.safe_dump_all(rendered(values))
     words = [program("kube-score"), "score", "--output-format", "ci", "--exit-one-on-warning", "-"]

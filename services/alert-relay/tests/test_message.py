@@ -93,7 +93,16 @@ def test_a_digest_tells_as_many_groups_as_fit_and_what_follows() -> None:
 
 def test_a_digest_counts_by_severity_and_puts_groups_of_a_rule_together() -> None:
     several = [
-        notice_of(alert("Down", "critical", summary="It is down", where="pod-1")),
+        notice_of(
+            alert(
+                "Down",
+                "critical",
+                summary="It is down",
+                where="pod-1",
+                detail="3 of 3 are gone",
+                runbook_url="https://example.org/down",
+            )
+        ),
         notice_of(alert("Down", "critical", summary="It is down", where="pod-2")),
         notice_of(alert("Slow", where="pod-3")),
         notice_of(alert("Late", status="resolved")),
@@ -101,7 +110,11 @@ def test_a_digest_counts_by_severity_and_puts_groups_of_a_rule_together() -> Non
     message = Writer(Style()).message(several, NOW)
     assert message.title == "🔴 2 critical, 1 warning, 1 resolved"
     assert message.text.count("**Down** — It is down") == 1
-    assert "- pod-1, since 15:26 UTC (6 min)\n- pod-2, since" in message.text
+    assert (
+        "- pod-1 — 3 of 3 are gone, since 15:26 UTC (6 min)\n"
+        "- [Runbook](https://example.org/down)\n"
+        "- pod-2, since 15:26 UTC (6 min)"
+    ) in message.text
 
 
 def test_a_group_in_a_digest_says_how_many_alerts_it_does_not_name() -> None:

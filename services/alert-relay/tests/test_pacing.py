@@ -105,7 +105,24 @@ def test_a_critical_alert_does_not_wait_for_the_minute_that_others_used_up() -> 
     world.alert("Large", "critical")
     step = next_step(world.book, PACE, NOW)
     assert isinstance(step, Send)
-    assert [notice.alerts[0].name for notice in step.notices] == ["Large"]
+    assert [notice.alerts[0].name for notice in step.notices] == ["Large", "Small"]
+
+
+def test_in_a_bad_minute_nobody_waits_for_the_next_one() -> None:
+    world = Minutes()
+    came: dict[str, float] = {}
+    for number in range(500):
+        came[f"Alert{number}"] = world.now
+        world.alert(f"Alert{number}", "critical" if number % 50 == 0 else "warning")
+        world.run(NOW + (number + 1) * 60 / 500)
+    world.run(NOW + 600)
+    waits = {
+        notice.alerts[0].name: at - came[notice.alerts[0].name]
+        for at, message in world.arrived
+        for notice in message.notices
+    }
+    assert max(waits.values()) < 20
+    assert max(wait for name, wait in waits.items() if int(name[5:]) % 50 == 0) < 15
 
 
 def test_more_than_fits_goes_as_a_digest_with_what_is_critical_at_its_top() -> None:

@@ -17,6 +17,14 @@ MIN_TOKEN_BYTES = 16
 LOOPBACKS = ("127.0.0.1", "::1", "localhost")
 
 
+def _stripped(value: SecretStr) -> SecretStr:
+    return SecretStr(value.get_secret_value().strip())
+
+
+FileSecret = Annotated[SecretStr, AfterValidator(_stripped)]
+"""A secret that may end with the line feed of the file that it was kept in."""
+
+
 def _robot_url(value: SecretStr) -> SecretStr:
     parts = urlsplit(value.get_secret_value())
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -37,10 +45,10 @@ class Settings(QueueSettings):
 
     # -- the robot ------------------------------------------------------------------------------
 
-    dingtalk_url: Annotated[SecretStr, AfterValidator(_robot_url)] = Field(
+    dingtalk_url: Annotated[FileSecret, AfterValidator(_robot_url)] = Field(
         description="Address of the group's robot, with its access token, as DingTalk shows it.",
     )
-    dingtalk_secret: SecretStr | None = Field(
+    dingtalk_secret: FileSecret | None = Field(
         None, description="The robot's signing secret (SEC...), if it asks for signatures."
     )
     dingtalk_keyword: str = Field(
@@ -91,7 +99,7 @@ class Settings(QueueSettings):
     alert_relay_port: int = Field(
         8060, ge=0, le=65_535, description="Port of the webhook; 0: any free."
     )
-    alert_relay_token: SecretStr | None = Field(
+    alert_relay_token: FileSecret | None = Field(
         None,
         description="Bearer token that Alertmanager must show; without one the webhook listens on "
         "loopback only.",

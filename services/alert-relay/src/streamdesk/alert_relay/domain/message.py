@@ -180,10 +180,13 @@ class Writer:
         alerts = [*notice.firing, *notice.resolved]
         for alert in alerts[:DIGEST_ALERTS]:
             where = alert.where or alert.name
-            yield f"- {_clip(where, 120)}, {self._times(alert, now)}"
+            detail = f" — {_clip(alert.detail, 200)}" if notice.urgent and alert.detail else ""
+            yield f"- {_clip(where, 120)}{detail}, {self._times(alert, now)}"
         more = len(alerts) - DIGEST_ALERTS + notice.left_out
         if len(alerts) > DIGEST_ALERTS or notice.left_out:
             yield f"- … and {max(more, notice.left_out)} more of this group"
+        if notice.urgent:
+            yield from (f"- [Runbook]({url})" for _, url in _runbooks(notice)[:1])
 
     # -- both ---------------------------------------------------------------------------------
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from streamdesk.alert_relay.domain.book import Book
 from streamdesk.alert_relay.domain.notice import SEVERITIES, Notice
 
+AT_ONCE = 3
+"""One in so many of a window's messages may leave as fast as news comes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -46,7 +49,12 @@ class Rest:
 
 
 def next_step(book: Book, pace: Pace, now: float) -> Send | Rest:
-    """What to do now. Criticals first; a digest where more waits than messages are left for."""
+    """What to do now.
+
+    Criticals first. The first messages of a window leave as they come, one a group; the others
+    evenly until the first of the window counts no more, and take along what has come meanwhile. So
+    what comes late in a bad minute waits for seconds, not for the next minute.
+    """
     queue = sorted(book.waiting.values(), key=_order)
     if not queue:
         return Rest(math.inf)
@@ -58,12 +66,20 @@ def next_step(book: Book, pace: Pace, now: float) -> Send | Rest:
     left = most - len(sent)
     if left <= 0:
         return Rest(sent[-most] + pace.window_seconds)
+    at_once = most // AT_ONCE - len(sent)
+    # What is critical is only slowed down for the last messages that are left.
+    slow = left < pace.reserved if urgent else at_once <= 0
+    if slow and sent:
+        ready = sent[-1] + (sent[0] + pace.window_seconds - sent[-1]) / (left + 1)
+        if now < ready:
+            return Rest(ready)
     # What the robot refused once is told alone, so that it takes nothing else along.
     alone = [notice for notice in queue if notice.refusals]
     together = [notice for notice in queue if not notice.refusals]
     if alone and (not together or not together[0].urgent):
         return Send((alone[0],))
-    return Send((together[0],) if len(urgent or together) <= left else tuple(together))
+    one_by_one = len(urgent or together) <= at_once or len(together) == 1
+    return Send((together[0],) if one_by_one else tuple(together))
 
 
 def _order(notice: Notice) -> tuple[bool, int, float]:
