@@ -177,7 +177,7 @@ async def test_an_outcome_that_redis_could_not_be_told_is_remembered(
         server.stop()
         await which.answer(writer, request)  # type: ignore[arg-type]
 
-    robot.behaviours.append(behave)  # type: ignore[arg-type]
+    robot.behaviours.append(behave)
     bench = Bench(bus, robot)
     async with bench.sending():
         await bench.tell(notified(alert()))

@@ -106,7 +106,7 @@ async def test_who_has_not_is_told_what_is_missing(
     header: str, client: httpx.AsyncClient, queue: Queue
 ) -> None:
     answer = await client.post(
-        "/webhook", json=payload("Lagging"), headers={"authorization": header.encode()}
+        "/webhook", json=payload("Lagging"), headers={b"authorization": header.encode()}
     )
     assert answer.status_code == 401
     assert "ALERT_RELAY_TOKEN" in answer.json()["error"]
