@@ -13,8 +13,8 @@ from streamdesk.alert_relay.config import Settings
 from streamdesk.alert_relay.domain.book import Book
 from streamdesk.alert_relay.factory import robot_of, sender_of
 from streamdesk.bus import Bus, BusUnavailableError
-from streamdesk.contracts.events import AlertsNotified
-from streamdesk.contracts.topics import ALERTS
+from streamdesk.contracts.events import AlertsNotified, Severity, SystemEvent
+from streamdesk.contracts.topics import ALERTS, SYSTEM_EVENTS
 from streamdesk.runtime import Drain
 from tests.alert_relays import alert, notified, until
 from tests.dingtalk_server import (
@@ -64,6 +64,12 @@ class Bench:
             drain.request()
             await asyncio.wait_for(task, 120)
             await self._robot.close()
+
+    async def system_events(self) -> list[SystemEvent]:
+        """The first ones that the desk was told."""
+        async for message in self.bus.tail(SYSTEM_EVENTS, since="0"):
+            return [message.event]
+        return []
 
     async def look_until(self, holds: str) -> Book:
         """Read the book until an attribute of it is true."""
@@ -135,6 +141,9 @@ async def test_wrong_settings_stop_it_and_are_told_and_mended_at_the_robot_it_go
         await bench.tell(notified(alert()))
         book = await bench.look_until("stopped")
         assert "errcode 310000: keywords not in content" in book.trouble
+        (event,) = await bench.system_events()
+        assert (event.kind, event.severity) == ("alerts-not-told", Severity.CRITICAL)
+        assert "keywords not in content" in event.message
         await bench.tell(notified(alert("Other")))
         while len((await look(bus.keys))[0].waiting) != 2:
             await asyncio.sleep(0.02)

@@ -35,6 +35,7 @@ EVERY_SERVICE = (
     "news-fetcher",
     "news-filter",
     "websocket-gateway",
+    "alert-relay",
 )
 
 MARKET_BARS: Topic[BarClosed] = Topic(

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 
-from streamdesk.contracts.topics import ALERTS
+from streamdesk.contracts.topics import ALERTS, SYSTEM_EVENTS
 from streamdesk.runtime import CommaSeparated, ServiceSettings
 
 ROBOT_HOST = "oapi.dingtalk.com"
@@ -123,6 +123,9 @@ class Settings(QueueSettings):
         le=600,
         description="Life of the lease of the one replica that sends: how long after its death "
         "another takes over.",
+    )
+    system_key: str = Field(
+        SYSTEM_EVENTS.key, min_length=1, description="Redis key of what the desk says of itself."
     )
 
     @field_validator("alert_relay_token")

@@ -14,10 +14,10 @@ from streamdesk.alert_relay.dingtalk import Robot
 from streamdesk.alert_relay.domain.message import Style, Writer
 from streamdesk.alert_relay.domain.pacing import Pace
 from streamdesk.alert_relay.handlers import Webhook
-from streamdesk.alert_relay.sender import Sender
-from streamdesk.bus import BatchHandler, Bus, BusConfig, RetryPolicy, Subscription, Wait
-from streamdesk.contracts.events import AlertsNotified
-from streamdesk.contracts.topics import ALERTS
+from streamdesk.alert_relay.sender import Report, Sender
+from streamdesk.bus import BatchHandler, Bus, BusConfig, BusError, RetryPolicy, Subscription, Wait
+from streamdesk.contracts.events import AlertsNotified, Severity, SystemEvent
+from streamdesk.contracts.topics import ALERTS, SYSTEM_EVENTS
 from streamdesk.runtime import (
     BadSettingError,
     Drain,
@@ -32,6 +32,7 @@ log = logger("alert-relay")
 
 NAME = "alert-relay"
 GROUP = "alert-relays"
+NOT_TOLD = "alerts-not-told"
 PUBLISH_SECONDS = 5.0
 """Alertmanager waits ten for an answer, and then sends again."""
 
@@ -101,6 +102,7 @@ def sender_of(
         robot,
         writer_of(settings),
         subscribe,
+        report_of(settings, bus),
         pace=Pace(
             settings.dingtalk_messages_per_minute, settings.dingtalk_minute_seconds, RESERVED
         ),
@@ -108,6 +110,26 @@ def sender_of(
         lease_seconds=settings.alert_relay_lease_seconds,
         clock=clock,
     )
+
+
+def report_of(settings: Settings, bus: Bus) -> Report:
+    """Tells the desk, and with it the page, that alerts do not reach people."""
+    topic = SYSTEM_EVENTS.configured(key=settings.system_key)
+
+    async def report(why: str) -> None:
+        event = SystemEvent(
+            service=NAME,
+            kind=NOT_TOLD,
+            message=f"alerts do not reach people: {why}",
+            severity=Severity.CRITICAL,
+            timestamp=utc_now(),
+        )
+        try:
+            await bus.publish(topic, event)
+        except BusError as error:
+            log.warning("the desk was not told", why=str(error))
+
+    return report
 
 
 def webhook_of(settings: Settings, bus: Bus) -> Webhook:

@@ -8,7 +8,7 @@ sent, and sends it again, marked: a message can come twice after a crash, never 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 from uuid import uuid4
 
@@ -46,6 +46,9 @@ class Robot(Protocol):
         """Send once; say what came of it."""
 
 
+Report = Callable[[str], Awaitable[None]]
+"""Tells the desk that nobody can be told, and why."""
+
 Subscribe = Callable[[BatchHandler[AlertsNotified]], Subscription]
 
 
@@ -57,6 +60,7 @@ class Sender:
         robot: takes messages.
         writer: writes them.
         subscribe: a new consumer of the queue, which calls this handler.
+        report: called when the robot begins not to take our settings.
         pace: how fast.
         repeat_seconds: what people know they are told again only after so long.
         lease_seconds: life of the lease.
@@ -69,6 +73,7 @@ class Sender:
         robot: Robot,
         writer: Writer,
         subscribe: Subscribe,
+        report: Report,
         *,
         pace: Pace,
         repeat_seconds: float,
@@ -79,6 +84,7 @@ class Sender:
         self._robot = robot
         self._writer = writer
         self._subscribe = subscribe
+        self._report = report
         self._pace = pace
         self._repeat_seconds = repeat_seconds
         self._renew_seconds = lease_seconds / RENEWALS
@@ -204,7 +210,10 @@ class Sender:
         answer = await self._robot.send(message)
         self._last = (flight_id, answer)
         measures.answered(message, answer, self._clock(), time.perf_counter() - began)
+        stopped = self._keeper.book.stopped
         await self._keeper.change(lambda book: self._landed(book, answer))
+        if self._keeper.book.stopped and not stopped:
+            await self._report(answer.reason)
 
     def _landed(self, book: Book, answer: Answer) -> None:
         now = self._clock()
