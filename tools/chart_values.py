@@ -39,6 +39,14 @@ TAKEN = {"GATEWAY_HOST", "GATEWAY_PORT", "GRACE_SECONDS", "INSTANCE", "METRICS_H
     *("ANALYSIS_HOST", "ANALYSIS_PORT", "BAR_STORE_FOLDER"),
     *("ALERT_RELAY_HOST", "ALERT_RELAY_PORT"),
 }
+# The same, of one service: what follows from values of their own.
+TAKEN_OF = {
+    "newsFetcher": {
+        *("NEWS_SOURCE", "NEWS_TICKERS", "NEWS_INTERVAL_SECONDS"),
+        *("NEWS_RECORDING", "EODHD_URL"),
+    },
+    "newsFilter": {"NEWS_RULES_FILE", "SENTIMENT_SCORER", "FINBERT_FOLDER"},
+}
 OTHERS = "^(OTEL|DEV)_[A-Z_]+$"  # read by libraries, and by the developer's loop
 TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array"}
 Json = dict[str, Any]
@@ -119,13 +127,14 @@ def nest(tree: Json, path: tuple[str, ...], schema: Json) -> None:
     tree["properties"][path[-1]] = schema
 
 
-def settings_of(module: str) -> list[str]:
+def settings_of(section: str) -> list[str]:
     """Names of the settings that may stand in a service's ConfigMap."""
-    fields = importlib.import_module(f"streamdesk.{module}.config").Settings.model_fields
+    module = importlib.import_module(f"streamdesk.{SERVICES[section]}.config")
+    taken = TAKEN | TAKEN_OF.get(section, set())
     return [
         name.upper()
-        for name, field in sorted(fields.items())
-        if name.upper() not in TAKEN and "Secret" not in str(field.annotation)
+        for name, field in sorted(module.Settings.model_fields.items())
+        if name.upper() not in taken and "Secret" not in str(field.annotation)
     ]
 
 
@@ -140,6 +149,16 @@ def settings_schema(names: list[str]) -> Json:
     }
 
 
+def words_schema() -> Json:
+    """What an article must have one of, and what it must not have."""
+    words = {"type": "array", "items": {"type": "string"}}
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"include": words, "exclude": words},
+    }
+
+
 def schema(values: list[Value]) -> Json:
     """The schema of all values."""
     tree: Json = {"properties": {}}
@@ -151,7 +170,7 @@ def schema(values: list[Value]) -> Json:
             continue  # the service's own default for what `defaults` describes
         nest(tree, value.path, schema_of(value))
     service = tree["properties"]["defaults"]
-    known = {section: settings_of(module) for section, module in SERVICES.items()}
+    known = {section: settings_of(section) for section in SERVICES}
     for section, names in known.items():
         own = tree["properties"][section]["properties"]
         for key in service["properties"]:
@@ -171,7 +190,7 @@ def schema(values: list[Value]) -> Json:
         "type": "object",
         "additionalProperties": False,
         "properties": {"global": {"type": "object"}} | tree["properties"],
-        "definitions": {"service": service, "setting": setting},
+        "definitions": {"service": service, "setting": setting, "words": words_schema()},
     }
 
 

@@ -27,7 +27,13 @@ OWN = re.compile(r"streamdesk-([a-z0-9-]+)")
 # Folders of a package that only its own developers, a compiler, or an auditor reads.
 FOLDERS = {"tests", "test", "include", "sboms"}
 # Parts of packages that can be done without, and that nothing of ours may import: a test says so.
-UNUSED = ("numpy/f2py", "numpy/polynomial", "numpy/random")
+UNUSED = (
+    "numpy/f2py", "numpy/polynomial", "numpy/random",
+    "onnxruntime/backend", "onnxruntime/datasets", "onnxruntime/quantization",
+    "onnxruntime/tools", "onnxruntime/transformers",
+)  # fmt: skip
+# A second copy of what its Python module has in itself, for programs in C.
+FOR_C = ("onnxruntime/capi/libonnxruntime.so*",)
 # Modules that only a package's own tests load.
 TESTED_WITH = ("numpy/_core/_simd.*", "numpy/_core/*_tests.*")
 SUFFIXES = {
@@ -79,7 +85,7 @@ def members(root: Path, service: str) -> list[Path]:
 def is_unread(path: Path, top: Path) -> bool:
     """Whether no running program reads this file or folder of an installed package."""
     inside = path.relative_to(top).as_posix()
-    if any(fnmatchcase(inside, pattern) for pattern in (*UNUSED, *TESTED_WITH)):
+    if any(fnmatchcase(inside, pattern) for pattern in (*UNUSED, *FOR_C, *TESTED_WITH)):
         return True
     if path.is_dir():
         # At the top, `test` would be a package of that name.

@@ -1,5 +1,7 @@
 """Build the services' images, streamdesk/<service>:<tag>: what `make images` calls.
 
+A variant, streamdesk/<service>-<extra>:<tag>, is the service with one of its extras.
+
 Prints a table of what each adds to the base image, and fails when one adds more than the limit.
 Arguments that are not named below go to `docker build`, as `--no-cache` or
 `--build-arg BASE_IMAGE=...` do.
@@ -16,6 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = "services/Dockerfile"
 STAYS_OUTSIDE = {"console"}  # it stays on a person's machine
+# Services with an extra that weighs too much for those who do not use it.
+VARIANTS = {"news-filter-finbert": ("news-filter", "finbert")}
 BYTES_IN_MB = 1_000_000
 LIMIT_MB = 120.0
 
@@ -28,6 +32,16 @@ def services() -> list[str]:
     """The services that run in a cluster."""
     folders = {path.parent.name for path in ROOT.glob("services/*/pyproject.toml")}
     return sorted(folders - STAYS_OUTSIDE)
+
+
+def images() -> list[str]:
+    """What is built: the services, and the variants of some."""
+    return sorted([*services(), *VARIANTS])
+
+
+def parts(image: str) -> tuple[str, str]:
+    """The service in an image, and its extra; the empty text for none."""
+    return VARIANTS.get(image, (image, ""))
 
 
 def description(service: str) -> str:
@@ -62,15 +76,17 @@ class Builder:
         self._passed = passed
         self._context = context
 
-    def build(self, service: str, tag: str) -> str:
-        """Build one image; returns its name.
+    def build(self, image: str, tag: str) -> str:
+        """Build one of `images()`; returns its name.
 
         Raises:
             BuildError: it cannot be built; Docker's own account went to stderr.
         """
-        name = f"streamdesk/{service}:{tag}"
+        name = f"streamdesk/{image}:{tag}"
+        service, extra = parts(image)
         arguments = {
             "SERVICE": service,
+            "EXTRA": extra,
             "DESCRIPTION": description(service),
             "VERSION": tag,
             "REVISION": revision(),
@@ -129,7 +145,7 @@ def main() -> int:
     parser.add_argument("--docker", default="docker", help="the client [docker]")
     parser.add_argument("--tag", default="dev", help="tag of the images, and their version [dev]")
     parser.add_argument(
-        "--only", action="append", choices=services(), help="only this service; may be repeated"
+        "--only", action="append", choices=images(), help="only this one; may be repeated"
     )
     parser.add_argument(
         "--limit-mb", type=float, default=LIMIT_MB, help=f"most over the base [{LIMIT_MB:g}]"
@@ -138,7 +154,7 @@ def main() -> int:
     builder = Builder(options.docker, passed)
     try:
         base_bytes = builder.base_bytes()
-        names = [builder.build(service, options.tag) for service in options.only or services()]
+        names = [builder.build(image, options.tag) for image in options.only or images()]
         sizes = {name: builder.bytes_of(name) for name in names}
     except BuildError as error:
         print(f"images: {error}", file=sys.stderr)

@@ -1,7 +1,8 @@
 """Write or check the lock: requirements/*.txt, exact versions with hashes.
 
-`dev.txt` and a file a service come from the pyproject files, `bench-*.txt`, the environments of
-what `make bench-bus` compares with, from the `.in` files beside them.
+`dev.txt`, a file a service and one more for each of its extras (`<service>-<extra>.txt`, what the
+service needs with it) come from the pyproject files, `bench-*.txt`, the environments of what
+`make bench-bus` compares with, from the `.in` files beside them.
 
 `lock.py` resolves again but keeps every pin that still fits, `lock.py --upgrade` takes the newest
 of everything, `lock.py --check` fails when the files do not fit what they come from.
@@ -34,21 +35,27 @@ def pins(name: str) -> list[str]:
     ]
 
 
-def copy_workspace(to: Path, constraints: list[str]) -> list[str]:
-    """Copy all that uv needs to resolve; return the services' folder names."""
-    services: list[str] = []
+def copy_workspace(to: Path, constraints: list[str]) -> dict[str, list[str]]:
+    """Copy all that uv needs to resolve; return the services' folder names with their extras."""
+    services: dict[str, list[str]] = {}
     for manifest in [ROOT / "pyproject.toml", *ROOT.glob("*/*/pyproject.toml")]:
         target = to / manifest.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(manifest, target)
         (target.parent / "README.md").touch()
         if manifest.parent.parent.name == "services":
-            services.append(manifest.parent.name)
+            services[manifest.parent.name] = extras(manifest)
     root = to / "pyproject.toml"
     listed = f"[tool.uv]\nconstraint-dependencies = {json.dumps(constraints)}\n"
     root.write_text(root.read_text().replace("[tool.uv]\n", listed, 1))
     tomllib.loads(root.read_text())
-    return sorted(services)
+    return services
+
+
+def extras(manifest: Path) -> list[str]:
+    """The optional parts that a pyproject.toml names."""
+    project = tomllib.loads(manifest.read_text())["project"]
+    return sorted(project.get("optional-dependencies", {}))
 
 
 def uv(folder: Path, *words: str) -> str:
@@ -108,9 +115,11 @@ def resolve_workspace(constraints: list[str]) -> dict[str, str]:
         services = copy_workspace(folder, constraints)
         uv(folder, "lock", "-q")
         files = {"dev.txt": export(folder, "--all-packages", "--all-extras", "--all-groups")}
-        for service in services:
+        for service, its_extras in services.items():
             words = ("--package", f"streamdesk-{service}", "--no-dev")
             files[f"{service}.txt"] = export(folder, *words)
+            for extra in its_extras:
+                files[f"{service}-{extra}.txt"] = export(folder, *words, "--extra", extra)
         return files
 
 

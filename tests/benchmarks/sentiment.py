@@ -2,20 +2,28 @@
 
 The table has macro-F1, the mean over the three labels of the harmonic mean of precision and recall
 (Sokolova & Lapalme, Information Processing & Management 45, 2009), on the part of the headlines
-that the lexicon was tuned with and on the part that nobody has looked at. The last line is JSON.
+that the lexicon was tuned with and on the part that nobody has looked at. The last line is JSON;
+in it, `us_per_headline` is what one headline takes ours, in microseconds.
 """
 
 import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
-from streamdesk.news_filter.sentiment import NEUTRAL_BAND, VaderScorer, finance_overlay
+from streamdesk.news_filter.sentiment import (
+    NEUTRAL_BAND,
+    SentimentScorer,
+    VaderScorer,
+    finance_overlay,
+)
 
 LABELS = ("positive", "negative", "neutral")
 HEADLINES = Path(__file__).parent / "headlines.yaml"
+PASSES = 20
 Part = Mapping[str, Sequence[str]]
 
 
@@ -32,12 +40,12 @@ def label_of(score: float) -> str:
     return "positive" if score > 0 else "negative"
 
 
-def macro_f1(scorer: VaderScorer, part: Part) -> float:
+def macro_f1(scorer: SentimentScorer, part: Part) -> float:
     """Mean F1 of the labels, 0 to 1."""
+    rows = [(label, headline) for label, headlines in part.items() for headline in headlines]
+    scores = scorer.score_many([(headline, "") for _, headline in rows])
     judged = [
-        (label, label_of(scorer.score(headline, "")))
-        for label, headlines in part.items()
-        for headline in headlines
+        (label, label_of(score.value)) for (label, _), score in zip(rows, scores, strict=True)
     ]
     return sum(_f1(judged, label) for label in LABELS) / len(LABELS)
 
@@ -48,17 +56,34 @@ def _f1(judged: Sequence[tuple[str, str]], label: str) -> float:
     return 2 * right / named if named else 0.0
 
 
+def microseconds_per_headline(scorer: SentimentScorer, parts: Mapping[str, Part]) -> float:
+    """The quickest of a few passes over all headlines: what else the machine does only slows."""
+    articles = [
+        (headline, "") for part in parts.values() for rows in part.values() for headline in rows
+    ]
+    passes = []
+    for _ in range(PASSES):
+        begun = time.perf_counter()
+        scorer.score_many(articles)
+        passes.append(time.perf_counter() - begun)
+    return min(passes) / len(articles) * 1e6
+
+
 def figures() -> dict[str, float]:
     """All that the benchmark says."""
     parts = read_headlines()
-    scorers = {"vader": VaderScorer(None), "ours": VaderScorer(finance_overlay())}
+    scorers: dict[str, SentimentScorer] = {
+        "vader": VaderScorer(None),
+        "ours": VaderScorer(finance_overlay()),
+    }
     found = {
         f"{part}_{name}_macro_f1": round(macro_f1(scorer, parts[part]), 3)
         for part in ("tuning", "held_out")
         for name, scorer in scorers.items()
     }
     gain = found["held_out_ours_macro_f1"] - found["held_out_vader_macro_f1"]
-    return {**found, "macro_f1_gain": round(gain, 3)}
+    quickest = microseconds_per_headline(scorers["ours"], parts)
+    return {**found, "us_per_headline": round(quickest, 1), "macro_f1_gain": round(gain, 3)}
 
 
 def main() -> None:

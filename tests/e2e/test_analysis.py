@@ -50,7 +50,7 @@ def test_bars_of_the_feed_are_kept_on_the_claim_when_the_pod_goes(whole: Desk) -
     assert bar_files(whole)
 
 
-def test_two_replicas_fire_every_slot_once_and_the_other_goes_on_without_the_leader(
+def test_two_replicas_fire_every_slot_once_and_go_on_without_the_leader(
     two: Desk, tell: Tell
 ) -> None:
     pods = two.kube.ready_pods(COMPONENT)
@@ -73,12 +73,15 @@ def test_two_replicas_fire_every_slot_once_and_the_other_goes_on_without_the_lea
         tell(f"{gone} slots, {last.fired - first.fired} fires by two replicas")
 
         (leader,) = leaders(replicas)
-        other = replicas[1 - leader]
+        other, at = replicas[1 - leader], last.slot
         two.kube.kill(pods[leader])
-        waited = wait_until(lambda: other.ask("scheduler/status")["leader"], "another leader")
-        at = look([other]).slot
-        wait_until(lambda: look([other]).slot > at, "a slot fired by the other replica")
-        tell(f"leader killed: another leads after {waited:.0f} s")
+        # The other leads then, or the pod that takes the killed one's place: whoever is first.
+        # The leader may have fired the slot after the last one that was seen, but not two.
+        waited = wait_until(
+            lambda: (look([other]).slot - at).total_seconds() >= SLOTS * every_seconds,
+            "slots fired without the leader",
+        )
+        tell(f"leader killed: {SLOTS} slots further after {waited:.0f} s")
 
 
 def test_changed_states_reach_the_gateways_socket(whole: Desk) -> None:

@@ -5,7 +5,18 @@ from pathlib import Path
 import pytest
 
 from tools.image_files import FIXED_TIME_SECONDS, UNUSED, freeze, members, slim
-from tools.images import ROOT, Builder, BuildError, services, table, too_large
+from tools.images import (
+    ROOT,
+    VARIANTS,
+    Builder,
+    BuildError,
+    images,
+    parts,
+    services,
+    table,
+    too_large,
+)
+from tools.lock import extras
 
 
 def member(folder: Path, *needs: str) -> None:
@@ -39,7 +50,7 @@ def test_what_no_program_reads_goes_and_the_rest_stays(tmp_path: Path) -> None:
     stays = {
         "number/__init__.py", "number/testing/tools.py", "number/data.json", "number/fast.so",
         "number.libs/libfast.so", "number-1.dist-info/METADATA", "test/__init__.py",
-        "numpy/_core/fast.so", "numpy/randomness.py",
+        "numpy/_core/fast.so", "numpy/randomness.py", "onnxruntime/capi/state.so",
     }  # fmt: skip
     goes = {
         "number/tests/test_a.py", "number/core/tests/data.csv", "number/core/include/number.h",
@@ -47,6 +58,7 @@ def test_what_no_program_reads_goes_and_the_rest_stays(tmp_path: Path) -> None:
         "number-1.dist-info/RECORD", "number-1.dist-info/direct_url.json",
         "number-1.dist-info/sboms/number.json", "numpy/random/__init__.py",
         "numpy/random/mtrand.so", "numpy/_core/_simd.so", "numpy/_core/_umath_tests.so",
+        "onnxruntime/tools/a.py", "onnxruntime/capi/libonnxruntime.so.1.31.1",
     }  # fmt: skip
     for name in stays | goes:
         (packages / name).parent.mkdir(parents=True, exist_ok=True)
@@ -67,6 +79,17 @@ def test_nothing_of_ours_uses_the_parts_of_packages_that_images_leave_out() -> N
     sources = [*ROOT.glob("libs/*/src/**/*.py"), *ROOT.glob("services/*/src/**/*.py")]
     assert sources
     assert [str(path) for path in sources if used.search(path.read_text())] == []
+
+
+def test_each_variant_is_an_extra_of_a_service_and_has_a_lock_of_its_own() -> None:
+    for image, (service, extra) in VARIANTS.items():
+        assert image == f"{service}-{extra}"
+        assert service in services()
+        assert extra in extras(ROOT / "services" / service / "pyproject.toml")
+        assert (ROOT / "requirements" / f"{image}.txt").exists()
+        assert parts(image) == (service, extra)
+    assert set(images()) == {*services(), *VARIANTS}
+    assert parts("news-fetcher") == ("news-fetcher", "")
 
 
 def test_every_file_gets_the_same_time_and_links_are_not_followed(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.tiny_finbert import write_model
 from tools.image_files import FOLDERS, SUFFIXES, members
-from tools.images import ROOT, Builder, services
+from tools.images import ROOT, VARIANTS, Builder, images, parts
 
 USER = 10001
 SMALLEST = "news-fetcher"
@@ -18,11 +19,19 @@ LOCKED_DOWN = (
     "--rm", "--read-only", "--network=none", "--cap-drop=ALL",
     "--security-opt=no-new-privileges", "--tmpfs=/tmp",
 )  # fmt: skip
+ASK_FINBERT = """
+import json
+from pathlib import Path
+from streamdesk.news_filter.sentiment import ScorerName, scorer_of
+scorer = scorer_of(ScorerName.FINBERT, Path("/model"))
+found = scorer.score_many([("Profit rises", ""), ("Profit falls", "")])
+print(json.dumps([score.value for score in found]))
+"""
 INSIDE = (Path(__file__).parent / "inside.py").read_text()
 
 
-def module(service: str) -> str:
-    return f"streamdesk.{service.replace('-', '_')}"
+def module(image: str) -> str:
+    return f"streamdesk.{parts(image)[0].replace('-', '_')}"
 
 
 def call(*words: str) -> str:
@@ -33,9 +42,9 @@ def call(*words: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="session", params=services())
+@pytest.fixture(scope="session", params=images())
 def service(request: pytest.FixtureRequest) -> str:
-    """Each service in turn; all its tests stand together, and look inside once."""
+    """Each image in turn; all its tests stand together, and look inside once."""
     return str(request.param)
 
 
@@ -74,7 +83,7 @@ def test_what_could_build_or_install_stays_outside(inside: dict[str, Any]) -> No
 def test_of_our_own_packages_an_image_has_the_service_and_the_libraries_it_names(
     inside: dict[str, Any], service: str
 ) -> None:
-    named = {folder.name.replace("-", "_") for folder in members(ROOT, service)}
+    named = {folder.name.replace("-", "_") for folder in members(ROOT, parts(service)[0])}
     assert set(inside["own"]) == named
 
 
@@ -87,6 +96,43 @@ def test_of_other_packages_an_image_has_what_the_lock_names_for_this_service(
     # A marker of another system or Python may leave one out.
     assert found <= locked
     assert "pydantic" in found
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_differs_from_its_service_in_the_layer_of_dependencies_alone(
+    docker: str, built: str, variant: str
+) -> None:
+    plain, extended = (
+        inspect(docker, f"streamdesk/{image}:{built}")["RootFS"]["Layers"]
+        for image in (parts(variant)[0], variant)
+    )
+    assert len(plain) == len(extended)
+    assert [one for one, other in zip(plain, extended, strict=True) if one != other] == [plain[-2]]
+
+
+def test_the_finbert_image_judges_by_the_model_that_is_mounted(
+    docker: str, built: str, tmp_path: Path
+) -> None:
+    write_model(tmp_path)
+    tmp_path.chmod(0o755)
+    words = (f"--volume={tmp_path}:/model:ro", "--entrypoint=/app/bin/python")
+    image = f"streamdesk/news-filter-finbert:{built}"
+    found = call(docker, "run", *LOCKED_DOWN, *words, image, "-P", "-c", ASK_FINBERT)
+    good, bad = json.loads(found)
+    assert good > 0.8
+    assert bad < -0.8
+
+
+def test_the_plain_filter_says_which_image_runs_finbert(docker: str, built: str) -> None:
+    done = subprocess.run(
+        [
+            docker, "run", *LOCKED_DOWN, "--env=SENTIMENT_SCORER=finbert",
+            "--env=FINBERT_FOLDER=/tmp", f"streamdesk/news-filter:{built}",
+        ],
+        capture_output=True, text=True, check=False, timeout=RUN_SECONDS,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "the image news-filter-finbert has it" in done.stdout + done.stderr
 
 
 def test_an_image_has_no_tests_headers_or_sources_of_compiled_modules(

@@ -1,5 +1,6 @@
 """A browser opens the page of a real desk and sees it trade."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from playwright.sync_api import Browser, Error, sync_playwright
 Start = Callable[..., Any]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PROMISE_SECONDS = 60
+ROUNDING = 0.006
 ROWS = {
     "signals": "#signals tbody tr",
     "orders": "#orders tbody tr",
@@ -62,3 +64,29 @@ def test_signals_orders_fills_and_news_arrive_on_the_page_within_a_minute(
     )
     assert problems == []
     assert foreign == [], "the page works without any network"
+
+
+@pytest.mark.chromium
+def test_recorded_news_is_on_the_page_with_its_sentiment_and_the_reason(
+    up: Start, browser: Browser
+) -> None:
+    desk = up("--news", "recorded")
+    desk.wait_until_up()
+    page = browser.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(f"http://localhost:{desk.port}/")
+    newest = page.locator("#news > li", has_text="recorded").first
+    newest.wait_for(timeout=PROMISE_SECONDS * 1000)
+    # More come meanwhile: from now on it is this one, whatever is above it.
+    title = newest.locator(".title").inner_text()
+    article = page.locator("#news > li", has=page.get_by_text(title, exact=True))
+    sentiment = float(article.locator(".chip").inner_text())
+    reason = article.locator(".why").inner_text()
+    said = re.match(r"sentiment (0\.\d+|1\.00) > 0\.50: .+; about ", reason)
+    assert said, reason
+    assert abs(float(said[1]) - sentiment) < ROUNDING
+    article.locator(".why").click()
+    assert article.locator(".words li").count() > 0
+    assert problems == []
+    assert desk.errors_logged() == []

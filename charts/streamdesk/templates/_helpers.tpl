@@ -17,8 +17,8 @@ news-fetcher: {section: newsFetcher, speaks: [redis]}
 news-filter: {section: newsFilter, speaks: [redis]}
 analysis: {section: analysis, speaks: [redis], http: 5000, bars: /bars}
 websocket-gateway: {section: websocketGateway, speaks: [redis], http: 8080}
-alert-relay: {section: alertRelay, speaks: [redis, dingtalk], http: 8060}
 operator: {section: operator, speaks: [redis, apiServer]}
+alert-relay: {section: alertRelay, speaks: [redis, dingtalk], http: 8060}
 {{- end }}
 
 {{- define "streamdesk.context" -}}
@@ -91,6 +91,7 @@ annotations:
 
 {{/* Stops with a sentence when the values cannot make a desk. */}}
 {{- define "streamdesk.check" -}}
+{{- include "streamdesk.alertsCheck" . }}
 {{- if gt (len .Release.Name) 40 }}
 {{- fail (printf "release name %q has %d characters; 40 fit into the names of all objects" .Release.Name (len .Release.Name)) }}
 {{- end }}
@@ -100,5 +101,4 @@ annotations:
 {{- if not (or .Values.postgres.enabled .Values.externalPostgres.existingSecret (not .Values.orderExecutor.enabled)) }}
 {{- fail "postgres.enabled is false: set externalPostgres.existingSecret to a secret that holds the URL of a database, or orderExecutor.enabled to false" }}
 {{- end }}
-{{- include "streamdesk.alertsCheck" . }}
 {{- end }}

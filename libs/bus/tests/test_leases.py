@@ -94,6 +94,34 @@ async def test_a_slow_handler_keeps_its_message_by_renewing_the_lease(
     assert handler.seen[0].lease_lost is False
 
 
+async def test_what_is_acknowledged_while_its_lease_is_renewed_does_not_come_again(
+    desk: Any, topic: Any, ping: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proceed = asyncio.Event()
+    backend = desk.bus._backend
+    renew = backend.renew
+
+    async def renew_late(*words: Any) -> Any:
+        proceed.set()
+        await asyncio.sleep(0.2)  # an acknowledgement that does not wait overtakes it
+        return await renew(*words)
+
+    async def slowly(_message: Any) -> None:
+        await proceed.wait()
+
+    monkeypatch.setattr(backend, "renew", renew_late)
+    handler = recorder(slowly)
+    async with desk.consuming(topic, handler, lease_seconds=3600) as subscription:
+        await desk.bus.publish(topic, ping(text="done"))
+        await handler.has(1)
+        await subscription._renew()
+        async with asyncio.timeout(60):
+            while subscription.in_hand:
+                await asyncio.sleep(0.01)
+        assert (await desk.lag(topic)).pending == 0
+    assert handler.seen[0].lease_lost is False
+
+
 async def test_a_handler_whose_lease_was_lost_is_told_and_its_failure_is_not_written(
     desk: Any, topic: Any, ping: Any, recorder: Any
 ) -> None:

@@ -24,6 +24,10 @@ COMMANDS = [
     ["bus", "dead", "purge"],
     ["job"],
     ["job", "indicators"],
+    ["news"],
+    ["news", "fetch"],
+    ["news", "tail"],
+    ["news", "why"],
 ]
 
 
@@ -75,6 +79,14 @@ def test_a_run_that_starts_anew_does_not_remove_the_bars_it_is_to_play(
         (["job", "indicators"], 2, "`streamdesk job indicators --simulate 5000` tries the job"),
         (["job", "indicators", "--market", "XX"], 2, "'XX' is not one of"),
         (["job", "indicators", "--simulate", "0"], 2, "--simulate"),
+        (["up", "--news", "rss"], 2, "'rss' is not one of"),
+        (["up", "--news-recording", "no.jsonl"], 2, "no.jsonl does not exist"),
+        (["up", "--news", "eodhd", "--news-recording", "sample"], 2, "leave one of them out"),
+        (["news", "fetch"], 1, "streamdesk up"),
+        (["news", "fetch", "--recording", "no.jsonl", "--url", "redis://x"], 2, "does not exist"),
+        (["news", "tail"], 1, "streamdesk up"),
+        (["news", "tail", "--url", "redis://127.0.0.1:1/0"], 1, "does not answer"),
+        (["news", "tail", "--since", "yesterday", "--url", "memory://x"], 2, "--since is"),
     ],
 )
 def test_an_error_is_one_line_that_says_what_to_do(

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from streamdesk.console import config, factory
-from streamdesk.console.config import UpOptions
+from streamdesk.console.config import NewsSource, UpOptions
 from streamdesk.console.desk import Desk, Plan, Stop
 from streamdesk.console.domain.counts import Result
 from streamdesk.console.domain.services import services
@@ -324,6 +324,25 @@ def test_options_of_the_simulated_market_reach_the_generator() -> None:
     assert environment["FEED_BARS_PER_SECOND"] == "20"
     assert environment["FEED_SEED"] == "7"
     assert environment["SYMBOLS"] == "AAPL.US,700.HK"
+
+
+def test_what_is_asked_for_of_news_reaches_the_fetcher_and_wins_over_what_is_set() -> None:
+    options = UpOptions(news=NewsSource.RECORDED, news_recording="n.jsonl", seed=3)
+    environment = told(options, {"NEWS_SOURCE": "eodhd"}, "news-fetcher")
+    assert environment["NEWS_SOURCE"] == "recorded"
+    assert environment["NEWS_RECORDING"] == "n.jsonl"
+    assert environment["NEWS_SEED"] == "3"
+
+
+def test_where_nothing_is_asked_for_of_news_what_is_set_stays() -> None:
+    environment = told(UpOptions(), {"NEWS_SOURCE": "recorded"}, "news-fetcher")
+    assert not [name for name in environment if name.startswith("NEWS")]
+
+
+def test_instruments_are_those_that_news_is_asked_about_and_that_pass() -> None:
+    for service in ("news-fetcher", "news-filter"):
+        environment = told(UpOptions(symbols=("AAPL.US", "700.HK")), None, service)
+        assert environment["NEWS_TICKERS"] == "AAPL.US,700.HK"
 
 
 def test_recorded_bars_replace_the_simulated_market_at_a_pace_that_can_be_watched() -> None:

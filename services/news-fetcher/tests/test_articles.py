@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from streamdesk.contracts.events import NewsFetched
+from streamdesk.contracts.topics import NEWS_WINDOW_SECONDS
 from streamdesk.news_fetcher import errors
 from streamdesk.news_fetcher.domain import (
     TAGS_MAX,
@@ -11,6 +12,8 @@ from streamdesk.news_fetcher.domain import (
     Limits,
     SeenWindow,
     accept,
+    event_id,
+    fingerprint,
     link_hash,
 )
 from streamdesk.news_fetcher.source import RawArticle
@@ -20,11 +23,11 @@ TOLERANCE = timedelta(minutes=5)
 LINK = "https://news.example/story"
 
 
-def accepted(**changes: Any) -> NewsFetched:
+def accepted(ticker: str | None = None, **changes: Any) -> NewsFetched:
     values: dict[str, Any] = {"title": "Apple beats estimates", "link": LINK, "published_at": NOW}
     limits = Limits(content_max_chars=20, future_tolerance=TOLERANCE)
     raw = RawArticle(**(values | changes))
-    return accept(raw, source="test", fetched_at=NOW, limits=limits)
+    return accept(raw, source="test", fetched_at=NOW, limits=limits, ticker=ticker)
 
 
 def test_a_good_article_becomes_an_event_that_keeps_all_of_it() -> None:
@@ -96,8 +99,38 @@ def test_a_date_is_kept_in_utc_and_is_utc_where_it_names_no_zone(published_at: s
     assert event.published_at.utcoffset() == timedelta(0)
 
 
-def test_an_old_article_is_no_error_here() -> None:
-    assert accepted(published_at="1999-12-31T00:00:00Z").published_at.year == 1999
+def test_an_article_older_than_published_ones_are_known_is_refused() -> None:
+    known = timedelta(seconds=NEWS_WINDOW_SECONDS)
+    day = timedelta(days=1)  # what a source that knows days only returns too much
+    assert accepted(published_at=NOW - known + day).published_at == NOW - known + day
+    with pytest.raises(errors.DateTooOldError, match="might have been published") as caught:
+        accepted(published_at=NOW - known + day - timedelta(seconds=1))
+    assert caught.value.reason == "date-too-old"
+
+
+def test_the_id_of_an_event_follows_from_the_link_alone() -> None:
+    ids = {
+        event_id(accepted(link=link, title=title, ticker=ticker))
+        for link, title, ticker in [
+            (LINK, "One title", "AAPL.US"),
+            (f"{LINK}?utm_source=mail", "Another", None),
+        ]
+    }
+    assert len(ids) == 1
+    assert event_id(accepted(link=f"{LINK}/2")) not in ids
+
+
+def test_an_article_says_for_which_instrument_it_was_asked() -> None:
+    limits = Limits(content_max_chars=20, future_tolerance=TOLERANCE)
+    raw = RawArticle(title="t", link=LINK, published_at=NOW)
+    event = accept(raw, source="test", fetched_at=NOW, limits=limits, ticker="700.HK")
+    assert event.ticker == "700.HK"
+
+
+def test_a_fingerprint_tells_keys_apart_and_holds_nothing_of_them() -> None:
+    prints = {fingerprint(key) for key in ("placeholder-1", "placeholder-2")}
+    assert len(prints) == 2
+    assert all(len(one) == 8 for one in prints)
 
 
 def test_a_date_ahead_within_the_tolerance_becomes_the_time_of_the_fetch() -> None:

@@ -6,10 +6,11 @@ import pytest
 
 from streamdesk.news_fetcher.domain import Limits, accept
 from streamdesk.news_fetcher.headlines import COMPANIES, HEADLINES, STRANGERS, Tone
-from streamdesk.news_fetcher.source import RawArticle
+from streamdesk.news_fetcher.source import Query, RawArticle
 from streamdesk.news_fetcher.source_simulated import DECK, SimulatedSource
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
+ALL = Query(ticker=None, since=NOW - timedelta(hours=1), until=NOW)
 
 
 def source(seed: int = 1, per_round: int = 4, now: datetime = NOW) -> SimulatedSource:
@@ -17,7 +18,7 @@ def source(seed: int = 1, per_round: int = 4, now: datetime = NOW) -> SimulatedS
 
 
 async def articles(of: SimulatedSource, rounds: int) -> Sequence[RawArticle]:
-    return [article for _ in range(rounds) for article in await of.fetch(NOW)]
+    return [article for _ in range(rounds) for article in await of.fetch(ALL)]
 
 
 async def test_the_same_seed_gives_the_same_articles() -> None:
@@ -35,12 +36,12 @@ async def test_the_same_seed_at_another_time_gives_other_links() -> None:
 
 
 async def test_a_round_has_as_many_articles_as_asked_for() -> None:
-    assert len(await source(per_round=11).fetch(NOW)) == 11
+    assert len(await source(per_round=11).fetch(ALL)) == 11
 
 
 @pytest.mark.parametrize("seed", range(20))
 async def test_two_decks_bring_a_case_for_every_rule_whatever_the_seed(seed: int) -> None:
-    drawn = await source(seed, per_round=2 * len(DECK)).fetch(NOW)
+    drawn = await source(seed, per_round=2 * len(DECK)).fetch(ALL)
     limits = Limits(content_max_chars=1_000, future_tolerance=timedelta(0))
     events = [accept(raw, source="simulated", fetched_at=NOW, limits=limits) for raw in drawn]
     ours = [event for event in events if not COMPANIES.keys().isdisjoint(event.symbols)]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streamdesk.contracts.events import NewsFetched
-from streamdesk.news_filter.domain import Keywords, Rules, SentimentMode
+from streamdesk.news_filter.domain import Rules, SentimentMode
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 
@@ -44,8 +44,6 @@ def make_rules() -> Callable[..., Rules]:
             "max_age": timedelta(hours=24),
             "future_tolerance": timedelta(minutes=5),
             "tickers": frozenset({"AAPL.US", "700.HK"}),
-            "keywords": Keywords(()),
-            "blocked": Keywords(()),
             "threshold": 0.5,
             "mode": SentimentMode.POSITIVE,
         }

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,55 +10,88 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from streamdesk.bus import Bus, BusConfig, BusUnavailableError, RetryPolicy
+from streamdesk.bus import Batch, Bus, BusConfig, BusUnavailableError, RetryPolicy
 from streamdesk.contracts.events import NewsFetched, NewsFiltered
 from streamdesk.contracts.topics import NEWS_FILTERED, NEWS_RAW
-from streamdesk.news_filter.domain import RecentLinks, Rules
-from streamdesk.news_filter.factory import GROUP
+from streamdesk.news_filter.domain import Rules
+from streamdesk.news_filter.factory import BATCH, CONCURRENCY, GROUP
 from streamdesk.news_filter.handlers import NewsFilter
-from streamdesk.news_filter.sentiment import VaderScorer, finance_overlay
+from streamdesk.news_filter.scoring import Scoring
+from streamdesk.news_filter.sentiment import Score, VaderScorer, finance_overlay
+from streamdesk.news_filter.sentiment_cache import SentimentCache
 
 Article = Callable[..., NewsFetched]
+SCORER = VaderScorer(finance_overlay())
+UNSCORABLE = "no score for this"
+UNPUBLISHABLE = "no place for this"
+
+
+class Scorer:
+    """Ours, but some titles break it."""
+
+    name = SCORER.name
+    version = SCORER.version
+    slow = False
+
+    def score_many(self, articles: Sequence[tuple[str, str]]) -> list[Score]:
+        if any(title == UNSCORABLE for title, _ in articles):
+            raise ValueError("broken by the title")
+        return SCORER.score_many(articles)
 
 
 class Desk:
-    """A bus, a filter on it, and what a test asks of both."""
+    """A bus, filters on it, and what a test asks of both."""
 
     def __init__(self, bus: Bus, rules: Rules, now: datetime) -> None:
         self.bus = bus
+        self.rules = rules
         self.failures = 0
-        self._rules = rules
         self._now = now
 
     def filter(self) -> NewsFilter:
+        cache = SentimentCache(self.bus.keys, 3600, Scorer.name, Scorer.version)
         return NewsFilter(
-            rules=self._rules,
-            scorer=VaderScorer(finance_overlay()),
-            recent=RecentLinks(100),
+            rules=lambda: self.rules,
+            scoring=Scoring(Scorer(), cache),
             publish=self.publish,
             clock=lambda: self._now,
         )
 
-    async def publish(self, event: NewsFiltered, event_id: str) -> None:
+    async def publish(self, events: Sequence[NewsFiltered], event_ids: Sequence[str]) -> None:
         if self.failures:
             self.failures -= 1
             raise BusUnavailableError("no server")
-        await self.bus.publish(NEWS_FILTERED, event, event_id=event_id)
+        if any(UNPUBLISHABLE in event.title for event in events):
+            raise ValueError("broken by the article")
+        await self.bus.publish_many(NEWS_FILTERED, events, event_ids=event_ids)
 
     @asynccontextmanager
-    async def filtering(self) -> AsyncIterator[None]:
+    async def filtering(
+        self, count: int = 1, concurrency: int = 1, lease_seconds: float | None = None
+    ) -> AsyncIterator[None]:
         stop = asyncio.Event()
-        subscription = self.bus.subscribe(NEWS_RAW, GROUP, self.filter().handle, concurrency=1)
-        running = asyncio.create_task(subscription.run(stop))
+        running = [
+            asyncio.create_task(
+                self.bus.subscribe_batches(
+                    NEWS_RAW,
+                    GROUP,
+                    self.filter().handle,
+                    batch=BATCH,
+                    concurrency=concurrency,
+                    lease_seconds=lease_seconds,
+                ).run(stop)
+            )
+            for _ in range(count)
+        ]
         try:
             yield
             await self.settled()
         finally:
             stop.set()
-            await running
+            await asyncio.gather(*running)
 
     async def settled(self) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while True:
                 lag = (await self.bus.lag(NEWS_RAW))[0]
                 if not (lag.waiting or lag.pending or lag.delayed):
@@ -77,87 +110,174 @@ class Desk:
         return messages
 
 
-@pytest.fixture
-async def desk(make_rules: Callable[..., Rules], now: datetime) -> AsyncIterator[Desk]:
+async def desk_on(url: str, rules: Rules, now: datetime) -> AsyncIterator[Desk]:
     config = BusConfig(
-        url=f"memory://{secrets.token_hex(4)}",
+        url=url,
         service="news-filter",
         retry=RetryPolicy(base_seconds=0.01, cap_seconds=0.02),
     )
     async with Bus.connect(config) as bus:
-        yield Desk(bus, make_rules(), now)
+        yield Desk(bus, rules, now)
 
 
-def rejected(reason: str) -> float:
-    return REGISTRY.get_sample_value("news_filter_rejected_total", {"reason": reason}) or 0
+@pytest.fixture
+async def desk(make_rules: Callable[..., Rules], now: datetime) -> AsyncIterator[Desk]:
+    async for desk in desk_on(f"memory://{secrets.token_hex(4)}", make_rules(), now):
+        yield desk
+
+
+@pytest.fixture
+async def real_desk(
+    start_server: Callable[[], Any], make_rules: Callable[..., Rules], now: datetime
+) -> AsyncIterator[Desk]:
+    """The same on a Valkey server of its own."""
+    async for desk in desk_on(start_server().url, make_rules(), now):
+        yield desk
+
+
+def processed(outcome: str) -> float:
+    name = "news_filter_processed_total"
+    return REGISTRY.get_sample_value(name, {"outcome": outcome}) or 0
 
 
 async def test_of_many_articles_only_the_good_ones_come_out_in_their_order(
     desk: Desk, make_article: Article, now: datetime
 ) -> None:
-    old_before, weak_before = rejected("too-old"), rejected("sentiment-weak")
+    before = {name: processed(name) for name in ("passed", "too-old", "sentiment-weak")}
     articles = [
         make_article(1),
         make_article(2, published_at=now - timedelta(hours=24)),
         make_article(3, symbols=("LKFD.US",)),
         make_article(4, title="Apple shares plunge after downgrade"),
         make_article(5, title="Apple to report results on Monday", content=""),
-        make_article(6, title="Tencent tops forecasts", symbols=("700.HK",)),
+        make_article(6, title="Tencent tops forecasts, raises guidance", symbols=("700.HK",)),
     ]
     await desk.bus.publish_many(NEWS_RAW, articles)
     async with desk.filtering():
         pass
-    assert [message.event.link_hash for message in await desk.passed()] == [
-        articles[0].link_hash,
-        articles[5].link_hash,
-    ]
-    assert rejected("too-old") == old_before + 1
-    assert rejected("sentiment-weak") == weak_before + 2
+    passed = [message.event for message in await desk.passed()]
+    assert [event.link_hash for event in passed] == [articles[0].link_hash, articles[5].link_hash]
+    assert passed[1].reason.startswith("sentiment ")
+    assert passed[1].reason.endswith("about 700.HK")
+    assert passed[1].words
+    changes = {name: processed(name) - value for name, value in before.items()}
+    assert changes == {"passed": 2, "too-old": 1, "sentiment-weak": 2}
 
 
-async def test_an_article_that_comes_twice_is_published_once(
-    desk: Desk, make_article: Article
+async def test_each_raw_article_is_judged_by_one_of_many_filters_and_published_once(
+    real_desk: Desk, make_article: Article
 ) -> None:
-    before = rejected("already-published")
-    await desk.bus.publish_many(NEWS_RAW, [make_article(1), make_article(1), make_article(2)])
-    async with desk.filtering():
-        pass
-    assert len(await desk.passed()) == 2
-    assert rejected("already-published") == before + 1
+    articles = [make_article(number) for number in range(1_000)]
+    async with real_desk.filtering(count=3, concurrency=CONCURRENCY):
+        for start in range(0, 1_000, 100):
+            await real_desk.bus.publish_many(NEWS_RAW, articles[start : start + 100])
+    hashes = [message.event.link_hash for message in await real_desk.passed()]
+    assert len(hashes) == 1_000
+    assert set(hashes) == {article.link_hash for article in articles}
 
 
 async def test_an_article_whose_publish_failed_comes_again_and_is_published(
     desk: Desk, make_article: Article
 ) -> None:
+    before = processed("passed")
     desk.failures = 2
-    await desk.bus.publish(NEWS_RAW, make_article(1))
+    await desk.bus.publish_many(NEWS_RAW, [make_article(1), make_article(2, symbols=())])
     async with desk.filtering():
         pass
     assert len(await desk.passed()) == 1
     assert await desk.bus.dead(NEWS_RAW) == []
+    assert processed("passed") == before + 1
 
 
-async def test_a_repeat_after_a_crash_has_the_same_event_id_and_link_hash(
-    desk: Desk, make_article: Article
+async def test_what_is_judged_again_after_a_crash_is_not_published_twice(
+    real_desk: Desk, make_article: Article
 ) -> None:
-    await desk.bus.publish(NEWS_RAW, make_article(1))
-    waiting = await desk.bus.waiting(NEWS_RAW, GROUP)
-    await desk.filter().handle(waiting[0])  # published, then killed before the acknowledgement
+    await real_desk.bus.publish(NEWS_RAW, make_article(1))
+    killed = asyncio.Event()
+
+    async def judge_and_die(batch: Batch[NewsFetched]) -> None:
+        await real_desk.filter().handle(batch)
+        killed.set()
+        await asyncio.Event().wait()  # never acknowledged
+
+    dying = asyncio.create_task(
+        real_desk.bus.subscribe_batches(NEWS_RAW, GROUP, judge_and_die, lease_seconds=2).run(
+            asyncio.Event()
+        )
+    )
+    await asyncio.wait_for(killed.wait(), 60)
+    dying.cancel()
+    await asyncio.wait([dying])
+    assert len(await real_desk.passed()) == 1
+    async with real_desk.filtering(lease_seconds=2):
+        pass
+    assert len(await real_desk.passed()) == 1
+
+
+@pytest.mark.parametrize(
+    ("title", "reason"), [(UNSCORABLE, "unscorable"), (UNPUBLISHABLE, "unpublishable")]
+)
+async def test_an_article_that_cannot_go_on_is_dead_alone_and_all_others_pass(
+    desk: Desk, make_article: Article, title: str, reason: str
+) -> None:
+    before = processed(reason)
+    if reason == "unpublishable":
+        title = f"Apple beats estimates and raises guidance: {title}"
+    articles = [make_article(number) for number in range(100)]
+    articles[50] = make_article(50, title=title)
+    await desk.bus.publish_many(NEWS_RAW, articles)
     async with desk.filtering():
         pass
-    first, second = await desk.passed()
-    assert first.id == second.id == waiting[0].id
-    assert first.event.link_hash == second.event.link_hash
+    passed = {message.event.link_hash for message in await desk.passed()}
+    assert passed == {a.link_hash for a in articles} - {articles[50].link_hash}
+    dead = await desk.bus.dead(NEWS_RAW)
+    assert [stored.letter.reason for stored in dead] == [reason]
+    assert "ValueError: broken by the" in dead[0].letter.detail
+    assert processed(reason) == before + 1
 
 
-async def test_an_event_that_cannot_be_read_is_dead_and_the_next_one_passes(
+async def test_an_event_that_cannot_be_read_is_dead_and_the_others_pass(
     desk: Desk, make_article: Article
 ) -> None:
     broken = make_article(1).model_copy(update={"link_hash": "no hash"})
-    await desk.bus.publish_many(NEWS_RAW, [broken, make_article(2)])
+    await desk.bus.publish_many(NEWS_RAW, [make_article(2), broken, make_article(3)])
     async with desk.filtering():
         pass
     dead = await desk.bus.dead(NEWS_RAW)
     assert [stored.letter.reason for stored in dead] == ["invalid-body"]
     assert "link_hash" in dead[0].letter.detail
-    assert len(await desk.passed()) == 1
+    assert len(await desk.passed()) == 2
+
+
+async def test_other_rules_are_in_force_from_the_next_batch_on(
+    desk: Desk, make_rules: Callable[..., Rules], make_article: Article
+) -> None:
+    async with desk.filtering():
+        await desk.bus.publish(NEWS_RAW, make_article(1))
+        await desk.settled()
+        desk.rules = make_rules(threshold=0.99)
+        await desk.bus.publish(NEWS_RAW, make_article(2))
+        await desk.settled()
+        desk.rules = make_rules()
+        await desk.bus.publish(NEWS_RAW, make_article(3))
+    hashes = [message.event.link_hash for message in await desk.passed()]
+    assert hashes == [make_article(1).link_hash, make_article(3).link_hash]
+
+
+async def test_the_way_of_an_article_from_its_fetch_is_measured(
+    desk: Desk, make_article: Article, now: datetime
+) -> None:
+    def total() -> float:
+        return REGISTRY.get_sample_value("news_end_to_end_seconds_sum") or 0
+
+    before = total()
+    await desk.bus.publish_many(
+        NEWS_RAW,
+        [
+            make_article(1, fetched_at=now - timedelta(seconds=7)),
+            make_article(2, fetched_at=now - timedelta(seconds=100), symbols=()),
+        ],
+    )
+    async with desk.filtering():
+        pass
+    assert total() - before == pytest.approx(7)

@@ -3,10 +3,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from streamdesk.news_filter.config import WATCHLIST, Settings
-from streamdesk.news_filter.domain import SentimentMode
-from streamdesk.news_filter.factory import rules_of, tickers_of
-from streamdesk.runtime import BadSettingError
+from streamdesk.news_filter.config import Settings
+from streamdesk.news_filter.domain import SentimentMode, Text
+from streamdesk.news_filter.factory import set_scorer
+from streamdesk.news_filter.rule_book import rules_of, tickers_of
+from streamdesk.news_filter.sentiment_score import ScorerName
+from streamdesk.runtime import WATCHLIST, BadSettingError
 
 
 def test_the_defaults_are_the_rules_of_the_desk() -> None:
@@ -16,6 +18,9 @@ def test_the_defaults_are_the_rules_of_the_desk() -> None:
     assert rules.tickers == frozenset(WATCHLIST)
     assert not rules.keywords
     assert not rules.blocked
+    assert not rules.patterns
+    assert not rules.blocked_patterns
+    assert rules.provider_weight == 0.2
 
 
 def test_rules_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,8 +32,8 @@ def test_rules_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("NEWS_MAX_AGE_HOURS", "6")
     rules = rules_of(Settings())
     assert rules.tickers == frozenset({"AAPL.US", "700.HK"})
-    assert rules.keywords.found_in("A Price Target") == ("price target",)
-    assert rules.blocked.found_in("sponsored") == ("sponsored",)
+    assert rules.keywords.found_in(Text("A Price Target", "")) == ("price target",)
+    assert rules.blocked.found_in(Text("sponsored", "")) == ("sponsored",)
     assert (rules.threshold, rules.mode) == (0.7, SentimentMode.ABSOLUTE)
     assert rules.max_age.total_seconds() == 6 * 3600
 
@@ -45,7 +50,11 @@ def test_a_star_lets_any_ticker_through() -> None:
         ("NEWS_TICKERS", "*,AAPL.US"),
         ("SENTIMENT_THRESHOLD", "1"),
         ("SENTIMENT_THRESHOLD", "nan"),
-        ("SENTIMENT_MODE", "negative"),
+        ("SENTIMENT_MODE", "bad"),
+        ("SENTIMENT_SCORER", "gut"),
+        ("SENTIMENT_PROVIDER_WEIGHT", "1.1"),
+        ("SENTIMENT_CACHE_SECONDS", "-1"),
+        ("NEWS_RULES_RELOAD_SECONDS", "0"),
         ("NEWS_MAX_AGE_HOURS", "0"),
     ],
 )
@@ -79,3 +88,16 @@ def test_a_file_of_tickers_that_cannot_be_used_is_a_bad_setting(
     with pytest.raises(BadSettingError, match=r"NEWS_TICKERS_FILE=.*: expected a YAML list") as err:
         tickers_of(Settings(news_tickers_file=path))
     assert str(path) in str(err.value)
+
+
+def test_a_keyword_that_cannot_be_looked_for_is_a_bad_setting() -> None:
+    with pytest.raises(BadSettingError, match=r"NEWS_BLOCKED_KEYWORDS=.*has 201 characters"):
+        rules_of(Settings(news_blocked_keywords=("x" * 201,)))
+
+
+def test_without_a_model_finbert_is_a_bad_setting(tmp_path: Path) -> None:
+    settings = Settings(sentiment_scorer=ScorerName.FINBERT, finbert_folder=tmp_path)
+    with pytest.raises(BadSettingError, match=r"FINBERT_FOLDER=.*a FinBERT model"):
+        set_scorer(settings)
+    with pytest.raises(BadSettingError, match="FINBERT_FOLDER=None"):
+        set_scorer(Settings(sentiment_scorer=ScorerName.FINBERT))

@@ -311,9 +311,9 @@ class Events:
         return [*told, TaskCompleted.model_validate({**ended, "message": failed})]
 
     @staticmethod
-    def news(title: str = "Apple beats estimates", *symbols: str) -> NewsFiltered:
+    def news(title: str = "Apple beats estimates", *symbols: str, **changes: Any) -> NewsFiltered:
         example = _example(NewsFiltered) | {"title": title, "symbols": symbols or ("AAPL.US",)}
-        return NewsFiltered.model_validate(example)
+        return NewsFiltered.model_validate(example | changes)
 
     @staticmethod
     def system(message: str = "ready") -> SystemEvent:

@@ -53,6 +53,9 @@ class GroupConsumer(Generic[E]):
         self._state: State = "starting"
         self._closing = False
         self._settling: list[Delivery[E]] = []
+        self._telling = asyncio.Lock()
+        """Settling and renewing take turns: a renewal that comes after the acknowledgement of what
+        it is about finds that nobody has it, and would take it back."""
 
     @property
     def state(self) -> State:
@@ -142,8 +145,12 @@ class GroupConsumer(Generic[E]):
         self._hands.drop([delivery for delivery in ended if delivery.lease_lost])
         batch = [delivery for delivery in ended if not delivery.lease_lost]
         self._settling = batch
-        if not batch:
-            return
+        if batch:
+            async with self._telling:
+                await self._tell(batch)
+
+    async def _tell(self, batch: list[Delivery[E]]) -> None:
+        """Tell the server what came of these."""
         now = time.monotonic()
         # A lease that holds needs no question; what ran out is acked only if it is still ours.
         sure: list[Delivery[E]] = []
@@ -191,6 +198,10 @@ class GroupConsumer(Generic[E]):
         return {delivery.entry.held for delivery in (*self._hands.ended, *self._settling)}
 
     async def _renew(self) -> None:
+        async with self._telling:
+            await self._renew_held()
+
+    async def _renew_held(self) -> None:
         lease_until = self._member.lease_from_now()
         asked = dict(self._hands.held)
         now = time.monotonic()

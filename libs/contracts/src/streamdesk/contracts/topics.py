@@ -136,6 +136,8 @@ TASKS: Topic[Event] = Topic(
     producers=("signal-generator", "analysis"),
     consumers=(GATEWAY,),
 )
+NEWS_WINDOW_SECONDS = 7 * 86_400
+
 NEWS_RAW: Topic[NewsFetched] = Topic(
     name="news_raw",
     key="mt5:events:news_raw",
@@ -143,6 +145,8 @@ NEWS_RAW: Topic[NewsFetched] = Topic(
     about="Articles as they were fetched, each link once.",
     key_field="link_hash",
     dead_key="mt5:events:deadletter",
+    # An article's id follows from its link. Longer than any fetcher reaches back.
+    dedup_window_seconds=NEWS_WINDOW_SECONDS,
     producers=("news-fetcher",),
     consumers=(Consumer("news-filter", "news-filter-group"),),
 )
@@ -153,6 +157,8 @@ NEWS_FILTERED: Topic[NewsFiltered] = Topic(
     about="Articles that matter: recent, about our instruments, of strong sentiment.",
     key_field="link_hash",
     dead_key="mt5:events:deadletter",
+    # A filter that is killed before it acknowledges judges again, under the raw article's id.
+    dedup_window_seconds=NEWS_WINDOW_SECONDS,
     producers=("news-filter",),
     consumers=(GATEWAY,),
 )

@@ -2,15 +2,17 @@
 
 from streamdesk.runtime import metrics
 from streamdesk.runtime.drain import Drain
-from streamdesk.runtime.errors import BadSettingError
+from streamdesk.runtime.errors import BadSettingError, TickerFileError
 from streamdesk.runtime.http import listen, serve_http
 from streamdesk.runtime.logs import logger
 from streamdesk.runtime.observer import BusMetrics, BusTracer
 from streamdesk.runtime.process import Service, Work, run
 from streamdesk.runtime.settings import BusSettings, CommaSeparated, ServiceSettings
 from streamdesk.runtime.tracing import inject_trace_context, span_from
+from streamdesk.runtime.watchlist import WATCHLIST, load_tickers, parse_symbols
 
 __all__ = [
+    "WATCHLIST",
     "BadSettingError",
     "BusMetrics",
     "BusSettings",
@@ -19,11 +21,14 @@ __all__ = [
     "Drain",
     "Service",
     "ServiceSettings",
+    "TickerFileError",
     "Work",
     "inject_trace_context",
     "listen",
+    "load_tickers",
     "logger",
     "metrics",
+    "parse_symbols",
     "run",
     "serve_http",
     "span_from",

@@ -15,3 +15,7 @@ class BadSettingError(ValueError):
 
     def __init__(self, name: str, value: object, expected: str) -> None:
         super().__init__(f"{name}={value!s:.200}: expected {expected}")
+
+
+class TickerFileError(ValueError):
+    """The file of tickers is missing, not YAML, or not a list of symbols."""

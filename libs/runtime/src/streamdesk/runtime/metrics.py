@@ -160,12 +160,23 @@ POSITIONS_OPEN = Gauge("positions_open", "Open positions.")
 
 # -- news: services/news-fetcher, services/news-filter ------------------------------------------
 
+NEWS_FETCH_SUCCESS = Counter(
+    "news_fetch_success_total", "Requests that the source answered with articles.", ["source"]
+)
+NEWS_FETCH_FAILURE = Counter(
+    "news_fetch_failure_total",
+    "Requests that the source did not answer, or not with articles, by reason.",
+    ["source", "reason"],
+)
 NEWS_FETCHED = Counter(
     "news_fetched_total", "Articles that a source returned, before any rule.", ["source"]
 )
+NEWS_ARTICLES = Counter(
+    "news_articles_total", "Articles published, by the instrument asked for.", ["ticker"]
+)
 NEWS_DUPLICATES = Counter(
     "news_duplicates_total",
-    "Articles not published because their link was seen before.",
+    "Articles not published because their link was published before.",
     ["source"],
 )
 NEWS_ARTICLES_INVALID = Counter(
@@ -173,12 +184,36 @@ NEWS_ARTICLES_INVALID = Counter(
     "Articles not published because they cannot be used, by reason.",
     ["source", "reason"],
 )
-NEWS_SOURCE_ERRORS = Counter(
-    "news_source_errors_total", "Rounds without an answer from the source.", ["source"]
+NEWS_QUOTA_LEFT = Gauge(
+    "news_quota_left_calls", "Calls that the source still allows until 00:00 GMT.", ["source"]
 )
-NEWS_FILTER_PASSED = Counter("news_filter_passed_total", "Articles that passed the filter.")
-NEWS_FILTER_REJECTED = Counter(
-    "news_filter_rejected_total", "Articles that the filter dropped, by reason.", ["reason"]
+NEWS_QUOTA_EXHAUSTED = Gauge(
+    "news_quota_exhausted", "1 while the source's daily calls are used up.", ["source"]
+)
+NEWS_FETCHER_ACTIVE = Gauge("news_fetcher_active", "1 while this replica is the one that fetches.")
+NEWS_CIRCUIT_OPEN = Gauge(
+    "news_circuit_open", "1 while a source that failed repeatedly is left alone.", ["source"]
+)
+NEWS_LAST_ROUND = Gauge(
+    "news_last_round_timestamp_seconds",
+    "Unix time at which the last whole round ended.",
+    ["source"],
+)
+NEWS_FILTER_PROCESSED = Counter(
+    "news_filter_processed_total",
+    "Articles judged by the filter, by outcome: passed, or the rule that dropped them.",
+    ["outcome"],
+)
+NEWS_RULES_LOADED = Counter(
+    "news_rules_loaded_total", "Rule files read by outcome: loaded, or refused.", ["outcome"]
+)
+NEWS_SENTIMENT_CACHE = Counter(
+    "news_sentiment_cache_total", "Headlines looked up in the cache, by outcome.", ["outcome"]
+)
+NEWS_END_TO_END = Histogram(
+    "news_end_to_end_seconds",
+    "Seconds from the fetch of an article to its place among the filtered ones.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
 NEWS_AGE_AT_FILTER = Histogram(
     "news_age_at_filter_seconds",

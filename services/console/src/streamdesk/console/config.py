@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,17 @@ SERVICES_STOP_SECONDS = 3.5  # of them for the services, before they are killed
 SERVER_STOP_SECONDS = 0.8  # and for the Redis server, which ends last
 GRACE_SECONDS = 3.0  # what the services are told, so that they end by themselves
 
+NEWS_SAMPLE = "sample"  # the recording that comes with the fetcher
+
 _KEY_VARIABLES = {"signals": "SIGNAL_QUEUE_KEY"}
+
+
+class NewsSource(StrEnum):
+    """Where news comes from; the fetcher knows no other."""
+
+    SIMULATED = "simulated"
+    RECORDED = "recorded"
+    EODHD = "eodhd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,9 @@ class UpOptions:
             simulated or ten recorded.
         bars: file or folder with recorded bars instead of the simulated market.
         symbols: instruments; empty for the built-in watchlist.
+        news: where news comes from; None for what NEWS_SOURCE says, or simulated.
+        news_recording: file or folder of articles, or `sample`; None for what NEWS_RECORDING
+            says, or the sample.
         seconds: end by itself after so long; None to run until stopped.
         seed: seed of the simulated market and news; None for their own.
         port: port of the page; None for 8080 or the next free one.
@@ -43,6 +57,8 @@ class UpOptions:
     speed: float | None = None
     bars: Path | None = None
     symbols: tuple[str, ...] = ()
+    news: NewsSource | None = None
+    news_recording: str | None = None
     seconds: float | None = None
     seed: int | None = None
     port: int | None = None

@@ -1,18 +1,8 @@
-"""A job as a process of its own: what it says line by line, and how it ended."""
+"""A job as a process of its own."""
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-from streamdesk.console.errors import ConsoleError, UsageError
-
-Line = dict[str, Any]
-END_SECONDS = 10.0
-EXIT_USAGE = 2
+from streamdesk.console.child import Line, run_child
 
 
 def run_job(
@@ -30,36 +20,7 @@ def run_job(
         ConsoleError: it failed; the message is its own.
         KeyboardInterrupt: Ctrl-C, after the job has ended as well.
     """
-    last: Line = {}
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
-        job = subprocess.Popen(  # noqa: S603 - a module of ours
-            [sys.executable, "-m", *arguments],
-            env=os.environ | dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-        try:
-            for text in job.stdout or ():
-                last = json.loads(text)
-                on_line(last)
-        finally:
-            code = _ended(job)
-        if last.get("kind") == "report":
-            return last
-        errors.seek(0)
-        words = errors.read().strip().splitlines()
-    problem = words[-1].partition(": ")[2] or words[-1] if words else f"it ended with code {code}"
-    raise (UsageError if code == EXIT_USAGE else ConsoleError)(f"the job cannot run: {problem}")
-
-
-def _ended(job: "subprocess.Popen[str]") -> int:
-    """The exit code; Ctrl-C has reached the job, too, and it ends by itself."""
-    if job.stdout is not None:
-        job.stdout.close()
-    try:
-        return job.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:
-        job.kill()
-        return job.wait()
+    ended = run_child(arguments, environment, on_line)
+    if ended.last.get("kind") == "report":
+        return ended.last
+    raise ended.error("the job")

@@ -13,10 +13,12 @@ from pydantic import ValidationError
 
 from streamdesk.contracts.base import summary
 from streamdesk.contracts.events import NewsFetched
+from streamdesk.contracts.topics import NEWS_WINDOW_SECONDS
 from streamdesk.news_fetcher.errors import (
     ArticleInvalidError,
     DateInFutureError,
     DateInvalidError,
+    DateTooOldError,
     LinkInvalidError,
     LinkMissingError,
     TitleMissingError,
@@ -31,6 +33,12 @@ TAG_MAX_CHARS = 100
 SYMBOLS_MAX = 100
 
 HASH_HEX_DIGITS = 32  # 128 bits
+FINGERPRINT_HEX_DIGITS = 8  # enough to tell two keys apart, too few to guess one from
+
+LONGEST_LOOKBACK_HOURS = NEWS_WINDOW_SECONDS // 3_600 - 24
+"""A day less than the server knows the ids of published articles. A source that knows days only
+returns up to a day more than it is asked for: what it returns is either known, or refused here as
+too old."""
 
 _TRACKING_PREFIXES = ("utm_", "mc_", "hsa_", "pk_", "mtm_")
 # Parameters that name the way a reader came, never the article.
@@ -49,10 +57,12 @@ class Limits:
     Attributes:
         content_max_chars: longer texts are cut; the filter reads the beginning only.
         future_tolerance: how far ahead of us the source's clock may be.
+        oldest: articles published longer ago are refused.
     """
 
     content_max_chars: int
     future_tolerance: timedelta
+    oldest: timedelta = timedelta(hours=LONGEST_LOOKBACK_HOURS)
 
 
 class SeenWindow:
@@ -80,8 +90,15 @@ class SeenWindow:
             self._hashes.popitem(last=False)
 
 
-def accept(raw: RawArticle, *, source: str, fetched_at: datetime, limits: Limits) -> NewsFetched:
-    """The event of a raw article.
+def accept(
+    raw: RawArticle,
+    *,
+    source: str,
+    fetched_at: datetime,
+    limits: Limits,
+    ticker: str | None = None,
+) -> NewsFetched:
+    """The event of a raw article that came when `ticker` was asked about.
 
     Too much text is cut, symbols of other markets and a polarity out of bounds are left out:
     the article is still news without them.
@@ -96,6 +113,7 @@ def accept(raw: RawArticle, *, source: str, fetched_at: datetime, limits: Limits
     if not link:
         raise LinkMissingError(title)
     link = normalise_link(link)
+    published_at = _published_at(raw, fetched_at, limits)
     try:
         return NewsFetched(
             link_hash=link_hash(link),
@@ -103,14 +121,22 @@ def accept(raw: RawArticle, *, source: str, fetched_at: datetime, limits: Limits
             content=clean(raw.content)[: limits.content_max_chars],
             link=link,
             source=source,
-            published_at=read_date(raw.published_at, fetched_at, limits.future_tolerance),
+            published_at=published_at,
             fetched_at=fetched_at,
             symbols=read_symbols(raw.symbols),
             tags=_read_tags(raw.tags),
             polarity=_read_polarity(raw.polarity),
+            ticker=ticker,
         )
     except ValidationError as error:
         raise ArticleInvalidError(f"{link!r} does not fit NewsFetched: {summary(error)}") from error
+
+
+def _published_at(raw: RawArticle, fetched_at: datetime, limits: Limits) -> datetime:
+    published_at = read_date(raw.published_at, fetched_at, limits.future_tolerance)
+    if fetched_at - published_at > limits.oldest:
+        raise DateTooOldError(published_at, limits.oldest)
+    return published_at
 
 
 def clean(value: object) -> str:
@@ -167,6 +193,17 @@ def _is_tracking(name: str) -> bool:
 def link_hash(normalised_link: str) -> str:
     """The first 128 bits of the link's SHA-256, as 32 hex digits."""
     return hashlib.sha256(normalised_link.encode("utf-8")).hexdigest()[:HASH_HEX_DIGITS]
+
+
+def event_id(article: NewsFetched) -> str:
+    """The id of an article's event: the same whenever and by whomever it is published."""
+    return f"news-{article.link_hash}"
+
+
+def fingerprint(key: str) -> str:
+    """Tells one key from another, and nothing about either."""
+    salted = f"streamdesk news fetcher {key}".encode()
+    return hashlib.sha256(salted).hexdigest()[:FINGERPRINT_HEX_DIGITS]
 
 
 def read_date(value: object, now: datetime, tolerance: timedelta) -> datetime:

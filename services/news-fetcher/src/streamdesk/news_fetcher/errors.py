@@ -2,18 +2,30 @@
 
     NewsFetcherError
     ├── SourceError             the source gave no answer; the next round asks again
+    │   ├── SourceUnavailableError
+    │   ├── SourceUnreadableError
+    │   ├── SourceBusyError
+    │   ├── QuotaExhaustedError     not before 00:00 GMT
+    │   ├── KeyRefusedError         not with this key
+    │   ├── CircuitOpenError
+    │   └── BadRequestError
+    ├── LeaseLostError          another replica fetches now
+    ├── RecordingError          a recording cannot be played
     └── ArticleError            one article cannot be used; the others of the round can
         ├── TitleMissingError
         ├── LinkMissingError
         ├── LinkInvalidError
         ├── DateInvalidError
         ├── DateInFutureError
+        ├── DateTooOldError
         └── ArticleInvalidError
 
-Every ArticleError has a `reason`: short, stable, the label of the metric that counts it.
+Every SourceError and ArticleError has a `reason`: short, stable, the label of the metric that
+counts it.
 """
 
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 
 class NewsFetcherError(Exception):
@@ -21,7 +33,81 @@ class NewsFetcherError(Exception):
 
 
 class SourceError(NewsFetcherError):
-    """The source gave no answer that can be read."""
+    """The source gave no answer that can be used.
+
+    No text and no chained exception of it holds a key, or an address with its query.
+
+    Attributes:
+        reason: short, stable, the label of the metric that counts it.
+        retry_after_seconds: when asking again makes sense, if that is known.
+    """
+
+    reason: ClassVar[str] = "source"
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class SourceUnavailableError(SourceError):
+    """No whole answer: network, time-out, a cut connection, or a fault of the server (5xx)."""
+
+    reason = "unavailable"
+
+
+class SourceUnreadableError(SourceError):
+    """An answer, but not what was agreed: not JSON, another shape, too large, a redirect."""
+
+    reason = "unreadable"
+
+
+class SourceBusyError(SourceError):
+    """Asked more often than is allowed (429); nothing is asked before `retry_after_seconds`."""
+
+    reason = "rate-limited"
+
+
+class QuotaExhaustedError(SourceError):
+    """The calls of the day are used up (402), or would be by this request.
+
+    Attributes:
+        until: when calls are allowed again, in UTC.
+    """
+
+    reason = "quota-exhausted"
+
+    def __init__(self, message: str, *, until: datetime, now: datetime) -> None:
+        super().__init__(message, max(0.0, (until - now).total_seconds()))
+        self.until = until
+
+
+class KeyRefusedError(SourceError):
+    """The key is not accepted (401, 403); asking again with the same one cannot help."""
+
+    reason = "key-refused"
+
+
+class CircuitOpenError(SourceError):
+    """The source failed several times in a row and is left alone for a while; not asked."""
+
+    reason = "circuit-open"
+
+
+class BadRequestError(SourceError):
+    """The source does not understand the request (other 4xx); the same one cannot help."""
+
+    reason = "bad-request"
+
+
+class LeaseLostError(NewsFetcherError):
+    """Another replica fetches now, or will; what this one wanted to write was refused."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the lease of {key} is not ours any more; nothing was written")
+
+
+class RecordingError(NewsFetcherError):
+    """A recording is missing, empty, or has a line that is no JSON object."""
 
 
 class ArticleError(NewsFetcherError):
@@ -78,6 +164,18 @@ class DateInFutureError(ArticleError):
         super().__init__(
             f"the publication time {published_at.isoformat()} is {ahead} ahead of now; "
             f"at most {tolerance} is taken for a clock that is wrong"
+        )
+
+
+class DateTooOldError(ArticleError):
+    """The article is older than a published one is known; it could not be told from a repeat."""
+
+    reason = "date-too-old"
+
+    def __init__(self, published_at: datetime, oldest: timedelta) -> None:
+        super().__init__(
+            f"the publication time {published_at.isoformat()} is more than {oldest} ago: the "
+            "article might have been published here before"
         )
 
 

@@ -1,17 +1,40 @@
 """Wires the news fetcher. Another source becomes one more line here."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydantic import SecretStr
 
 from streamdesk.bus import Bus, BusConfig, Wait
-from streamdesk.contracts.events import NewsFetched
-from streamdesk.contracts.topics import NEWS_RAW
-from streamdesk.news_fetcher.config import Settings
-from streamdesk.news_fetcher.domain import Limits, SeenWindow
-from streamdesk.news_fetcher.handlers import NewsFetcher, Pace
+from streamdesk.contracts.events import NewsFetched, SystemEvent
+from streamdesk.contracts.topics import NEWS_RAW, SYSTEM_EVENTS
+from streamdesk.news_fetcher.config import Settings, SourceName
+from streamdesk.news_fetcher.domain import Limits, SeenWindow, fingerprint
+from streamdesk.news_fetcher.eodhd import EodhdSource
+from streamdesk.news_fetcher.errors import RecordingError
+from streamdesk.news_fetcher.fetcher import NewsFetcher, Pace
+from streamdesk.news_fetcher.handlers import Reach, Rounds
+from streamdesk.news_fetcher.notices import SERVICE, Notices
+from streamdesk.news_fetcher.playhead import Playhead
+from streamdesk.news_fetcher.quota import Quota
+from streamdesk.news_fetcher.recording import SAMPLE, SAMPLE_FILE, Recording, load_recording
+from streamdesk.news_fetcher.source import NewsSource
+from streamdesk.news_fetcher.source_recorded import RecordedSource
 from streamdesk.news_fetcher.source_simulated import SimulatedSource
-from streamdesk.runtime import Service, Work
+from streamdesk.news_fetcher.state import StateKeeper
+from streamdesk.runtime import (
+    BadSettingError,
+    Service,
+    TickerFileError,
+    Work,
+    load_tickers,
+    metrics,
+)
+
+FINISH_SHARE = 0.5  # of the grace period is for the round under way
 
 
 def utc_now() -> datetime:
@@ -19,39 +42,216 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def tickers_of(settings: Settings) -> tuple[str, ...]:
+    """What is asked about.
+
+    Raises:
+        BadSettingError: NEWS_TICKERS_FILE is set and cannot be used.
+    """
+    path = settings.news_tickers_file
+    if path is None:
+        return settings.news_tickers
+    try:
+        tickers = load_tickers(path)
+    except TickerFileError as error:
+        expected = f"a YAML list of symbols, alone or under `tickers:` ({error})"
+        raise BadSettingError("NEWS_TICKERS_FILE", path, expected) from error
+    if not tickers:
+        raise BadSettingError("NEWS_TICKERS_FILE", path, "one symbol at least")
+    return tickers
+
+
+def recording_of(settings: Settings) -> Recording:
+    """What is played.
+
+    Raises:
+        BadSettingError: NEWS_RECORDING cannot be played.
+    """
+    name = settings.news_recording or SAMPLE
+    try:
+        return load_recording(SAMPLE_FILE if name == SAMPLE else Path(name))
+    except RecordingError as error:
+        expected = f"`{SAMPLE}`, or a file or folder of JSON lines ({error})"
+        raise BadSettingError("NEWS_RECORDING", name, expected) from error
+
+
+def source_of(settings: Settings, keeper: StateKeeper) -> NewsSource:
+    """The source as set; it counts its requests.
+
+    Raises:
+        BadSettingError: it cannot be made of the settings.
+    """
+    name = settings.news_source
+    on_request = _count_requests(name)
+    if name is SourceName.EODHD and settings.eodhd_api_key is not None:
+        return _eodhd(settings, settings.eodhd_api_key, on_request)
+    if name is SourceName.RECORDED:
+        speed = settings.news_recording_speed
+        return RecordedSource(
+            recording_of(settings),
+            speed=speed,
+            begin=Playhead(keeper, speed, utc_now).began,
+            clock=utc_now,
+            on_request=on_request,
+        )
+    return SimulatedSource(
+        seed=settings.news_seed,
+        articles_per_round=settings.news_articles_per_round,
+        clock=utc_now,
+        on_request=on_request,
+    )
+
+
+def _eodhd(settings: Settings, key: SecretStr, on_request: Callable[[str], None]) -> EodhdSource:
+    try:
+        return EodhdSource(
+            key,
+            settings.eodhd_url,
+            quota=Quota(settings.eodhd_calls_per_day),
+            calls_per_minute=settings.eodhd_calls_per_minute,
+            timeout_seconds=settings.news_timeout_seconds,
+            connections=settings.news_concurrency,
+            on_request=on_request,
+            clock=utc_now,
+        )
+    except ValueError as error:
+        raise BadSettingError("EODHD_URL", settings.eodhd_url, f"an address ({error})") from error
+
+
+def _count_requests(source: str) -> Callable[[str], None]:
+    # Both exist from the start: a rate of failures needs the zero before the first.
+    success = metrics.NEWS_FETCH_SUCCESS.labels(source)
+    metrics.NEWS_FETCH_FAILURE.labels(source, "unavailable")
+
+    def count(outcome: str) -> None:
+        if outcome == "ok":
+            success.inc()
+        else:
+            metrics.NEWS_FETCH_FAILURE.labels(source, outcome).inc()
+
+    return count
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What both ways to fetch are made of: on a schedule, and once by hand.
+
+    Attributes:
+        bus: connected, closed with the parts.
+        source: the source as set, closed with the parts.
+        keeper: its state and lease.
+        rounds: what is done when a round is due.
+        notices: what people are told.
+        tickers: what is asked about.
+        key: fingerprint of the source's key; None where it needs none.
+    """
+
+    bus: Bus
+    source: NewsSource
+    keeper: StateKeeper
+    rounds: Rounds
+    notices: Notices
+    tickers: tuple[str, ...]
+    key: str | None
+
+
+@asynccontextmanager
+async def parts_of(
+    settings: Settings,
+    bus: Bus,
+    on_published: Callable[[NewsFetched], None] = lambda _article: None,
+) -> AsyncIterator[Parts]:
+    """All that fetching needs, on a bus that is not opened yet.
+
+    Args:
+        settings: as set.
+        bus: where to publish; closed at the end.
+        on_published: told every article that is new in the topic.
+
+    Raises:
+        BadSettingError: a file that is named cannot be used.
+    """
+    tickers = tickers_of(settings)
+    keeper = StateKeeper(bus.keys, settings.news_source, settings.bus_lease_seconds)
+    source = source_of(settings, keeper)
+    system = SYSTEM_EVENTS.configured(key=settings.system_key)
+
+    async def tell(event: SystemEvent) -> str:
+        return await bus.publish(system, event)
+
+    key = settings.eodhd_api_key if settings.news_source is SourceName.EODHD else None
+    async with bus:
+        try:
+            yield Parts(
+                bus=bus,
+                source=source,
+                keeper=keeper,
+                rounds=_rounds_of(settings, bus, source, tickers, keeper, on_published),
+                notices=Notices(source.name, tell, utc_now),
+                tickers=tickers,
+                key=None if key is None else fingerprint(key.get_secret_value()),
+            )
+        finally:
+            await source.close()
+
+
+def _rounds_of(
+    settings: Settings,
+    bus: Bus,
+    source: NewsSource,
+    tickers: Sequence[str],
+    keeper: StateKeeper,
+    on_published: Callable[[NewsFetched], None],
+) -> Rounds:
+    raw = NEWS_RAW.configured(key=settings.news_raw_key)
+
+    async def publish(articles: Sequence[NewsFetched], ids: Sequence[str]) -> Sequence[str]:
+        return await bus.publish_many(raw, articles, event_ids=ids)
+
+    return Rounds(
+        source=source,
+        tickers=tickers,
+        publish=publish,
+        keeper=keeper,
+        seen=SeenWindow(settings.news_seen_max),
+        limits=Limits(
+            content_max_chars=settings.news_content_max_chars,
+            future_tolerance=timedelta(seconds=settings.news_future_tolerance_seconds),
+        ),
+        reach=Reach(
+            lookback=timedelta(hours=settings.news_lookback_hours),
+            overlap=timedelta(seconds=settings.news_overlap_seconds),
+            concurrency=settings.news_concurrency,
+        ),
+        clock=utc_now,
+        on_published=on_published,
+    )
+
+
 @asynccontextmanager
 async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
     """The works of the news fetcher."""
     bus = Bus.connect(
-        BusConfig(**settings.bus_config(service.name, Wait)),
+        BusConfig(**settings.bus_config(SERVICE, Wait)),
         observer=service.bus_observer(),
         tracer=service.bus_tracer(),
     )
     service.ready_when("bus", lambda: bus.connected)
-    topic = NEWS_RAW.configured(key=settings.news_raw_key)
-
-    async def publish(event: NewsFetched) -> str:
-        return await bus.publish(topic, event)
-
-    async with bus:
+    async with parts_of(settings, bus) as parts:
         fetcher = NewsFetcher(
-            source=SimulatedSource(
-                seed=settings.news_seed,
-                articles_per_round=settings.news_articles_per_round,
-                clock=utc_now,
-            ),
-            publish=publish,
-            seen=SeenWindow(settings.news_seen_max),
-            limits=Limits(
-                content_max_chars=settings.news_content_max_chars,
-                future_tolerance=timedelta(seconds=settings.news_future_tolerance_seconds),
-            ),
+            source=parts.source,
+            tickers=len(parts.tickers),
+            rounds=parts.rounds,
+            keeper=parts.keeper,
+            notices=parts.notices,
             pace=Pace(
-                interval_seconds=settings.news_interval_seconds,
-                timeout_seconds=settings.news_timeout_seconds,
-                lookback=timedelta(hours=settings.news_lookback_hours),
-                overlap=timedelta(seconds=settings.news_overlap_seconds),
+                interval_seconds=settings.interval_seconds,
+                jitter_seconds=settings.jitter_seconds,
+                lease_seconds=settings.bus_lease_seconds,
+                finish_seconds=settings.grace_seconds * FINISH_SHARE,
             ),
+            key=parts.key,
             clock=utc_now,
         )
+        service.ready_when("key", fetcher.check_key)
         yield [Work("rounds", fetcher.run)]

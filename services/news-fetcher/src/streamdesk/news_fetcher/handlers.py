@@ -1,173 +1,295 @@
-"""Rounds: ask the source, keep what is usable and new, publish it."""
+"""One round: ask the source about every ticker, keep what is usable and new, publish it.
+
+Exactly once comes from three steps in this order, for each ticker:
+
+1. publish, under an event id that follows from the article's link: the server writes such an id
+   once within seven days, whoever publishes it and however often;
+2. only then move the ticker's cursor forward, in the state in Redis;
+3. only then remember the links in this process, which spares the server the repeats.
+
+A process that dies anywhere between leaves a cursor that is too old, never one that is too new:
+what is asked for again is not written again, and nothing is left out.
+"""
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from streamdesk.bus import BusError
 from streamdesk.contracts.events import NewsFetched
-from streamdesk.news_fetcher.domain import Limits, SeenWindow, accept
-from streamdesk.news_fetcher.errors import ArticleError, SourceError
-from streamdesk.news_fetcher.source import NewsSource, RawArticle
+from streamdesk.news_fetcher.domain import Limits, SeenWindow, accept, event_id
+from streamdesk.news_fetcher.errors import (
+    ArticleError,
+    KeyRefusedError,
+    LeaseLostError,
+    QuotaExhaustedError,
+    SourceError,
+    SourceUnavailableError,
+)
+from streamdesk.news_fetcher.source import NewsSource, Query, RawArticle
+from streamdesk.news_fetcher.state import EVERYTHING, FetcherState, StateKeeper, entry_order
 from streamdesk.runtime import Drain, logger, metrics
 
 log = logger("news-fetcher")
 
-Publish = Callable[[NewsFetched], Awaitable[object]]
+Publish = Callable[[Sequence[NewsFetched], Sequence[str]], Awaitable[Sequence[str]]]
+"""Writes events under the given ids; the entries that they have now, or had before."""
+
+CHUNK = 500
+"""Articles that are checked and published before others get their turn in the event loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """When to ask, and for what.
+class Reach:
+    """What is asked for.
 
     Attributes:
-        interval_seconds: pause between two rounds.
-        timeout_seconds: how long an answer of the source may take.
-        lookback: how old news the first round asks for.
-        overlap: how far a round reaches back before the last good one, for late news.
+        lookback: how old news is asked for at most.
+        overlap: how far a round reaches back before the newest article so far, for late news.
+        concurrency: tickers that are asked about at a time.
+        answer_seconds: longest time for the whole answer about a ticker, over all its pages.
     """
 
-    interval_seconds: float
-    timeout_seconds: float
     lookback: timedelta
     overlap: timedelta
+    concurrency: int
+    answer_seconds: float = 600.0
 
 
 @dataclass(slots=True)
 class Round:
-    """What became of the articles of one round."""
+    """What became of one round.
+
+    Attributes:
+        fetched: articles that the source returned.
+        published: those that are in the topic since.
+        duplicates: those whose link was published before.
+        rejected: those that cannot be used, by reason.
+        failed: why nothing came about a ticker, by ticker.
+        error: the first of those failures.
+        stop: the failure that makes asking on useless: a used up quota, a refused key.
+        broken: why it ended early for a reason of ours; empty where it did not.
+    """
 
     fetched: int = 0
     published: int = 0
     duplicates: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    failed: dict[str, str] = field(default_factory=dict)
+    error: Exception | None = None
+    stop: SourceError | None = None
+    broken: str = ""
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long the source wants to be left alone."""
+        error = self.error
+        return (error.retry_after_seconds or 0.0) if isinstance(error, SourceError) else 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be asked in it."""
+        return self.stop is not None or bool(self.broken)
 
 
-class NewsFetcher:
-    """Asks one source again and again; nothing the source does ends it.
+class Rounds:
+    """Asks one source, round after round; nothing that the source does ends it.
 
     Args:
         source: where articles come from.
-        publish: writes one event to the bus.
+        tickers: what a source that is asked by ticker is asked about.
+        publish: writes events to the bus.
+        keeper: how far each ticker is; must lead.
         seen: the articles of the rounds before.
         limits: bounds for articles.
-        pace: when to ask, and for what.
+        reach: what to ask for.
         clock: tells the time.
+        on_published: told every article that is new in the topic.
     """
 
     def __init__(
         self,
         *,
         source: NewsSource,
+        tickers: Sequence[str],
         publish: Publish,
+        keeper: StateKeeper,
         seen: SeenWindow,
         limits: Limits,
-        pace: Pace,
+        reach: Reach,
         clock: Callable[[], datetime],
+        on_published: Callable[[NewsFetched], None] = lambda _article: None,
     ) -> None:
         self._source = source
+        self._tickers: Sequence[str | None] = tickers if source.by_ticker else [None]
         self._publish = publish
+        self._keeper = keeper
         self._seen = seen
         self._limits = limits
-        self._pace = pace
+        self._reach = reach
         self._clock = clock
-        self._last_good: datetime | None = None
-        self._source_lost = False
-
-    async def run(self, drain: Drain) -> None:
-        """One round after another until the drain is requested."""
-        while not drain.requested.is_set():
-            await self.round(drain)
-            await drain.sleep(self._pace.interval_seconds)
+        self._on_published = on_published
+        self._entries: set[str] = set()
+        self._before = ""
 
     async def round(self, drain: Drain) -> Round:
-        """One round. What was not published is not remembered, so the next round has it again.
+        """One round; between two tickers it ends early when the drain is requested.
 
-        Between two articles it ends early when the drain is requested.
+        Raises:
+            Exception: a bug of ours; the state is as the last whole ticker left it.
         """
-        result = Round()
-        asked_at = self._clock()
-        articles = await self._ask(asked_at)
-        if articles is None:
-            return result
-        result.fetched = len(articles)
-        metrics.NEWS_FETCHED.labels(self._source.name).inc(len(articles))
-        if await self._handle_all(articles, drain, result):
-            self._last_good = asked_at
-        log.info(
-            "round done",
-            source=self._source.name,
-            fetched=result.fetched,
-            published=result.published,
-            duplicates=result.duplicates,
-            rejected=dict(result.rejected),
-        )
+        result, now = Round(), self._clock()
+        try:
+            begun = {"begun_at": now, "ended": False}
+            state = await self._keeper.write(lambda state: state.model_copy(update=begun))
+            self._before = max(self._before, *self._entries, state.last_entry, key=entry_order)
+            self._entries.clear()
+            await self._ask_all(deque(self._tickers), result, drain)
+            if not result.broken:
+                # Not at its end where it was stopped: with another key it is due at once.
+                await self._keeper.write(self._spent if result.stop else self._ended)
+        except (BusError, LeaseLostError) as error:
+            result.broken = result.broken or str(error)
         return result
 
-    async def _ask(self, now: datetime) -> Sequence[RawArticle] | None:
-        reach = self._pace
-        since = now - reach.lookback if self._last_good is None else self._last_good - reach.overlap
+    async def _ask_all(self, tickers: deque[str | None], result: Round, drain: Drain) -> None:
+        async def ask_on() -> None:
+            while tickers and not result.over:
+                if drain.requested.is_set():
+                    result.broken = "told to stop"
+                elif not self._keeper.leading:
+                    result.broken = "the lease is not ours any more"
+                else:
+                    await self._one(tickers.popleft(), result)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self._reach.concurrency, len(tickers))):
+                group.create_task(ask_on())
+
+    async def _one(self, ticker: str | None, result: Round) -> None:
+        """Ask about a ticker, publish, move its cursor; a failure of the bus ends the round."""
         try:
-            async with asyncio.timeout(reach.timeout_seconds):
-                articles = await self._source.fetch(since)
+            articles = await self._ask(ticker, result)
+            if articles is not None:
+                await self._take(ticker, articles, result)
+        except (BusError, LeaseLostError) as error:
+            result.broken = result.broken or str(error)
+
+    async def _ask(self, ticker: str | None, result: Round) -> Sequence[RawArticle] | None:
+        """All articles about a ticker; None, noted, where the source gave none."""
+        now, reach = self._clock(), self._reach
+        name = ticker or EVERYTHING
+        since = self._keeper.state.since(name, now, reach.lookback, reach.overlap)
+        query = Query(ticker=ticker, since=since, until=now)
+        try:
+            async with asyncio.timeout(reach.answer_seconds):
+                return await self._source.fetch(query)
+        except (BusError, LeaseLostError):
+            raise  # of a recording, whose play is in the state
+        except SourceError as error:
+            self._failed(name, error, error.reason, result)
+            if isinstance(error, (QuotaExhaustedError, KeyRefusedError)):
+                result.stop = error
         except TimeoutError:
-            self._source_failed(SourceError(f"no answer in {reach.timeout_seconds} s"))
-            return None
+            late = SourceUnavailableError(f"no whole answer in {reach.answer_seconds:g} s")
+            self._count_failure(late.reason)
+            self._failed(name, late, late.reason, result)
         except Exception as error:  # noqa: BLE001 - an answer that breaks a source must not end the service
-            self._source_failed(error)
-            return None
-        if self._source_lost:
-            self._source_lost = False
-            log.info("source back", source=self._source.name)
-        return articles
+            self._count_failure("unexpected")
+            self._failed(name, error, "unexpected", result)
+        return None
 
-    def _source_failed(self, error: Exception) -> None:
-        """Count every failure, log the first of a row; a bug in the source with its traceback."""
-        metrics.NEWS_SOURCE_ERRORS.labels(self._source.name).inc()
-        if self._source_lost:
-            return
-        self._source_lost = True
-        bug = None if isinstance(error, SourceError) else error
-        log.warning("source lost", source=self._source.name, error=repr(error), exc_info=bug)
+    def _failed(self, name: str, error: Exception, reason: str, result: Round) -> None:
+        result.failed[name] = reason
+        result.error = result.error or error
 
-    async def _handle_all(
-        self, articles: Sequence[RawArticle], drain: Drain, result: Round
-    ) -> bool:
-        """Whether all of them are done with; the first that cannot be sent ends the round."""
+    def _count_failure(self, reason: str) -> None:
+        """For what the source itself cannot have counted."""
+        metrics.NEWS_FETCH_FAILURE.labels(self._source.name, reason).inc()
+
+    async def _take(
+        self, ticker: str | None, articles: Sequence[RawArticle], result: Round
+    ) -> None:
+        """Publish what is usable and new, then move the cursor, then remember."""
+        result.fetched += len(articles)
+        metrics.NEWS_FETCHED.labels(self._source.name).inc(len(articles))
         fetched_at = self._clock()
-        for raw in articles:
-            if drain.requested.is_set():
-                return False
-            event = self._usable(raw, fetched_at, result)
-            if event is not None and not await self._send(event, result):
-                return False
-        return True
+        newest: datetime | None = None
+        taken: dict[str, str] = {}
+        for chunk in _chunks(articles):
+            usable = [self._usable(raw, ticker, fetched_at, result) for raw in chunk]
+            events = [event for event in usable if event is not None]
+            dates = [event.published_at for event in events]
+            newest = max(dates if newest is None else [newest, *dates], default=None)
+            fresh: dict[str, NewsFetched] = {}
+            for event in events:
+                if event.link_hash not in taken and not self._seen.seen(event.link_hash):
+                    fresh.setdefault(event.link_hash, event)
+            entries = await self._send(ticker, list(fresh.values()), result)
+            self._duplicate(len(events) - len(fresh), result)
+            taken |= dict(zip(fresh, entries, strict=True))
+        await self._advance(ticker or EVERYTHING, newest, list(taken.values()), fetched_at)
+        for name in taken:
+            self._seen.remember(name)
 
-    def _usable(self, raw: RawArticle, fetched_at: datetime, result: Round) -> NewsFetched | None:
-        """The article as an event; None, counted, for one that is broken or was seen before."""
+    def _usable(
+        self, raw: RawArticle, ticker: str | None, fetched_at: datetime, result: Round
+    ) -> NewsFetched | None:
+        """The article as an event; None, counted, for one that is broken."""
         source = self._source.name
         try:
-            event = accept(raw, source=source, fetched_at=fetched_at, limits=self._limits)
+            return accept(
+                raw, source=source, fetched_at=fetched_at, limits=self._limits, ticker=ticker
+            )
         except ArticleError as error:
             result.rejected[error.reason] += 1
             metrics.NEWS_ARTICLES_INVALID.labels(source, error.reason).inc()
-            log.info("article unusable", source=source, reason=error.reason, detail=str(error))
+            log.debug("article unusable", source=source, reason=error.reason, detail=str(error))
             return None
-        if self._seen.seen(event.link_hash):
-            result.duplicates += 1
-            metrics.NEWS_DUPLICATES.labels(source).inc()
-            return None
-        return event
 
-    async def _send(self, event: NewsFetched, result: Round) -> bool:
-        """Publish, then remember: an article is forgotten rather than lost."""
-        try:
-            await self._publish(event)
-        except BusError as error:
-            log.warning("round cut short", source=self._source.name, error=str(error))
-            return False
-        self._seen.remember(event.link_hash)
-        result.published += 1
-        return True
+    async def _send(
+        self, ticker: str | None, events: Sequence[NewsFetched], result: Round
+    ) -> Sequence[str]:
+        """Publish; an entry that was there before is a duplicate, whoever published it."""
+        if not events:
+            return ()
+        entries = await self._publish(events, [event_id(event) for event in events])
+        before = entry_order(self._before)
+        for event, entry in zip(events, entries, strict=True):
+            if entry in self._entries or entry_order(entry) <= before:
+                self._duplicate(1, result)
+                continue
+            self._entries.add(entry)
+            result.published += 1
+            metrics.NEWS_ARTICLES.labels(ticker or EVERYTHING).inc()
+            self._on_published(event)
+        return entries
+
+    def _duplicate(self, count: int, result: Round) -> None:
+        result.duplicates += count
+        metrics.NEWS_DUPLICATES.labels(self._source.name).inc(count)
+
+    async def _advance(
+        self, name: str, newest: datetime | None, entries: Sequence[str], now: datetime
+    ) -> None:
+        last = max(entries, key=entry_order, default="")
+        oldest = now - self._reach.lookback
+
+        def change(state: FetcherState) -> FetcherState:
+            return self._spent(state.advanced(name, newest, last, oldest))
+
+        await self._keeper.write(change)
+
+    def _ended(self, state: FetcherState) -> FetcherState:
+        return self._spent(state.model_copy(update={"ended": True}))
+
+    def _spent(self, state: FetcherState) -> FetcherState:
+        """With what the source's quota is now."""
+        quota = self._source.quota
+        return state if quota is None else state.with_quota(quota.as_json())
+
+
+def _chunks(articles: Sequence[RawArticle]) -> Iterator[Sequence[RawArticle]]:
+    return (articles[at : at + CHUNK] for at in range(0, len(articles), CHUNK))

@@ -1,13 +1,16 @@
 """What a news source is to this service.
 
-A source is one module beside this one, named `source_<name>.py`. It turns an outside answer into
-`RawArticle`s and judges nothing: the rules in `domain.py` hold for every source alike.
+A source is one module beside this one, named `source_<name>.py`, or after the provider. It turns an
+outside answer into `RawArticle`s and judges nothing: the rules in `domain.py` hold for every source
+alike.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from streamdesk.news_fetcher.quota import Quota
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,21 @@ class RawArticle:
     polarity: object = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What is asked of a source.
+
+    Attributes:
+        ticker: the instrument, in our spelling; None for a source that is not asked by instrument.
+        since: articles published before need not come.
+        until: now; the end of the time asked for.
+    """
+
+    ticker: str | None
+    since: datetime
+    until: datetime
+
+
 class NewsSource(Protocol):
     """Where articles come from."""
 
@@ -41,13 +59,35 @@ class NewsSource(Protocol):
         """Name of the source in events and metrics."""
         ...
 
-    async def fetch(self, since: datetime) -> Sequence[RawArticle]:
-        """The articles published since a time, in the order to publish them.
+    @property
+    def by_ticker(self) -> bool:
+        """Whether it is asked once for each instrument, or once for all that is new."""
+        ...
 
-        `since` is a wish: a source that knows days only, or that syndicates late, may return
-        older articles, and the same article in many rounds.
+    @property
+    def quota(self) -> Quota | None:
+        """What it allows a day; None where nothing is counted."""
+        ...
+
+    @property
+    def circuit_open(self) -> bool:
+        """Whether it failed several times in a row and is left alone for a while."""
+        ...
+
+    async def learn_quota(self) -> bool:
+        """Ask for the source's own count of calls; whether it answered. Never raises."""
+        ...
+
+    async def fetch(self, query: Query) -> Sequence[RawArticle]:
+        """All articles of the query, oldest first.
+
+        `since` is a wish: a source may return older articles, and the same article in many rounds.
 
         Raises:
-            SourceError: there is no answer, or none that can be read.
+            SourceError: there is no answer, none that can be read, or not the whole of it.
         """
+        ...
+
+    async def close(self) -> None:
+        """Give back what it holds; it is not asked again."""
         ...

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from streamdesk.news_fetcher.headlines import COMPANIES, HEADLINES, STRANGERS, Headline, Tone
-from streamdesk.news_fetcher.source import RawArticle
+from streamdesk.news_fetcher.quota import Quota
+from streamdesk.news_fetcher.source import Query, RawArticle
 
 REPEATABLE = 50  # how many of the latest articles may come again
 FRESH_SECONDS = (5, 900)
@@ -53,24 +54,42 @@ class SimulatedSource:
         seed: decides everything but the times.
         articles_per_round: how many articles a fetch returns.
         clock: tells the time that publication times are counted back from.
+        on_request: told `ok` for every answer.
     """
 
     name = "simulated"
+    by_ticker = False
+    quota: Quota | None = None
+    circuit_open = False
 
     def __init__(
-        self, *, seed: int, articles_per_round: int, clock: Callable[[], datetime]
+        self,
+        *,
+        seed: int,
+        articles_per_round: int,
+        clock: Callable[[], datetime],
+        on_request: Callable[[str], None] = lambda _outcome: None,
     ) -> None:
         self._random = random.Random(seed)  # noqa: S311 - a simulation wants the same numbers again
         self._per_round = articles_per_round
         self._clock = clock
+        self._on_request = on_request
         self._deck: list[Kind] = []
         self._latest: deque[RawArticle] = deque(maxlen=REPEATABLE)
         self._count = 0
 
-    async def fetch(self, since: datetime) -> Sequence[RawArticle]:  # noqa: ARG002 - news is made, not looked up
-        """The next articles; `since` changes nothing, a real source is late sometimes too."""
+    async def fetch(self, query: Query) -> Sequence[RawArticle]:  # noqa: ARG002 - news is made, not looked up
+        """The next articles; the query changes nothing, a real source is late sometimes too."""
         now = self._clock()
+        self._on_request("ok")
         return [self._article(self._next_kind(), now) for _ in range(self._per_round)]
+
+    async def learn_quota(self) -> bool:
+        """Nothing is counted here."""
+        return False
+
+    async def close(self) -> None:
+        """There is nothing to give back."""
 
     def _next_kind(self) -> Kind:
         if not self._deck:

@@ -7,27 +7,19 @@ from pydantic import AfterValidator, Field
 
 from streamdesk.contracts.topics import NEWS_FILTERED, NEWS_RAW
 from streamdesk.news_filter.domain import SentimentMode
-from streamdesk.news_filter.tickers import parse_symbols
-from streamdesk.runtime import CommaSeparated, ServiceSettings
+from streamdesk.news_filter.sentiment_score import ScorerName
+from streamdesk.runtime import WATCHLIST, CommaSeparated, ServiceSettings, parse_symbols
 
 ANY_TICKER = ("*",)
-WATCHLIST = (
-    "AAPL.US",
-    "MSFT.US",
-    "NVDA.US",
-    "TSLA.US",
-    "AMZN.US",
-    "GOOGL.US",
-    "META.US",
-    "700.HK",
-    "9988.HK",
-    "3690.HK",
-    "5.HK",
-    "1810.HK",
-)
+MOST_AGE_HOURS = 24 * 366
 
 
-def _tickers(values: tuple[str, ...]) -> tuple[str, ...]:
+def listed_symbols(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Symbols in our spelling, or `ANY_TICKER` as it is.
+
+    Raises:
+        ValueError: one of them is not a symbol.
+    """
     return values if values == ANY_TICKER else parse_symbols(values)
 
 
@@ -40,10 +32,21 @@ class Settings(ServiceSettings):
     news_filtered_key: str = Field(
         NEWS_FILTERED.key, min_length=1, description="Redis key of the stream of filtered articles."
     )
+    news_rules_file: Path | None = Field(
+        None,
+        description="YAML file of rules, read again whenever it changes. Wins over the settings "
+        "below for the rules that it names.",
+    )
+    news_rules_reload_seconds: float = Field(
+        5,
+        ge=0.1,
+        le=3600,
+        description="Seconds between two looks at NEWS_RULES_FILE.",
+    )
     news_max_age_hours: float = Field(
         24,
         gt=0,
-        le=24 * 366,
+        le=MOST_AGE_HOURS,
         description="Articles must be younger than this, in hours: older news is in the price.",
     )
     news_future_tolerance_seconds: float = Field(
@@ -52,7 +55,7 @@ class Settings(ServiceSettings):
         le=86_400,
         description="How far ahead of ours a publisher's clock may be, in seconds.",
     )
-    news_tickers: Annotated[CommaSeparated, AfterValidator(_tickers)] = Field(
+    news_tickers: Annotated[CommaSeparated, AfterValidator(listed_symbols)] = Field(
         WATCHLIST,
         min_length=1,
         description="Symbols that an article must be about, one of them at least; * for any.",
@@ -74,14 +77,32 @@ class Settings(ServiceSettings):
         0.5,
         ge=0,
         lt=1,
-        description="Sentiment must be greater than this; VADER's compound score, -1 to 1.",
+        description="Sentiment must be stronger than this, on a scale from -1 to 1.",
     )
     sentiment_mode: SentimentMode = Field(
         SentimentMode.POSITIVE,
-        description="positive: good news only; absolute: bad news as well, if as strong.",
+        description="positive: good news only; negative: bad news only; absolute: both.",
     )
-    news_remembered_links: int = Field(
-        10_000,
-        ge=1,
-        description="Published articles remembered, so that a repeat is not published again.",
+    sentiment_provider_weight: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Share of the source's own polarity in the sentiment, where it gives one; "
+        "0: ours alone.",
+    )
+    sentiment_scorer: ScorerName = Field(
+        ScorerName.VADER,
+        description="vader: words with a finance lexicon; finbert: the model in FINBERT_FOLDER.",
+    )
+    finbert_folder: Path | None = Field(
+        None,
+        description="Folder of a FinBERT model: model.onnx, config.json, and tokenizer.json or "
+        "vocab.txt. Needed when SENTIMENT_SCORER is finbert.",
+    )
+    sentiment_cache_seconds: float = Field(
+        86_400,
+        ge=0,
+        le=30 * 86_400,
+        description="Seconds that Redis remembers the score of an article, for all filters; "
+        "0: nothing is remembered.",
     )

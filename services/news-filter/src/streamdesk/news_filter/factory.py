@@ -2,20 +2,24 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts.events import NewsFiltered
 from streamdesk.contracts.topics import NEWS_FILTERED, NEWS_RAW
-from streamdesk.news_filter.config import ANY_TICKER, Settings
-from streamdesk.news_filter.domain import Keywords, RecentLinks, Rules
-from streamdesk.news_filter.errors import TickerFileError
+from streamdesk.news_filter.config import Settings
+from streamdesk.news_filter.errors import FinbertModelError
 from streamdesk.news_filter.handlers import NewsFilter
-from streamdesk.news_filter.sentiment import VaderScorer, finance_overlay
-from streamdesk.news_filter.tickers import load_tickers
+from streamdesk.news_filter.rule_book import RuleBook
+from streamdesk.news_filter.scoring import Scoring
+from streamdesk.news_filter.sentiment import SentimentScorer, scorer_of
+from streamdesk.news_filter.sentiment_cache import SentimentCache
 from streamdesk.runtime import BadSettingError, Drain, Service, Work
 
 GROUP = "news-filter-group"
+BATCH = 200
+SLOW_BATCH = 16  # a model takes tens of milliseconds an article, and the last one waits for all
+CONCURRENCY = 2  # one batch is computed while another waits for the server
 
 
 def utc_now() -> datetime:
@@ -23,40 +27,25 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def tickers_of(settings: Settings) -> frozenset[str] | None:
-    """The symbols that pass; None for any.
+def set_scorer(settings: Settings) -> SentimentScorer:
+    """The scorer that is set.
 
     Raises:
-        BadSettingError: NEWS_TICKERS_FILE is set and cannot be used.
+        BadSettingError: it cannot be used.
     """
-    path = settings.news_tickers_file
-    if path is None:
-        any_ticker = settings.news_tickers == ANY_TICKER
-        return None if any_ticker else frozenset(settings.news_tickers)
     try:
-        return frozenset(load_tickers(path))
-    except TickerFileError as error:
-        expected = f"a YAML list of symbols, alone or under `tickers:` ({error})"
-        raise BadSettingError("NEWS_TICKERS_FILE", path, expected) from error
-
-
-def rules_of(settings: Settings) -> Rules:
-    """The rules as set."""
-    return Rules(
-        max_age=timedelta(hours=settings.news_max_age_hours),
-        future_tolerance=timedelta(seconds=settings.news_future_tolerance_seconds),
-        tickers=tickers_of(settings),
-        keywords=Keywords(settings.news_keywords),
-        blocked=Keywords(settings.news_blocked_keywords),
-        threshold=settings.sentiment_threshold,
-        mode=settings.sentiment_mode,
-    )
+        return scorer_of(settings.sentiment_scorer, settings.finbert_folder)
+    except FinbertModelError as error:
+        expected = f"the folder of a FinBERT model ({error})"
+        raise BadSettingError("FINBERT_FOLDER", settings.finbert_folder, expected) from error
 
 
 @asynccontextmanager
 async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
     """The works of the news filter."""
-    rules = rules_of(settings)
+    book = RuleBook(settings)
+    book.tell()
+    scorer = set_scorer(settings)
     bus = Bus.connect(
         BusConfig(**settings.bus_config(service.name, Wait)),
         observer=service.bus_observer(),
@@ -65,23 +54,28 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
     service.ready_when("bus", lambda: bus.connected)
     raw = NEWS_RAW.configured(key=settings.news_raw_key)
     filtered = NEWS_FILTERED.configured(key=settings.news_filtered_key)
+    seconds = settings.sentiment_cache_seconds
+    cache = SentimentCache(bus.keys, seconds, scorer.name, scorer.version) if seconds else None
 
-    async def publish(event: NewsFiltered, event_id: str) -> str:
-        return await bus.publish(filtered, event, event_id=event_id)
+    async def publish(events: Sequence[NewsFiltered], event_ids: Sequence[str]) -> object:
+        return await bus.publish_many(filtered, events, event_ids=event_ids)
+
+    async def watch_rules(drain: Drain) -> None:
+        await book.watch(settings.news_rules_reload_seconds, drain)
 
     async with bus:
         news_filter = NewsFilter(
-            rules=rules,
-            scorer=VaderScorer(finance_overlay()),
-            recent=RecentLinks(settings.news_remembered_links),
+            rules=lambda: book.rules,
+            scoring=Scoring(scorer, cache),
             publish=publish,
             clock=utc_now,
         )
-        # One at a time: a repeat is judged after the article it repeats. A judgement takes well
-        # under a millisecond, far less than news needs.
-        subscription = bus.subscribe(raw, GROUP, news_filter.handle, concurrency=1)
+        batch = SLOW_BATCH if scorer.slow else BATCH
+        subscription = bus.subscribe_batches(
+            raw, GROUP, news_filter.handle, batch=batch, concurrency=CONCURRENCY
+        )
 
         async def consume(drain: Drain) -> None:
             await subscription.run(drain.requested)
 
-        yield [Work("articles", consume)]
+        yield [Work("articles", consume), Work("rules", watch_rules)]

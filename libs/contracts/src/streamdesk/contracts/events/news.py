@@ -39,6 +39,11 @@ class NewsFetched(Event):
     polarity: float | None = Field(
         default=None, ge=-1, le=1, description="The source's own sentiment, if it gives one."
     )
+    ticker: Symbol | None = Field(
+        default=None,
+        description="Instrument whose news was asked for when it came; none where a source is "
+        "not asked by instrument.",
+    )
 
 
 class NewsFiltered(NewsFetched):
@@ -51,6 +56,8 @@ class NewsFiltered(NewsFetched):
                     **_ARTICLE,
                     "sentiment": 0.74,
                     "keywords": ["beats"],
+                    "words": ["beats estimates +2.9", "raises +1.5"],
+                    "reason": "sentiment 0.74 > 0.50: beats estimates, raises",
                     "filtered_at": "2026-11-20T15:30:01Z",
                 }
             ]
@@ -59,4 +66,11 @@ class NewsFiltered(NewsFetched):
 
     sentiment: float = Field(ge=-1, le=1, description="Sentiment from -1 to 1, by our scorer.")
     keywords: tuple[str, ...] = Field(default=(), description="Keywords found, lower case.")
+    words: tuple[str, ...] = Field(
+        default=(),
+        description="What the sentiment comes from, strongest first, each with its weight.",
+    )
+    reason: str = Field(
+        default="", max_length=500, description="Why it passed, in words for a reader."
+    )
     filtered_at: Timestamp = Field(description="When it passed the filter.")

@@ -104,7 +104,9 @@ def _folder(settings: Settings) -> Path:
 async def _run(settings: Settings, folder: Path, options: argparse.Namespace) -> JobReport:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     if task is not None:
-        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+        # Of both: a shell lets what it starts in the background ignore Ctrl-C.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
     store = BarStore(folder)
     if options.simulate:
         bars = await fill(

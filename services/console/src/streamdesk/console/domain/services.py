@@ -61,7 +61,7 @@ def services(
         _spec("signal-generator", 1, 1, _market(options, given)),
         *executors,
         _spec("news-fetcher", 1, 1, _news(options)),
-        _spec("news-filter", 1, 1, _filter(options)),
+        _spec("news-filter", 1, 1, _tickers(options)),
         _spec("analysis", 1, 1, _analysis(options, analysis_port, bars, given)),
         _spec("websocket-gateway", 1, 1, _page(page_port, given)),
     ]
@@ -108,10 +108,17 @@ def _market(options: UpOptions, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _news(options: UpOptions) -> dict[str, str]:
-    return {} if options.seed is None else {"NEWS_SEED": str(options.seed)}
+    told = _tickers(options)
+    if options.seed is not None:
+        told["NEWS_SEED"] = str(options.seed)
+    if options.news is not None:
+        told["NEWS_SOURCE"] = options.news
+    if options.news_recording is not None:
+        told["NEWS_RECORDING"] = options.news_recording
+    return told
 
 
-def _filter(options: UpOptions) -> dict[str, str]:
+def _tickers(options: UpOptions) -> dict[str, str]:
     return {"NEWS_TICKERS": ",".join(options.symbols)} if options.symbols else {}
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from streamdesk.bus import Message
+from streamdesk.console.config import NEWS_SAMPLE, NewsSource
 
 FILE_WIDTH = 160
 DataOption = Annotated[
@@ -28,6 +29,30 @@ TopicOption = Annotated[
     str | None, typer.Option("--topic", help="Only this topic.", show_default=False)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+
+
+def recording_of(news: NewsSource | None, recording: str | None, option: str) -> str | None:
+    """Recorded news as a service finds it, in whatever folder it runs.
+
+    Args:
+        news: the source that was asked for; None for none.
+        recording: a path, or `sample`; None for none.
+        option: what the person calls it.
+
+    Raises:
+        BadParameter: no such file, or another source was asked for.
+    """
+    if recording is None:
+        return None
+    if news not in (None, NewsSource.RECORDED):
+        why = f"is for recorded news, not for --news {news}: leave one of them out"
+        raise typer.BadParameter(why, param_hint=option)
+    if recording == NEWS_SAMPLE:
+        return recording
+    path = Path(recording)
+    if not path.exists():
+        raise typer.BadParameter(f"{path} does not exist", param_hint=option)
+    return str(path.absolute())
 
 
 def stdout() -> Console:

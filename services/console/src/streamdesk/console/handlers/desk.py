@@ -12,11 +12,17 @@ from typing import Annotated
 import typer
 
 from streamdesk.console import config, factory, tables
-from streamdesk.console.config import UpOptions
+from streamdesk.console.config import NEWS_SAMPLE, NewsSource, UpOptions
 from streamdesk.console.domain.state import DeskState
 from streamdesk.console.errors import ConsoleError, DeskFailedError
 from streamdesk.console.folder import Folder
-from streamdesk.console.handlers.common import DataOption, JsonOption, print_json, stdout
+from streamdesk.console.handlers.common import (
+    DataOption,
+    JsonOption,
+    print_json,
+    recording_of,
+    stdout,
+)
 from streamdesk.console.log_reader import last_words
 
 POLL_SECONDS = 0.1
@@ -45,6 +51,23 @@ def up(
     symbols: Annotated[
         str, typer.Option(help="Instruments, as in AAPL.US,700.HK.", show_default="watchlist")
     ] = "",
+    news: Annotated[
+        NewsSource | None,
+        typer.Option(
+            case_sensitive=False,
+            help="Where news comes from; eodhd needs EODHD_API_KEY.",
+            show_default="simulated",
+        ),
+    ] = None,
+    news_recording: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Recorded news: a file or folder of JSON lines, or `sample`, which comes along. "
+            "Implies --news recorded.",
+            show_default=NEWS_SAMPLE,
+        ),
+    ] = None,
     seconds: Annotated[
         float | None,
         typer.Option(
@@ -78,6 +101,7 @@ def up(
     if bars is not None and not keep and bars.resolve().is_relative_to(Folder(data).bars.resolve()):
         why = f"{bars} is removed when a run starts anew: copy it and name the copy, or add --keep"
         raise typer.BadParameter(why, param_hint="--bars")
+    recording = recording_of(news, news_recording, "--news-recording")
     if detach:
         return _detach(Folder(data))
     options = UpOptions(
@@ -85,6 +109,8 @@ def up(
         speed=speed,
         bars=bars.absolute() if bars else None,
         symbols=tuple(word.strip() for word in symbols.split(",") if word.strip()),
+        news=NewsSource.RECORDED if recording else news,
+        news_recording=recording,
         seconds=seconds,
         seed=seed,
         port=port,

@@ -4,7 +4,8 @@ import { EquityChart, PriceChart } from "./charts.js";
 import { byId, setText } from "./dom.js";
 import { seconds } from "./format.js";
 import { Hama } from "./hama.js";
-import { Flow, Log, News, Orders, Portfolio, Queues, Signals } from "./panels.js";
+import { News } from "./news.js";
+import { Flow, Log, Orders, Portfolio, Queues, Signals } from "./panels.js";
 import { Feed } from "./socket.js";
 import { Tasks } from "./tasks.js";
 

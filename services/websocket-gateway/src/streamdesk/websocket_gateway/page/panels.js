@@ -195,30 +195,6 @@ export class Portfolio {
   }
 }
 
-const safeLink = (link) => (/^https?:\/\//i.test(link) ? link : null);
-
-export class News {
-  constructor() {
-    this.rows = new Rows(byId("news"), 50, (article) => this.draw(article));
-  }
-
-  add(article, { replayed }) {
-    this.rows.put(article.link_hash, article, { fresh: !replayed });
-  }
-
-  draw(article) {
-    const href = safeLink(article.link);
-    const title = href
-      ? el("a", { className: "title", href, target: "_blank", rel: "noopener noreferrer", textContent: article.title })
-      : el("span", { className: "title", textContent: article.title });
-    const about = el("span", { className: "about" });
-    for (const symbol of article.symbols) about.append(symbolButton(symbol), " · ");
-    about.append(`${article.source} · ${format.time(article.published_at)}`);
-    const mood = format.signed(article.sentiment, (value) => value.toFixed(2));
-    return el("li", {}, el("span", { className: `chip ${article.sentiment < 0 ? "sell" : "buy"}`, textContent: mood, title: "Sentiment from −1 to 1" }), title, about);
-  }
-}
-
 export class Log {
   constructor() {
     this.rows = new Rows(byId("log"), 60, (entry) => this.draw(entry));

@@ -1,4 +1,8 @@
-"""Reads the file of tickers."""
+"""Which instruments news is about: the desk's own list, or a file's.
+
+The news fetcher asks for these instruments and the news filter lets them pass: one list, so that
+nothing is fetched that would be dropped.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -7,21 +11,38 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from streamdesk.contracts.fields import Symbol
-from streamdesk.news_filter.errors import TickerFileError
+from streamdesk.runtime.errors import TickerFileError
+
+WATCHLIST = (
+    "AAPL.US",
+    "MSFT.US",
+    "NVDA.US",
+    "TSLA.US",
+    "AMZN.US",
+    "GOOGL.US",
+    "META.US",
+    "700.HK",
+    "9988.HK",
+    "3690.HK",
+    "5.HK",
+    "1810.HK",
+)
+"""The desk's instruments."""
 
 _SYMBOLS: TypeAdapter[tuple[Symbol, ...]] = TypeAdapter(tuple[Symbol, ...])
 
 
 def parse_symbols(values: object) -> tuple[str, ...]:
-    """Symbols in our spelling: upper case, Hong Kong codes without leading zeros.
+    """Symbols in our spelling, each once: upper case, Hong Kong codes without leading zeros.
 
     Raises:
         ValueError: not a list, or one of them is not a symbol.
     """
     if not isinstance(values, (list, tuple)):
         raise ValueError("not a list")  # noqa: TRY004 - what a file says is a value, not a type
+    spelled = dict.fromkeys(_spelled(str(value)) for value in values)
     try:
-        return _SYMBOLS.validate_python(tuple(_spelled(str(value)) for value in values))
+        return _SYMBOLS.validate_python(tuple(spelled))
     except ValidationError as error:
         wrong = error.errors()[0]["input"]
         raise ValueError(f"{wrong!r} is not a symbol, as in AAPL.US or 700.HK") from error

@@ -1,0 +1,108 @@
+"""Reading a list by limit and offset while it changes, without losing any of it.
+
+The list is newest first. Articles that arrive meanwhile push the others to higher offsets, where
+they come again; articles that go away pull them to lower ones, where they would be missed. So each
+page begins a little before the end of the last one: if nothing of the last one is in it, more went
+away than that, and what was read is not the whole.
+"""
+
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from streamdesk.news_fetcher.eodhd_answers import published
+from streamdesk.news_fetcher.errors import SourceUnavailableError, SourceUnreadableError
+from streamdesk.news_fetcher.source import RawArticle
+
+LARGEST_PAGE = 1_000
+"""Articles that one request may ask for; the cost is the same for one."""
+
+OVERLAP = 20
+"""Articles of a page that the next one asks for again."""
+
+MOST_PAGES = 60
+"""More are not read: some 58,000 articles about one instrument are a mistake, and dear."""
+
+NOTHING_NEW = 3
+"""So many full pages in a row without a new article: the server goes round in circles."""
+
+ROUND = 50
+"""A server that caps the limit does so at a round number; 50 is EODHD's default."""
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+class Pages:
+    """The pages of one query so far.
+
+    Args:
+        limit: articles to ask for at a time.
+        since: articles published before are not wanted.
+        what: the query, for messages.
+        most: pages to read at most.
+    """
+
+    def __init__(
+        self, *, since: datetime, what: str, limit: int = LARGEST_PAGE, most: int = MOST_PAGES
+    ) -> None:
+        self.limit = limit
+        self.offset = 0
+        self._since = since
+        self._what = what
+        self._most = most
+        self._pages = 0
+        self._nothing_new = 0
+        self._full = limit
+        self._overlap = 0
+        self._found: dict[tuple[str, str, str], RawArticle] = {}
+
+    def add(self, page: list[RawArticle]) -> bool:
+        """Take a page; whether there may be more, to be asked for at `offset`.
+
+        Raises:
+            SourceUnavailableError: articles went away while they were read; some may be missing.
+            SourceUnreadableError: there is no end of it.
+        """
+        found = {_identity(article): article for article in page}
+        if self._overlap and self._found.keys().isdisjoint(found):
+            raise SourceUnavailableError(
+                f"{self._what}: the list changed while it was read; nothing at offset "
+                f"{self.offset} was there before"
+            )
+        if not self._pages and len(page) < self.limit and len(page) % ROUND == 0:
+            self._full = max(1, len(page))
+        before = len(self._found)
+        self._found.update(found)
+        self._pages += 1
+        self._nothing_new = 0 if len(self._found) > before else self._nothing_new + 1
+        if len(page) < self._full or self._reaches_back(page):
+            return False
+        if self._pages == self._most or self._nothing_new == NOTHING_NEW:
+            raise SourceUnreadableError(
+                f"{self._what}: {len(self._found)} articles in {self._pages} pages and no end; "
+                "ask for less time (NEWS_LOOKBACK_HOURS)"
+            )
+        self._overlap = min(OVERLAP, (len(page) - 1) // 2)
+        self.offset += len(page) - self._overlap
+        return True
+
+    def articles(self) -> list[RawArticle]:
+        """All that are wanted, each once, oldest first; those without a readable date before."""
+        dated = [(published(article), article) for article in self._found.values()]
+        wanted = [
+            (at or _EARLIEST, article)
+            for at, article in reversed(dated)
+            if at is None or at >= self._since
+        ]
+        return [article for _, article in sorted(wanted, key=lambda one: one[0])]
+
+    def _reaches_back(self, page: list[RawArticle]) -> bool:
+        """Whether all that follows is older than what is wanted, in a list that is in order."""
+        times = [published(article) for article in page]
+        read = [time for time in times if time is not None]
+        in_order = len(read) == len(page) and all(a >= b for a, b in pairwise(read))
+        return in_order and read[-1] < self._since
+
+
+def _identity(article: RawArticle) -> tuple[str, str, str]:
+    """What makes an entry the same entry: EODHD gives its articles no id."""
+    return str(article.link), str(article.published_at), str(article.title)

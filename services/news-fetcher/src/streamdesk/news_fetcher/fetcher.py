@@ -1,0 +1,291 @@
+"""Fetches on a schedule, as the only one of several replicas, inside the source's quota."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from streamdesk.bus import BusError, BusUnavailableError
+from streamdesk.news_fetcher.errors import KeyRefusedError, LeaseLostError, SourceError
+from streamdesk.news_fetcher.handlers import Round, Rounds
+from streamdesk.news_fetcher.notices import Notices, show_standing
+from streamdesk.news_fetcher.quota import Quota, cost, pause_seconds
+from streamdesk.news_fetcher.round_timer import RoundTimer
+from streamdesk.news_fetcher.source import NewsSource
+from streamdesk.news_fetcher.state import StateKeeper
+from streamdesk.runtime import Drain, logger, metrics
+
+log = logger("news-fetcher")
+
+LEARN_EVERY = timedelta(hours=1)
+"""How often the source is asked for its own count while ours says that nothing is left."""
+
+BEATS_A_LEASE = 4
+
+BROKEN_SECONDS = 2.5
+"""Half of the pause after a round that broke off for a reason of ours; it doubles in a row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """When to ask.
+
+    Attributes:
+        interval_seconds: from the begin of a round to that of the next, at least.
+        jitter_seconds: a round comes later by up to this.
+        lease_seconds: life of the lease; it is renewed four times as often.
+        finish_seconds: how long a round under way may take after the drain is requested.
+    """
+
+    interval_seconds: float
+    jitter_seconds: float
+    lease_seconds: float
+    finish_seconds: float
+
+
+class NewsFetcher:
+    """One source, and one replica of those that fetch from it.
+
+    Args:
+        source: where articles come from.
+        tickers: how many it is asked about in a round.
+        rounds: what is done when one is due.
+        keeper: the state and the lease.
+        notices: what people are told.
+        pace: when to ask.
+        key: fingerprint of the source's key; None where it needs none.
+        clock: tells the time.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: NewsSource,
+        tickers: int,
+        rounds: Rounds,
+        keeper: StateKeeper,
+        notices: Notices,
+        pace: Pace,
+        key: str | None,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._source = source
+        self._cost = cost(1) * tickers
+        self._rounds = rounds
+        self._keeper = keeper
+        self._notices = notices
+        self._pace = pace
+        self._key = key
+        self._clock = clock
+        self._timer = RoundTimer(pace.jitter_seconds, self._strike, clock)
+        self._woken = asyncio.Event()
+        self._due = False
+        self._work: asyncio.Task[Round | None] | None = None
+        self._tenure = 0
+        self._spent = 0
+        self._broken = 0
+        self._learn_at = clock()
+        self._refused: SourceError | None = None
+
+    def check_key(self) -> bool:
+        """For the readiness page.
+
+        Raises:
+            KeyRefusedError: the source does not accept the key: nothing is fetched.
+        """
+        if self._refused is not None:
+            raise self._refused
+        return True
+
+    async def run(self, drain: Drain) -> None:
+        """Fetch while this replica leads, until the drain: a `Work`."""
+        self._timer.start()
+        stopping = asyncio.create_task(drain.requested.wait())
+        stopping.add_done_callback(lambda _: self._woken.set())
+        try:
+            while not drain.requested.is_set():
+                self._woken.clear()
+                await self._beat(drain)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._pace.lease_seconds / BEATS_A_LEASE):
+                        await self._woken.wait()
+        finally:
+            stopping.cancel()
+            self._timer.stop()
+            await self._leave()
+
+    def _strike(self) -> None:
+        self._due = True
+        self._woken.set()
+
+    async def _beat(self, drain: Drain) -> None:
+        """One look: who leads, what has ended, what is due."""
+        if jump_seconds := self._timer.resync():
+            log.warning("clock jumped", seconds=round(jump_seconds, 1))
+        leading = await self._lead()
+        show_standing(self._source, leading=leading, now=self._clock())
+        if self._work is not None:
+            if not self._work.done():
+                return
+            await self._settle(self._work)
+        if leading and self._due and self._refused is None:
+            self._due = False
+            self._work = asyncio.create_task(self._turn(drain), name="news round")
+            self._work.add_done_callback(lambda _: self._woken.set())
+
+    async def _lead(self) -> bool:
+        if self._refused is not None and self._work is None and not await self._allowed_again():
+            return False
+        leading = await self._keeper.lead()
+        if leading and self._tenure != self._keeper.tenure:
+            self._tenure = self._keeper.tenure
+            await self._take_over()
+        elif not leading and self._tenure:
+            self._tenure, self._due = 0, False
+            self._timer.cancel()
+            log.warning("not fetching: another replica does, or redis is away")
+        return leading and self._refused is None
+
+    async def _take_over(self) -> None:
+        """Go on where the last one was: its cursors, its quota, the time of its last round."""
+        state, quota = self._keeper.state, self._source.quota
+        if quota is not None and state.quota is not None:
+            try:
+                quota.restore(state.quota)
+            except ValueError as error:
+                log.warning("quota unreadable, counted anew", error=str(error))
+        if self._key is not None and state.refused_key == self._key:
+            told = "the source refused this key before: restart with another one, or repair the "
+            told += "account and run `python -m streamdesk.news_fetcher fetch`"
+            log.error("key refused, nothing is asked", source=self._source.name, why=told)
+            await self._give_up(KeyRefusedError(told))
+            return
+        pause = self._pause_seconds()
+        due_at = state.due_at(pause)
+        if due_at is not None:  # by a clock that may have been wrong
+            due_at = min(due_at, self._clock() + timedelta(seconds=pause))
+        self._plan(due_at)
+        due = "now" if self._due else self._timer.next_at
+        log.info("fetching", source=self._source.name, tenure=self._tenure, next_round=str(due))
+
+    async def _give_up(self, error: SourceError) -> None:
+        """Ask no more with this key; another replica may have another one."""
+        self._refused, self._due, self._tenure = error, False, 0
+        self._timer.cancel()
+        await self._keeper.leave()
+
+    async def _allowed_again(self) -> bool:
+        """Whether somebody has fetched with success since our key was refused."""
+        try:
+            state = await self._keeper.read()
+        except BusUnavailableError:
+            return False
+        if state.refused_key is not None:
+            return False
+        self._refused = None
+        return True
+
+    async def _turn(self, drain: Drain) -> Round | None:
+        """One round, and the news about it; none while the quota is used up."""
+        now, quota = self._clock(), self._source.quota
+        if quota is None:
+            return await self._told(await self._rounds.round(drain))
+        if quota.exhausted_until(now) is not None and not _refused(quota, now):
+            # By our own count, which may be wrong. A round asks for the source's by itself.
+            await self._source.learn_quota()
+            self._learn_at = now + LEARN_EVERY
+        if quota.exhausted_until(now) is not None:
+            return await self._told(None)
+        used = quota.used
+        result = await self._rounds.round(drain)
+        self._spent = max(0, quota.used - used)
+        return await self._told(result)
+
+    async def _told(self, result: Round | None) -> Round | None:
+        """Tell and remember what came of a round."""
+        if result is not None:
+            self._notices.round_done(result)
+            if not result.over and (result.fetched or not result.failed):
+                metrics.NEWS_LAST_ROUND.labels(self._source.name).set(self._clock().timestamp())
+        try:
+            if result is not None:
+                await self._about_the_key(result)
+            await self._about_the_quota()
+        except (BusError, LeaseLostError) as error:
+            log.warning("not told to everybody", source=self._source.name, why=str(error))
+        return result
+
+    async def _about_the_key(self, result: Round) -> None:
+        if isinstance(result.stop, KeyRefusedError):
+            self._refused = result.stop
+            await self._notices.key_refused(str(result.stop))
+            await self._keeper.write(lambda state: state.with_refused_key(self._key))
+        elif not result.over and not result.failed:
+            await self._keeper.write(lambda state: state.with_refused_key(None))
+
+    async def _about_the_quota(self) -> None:
+        """Said once until there are calls again, also over restarts."""
+        quota, now = self._source.quota, self._clock()
+        until = None if quota is None else quota.exhausted_until(now)
+        told = self._keeper.state.told_exhausted
+        if quota is None or until is None or (told is not None and told > now):
+            return
+        await self._notices.quota_exhausted(str(quota.error(now)), until)
+        await self._keeper.write(
+            lambda state: state.with_quota(quota.as_json()).with_told_exhausted(until)
+        )
+
+    async def _settle(self, work: asyncio.Task[Round | None]) -> None:
+        """Plan the next round by how the last one went."""
+        self._work, self._due = None, False
+        result, now = work.result(), self._clock()
+        if self._refused is not None:
+            await self._give_up(self._refused)
+        elif result is not None and result.broken:
+            self._broken += 1
+            pause = min(self._pause_seconds(), BROKEN_SECONDS * 2.0**self._broken)
+            self._plan(now + timedelta(seconds=pause))
+        else:
+            self._broken = 0
+            wait = 0.0 if result is None else result.wait_seconds
+            self._go_on(max(self._pause_seconds(), wait))
+
+    def _pause_seconds(self) -> float:
+        """From the begin of a round to that of the next, so that the quota lasts the day."""
+        quota, interval = self._source.quota, self._pace.interval_seconds
+        if quota is None:
+            return interval
+        return pause_seconds(interval, max(self._cost, self._spent), quota, self._clock())
+
+    def _go_on(self, pause: float) -> None:
+        """Keep to the beat of the timer, unless the pause is another now."""
+        exhausted = self._source.quota and self._source.quota.exhausted_until(self._clock())
+        if exhausted or pause != self._timer.interval_seconds:
+            begun_at = self._keeper.state.begun_at or self._clock()
+            self._plan(begun_at + timedelta(seconds=pause), pause)
+
+    def _plan(self, first_at: datetime | None, pause: float | None = None) -> None:
+        """Plan the next round, but not for a time at which nothing may be asked."""
+        quota, now = self._source.quota, self._clock()
+        until = None if quota is None else quota.exhausted_until(now)
+        if quota is not None and until is not None:
+            # Our own count may be wrong: the source's is asked for meanwhile, if it lets us.
+            first_at = until if _refused(quota, now) else min(until, max(now, self._learn_at))
+        self._timer.plan(first_at, pause or self._pause_seconds())
+
+    async def _leave(self) -> None:
+        """Let the round under way end, or else leave its rest to another; give the lease back."""
+        work = self._work
+        if work is not None:
+            await asyncio.wait({work}, timeout=self._pace.finish_seconds)
+            if not work.done():
+                work.cancel()
+                await asyncio.wait({work})
+        await self._keeper.leave()
+        show_standing(self._source, leading=False, now=self._clock())
+
+
+def _refused(quota: Quota, now: datetime) -> bool:
+    """Whether the source itself said that nothing is left: then it is not asked for its count."""
+    return quota.refused_until is not None and quota.refused_until > now

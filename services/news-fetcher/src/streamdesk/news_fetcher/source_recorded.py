@@ -1,0 +1,84 @@
+"""A source that plays a recording: its articles come out as they came out then, but now.
+
+The first article is as of the start, and each one is as old as it was when it came out. After a
+restart, and with another replica, the recording goes on where the last round left it.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from streamdesk.news_fetcher.quota import Quota
+from streamdesk.news_fetcher.recording import Recorded, Recording
+from streamdesk.news_fetcher.source import Query, RawArticle
+from streamdesk.runtime import logger
+
+log = logger("news-fetcher")
+
+Begin = Callable[[str], Awaitable[datetime]]
+"""When the first article of the recording with this digest came out; now, if it is new."""
+
+
+class RecordedSource:
+    """A NewsSource that knows the future, and does not tell.
+
+    Args:
+        recording: what to play.
+        speed: how much faster than recorded.
+        begin: tells when it began; see `Playhead`.
+        clock: tells the time.
+        on_request: told `ok` for every answer.
+    """
+
+    name = "recorded"
+    by_ticker = False
+    quota: Quota | None = None
+    circuit_open = False
+
+    def __init__(
+        self,
+        recording: Recording,
+        *,
+        speed: float,
+        begin: Begin,
+        clock: Callable[[], datetime],
+        on_request: Callable[[str], None] = lambda _outcome: None,
+    ) -> None:
+        self._recording = recording
+        self._out_after = [one.out_after / speed for one in recording.articles]
+        self._begin = begin
+        self._clock = clock
+        self._on_request = on_request
+        self._over = False
+
+    async def fetch(self, query: Query) -> Sequence[RawArticle]:
+        """What came out since; by that time and not by its date, or an old article would not come.
+
+        Raises:
+            BusError: when the recording began cannot be known.
+            LeaseLostError: another replica plays it.
+        """
+        started_at = await self._begin(self._recording.digest)
+        first = bisect_left(self._out_after, query.since - started_at)
+        last = bisect_right(self._out_after, self._clock() - started_at)
+        articles = self._recording.articles
+        if last == len(articles) and not self._over:
+            self._over = True
+            log.info("recording over", articles=len(articles))
+        self._on_request("ok")
+        return [
+            _dated(one, started_at + after)
+            for one, after in zip(articles[first:last], self._out_after[first:last], strict=True)
+        ]
+
+    async def learn_quota(self) -> bool:
+        """Nothing is counted here."""
+        return False
+
+    async def close(self) -> None:
+        """There is nothing to give back."""
+
+
+def _dated(one: Recorded, out_at: datetime) -> RawArticle:
+    return one.article if one.age is None else replace(one.article, published_at=out_at - one.age)

@@ -1,0 +1,125 @@
+"""The one way to a verdict: `judge`, or its two steps, `screen` and `weigh`."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from streamdesk.contracts.events import NewsFetched, NewsFiltered
+from streamdesk.news_filter.domain.findings import Finding, findings, sentiment_finding
+from streamdesk.news_filter.domain.rules import Outcome, Rule, Rules
+from streamdesk.news_filter.sentiment_score import Score, blend
+
+LONGEST_REASON = 500
+
+
+class Verdict(NamedTuple):
+    """What becomes of an article.
+
+    Attributes:
+        rule: the outcome, as the metric counts it.
+        reason: one sentence for a reader, at most 500 characters.
+        sentiment: -1 to 1, the source's own blended in; None if it was not asked for.
+        words: what the sentiment of an article that passed comes from, strongest first, each with
+            its weight.
+        keywords: those of `Rules.keywords` that were found, lower case.
+    """
+
+    rule: Outcome
+    reason: str
+    sentiment: float | None = None
+    words: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether it passed all rules."""
+        return self.rule is Outcome.PASSED
+
+
+class Screened(NamedTuple):
+    """An article that passed all rules but the last.
+
+    Attributes:
+        polarity: the source's own sentiment, if it gave one.
+        reasons: what the other rules found, in words, as far as a reader cares.
+        keywords: as in Verdict.
+    """
+
+    polarity: float | None
+    reasons: tuple[str, ...]
+    keywords: tuple[str, ...]
+
+
+class Explanation(NamedTuple):
+    """A verdict with everything that led to it.
+
+    Attributes:
+        verdict: as `judge` gives it.
+        findings: what every rule says, also those after one that stopped the article.
+        sentiment: -1 to 1, the source's own blended in, whatever the verdict.
+        words: what it comes from, strongest first, each with its weight.
+    """
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    sentiment: float
+    words: tuple[str, ...]
+
+
+def judge(article: NewsFetched, *, now: datetime, rules: Rules, score: Score) -> Verdict:
+    """The verdict on an article; `score` is its sentiment, without the source's own."""
+    screened = screen(article, now=now, rules=rules)
+    return screened if isinstance(screened, Verdict) else weigh(screened, score, rules)
+
+
+def screen(article: NewsFetched, *, now: datetime, rules: Rules) -> Verdict | Screened:
+    """The verdict, if a rule stops the article that needs no sentiment."""
+    reasons: list[str] = []
+    keywords: tuple[str, ...] = ()
+    for finding in findings(article, now=now, rules=rules):
+        if finding.outcome is not Outcome.PASSED:
+            return Verdict(finding.outcome, _clipped(finding.because))
+        if finding.found:
+            reasons.append(finding.because)
+            if finding.rule is Rule.KEYWORDS:
+                keywords = finding.found
+    return Screened(article.polarity, tuple(reasons), keywords)
+
+
+def weigh(screened: Screened, score: Score, rules: Rules) -> Verdict:
+    """The verdict on an article that passed all other rules."""
+    value = blend(score, screened.polarity, rules.provider_weight).value
+    finding = sentiment_finding(value, score, screened.polarity, rules)
+    passed = finding.outcome is Outcome.PASSED
+    because = "; ".join((finding.because, *screened.reasons)) if passed else finding.because
+    return Verdict(
+        rule=finding.outcome,
+        reason=_clipped(because),
+        sentiment=value,
+        words=tuple(map(str, score.words)) if passed else (),
+        keywords=screened.keywords,
+    )
+
+
+def filtered(article: NewsFetched, verdict: Verdict, now: datetime) -> NewsFiltered:
+    """The article as it goes on, with what the verdict says of it."""
+    return NewsFiltered(
+        **article.__dict__,
+        sentiment=verdict.sentiment or 0.0,
+        keywords=verdict.keywords,
+        words=verdict.words,
+        reason=verdict.reason,
+        filtered_at=now,
+    )
+
+
+def _clipped(reason: str) -> str:
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 1]}…"
+
+
+def explain(article: NewsFetched, *, now: datetime, rules: Rules, score: Score) -> Explanation:
+    """The verdict on an article, and what each rule says of it."""
+    value = blend(score, article.polarity, rules.provider_weight).value
+    last = sentiment_finding(value, score, article.polarity, rules)
+    said = (*findings(article, now=now, rules=rules), last)
+    verdict = judge(article, now=now, rules=rules, score=score)
+    return Explanation(verdict, said, value, tuple(str(word) for word in score.words))
