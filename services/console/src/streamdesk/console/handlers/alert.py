@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 
 from streamdesk.console import config, factory
+from streamdesk.console.child import run_child
 from streamdesk.console.handlers.common import (
     DataOption,
     JsonOption,
@@ -14,7 +15,6 @@ from streamdesk.console.handlers.common import (
     print_json,
     stdout,
 )
-from streamdesk.console.job_process import run_job
 
 MODULE = "streamdesk.alert_relay"
 
@@ -60,7 +60,10 @@ def send_test(
     arguments += ["--resolved"] if resolved else []
     arguments += ["--direct"] if direct else []
     environment = {} if direct else {"REDIS_URL": factory.find_redis_url(url, data)}
-    report = run_job(arguments, environment, lambda _: None)
+    ended = run_child(arguments, environment, lambda _: None)
+    report = ended.last
+    if report.get("kind") != "report":
+        raise ended.error("the test alert")
     if as_json:
         print_json({name: value for name, value in report.items() if name != "kind"})
     elif report["succeeded"]:
