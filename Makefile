@@ -9,7 +9,7 @@ MEMBERS := $(sort $(dir $(wildcard libs/*/pyproject.toml services/*/pyproject.to
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help init demo test lint bench bench-bus bench-operator bench-analysis bench-sentiment images charts e2e chaos-k8s kind-up kind-load kind-down format docs lock clean
+.PHONY: help init demo test lint bench bench-bus bench-operator bench-analysis bench-news bench-sentiment images charts e2e chaos-k8s kind-up kind-load kind-down format docs lock clean
 
 # The services that run in a cluster; the console stays on a person's machine.
 SERVICES := $(filter-out console,$(notdir $(patsubst %/,%,$(filter services/%,$(MEMBERS)))))
@@ -72,6 +72,9 @@ bench-sentiment: $(READY) ## judge labelled headlines with plain VADER and with 
 bench-analysis: $(READY) ## time the analysis service and the daily job (ARGS=--quick: within 50 s)
 	@$(BIN)/python -m tests.benchmarks.analysis $(ARGS)
 
+bench-news: $(READY) ## time the news filter, and kill it (ARGS=--quick: within 50 s)
+	@$(BIN)/python -m tests.benchmarks.news $(ARGS)
+
 bench: ## the same as bench-bus with ARGS=--quick
 	@$(MAKE) --no-print-directory bench-bus ARGS=--quick
 
@@ -89,7 +92,7 @@ charts: $(READY) ## check the Helm charts: schema, table, lint, goldens (ARGS=--
 	@$(BIN)/python tools/chart_values.py $(if $(WRITE),,--check)
 	@$(BIN)/mypy --no-error-summary charts/streamdesk/files/*.py
 	@helm lint --strict --quiet charts/streamdesk charts/streamdesk/charts/*
-	@GOLDENS=$(if $(WRITE),write) $(BIN)/python -m pytest -q -rs tests/charts/test_streamdesk_*.py tests/charts/test_redis_sentinel.py $(filter-out --write,$(ARGS))
+	@GOLDENS=$(if $(WRITE),write) $(BIN)/python -m pytest -q -rs tests/charts/test_streamdesk_*.py tests/charts/test_redis_sentinel.py tests/charts/test_redis_sentinel_users.py tests/charts/test_redis_sentinel_keys.py $(filter-out --write,$(ARGS))
 
 kind-up: ## make a cluster on this machine with kind, for the chart and skaffold
 	@kind get clusters 2>/dev/null | grep -qx streamdesk || kind create cluster --config k8s/kind.yaml --wait 300s

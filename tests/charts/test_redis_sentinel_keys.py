@@ -1,39 +1,88 @@
 """Plain keys beside the streams: who has some, and that nobody else touches them."""
 
+from typing import Any
+
 import hiredis
 import pytest
 
+from streamdesk.contracts.base import Event, Topic
+from streamdesk.contracts.events import NewsFetched, NewsFiltered
+from streamdesk.contracts.topics import NEWS_FILTERED, NEWS_RAW
 from tests.charts.redis_sentinel_clients import SERVICES, ask_as, bus_of
 from tests.servers import StreamServer
 
+# Whose, a key, and a lease beside it.
+OWNED = [
+    ("analysis", "hama:analysis:AAPL.US", "analysis:scheduler:hama:lease"),
+    ("analysis", "analysis:scheduler:hama:state", "analysis:scheduler:hama:lease"),
+    ("news-fetcher", "news:fetcher:eodhd", "news:fetcher:eodhd:lease"),
+    ("news-filter", "news:sentiment:vader:1:0123456789abcdef", None),
+]
 
-@pytest.mark.parametrize("name", ["hama:analysis:AAPL.US", "analysis:scheduler:hama:state"])
-async def test_the_analysis_has_keys_of_its_own_and_leases_on_them(
-    server: StreamServer, name: str
+
+@pytest.mark.parametrize(("owner", "name", "lease"), OWNED)
+async def test_a_service_has_keys_of_its_own(
+    server: StreamServer, owner: str, name: str, lease: str | None
 ) -> None:
-    async with bus_of(server, "analysis") as bus:
+    async with bus_of(server, owner) as bus:
         await bus.keys.put({name: b"1"}, 60)
-        assert await bus.keys.get(name) == [b"1"]
-        assert name in await bus.keys.names(name[:-2])
+        assert await bus.keys.get(name, f"{name}-2") == [b"1", None]
+        if lease:
+            await bus.keys.drop(name)
+            assert await bus.keys.get(name) == [None]
+
+
+@pytest.mark.parametrize(("owner", "name", "lease"), OWNED)
+def test_nobody_else_touches_them(
+    server: StreamServer, owner: str, name: str, lease: str | None
+) -> None:
+    for service in {*SERVICES} - {owner}:
+        for key in (name, lease or name):
+            for words in (("GET", key), ("MGET", key), ("SET", key, "1"), ("DEL", key)):
+                with pytest.raises(hiredis.ReplyError, match="NOPERM"):
+                    ask_as(server, service, *words)
+
+
+@pytest.mark.parametrize(("owner", "name", "lease"), [row for row in OWNED if row[2]])
+async def test_who_leads_writes_its_state_under_a_fenced_lease(
+    server: StreamServer, owner: str, name: str, lease: str
+) -> None:
+    async with bus_of(server, owner) as bus:
+        held = bus.keys.lease(lease, 60)
+        assert await held.acquire()
+        assert await held.acquire()
+        assert await held.put(name, b"1", expected=None)
+        assert await held.put(name, b"2", expected=b"1")
+        assert not await held.put(name, b"3", expected=b"1")
+        await held.release()
+        await bus.keys.drop(name)
+
+
+async def test_the_analysis_claims_symbols_and_gives_them_back(server: StreamServer) -> None:
+    name = "hama:analysis:AAPL.US"
+    async with bus_of(server, "analysis") as bus:
         await bus.keys.drop(name)
         assert await bus.keys.claim([name], "me", 60) == [True]
+        assert name in await bus.keys.names(name[:-2])
         await bus.keys.give_back([name], "me")
-    for service in {*SERVICES} - {"analysis"}:
-        for words in (("GET", name), ("SET", name, "1"), ("DEL", name)):
-            with pytest.raises(hiredis.ReplyError, match="NOPERM"):
-                ask_as(server, service, *words)
+        assert await bus.keys.get(name) == [None]
 
 
-async def test_the_analysis_leads_its_schedule_by_a_fenced_lease(server: StreamServer) -> None:
-    state = "analysis:scheduler:hama:state"
-    async with bus_of(server, "analysis") as bus:
-        lease = bus.keys.lease("analysis:scheduler:hama:lease", 60)
-        assert await lease.acquire()
-        assert await lease.acquire()
-        assert await lease.put(state, b"1", expected=None)
-        assert await lease.put(state, b"2", expected=b"1")
-        await lease.release()
-        await bus.keys.drop(state)
+@pytest.mark.parametrize(
+    ("service", "topic", "model"),
+    [
+        ("news-fetcher", NEWS_RAW, NewsFetched),
+        ("news-filter", NEWS_FILTERED, NewsFiltered),
+    ],
+)
+async def test_an_article_is_published_once_under_its_id(
+    server: StreamServer, service: str, topic: Topic[Any], model: type[Event]
+) -> None:
+    article = model.model_validate(model.model_json_schema()["examples"][0])
+    ids = [f"{service}-{number}" for number in range(3)]
+    async with bus_of(server, service) as bus:
+        first = await bus.publish_many(topic, [article] * 3, event_ids=ids)
+        assert await bus.publish_many(topic, [article] * 3, event_ids=ids) == first
 
 
 def test_only_the_analysis_sees_names_of_keys(server: StreamServer) -> None:

@@ -154,7 +154,7 @@ async def test_every_script_of_a_consumer_runs_as_its_service(
         await backend.close()
 
 
-@pytest.mark.parametrize("service", ["order-executor", "websocket-gateway"])
+@pytest.mark.parametrize("service", ["analysis", "order-executor", "websocket-gateway"])
 async def test_a_service_follows_all_its_topics_in_one_read(
     server: StreamServer, service: str
 ) -> None:

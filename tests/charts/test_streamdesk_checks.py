@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.charts.redis_sentinel_chart import Object, run_helm
-from tests.charts.streamdesk_chart import CHART, EXTERNAL, RELEASE, ROOT, desk, external
+from tests.charts.streamdesk_chart import CHART, EXTERNAL, RELEASE, ROOT, SECTIONS, desk, external
 from tools.kube_schemas import strict
 
 HERE = Path(__file__).parent
@@ -27,6 +27,10 @@ OTHER = {
     "defaults.annotations": {"example.com/owner": "desk"},
     **RELAY,
     "analysis.barStore": {"persistent": True, "storageClassName": "fast"},
+    "newsFetcher.source": "eodhd",
+    "newsFetcher.eodhd": {"apiKey": "not-a-key"},
+    "newsFilter.rules": {"tickers": ["AAPL.US"], "sentiment": {"threshold": 0.6}},
+    "newsFilter.finbert": {"enabled": True, "existingClaim": "models"},
     "orderExecutor.networkPolicy.extraEgress": [{"ports": [{"port": 4318}]}],
 }
 VARIANTS = {"defaults": {}, "external": EXTERNAL, "other": OTHER}
@@ -61,6 +65,17 @@ def test_kube_score_finds_nothing_to_blame(values: dict[str, object]) -> None:
 def test_every_object_has_only_fields_that_the_api_knows(
     tmp_path: Path, values: dict[str, object]
 ) -> None:
+    assert_known(tmp_path, yaml.safe_dump_all(rendered(values)))
+
+
+def test_the_sample_of_a_claim_for_a_model_has_only_fields_that_the_api_knows(
+    tmp_path: Path,
+) -> None:
+    assert_known(tmp_path, (ROOT / "k8s" / "samples" / "finbert-model.yaml").read_text())
+
+
+def assert_known(tmp_path: Path, objects: str) -> None:
+    """Compare objects with the schemas of the API."""
     checker = program("kubeconform")
     (version,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
     schema = strict(version["schema"]["openAPIV3Schema"])
@@ -68,12 +83,11 @@ def test_every_object_has_only_fields_that_the_api_knows(
     words = [checker, "-strict"]
     for folder in (HERE / "schemas", tmp_path):
         words += ["-schema-location", f"{folder}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"]
-    objects = yaml.safe_dump_all(rendered(values))
     done = subprocess.run(words, input=objects, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("name", ["order-executor", "analysis", "websocket-gateway", "operator"])
+@pytest.mark.parametrize("name", sorted({*SECTIONS} - {"signal-generator"}))
 def test_a_service_looks_as_it_did(name: str) -> None:
     """`make charts ARGS=--write` writes the file again: read the difference before you commit."""
     label = "app.kubernetes.io/component"

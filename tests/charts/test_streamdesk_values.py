@@ -69,6 +69,10 @@ def test_the_pools_streams_are_the_classes_of_the_topic() -> None:
         ({"executorPool.enabled": False}, ["port-forward", "scale deployment"]),
         ({"websocketGateway.enabled": False}, ["logs -f", "get executorpool"]),
         ({"websocketGateway.service.type": "LoadBalancer"}, ["get service"]),
+        (
+            {"newsFetcher.source": "eodhd", "newsFetcher.eodhd.existingSecret": "my-eodhd"},
+            ["secret my-eodhd", "news_quota_left_calls", "newsFilter.rules"],
+        ),
     ],
 )
 def test_the_notes_tell_what_fits_what_was_installed(

@@ -23,6 +23,7 @@ ORDER = (
     "flow",
     "page",
     "analysis",
+    "news",
     "scaling",
     "redis",
     "faults",

@@ -105,6 +105,27 @@ class Desk:
         self.kube.run("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=120s")
         return name
 
+    def outsider(self, name: str, command: list[str], labels: dict[str, str] | None = None) -> None:
+        """A pod that belongs to nobody and has no rights, as another application would."""
+        spec: Object = self.kube.get("pod", self.stand_in("signal-generator"))["spec"]
+        (container,) = spec["containers"]
+        kept = {name: container[name] for name in ("image", "securityContext", "resources")}
+        own = {"name": "outsider", "imagePullPolicy": "IfNotPresent", "command": command}
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": labels or {}},
+            "spec": {
+                "automountServiceAccountToken": False,
+                "restartPolicy": "Never",
+                "terminationGracePeriodSeconds": 5,
+                "securityContext": spec["securityContext"],
+                "containers": [kept | own],
+            },
+        }
+        self.kube.run("create", "--filename", "-", stdin=json.dumps(pod))
+        self.kube.run("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=120s")
+
     def run_in(self, pod: str, script: str, *arguments: str) -> str:
         """Run one of the scripts of `in_pod/` in a pod; what it prints."""
         source = (SCRIPTS / script).read_text()

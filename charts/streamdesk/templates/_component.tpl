@@ -37,6 +37,10 @@ metadata:
   {{- include "streamdesk.accountMetadata" . | nindent 2 }}
 automountServiceAccountToken: false
 {{- end }}
+{{- if eq .name "news-filter" }}
+---
+{{ include "streamdesk.newsRules" . }}
+{{- end }}
 {{- with .own.barStore }}
 {{- if and .persistent (not .existingClaim) }}
 ---

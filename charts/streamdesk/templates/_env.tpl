@@ -106,6 +106,9 @@ redis{{ if $redis.tls.enabled }}s{{ end }}+sentinel://{{ .user }}:$({{ .prefix |
 {{- if eq .name "operator" }}
 {{ include "streamdesk.operatorEnv" .root }}
 {{- end }}
+{{- if has "eodhd" .facts.speaks }}
+{{ include "streamdesk.eodhdEnv" .root }}
+{{- end }}
 {{- with .own.env }}
 {{ toYaml . }}
 {{- end }}
@@ -117,6 +120,7 @@ redis{{ if $redis.tls.enabled }}s{{ end }}+sentinel://{{ .user }}:$({{ .prefix |
 {{- if .root.Values.redis.enabled }}{{ $wait = 1 }}{{ end -}}
 {{- $given := dict "GRACE_SECONDS" .own.graceSeconds "BUS_WAIT_REPLICAS" $wait -}}
 {{- with .facts.bars }}{{ $given = set $given "BAR_STORE_FOLDER" . }}{{ end -}}
+{{- if .facts.news }}{{ $given = merge $given (include "streamdesk.newsSettings" . | fromJson) }}{{ end -}}
 {{- range $name, $value := mustMergeOverwrite $given (deepCopy .own.settings) }}
 {{ $name }}: {{ include "streamdesk.setting" $value | quote }}
 {{- end }}

@@ -8,13 +8,13 @@ What every template shares. A service's templates take one map, made by streamde
 
 {{/*
 The services: their section in values.yaml, what they speak to, what listens beside 9464 (`http`),
-where they keep bars.
+where they keep bars, whether _news.tpl has more of them.
 */}}
 {{- define "streamdesk.services" -}}
 signal-generator: {section: signalGenerator, speaks: [redis]}
 order-executor: {section: orderExecutor, speaks: [redis, postgres]}
-news-fetcher: {section: newsFetcher, speaks: [redis]}
-news-filter: {section: newsFilter, speaks: [redis]}
+news-fetcher: {section: newsFetcher, speaks: [redis], news: true}
+news-filter: {section: newsFilter, speaks: [redis], news: true}
 analysis: {section: analysis, speaks: [redis], http: 5000, bars: /bars}
 websocket-gateway: {section: websocketGateway, speaks: [redis], http: 8080}
 operator: {section: operator, speaks: [redis, apiServer]}
@@ -30,6 +30,14 @@ alert-relay: {section: alertRelay, speaks: [redis, dingtalk], http: 8060}
 {{- /* A second pod, on another node, would wait for the volume for ever. */ -}}
 {{- $own = set $own "strategy" ($own.strategy | default (dict "type" "Recreate")) -}}
 {{- end -}}
+{{- end -}}
+{{- if and (eq .name "news-fetcher") (eq $own.source "eodhd") -}}
+{{- $facts = set $facts "speaks" (append $facts.speaks "eodhd") -}}
+{{- end -}}
+{{- if and (eq .name "news-filter") $own.finbert.enabled -}}
+{{- $variant := $own.finbert.image | default (printf "%s/news-filter-finbert" .root.Values.image.repository) -}}
+{{- $own = set $own "image" (set $own.image "repository" $variant) -}}
+{{- $own = set $own "resources" $own.finbert.resources -}}
 {{- end -}}
 {{- dict "name" .name "own" $own "facts" $facts | toJson -}}
 {{- end }}
@@ -101,4 +109,5 @@ annotations:
 {{- if not (or .Values.postgres.enabled .Values.externalPostgres.existingSecret (not .Values.orderExecutor.enabled)) }}
 {{- fail "postgres.enabled is false: set externalPostgres.existingSecret to a secret that holds the URL of a database, or orderExecutor.enabled to false" }}
 {{- end }}
+{{- include "streamdesk.newsCheck" . }}
 {{- end }}

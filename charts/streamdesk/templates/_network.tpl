@@ -56,6 +56,8 @@ spec:
 {{ include "streamdesk.inwards" (dict "root" $.root "name" "postgres" "ports" (list 5432)) }}
 {{- else if eq . "postgres" }}
 {{ include "streamdesk.outwards" $values.externalPostgres }}
+{{- else if eq . "eodhd" }}
+{{ include "streamdesk.outwards" (dict "ports" (list (include "streamdesk.eodhdPort" $.root)) "to" $values.newsFetcher.eodhd.to) }}
 {{- else }}
 {{- $port := (index (include "streamdesk.services" $.root | fromYaml) .).http }}
 {{ include "streamdesk.inwards" (dict "root" $.root "name" . "ports" (list $port)) }}

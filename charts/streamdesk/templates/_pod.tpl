@@ -4,6 +4,9 @@ metadata:
     {{- include "streamdesk.labels" (dict "root" .root "name" .name "labels" .own.labels) | nindent 4 }}
   annotations:
     checksum/settings: {{ include "streamdesk.settings" . | sha256sum }}
+    {{- if and (has "eodhd" .facts.speaks) .own.eodhd.apiKey }}
+    checksum/eodhd: {{ .own.eodhd.apiKey | sha256sum }}
+    {{- end }}
     {{- with .own.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -29,6 +32,9 @@ spec:
     {{- include "streamdesk.redisVolume" .root | nindent 4 }}
     {{- with .facts.bars }}
     {{- include "streamdesk.barVolume" $ | nindent 4 }}
+    {{- end }}
+    {{- if .facts.news }}
+    {{- include "streamdesk.newsVolumes" . | nindent 4 }}
     {{- end }}
     {{- with .own.volumes }}
     {{- toYaml . | nindent 4 }}
@@ -76,6 +82,9 @@ volumeMounts:
   {{- include "streamdesk.redisMount" .root | nindent 2 }}
   {{- with .facts.bars }}
   - {name: bars, mountPath: {{ . }}}
+  {{- end }}
+  {{- if .facts.news }}
+  {{- include "streamdesk.newsMounts" . | nindent 2 }}
   {{- end }}
   {{- with .own.volumeMounts }}
   {{- toYaml . | nindent 2 }}

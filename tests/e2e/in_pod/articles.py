@@ -1,4 +1,4 @@
-"""Runs in a pod: two articles into the raw news, one that matters and one that does not."""
+"""Runs in a pod: three articles into the raw news, two that matter and one that does not."""
 
 import asyncio
 import hashlib
@@ -13,11 +13,12 @@ from streamdesk.contracts.topics import NEWS_RAW
 TITLES = {
     "good": "Apple beats estimates and raises its dividend after record profit",
     "dull": "Apple to hold its annual meeting on Thursday",
+    "fine": "Apple beats estimates and raises its outlook after record profit",
 }
 
 
 async def main(prefix: str) -> None:
-    """Publish both; their links end in `good` and `dull`."""
+    """Publish all; their links end in `good`, `dull` and `fine`."""
     config = BusConfig(url=os.environ["REDIS_URL"], service="e2e")
     async with Bus.connect(config) as bus:
         for kind, title in TITLES.items():
