@@ -43,12 +43,14 @@ test: $(READY) ## run the tests with coverage
 lint: $(READY) ## formatting, lint, types, import layers, lock, generated docs, README commands
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy $(addsuffix src,$(MEMBERS)) tests tools conftest.py
+	@$(BIN)/mypy $(addsuffix src,$(MEMBERS)) tests tools grafana conftest.py
 	@# One call a member: two files named alike (conftest.py) are two modules only then.
 	@for tests in $(addsuffix tests,$(MEMBERS)); do $(BIN)/mypy --no-error-summary $$tests || exit 1; done
 	@$(BIN)/lint-imports
 	@PATH="$(CURDIR)/.uv/bin:$$PATH" $(BIN)/python tools/lock.py --check
 	@$(BIN)/python -m streamdesk.contracts.documents --check
+	@$(BIN)/python tools/metrics_page.py --check
+	@$(BIN)/python -m grafana.generate --check
 	@$(BIN)/python tools/check_readme.py
 
 # What the bus is compared with has environments of its own, made at first use. The failover rows
@@ -114,8 +116,10 @@ format: $(READY) ## rewrite the code in the project's style
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-docs: $(READY) ## write docs/data-flow.md and docs/asyncapi.json from the topics
+docs: $(READY) ## write docs/data-flow.md and docs/asyncapi.json from the topics, docs/metrics.md from the registry
 	@$(BIN)/python -m streamdesk.contracts.documents $(ARGS)
+	@$(BIN)/python tools/metrics_page.py $(ARGS)
+	@$(BIN)/python -m grafana.generate $(ARGS)
 
 lock: $(UV) ## resolve requirements/ again (ARGS=--upgrade takes the newest)
 	@PATH="$(CURDIR)/.uv/bin:$$PATH" $(PYTHON) tools/lock.py $(ARGS)

@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 import structlog
 from pydantic import SecretStr
@@ -32,11 +32,19 @@ def logger(name: str) -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.get_logger(name))
 
 
-def configure_logs(service: str, settings: ServiceSettings) -> None:
-    """Send everything that is logged to standard output, in one shape."""
+def configure_logs(service: str, settings: ServiceSettings, stream: TextIO | None = None) -> None:
+    """Send everything that is logged to one stream, in one shape.
+
+    Args:
+        service: its name.
+        settings: level, format, and the secrets that no line may hold.
+        stream: where to; None is standard output. A command whose output is for programs names
+            standard error.
+    """
+    stream = stream or sys.stdout
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     as_console = settings.log_format == "console" or (
-        settings.log_format == "auto" and sys.stdout.isatty()
+        settings.log_format == "auto" and stream.isatty()
     )
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -45,7 +53,7 @@ def configure_logs(service: str, settings: ServiceSettings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_trace_ids,
     ]
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         _WithoutSecrets(
             secrets_of(settings),

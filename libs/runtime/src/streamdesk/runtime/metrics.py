@@ -115,6 +115,9 @@ BARS_TAKEN = Counter("bars_taken_total", "Bars taken from the feed and published
 BARS_REFUSED = Counter(
     "bars_refused_total", "Bars skipped because they make no sense, by reason.", ["feed", "reason"]
 )
+FEED_OPEN = Gauge(
+    "feed_open", "1 while bars are expected: from warm on until the feed ends.", ["feed"]
+)
 SIGNALS_GENERATED = Counter("signals_generated_total", "Signals put into the queue.", ["type"])
 SIGNALS_WITHHELD = Counter(
     "signals_withheld_total",
@@ -152,6 +155,13 @@ PROTECTIVE_EXITS = Counter(
 )
 TRADING_BLOCKED = Gauge(
     "trading_blocked", "1 while no signal is decided: not reconciled, or an outcome is unknown."
+)
+TRADING_HALTED = Gauge("trading_halted", "1 while the kill switch is on: no purchase is made.")
+LEDGER_DISCREPANCIES = Gauge(
+    "ledger_discrepancies", "Figures of the ledger that do not follow from its fills."
+)
+BROKER_DISCREPANCIES = Gauge(
+    "broker_discrepancies", "Figures of the ledger that differ from the broker's book."
 )
 OUTBOX_BACKLOG = Gauge("outbox_backlog", "Events of the ledger that wait to be published.")
 PORTFOLIO_EQUITY = Gauge("portfolio_equity_usd", "Cash plus the worth of all positions.")

@@ -1,17 +1,20 @@
-"""Starts the order-executor, or brings its tables up to date and ends."""
+"""Starts the order-executor, brings its tables up to date, or halts trading."""
 
 import sys
 
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.factory import NAME, build
 from streamdesk.order_executor.migrate import migrate
+from streamdesk.order_executor.trading_command import COMMANDS, trading
 from streamdesk.runtime import run
 
 
 def main() -> None:
-    """Run until told to stop; with the argument `migrate`, until the tables are up to date."""
+    """Run until told to stop; `migrate` and the kill switch's commands end by themselves."""
     if sys.argv[1:] == ["migrate"]:
         sys.exit(migrate())
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        sys.exit(trading(sys.argv[1:]))
     run(NAME, Settings, build)
 
 

@@ -146,6 +146,12 @@ class Settings(ServiceSettings):
     valuation_interval_seconds: float = Field(
         3, gt=0, description="Least seconds between two valuations because of prices."
     )
+    book_check_interval_seconds: float = Field(
+        300,
+        gt=0,
+        description="Seconds between two checks of the books: the ledger worked out again from "
+        "its fills, and compared with the broker's book.",
+    )
     bars_replay_seconds: float = Field(
         300,
         ge=0,

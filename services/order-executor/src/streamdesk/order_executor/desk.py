@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from streamdesk.bus import Message, Outcome
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.contracts.topics import TRADING_SIGNALS
+from streamdesk.order_executor.book_check import BookCheck
 from streamdesk.order_executor.broker_paper import BOOK, Faults, PaperBroker
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.database import Book, Database
@@ -21,6 +22,7 @@ from streamdesk.order_executor.handlers import SignalHandler
 from streamdesk.order_executor.ledger import Ledger
 from streamdesk.order_executor.ledger.audit import Findings, verify
 from streamdesk.order_executor.ledger.digest import digest
+from streamdesk.order_executor.ledger.kill_switch import KillSwitch
 from streamdesk.order_executor.ledger.ledger import wall_clock
 from streamdesk.order_executor.ledger.outbox import Outbox
 from streamdesk.order_executor.ledger.schema import LEDGER
@@ -63,6 +65,7 @@ class Desk:
             executor=settings.instance,
             clock=clock,
         )
+        self.kill_switch = KillSwitch(database, clock)
         self.outbox = Outbox(
             database,
             owner=settings.instance,
@@ -85,6 +88,9 @@ class Desk:
         )
         self.reconciliation = Reconciliation(
             self.ledger, self.execution, self.gate, settings.reconcile_interval_seconds
+        )
+        self.book_check = BookCheck(
+            lambda: verify(self.ledger), self.verify, settings.book_check_interval_seconds
         )
         self.handler = SignalHandler(
             self.ledger,

@@ -51,6 +51,7 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[list[Work
             Work("bars", _bars(settings, bus, desk)),
             Work("portfolio", desk.protection.watch),
             Work("publication", publication.run),
+            Work("book-check", desk.book_check.run),
         ]
         await publication.close()
 

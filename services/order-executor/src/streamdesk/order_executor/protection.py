@@ -138,3 +138,4 @@ class Protection:
         metrics.PORTFOLIO_EQUITY.set(float(portfolio.equity))
         metrics.PORTFOLIO_CASH.set(float(portfolio.cash))
         metrics.POSITIONS_OPEN.set(len(portfolio.holdings))
+        metrics.TRADING_HALTED.set(portfolio.halted_reason is not None)

@@ -91,7 +91,12 @@ class SignalGenerator:
         await self._publication.strategy(self._scanner.rules.parameters(), "started")
         await self._publication.system("started", "signal-generator is ready", self._details())
         await self._warm_up(drain)
-        await self._scan_live(drain)
+        expected = metrics.FEED_OPEN.labels(self._feed.name)
+        expected.set(1)
+        try:
+            await self._scan_live(drain)
+        finally:
+            expected.set(0)
         if drain.requested.is_set():
             return
         log.info("feed ended", bars=self._bars, signals=self._signals, refused=dict(self._refused))

@@ -8,7 +8,6 @@ error.
 import argparse
 import asyncio
 import json
-import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -55,10 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = load(Settings)
         folder = _folder(settings)
-        configure_logs(NAME, settings)
-        for handler in logging.getLogger().handlers:
-            if isinstance(handler, logging.StreamHandler):
-                handler.setStream(sys.stderr)
+        configure_logs(NAME, settings, sys.stderr)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             report = runner.run(_run(settings, folder, options))
     except (BadSettingError, BusConfigError) as error:

@@ -49,12 +49,9 @@ def services(
         bars: folder for the bars that the analysis keeps.
         given: the person's own variables; they win over the demo's choices, not over options.
     """
-    books = {
-        "LEDGER_URL": f"{SQLITE}{ledger / 'ledger.db'}",
-        "PAPER_BROKER_URL": f"{SQLITE}{ledger / 'paper-broker.db'}",
-    }
+    books = books_of(ledger, given)
     executors = [
-        _spec("order-executor", options.executors, number, _unless_given(books, given))
+        _spec("order-executor", options.executors, number, books)
         for number in range(1, options.executors + 1)
     ]
     specs = [
@@ -68,6 +65,20 @@ def services(
     if given.get("DINGTALK_URL"):  # somebody is to be told
         specs.append(_spec("alert-relay", 1, 1, _relay(given)))
     return tuple(_with_common(spec, redis_url) for spec in specs)
+
+
+def books_of(ledger: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """Where executors find the ledger and the paper broker's book.
+
+    Args:
+        ledger: the desk's folder for them.
+        given: the person's own variables; they win.
+    """
+    books = {
+        "LEDGER_URL": f"{SQLITE}{ledger / 'ledger.db'}",
+        "PAPER_BROKER_URL": f"{SQLITE}{ledger / 'paper-broker.db'}",
+    }
+    return _unless_given(books, given)
 
 
 def _spec(service: str, count: int, number: int, environment: Mapping[str, str]) -> ServiceSpec:

@@ -85,6 +85,7 @@ class Portfolio:
         holdings: by symbol.
         live_orders: orders that are not done, by symbol; at most one a symbol.
         rates: value of the currencies.
+        halted_reason: why somebody halted trading; None while nobody has.
     """
 
     cash: Decimal
@@ -93,6 +94,7 @@ class Portfolio:
     rates: Rates
     holdings: Mapping[str, Holding] = field(default_factory=dict)
     live_orders: Mapping[str, LiveOrder] = field(default_factory=dict)
+    halted_reason: str | None = None
 
     @property
     def reserved_cash(self) -> Decimal:

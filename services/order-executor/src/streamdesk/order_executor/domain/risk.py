@@ -28,6 +28,7 @@ class Code(StrEnum):
     INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
     LOT_SIZE = "LOT_SIZE"
     PRICE_TICK = "PRICE_TICK"
+    TRADING_HALTED = "TRADING_HALTED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,13 @@ def known_symbol(request: TradeRequest, _: Portfolio, policy: Policy) -> Verdict
         "for Hong Kong symbols without one"
     )
     return Verdict(Code.UNKNOWN_SYMBOL, known, Decimal(known), Decimal(1), reason)
+
+
+def not_halted(_: TradeRequest, portfolio: Portfolio, __: Policy) -> Verdict:
+    """TRADING_HALTED: the kill switch is on."""
+    halted = portfolio.halted_reason is not None
+    reason = f"trading is halted: {portfolio.halted_reason}"
+    return Verdict(Code.TRADING_HALTED, not halted, Decimal(halted), ZERO, reason)
 
 
 def fresh(request: TradeRequest, _: Portfolio, policy: Policy) -> Verdict:
@@ -201,6 +209,7 @@ BUY_CHECKS: tuple[Check, ...] = (
     known_symbol,
     fresh,
     not_a_duplicate,
+    not_halted,
     price_tradable,
     score_high_enough,
     no_order_in_progress,
@@ -208,7 +217,7 @@ BUY_CHECKS: tuple[Check, ...] = (
     position_slot_free,
     funds_for_a_position,
 )
-# What leaves a position is never held back by the score.
+# What leaves a position is never held back by the score, nor by the kill switch.
 SELL_CHECKS: tuple[Check, ...] = (
     known_symbol,
     fresh,

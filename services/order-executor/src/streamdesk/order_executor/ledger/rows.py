@@ -31,6 +31,7 @@ def portfolio(connection: Connection, rates: Rates) -> Portfolio:
         initial_cash=row["initial_cash"],
         realized_pnl=row["realized_pnl"],
         rates=rates,
+        halted_reason=row["halted_reason"] if row["halted_at"] is not None else None,
         holdings={holding.symbol: holding for holding in holdings(connection)},
         live_orders={
             live["symbol"]: LiveOrder(

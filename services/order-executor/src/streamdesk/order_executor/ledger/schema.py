@@ -106,6 +106,9 @@ ACCOUNT = Table(
     # Whether prices moved since then.
     Column("moved", Boolean, nullable=False, default=False),
     time("opened_at"),
+    # The kill switch: since when, and why. NULL: trading goes on.
+    time("halted_at", nullable=True),
+    Column("halted_reason", Text),
 )
 # One row a signal: what was decided, once and for ever.
 SIGNALS = Table(

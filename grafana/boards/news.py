@@ -1,0 +1,188 @@
+"""News: the source, its quota, the filter."""
+
+from grafana.parts import Board, Panel, Query, Row
+
+NEWS = Board(
+    uid="streamdesk-news",
+    title="News",
+    about="Is the source well, what passes the filter, and how fast.",
+    jobs="streamdesk-news-.*",
+    rows=[
+        Row(
+            "The source",
+            [
+                Panel(
+                    "Requests that succeed",
+                    "Share of the requests answered with articles. Below 90 % for five minutes: an "
+                    "alert.",
+                    "percentunit",
+                    [
+                        Query(
+                            "sum(increase(news_fetch_success_total{$SEL}[30m])) / "
+                            "(sum(increase(news_fetch_success_total{$SEL}[30m])) + "
+                            "(sum(increase(news_fetch_failure_total{$SEL}[30m])) or vector(0)) > 0)"
+                        )
+                    ],
+                    kind="number",
+                    width=6,
+                    bad_below=0.9,
+                ),
+                Panel(
+                    "Calls left today",
+                    "Until 00:00 GMT. No data: a source without a quota.",
+                    "short",
+                    [Query("min by (source) (news_quota_left_calls{$SEL})", "{{source}}")],
+                    kind="number",
+                    width=6,
+                ),
+                Panel(
+                    "Fetchers that are active",
+                    "Exactly one replica fetches.",
+                    "short",
+                    [Query("sum(news_fetcher_active{$SEL})")],
+                    kind="number",
+                    width=6,
+                    bad_below=1,
+                ),
+                Panel(
+                    "Since the last whole round",
+                    "All tickers were asked, and answered.",
+                    "s",
+                    [Query("time() - max(news_last_round_timestamp_seconds{$SEL} > 0)")],
+                    kind="number",
+                    width=6,
+                    bad_above=3600,
+                ),
+                Panel(
+                    "Requests by outcome",
+                    "Answered with articles, and not, by reason.",
+                    "short",
+                    [
+                        Query(
+                            "sum by (source) (increase(news_fetch_success_total{$SEL}"
+                            "[$__rate_interval]))",
+                            "{{source}} answered",
+                        ),
+                        Query(
+                            "sum by (source, reason) (increase(news_fetch_failure_total{$SEL}"
+                            "[$__rate_interval]))",
+                            "{{source}} {{reason}}",
+                        ),
+                    ],
+                    stacked=True,
+                ),
+                Panel(
+                    "Articles",
+                    "Returned by the source, published, and known already.",
+                    "short",
+                    [
+                        Query(
+                            "sum(increase(news_fetched_total{$SEL}[$__rate_interval]))", "returned"
+                        ),
+                        Query(
+                            "sum(increase(news_articles_total{$SEL}[$__rate_interval]))",
+                            "published",
+                        ),
+                        Query(
+                            "sum(increase(news_duplicates_total{$SEL}[$__rate_interval]))", "known"
+                        ),
+                        Query(
+                            "sum(increase(news_articles_invalid_total{$SEL}[$__rate_interval]))",
+                            "unusable",
+                        ),
+                    ],
+                ),
+                Panel(
+                    "Articles by ticker",
+                    "Published, the ten with most.",
+                    "short",
+                    [
+                        Query(
+                            "topk(10, sum by (ticker) (increase(news_articles_total{$SEL}"
+                            "[$__rate_interval])))",
+                            "{{ticker}}",
+                        )
+                    ],
+                    stacked=True,
+                ),
+            ],
+        ),
+        Row(
+            "The filter",
+            [
+                Panel(
+                    "Judged, by outcome",
+                    "Passed, or the rule that dropped it.",
+                    "ops",
+                    [
+                        Query(
+                            "sum by (outcome) (rate(news_filter_processed_total{$SEL}"
+                            "[$__rate_interval]))",
+                            "{{outcome}}",
+                        )
+                    ],
+                    stacked=True,
+                ),
+                Panel(
+                    "Pass rate",
+                    "Share of the judged articles that passed.",
+                    "percentunit",
+                    [
+                        Query(
+                            'sum(rate(news_filter_processed_total{$SEL, outcome="passed"}'
+                            "[$__rate_interval])) / "
+                            "(sum(rate(news_filter_processed_total{$SEL}[$__rate_interval])) > 0)",
+                            "passed",
+                        )
+                    ],
+                ),
+                Panel(
+                    "From fetched to filtered",
+                    "How long articles take; the aim is 95 of 100 within a second.",
+                    "s",
+                    [
+                        Query(
+                            f"histogram_quantile({share}, sum by (le) (rate("
+                            "news_end_to_end_seconds_bucket{$SEL}[$__rate_interval])))",
+                            f"p{share * 100:.0f}",
+                        )
+                        for share in (0.5, 0.95, 0.99)
+                    ],
+                    bad_above=1,
+                ),
+                Panel(
+                    "Age at the filter",
+                    "From publication to judgement: how old news is when we see it.",
+                    "s",
+                    [
+                        Query(
+                            f"histogram_quantile({share}, sum by (le) (rate("
+                            "news_age_at_filter_seconds_bucket{$SEL}[$__rate_interval])))",
+                            f"p{share * 100:.0f}",
+                        )
+                        for share in (0.5, 0.95)
+                    ],
+                ),
+                Panel(
+                    "Articles that wait for the filter",
+                    "Not given to any filter yet.",
+                    "short",
+                    [Query('max(streams_lag{$SEL, topic="news_raw"})', "waiting")],
+                    bad_above=1000,
+                ),
+                Panel(
+                    "Sentiment cache",
+                    "Headlines looked up, by outcome.",
+                    "ops",
+                    [
+                        Query(
+                            "sum by (outcome) (rate(news_sentiment_cache_total{$SEL}"
+                            "[$__rate_interval]))",
+                            "{{outcome}}",
+                        )
+                    ],
+                ),
+            ],
+        ),
+    ],
+)

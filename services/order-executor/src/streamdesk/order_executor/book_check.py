@@ -1,0 +1,81 @@
+"""Works the books out again, now and then: do they add up, and does the broker say the same?"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from streamdesk.order_executor.errors import DatabaseError
+from streamdesk.order_executor.ledger.audit import Discrepancy, Findings
+from streamdesk.runtime import Drain, logger, metrics
+
+log = logger("order-executor")
+SECOND_LOOK_SECONDS = 5.0
+MOST_TOLD = 5
+
+Verify = Callable[[], Awaitable[Findings]]
+
+
+class BookCheck:
+    """A standing audit of the ledger.
+
+    A trade that is booked between two readings looks like a difference, so only what is there
+    at two looks, in the same figure and by the same amount, counts as one.
+
+    Args:
+        ledger: compares the ledger with what follows from its own fills.
+        broker: compares it with the broker's book as well.
+        interval_seconds: between two checks.
+        second_look_seconds: between the two looks of one check.
+    """
+
+    def __init__(
+        self,
+        ledger: Verify,
+        broker: Verify,
+        interval_seconds: float,
+        second_look_seconds: float = SECOND_LOOK_SECONDS,
+    ) -> None:
+        self._ledger = ledger
+        self._broker = broker
+        self._interval_seconds = interval_seconds
+        self._second_look_seconds = second_look_seconds
+        self._told: frozenset[str] = frozenset()
+
+    async def run(self, drain: Drain) -> None:
+        """Check every interval, until the drain."""
+        while not await drain.sleep(self._interval_seconds):
+            try:
+                await self.check()
+            except DatabaseError:
+                continue  # it says so itself
+
+    async def check(self) -> tuple[list[Discrepancy], list[Discrepancy]]:
+        """Once: what does not add up in the ledger, and what differs from the broker's book.
+
+        Raises:
+            DatabaseError: a database is not to be had; the figures stay as they were.
+        """
+        own = await self._lasting(self._ledger)
+        both = await self._lasting(self._broker)
+        broker = [item for item in both if item not in own]
+        metrics.LEDGER_DISCREPANCIES.set(len(own))
+        metrics.BROKER_DISCREPANCIES.set(len(broker))
+        self._tell(own, broker)
+        return own, broker
+
+    async def _lasting(self, verify: Verify) -> list[Discrepancy]:
+        first = await verify()
+        if not first:
+            return []
+        await asyncio.sleep(self._second_look_seconds)
+        second = await verify()
+        return [item for item in first if item in second]
+
+    def _tell(self, own: list[Discrepancy], broker: list[Discrepancy]) -> None:
+        """Say what is new, and when all is well again."""
+        now = frozenset(str(item) for item in (*own, *broker))
+        if now - self._told:
+            shown = sorted(now)[:MOST_TOLD]
+            log.error("the books differ", ledger=len(own), broker=len(broker), first=shown)
+        elif self._told and not now:
+            log.info("the books agree again")
+        self._told = now

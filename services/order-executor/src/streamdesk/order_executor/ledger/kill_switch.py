@@ -1,0 +1,106 @@
+"""The kill switch: one row for all executors of the account, read by each decision.
+
+It is a part of the ledger because decisions are: once `halt` has returned, no executor commits
+another intent to buy, whatever it has in hand, and whether or not Redis answers. Orders that were
+committed before are finished, and what leaves a position goes on: sales and protective exits.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection, select, update
+
+from streamdesk.contracts.events import Severity
+from streamdesk.order_executor.database import Database
+from streamdesk.order_executor.domain.risk import Alert
+from streamdesk.order_executor.ledger import events
+from streamdesk.order_executor.ledger.schema import ACCOUNT
+
+REASON_MAX_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Trading is halted.
+
+    Attributes:
+        at: since when.
+        reason: what the person who did it gave.
+    """
+
+    at: datetime
+    reason: str
+
+
+class KillSwitch:
+    """Halts buying, and lets it go on.
+
+    Args:
+        database: of the ledger, open.
+        clock: tells the time of writing.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def state(self) -> Halt | None:
+        """The halt in force; None while trading goes on.
+
+        Raises:
+            DatabaseError: it cannot be known.
+        """
+        return await self._database.read(_state)
+
+    async def halt(self, reason: str) -> Halt:
+        """Refuse every purchase from now on; halted already, the first halt stays.
+
+        Args:
+            reason: for people; what is beyond 200 characters is cut.
+
+        Raises:
+            DatabaseError: it is not known whether trading is halted; the same call again is safe.
+        """
+        text = " ".join(reason.split())[:REASON_MAX_CHARS] or "no reason given"
+
+        def work(connection: Connection) -> Halt:
+            standing = _state(connection)
+            if standing is not None:
+                return standing
+            halt = Halt(self._clock(), text)
+            values = {"halted_at": halt.at, "halted_reason": halt.reason}
+            connection.execute(update(ACCOUNT).values(**values))
+            message = f"trading is halted: {halt.reason}"
+            events.alert(connection, _alert(Severity.CRITICAL, message, on=True), halt.at)
+            return halt
+
+        return await self._database.write(work)
+
+    async def resume(self) -> Halt | None:
+        """Let purchases go on; returns the halt that ended, None if there was none.
+
+        Raises:
+            DatabaseError: as `halt`.
+        """
+
+        def work(connection: Connection) -> Halt | None:
+            standing = _state(connection)
+            if standing is not None:
+                connection.execute(update(ACCOUNT).values(halted_at=None, halted_reason=None))
+                message = "trading goes on"
+                events.alert(connection, _alert(Severity.INFO, message, on=False), self._clock())
+            return standing
+
+        return await self._database.write(work)
+
+
+def _state(connection: Connection) -> Halt | None:
+    row = connection.execute(select(ACCOUNT.c.halted_at, ACCOUNT.c.halted_reason)).one_or_none()
+    return None if row is None or row[0] is None else Halt(row[0], row[1])
+
+
+def _alert(severity: Severity, message: str, *, on: bool) -> Alert:
+    code = "TRADING_HALTED" if on else "TRADING_RESUMED"
+    return Alert(code, code, severity, message, Decimal(on), Decimal(0))

@@ -1,0 +1,84 @@
+from collections.abc import Awaitable, Callable
+
+from prometheus_client import REGISTRY
+from sqlalchemy import update
+from structlog.testing import capture_logs
+
+from streamdesk.contracts.events import SignalGenerated
+from streamdesk.order_executor.book_check import BookCheck
+from streamdesk.order_executor.desk import Desk
+from streamdesk.order_executor.ledger.audit import Discrepancy, Findings, verify
+from streamdesk.order_executor.ledger.schema import ACCOUNT, FILLS
+
+SignalOf = Callable[..., SignalGenerated]
+DeskOf = Callable[..., Awaitable[Desk]]
+
+
+def check_of(desk: Desk) -> BookCheck:
+    return BookCheck(lambda: verify(desk.ledger), desk.verify, 60, second_look_seconds=0)
+
+
+def shown() -> tuple[float | None, float | None]:
+    names = "ledger_discrepancies", "broker_discrepancies"
+    own, broker = (REGISTRY.get_sample_value(name) for name in names)
+    return own, broker
+
+
+async def test_books_that_agree_show_nothing(desk_of: DeskOf, signal_of: SignalOf) -> None:
+    desk = await desk_of()
+    await desk.on_signal("signal-1", signal_of())
+    with capture_logs() as logs:
+        assert await check_of(desk).check() == ([], [])
+    assert shown() == (0, 0)
+    assert [line for line in logs if line["log_level"] == "error"] == []
+
+
+async def test_a_ledger_that_does_not_follow_from_its_fills_is_shown_told_once_and_told_well_again(
+    desk_of: DeskOf, signal_of: SignalOf
+) -> None:
+    desk = await desk_of()
+    await desk.on_signal("signal-1", signal_of())
+    cash = (await desk.ledger.portfolio()).cash
+    check = check_of(desk)
+
+    async def keep(amount: object) -> None:
+        await desk.ledger.database.write(lambda c: c.execute(update(ACCOUNT).values(cash=amount)))
+
+    await keep(cash + 1)
+    with capture_logs() as logs:
+        own, broker = await check.check()
+        await check.check()
+        assert shown() == (len(own), 0)
+        await keep(cash)
+        await check.check()
+    assert "cash" in [item.what for item in own]
+    assert broker == []
+    assert shown() == (0, 0)
+    assert [line["event"] for line in logs] == ["the books differ", "the books agree again"]
+
+
+async def test_a_trade_that_the_ledger_lacks_differs_from_the_brokers_book(
+    desk_of: DeskOf, signal_of: SignalOf
+) -> None:
+    desk = await desk_of()
+    await desk.on_signal("signal-1", signal_of())
+    await desk.ledger.database.write(
+        lambda c: c.execute(update(FILLS).values(price=FILLS.c.price + 1))
+    )
+    _, broker = await check_of(desk).check()
+    assert broker
+    assert (shown()[1] or 0) == len(broker)
+
+
+async def test_a_difference_that_the_second_look_does_not_find_is_none() -> None:
+    looks = [Findings([Discrepancy("cash", 1, 2), Discrepancy("gain", 1, 2)]), Findings()]
+
+    async def moving() -> Findings:
+        return looks.pop(0) if looks else Findings()
+
+    async def still() -> Findings:
+        return Findings()
+
+    check = BookCheck(moving, still, 60, second_look_seconds=0)
+    assert await check.check() == ([], [])
+    assert shown() == (0, 0)
