@@ -1,16 +1,16 @@
 """Write what follows from the comments in a chart's values.yaml, or check that it is up to date.
 
-`charts/streamdesk/values.schema.json`, and the table of values in its README.md. A comment that
-begins with `# --` describes the key below it; a map with such a comment is one row, whatever is in
-it. `# @schema {…}` adds to the schema what the default does not tell. Names of settings come from
-the services' own `config.py`, so that a mistyped one is refused.
+`values.schema.json` and the table of values in README.md, of the chart streamdesk and of its
+subchart monitoring. A comment that begins with `# --` describes the key below it; a map with such a
+comment is one row, whatever is in it. `# @schema {…}` adds to the schema what the default does not
+tell. Names of settings come from the services' own `config.py`, so that a mistyped one is refused.
 """
 
 import argparse
 import importlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ SERVICES = {
     "alertRelay": "alert_relay",
     "operator": "operator",
 }
-SUBCHARTS = ("redis", "postgres")
+MONITORING = CHART / "charts" / "monitoring"
+SUBCHARTS = ("redis", "postgres", "monitoring")
 # What the chart itself decides: ports, names, and everything that comes from a secret.
 TAKEN = {"GATEWAY_HOST", "GATEWAY_PORT", "GRACE_SECONDS", "INSTANCE", "METRICS_HOST"} | {
     *("METRICS_PORT", "REDIS_HOST", "REDIS_PORT", "REDIS_DB", "WATCH_NAMESPACE", "LEASE_NAME"),
@@ -194,6 +195,20 @@ def schema(values: list[Value]) -> Json:
     }
 
 
+def plain_schema(values: list[Value]) -> Json:
+    """The schema of a subchart without services."""
+    tree: Json = {"properties": {"global": {"type": "object"}}}
+    for value in values:
+        nest(tree, value.path, schema_of(value))
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Values of the chart monitoring",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": tree["properties"],
+    }
+
+
 def table(values: list[Value]) -> str:
     """The values as a Markdown table."""
     rows = ["| value | default | |", "|---|---|---|"]
@@ -204,14 +219,14 @@ def table(values: list[Value]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def written(chart: Path) -> dict[Path, str]:
-    """What the generated files should say, by path."""
+def written(chart: Path, schema_for: Callable[[list[Value]], Json]) -> dict[Path, str]:
+    """What a chart's generated files should say, by path."""
     values = list(values_of((chart / "values.yaml").read_text(encoding="utf-8")))
     readme = chart / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
     return {
-        chart / "values.schema.json": json.dumps(schema(values), indent=1) + "\n",
+        chart / "values.schema.json": json.dumps(schema_for(values), indent=1) + "\n",
         readme: f"{before}{BEGIN}{table(values)}{END}{after}",
     }
 
@@ -221,10 +236,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only say what is out of date")
     check = parser.parse_args().check
-    for path, text in written(CHART).items():
+    files = written(CHART, schema) | written(MONITORING, plain_schema)
+    for path, text in files.items():
         current = path.read_text(encoding="utf-8") if path.exists() else ""
         if check and current != text:
-            sys.exit(f"{path.name} does not fit values.yaml: make charts ARGS=--write")
+            sys.exit(f"{path} does not fit its values.yaml: make charts ARGS=--write")
         if not check:
             path.write_text(text, encoding="utf-8")
 

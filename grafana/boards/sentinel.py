@@ -49,10 +49,15 @@ SENTINEL = Board(
                     bad_below=1,
                 ),
                 Panel(
-                    "Failovers in the range",
-                    "Changes of the Sentinels' configuration epoch.",
+                    "Masters in the range",
+                    "Servers that the Sentinels named. More than one: Redis failed over.",
                     "short",
-                    [Query("max(changes(redis_sentinel_master_config_epoch{$SEL}[$__range]))")],
+                    [
+                        Query(
+                            "count(count by (master_address) ("
+                            "last_over_time(redis_sentinel_master_status{$SEL}[$__range])))"
+                        )
+                    ],
                     kind="number",
                     width=6,
                 ),
@@ -67,13 +72,13 @@ SENTINEL = Board(
                     width=12,
                 ),
                 Panel(
-                    "Configuration epoch",
-                    "Rises by one with every failover.",
+                    "Sentinels by the master that they name",
+                    "One line for each address. Two at a time: they do not agree.",
                     "short",
                     [
                         Query(
-                            "max by (instance) (redis_sentinel_master_config_epoch{$SEL})",
-                            "{{instance}}",
+                            "count by (master_address) (redis_sentinel_master_status{$SEL})",
+                            "{{master_address}}",
                         )
                     ],
                     width=12,

@@ -44,13 +44,15 @@ def free_ports() -> tuple[int, int]:
         return int(first.getsockname()[1]), int(second.getsockname()[1])
 
 
-def ask(host: str, port: int, *words: str, authority: Path | None = None) -> Any:
-    """One command as `admin`, over TLS with an authority; raises OSError or hiredis.ReplyError."""
+def ask(
+    host: str, port: int, *words: str, authority: Path | None = None, user: str = "admin"
+) -> Any:
+    """One command, over TLS with an authority; raises OSError or hiredis.ReplyError."""
     reader = hiredis.Reader(encoding="utf-8")
     answer: Any = None
     plain = socket.create_connection((host, port), 5)
     with contextlib.closing(plain if authority is None else over_tls(plain, authority)) as line:
-        for command in (("AUTH", "admin", password_of("admin")), words):
+        for command in (("AUTH", user, password_of(user)), words):
             packed: Any = tuple(command)
             line.sendall(hiredis.pack_command(packed))
             while (answer := reader.gets()) is False:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.charts.monitoring_chart import WATCHED
 from tests.charts.redis_sentinel_chart import Object, run_helm
 from tests.charts.streamdesk_chart import CHART, EXTERNAL, RELEASE, ROOT, SECTIONS, desk, external
 from tools.kube_schemas import strict
@@ -33,7 +34,7 @@ OTHER = {
     "newsFilter.finbert": {"enabled": True, "existingClaim": "models"},
     "orderExecutor.networkPolicy.extraEgress": [{"ports": [{"port": 4318}]}],
 }
-VARIANTS = {"defaults": {}, "external": EXTERNAL, "other": OTHER}
+VARIANTS = {"defaults": {}, "external": EXTERNAL, "other": OTHER, "watched": WATCHED}
 
 
 def program(name: str) -> str:

@@ -28,6 +28,7 @@ ORDER = (
     "redis",
     "faults",
     "upgrade",
+    "monitoring",
     "development",
     "uninstall",
 )

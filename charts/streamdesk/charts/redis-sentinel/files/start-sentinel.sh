@@ -19,14 +19,17 @@ remembered() {
 
 greatest() { printf '%s\n' "$@" | sort -n | tail -n 1; }
 
+hash_of() { sha256sum <"$AUTH/$1-password" | cut -d ' ' -f 1; }
+
 write_config() {
-    hash=$(sha256sum <"$AUTH/admin-password" | cut -d ' ' -f 1)
     cat "$CONF/sentinel.conf"
     echo "dir $RUN/sentinel"
     echo "sentinel myid $(id_of "$ordinal")"
     echo "sentinel announce-ip $me"
     echo "sentinel announce-port $SENTINEL_PORT"
-    echo "user admin on #$hash &* +@all"
+    echo "user admin on #$(hash_of admin) &* +@all"
+    # It says who it is to servers and Sentinels alike; it needs no more than `default` may.
+    echo "user exporter on #$(hash_of exporter) resetchannels -@all +ping +info +client|setname +sentinel|masters +sentinel|ckquorum +sentinel|sentinels +sentinel|slaves +sentinel|replicas"
     echo "sentinel monitor $MASTER_NAME $master $REDIS_PORT $QUORUM"
     echo "sentinel down-after-milliseconds $MASTER_NAME $((DOWN_AFTER_MS - (2 - ordinal) * STAGGER_MS))"
     echo "sentinel failover-timeout $MASTER_NAME $FAILOVER_TIMEOUT_MS"

@@ -1,0 +1,139 @@
+"""The small stack beside a running desk: it sees everything, and what it sees raises alerts."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+import yaml
+
+from tests.e2e.desk import RELEASE, ROOT, SERVICES, Desk
+from tests.e2e.kube import wait_until
+
+Tell = Callable[[str], None]
+VALUES = str(Path(__file__).parent / "monitoring_values.yaml")
+RULES = sorted((ROOT / "prometheus" / "rules").glob("*.yaml"))
+PORTS = {"prometheus": 9090, "alertmanager": 9093}
+REDIS_NODES = 3
+# An alert waits two minutes before it fires, and a resolved one five before it is forgotten.
+LONGEST_WAIT_SECONDS = 900
+ALERT = "StreamHasNoConsumer"
+
+
+@pytest.fixture(scope="module")
+def watched(desk: Desk) -> Iterator[Desk]:
+    """The desk with Prometheus and Alertmanager; afterwards without, and sized by the operator."""
+    desk.upgrade("--values", VALUES)
+    desk.wait_until_up()
+    yield desk
+    for component in ("order-executor", "operator"):
+        scale(desk, component, 1)
+    desk.upgrade()
+    desk.wait_until_up()
+
+
+def scale(desk: Desk, component: str, count: int) -> None:
+    desk.kube.run("scale", "deployment", f"{RELEASE}-{component}", f"--replicas={count}")
+    desk.kube.wait_ready(component, count)
+
+
+@pytest.fixture
+def asked(watched: Desk) -> Iterator[Callable[[str, str], Any]]:
+    """What Prometheus or Alertmanager answers to a path."""
+    with (
+        watched.kube.forward(f"service/{RELEASE}-prometheus", PORTS["prometheus"]) as metrics,
+        watched.kube.forward(f"service/{RELEASE}-alertmanager", PORTS["alertmanager"]) as alerts,
+    ):
+        local = {"prometheus": metrics, "alertmanager": alerts}
+
+        def ask(name: str, path: str) -> Any:
+            url = f"http://127.0.0.1:{local[name]}{path}"
+            with urlopen(url, timeout=60) as answer:
+                return json.load(answer)
+
+        yield ask
+
+
+def test_every_pod_of_the_desk_is_scraped_and_answers(
+    watched: Desk, asked: Callable[[str, str], Any], tell: Tell
+) -> None:
+    expected = {f"streamdesk-{name}": len(watched.kube.pods(name)) for name in (*SERVICES, *PORTS)}
+    # Each pod's server, and each pod's Sentinel.
+    expected["streamdesk-redis-exporter"] = 2 * REDIS_NODES
+    found: list[dict[str, Any]] = []
+
+    def all_up() -> bool:
+        found[:] = asked("prometheus", "/api/v1/targets?state=active")["data"]["activeTargets"]
+        counts: dict[str, int] = {}
+        for target in found:
+            job = target["labels"]["job"]
+            counts[job] = counts.get(job, 0) + (target["health"] == "up")
+        return counts == expected and len(found) == sum(expected.values())
+
+    told = ("labels", "health", "lastError")
+    wait_until(all_up, "an answer of all", lambda: str([[one[k] for k in told] for one in found]))
+    assert {target["labels"]["namespace"] for target in found} == {watched.kube.namespace}
+    tell(f"{len(found)} targets, all up")
+
+
+def test_redis_and_sentinels_are_seen_and_so_are_the_streams(
+    asked: Callable[[str, str], Any],
+) -> None:
+    for query, least in (
+        ("redis_up==1", 2 * REDIS_NODES),
+        ("redis_sentinel_master_ckquorum_status==1", REDIS_NODES),
+        ('redis_stream_group_lag{group="order-executors"}', 1),
+        ("streamdesk_redis_masters", 1),
+    ):
+        text = query.replace("{", "%7B").replace("}", "%7D").replace('"', "%22")
+
+        def enough(text: str = text, least: int = least) -> bool:
+            result = asked("prometheus", f"/api/v1/query?query={text}")["data"]["result"]
+            return len(result) >= least
+
+        wait_until(enough, f"{least} results of {query}")
+
+
+def test_every_rule_is_loaded_and_can_be_worked_out(asked: Callable[[str, str], Any]) -> None:
+    expected = [
+        rule.get("alert") or rule["record"]
+        for file in RULES
+        for group in yaml.safe_load(file.read_text())["groups"]
+        for rule in group["rules"]
+    ]
+
+    def rules() -> list[dict[str, Any]]:
+        groups = asked("prometheus", "/api/v1/rules")["data"]["groups"]
+        return [rule for group in groups for rule in group["rules"]]
+
+    wait_until(lambda: all(rule["health"] != "unknown" for rule in rules()), "a look at every rule")
+    assert sorted(rule["name"] for rule in rules()) == sorted(expected)
+    assert [rule for rule in rules() if rule["health"] != "ok"] == []
+
+
+def test_an_executor_that_is_gone_raises_an_alert_that_ends_when_it_is_back(
+    watched: Desk, asked: Callable[[str, str], Any], tell: Tell
+) -> None:
+    def alerts() -> list[dict[str, str]]:
+        found = asked("alertmanager", "/api/v2/alerts?active=true")
+        return [one["labels"] for one in found if one["labels"]["alertname"] == ALERT]
+
+    def ours() -> list[dict[str, str]]:
+        return [labels for labels in alerts() if labels["group"] == "order-executors"]
+
+    assert ours() == []
+    scale(watched, "operator", 0)  # or it would bring an executor back
+    scale(watched, "order-executor", 0)
+    seconds = wait_until(lambda: bool(ours()), ALERT, lambda: str(alerts()), LONGEST_WAIT_SECONDS)
+    [labels, *_] = ours()
+    assert (labels["severity"], labels["topic"]) == ("critical", "signals")
+    scale(watched, "order-executor", 1)
+    back = wait_until(
+        lambda: not ours(), f"the end of {ALERT}", lambda: str(alerts()), LONGEST_WAIT_SECONDS
+    )
+    tell(
+        f"{ALERT} at Alertmanager {seconds:.0f} s after the last executor, over {back:.0f} s "
+        "after the next"
+    )
