@@ -28,6 +28,7 @@ SERVICES = {
     "newsFilter": "news_filter",
     "analysis": "analysis",
     "websocketGateway": "websocket_gateway",
+    "alertRelay": "alert_relay",
     "operator": "operator",
 }
 MONITORING = CHART / "charts" / "monitoring"
@@ -37,6 +38,7 @@ TAKEN = {"GATEWAY_HOST", "GATEWAY_PORT", "GRACE_SECONDS", "INSTANCE", "METRICS_H
     *("METRICS_PORT", "REDIS_HOST", "REDIS_PORT", "REDIS_DB", "WATCH_NAMESPACE", "LEASE_NAME"),
     *("POD_NAME", "LEDGER_URL", "PAPER_BROKER_URL"),
     *("ANALYSIS_HOST", "ANALYSIS_PORT", "BAR_STORE_FOLDER"),
+    *("ALERT_RELAY_HOST", "ALERT_RELAY_PORT"),
 }
 # The same, of one service: what follows from values of their own.
 TAKEN_OF = {

@@ -50,6 +50,7 @@ COUNTED = {
     "positions_open": "positions",
     "ledger_discrepancies": "figures",
     "broker_discrepancies": "figures",
+    "alert_relay_groups_waiting": "groups",
     "gw_connections": "sockets",
     "executorpool_replicas": "replicas",
     "executorpool_ready_replicas": "replicas",

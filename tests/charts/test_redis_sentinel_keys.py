@@ -92,3 +92,16 @@ def test_only_the_analysis_sees_names_of_keys(server: StreamServer) -> None:
             continue
         with pytest.raises(hiredis.ReplyError, match="NOPERM"):
             ask_as(server, service, "SCAN", 0)
+
+
+async def test_the_alert_relay_has_a_book_and_a_fenced_lease_on_it(server: StreamServer) -> None:
+    async with bus_of(server, "alert-relay") as bus:
+        lease = bus.keys.lease("alert-relay:lease", 60)
+        assert await lease.acquire()
+        assert await lease.put("alert-relay:book", b"1", expected=None)
+        assert await bus.keys.get("alert-relay:book") == [b"1"]
+        await lease.release()
+        await bus.keys.drop("alert-relay:book")
+    for service in {*SERVICES} - {"alert-relay"}:
+        with pytest.raises(hiredis.ReplyError, match="NOPERM"):
+            ask_as(server, service, "SET", "alert-relay:book", "1")

@@ -18,6 +18,7 @@ from tools.kube_schemas import strict
 HERE = Path(__file__).parent
 CRD = ROOT / "k8s" / "crds" / "executorpools.streamdesk.io.yaml"
 SECRET_MADE_AT_RANDOM = re.compile(r"(?m)^(  \"?secret\"?: ).*$")
+RELAY = {"alertRelay.enabled": True, "alertRelay.existingSecret": "dingtalk"}
 OTHER = {
     "executorPool.drainSeconds": 30,
     "redis.tls": {"enabled": True, "existingSecret": "redis-tls"},
@@ -25,6 +26,7 @@ OTHER = {
     "websocketGateway.auth.enabled": False,
     "defaults.labels": {"team": "desk"},
     "defaults.annotations": {"example.com/owner": "desk"},
+    **RELAY,
     "analysis.barStore": {"persistent": True, "storageClassName": "fast"},
     "newsFetcher.source": "eodhd",
     "newsFetcher.eodhd": {"apiKey": "not-a-key"},
@@ -51,7 +53,7 @@ def test_helm_finds_nothing_to_blame(helm: str, chart: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("values", [{}, EXTERNAL], ids=["defaults", "external"])
+@pytest.mark.parametrize("values", [{}, EXTERNAL, RELAY], ids=["defaults", "external", "relay"])
 def test_kube_score_finds_nothing_to_blame(values: dict[str, object]) -> None:
     objects = yaml.safe_dump_all(rendered(values))
     words = [program("kube-score"), "score", "--output-format", "ci", "--exit-one-on-warning", "-"]

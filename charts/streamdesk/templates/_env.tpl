@@ -97,6 +97,9 @@ redis{{ if $redis.tls.enabled }}s{{ end }}+sentinel://{{ .user }}:$({{ .prefix |
 {{- if has "postgres" .facts.speaks }}
 {{ include "streamdesk.ledgerEnv" . }}
 {{- end }}
+{{- if eq .name "alert-relay" }}
+{{- include "streamdesk.alertsEnv" .root }}
+{{- end }}
 {{- if and (eq .name "websocket-gateway") .own.auth.enabled }}
 {{ include "streamdesk.jwtEnv" .root }}
 {{- end }}

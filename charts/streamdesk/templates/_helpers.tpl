@@ -18,6 +18,7 @@ news-filter: {section: newsFilter, speaks: [redis], news: true}
 analysis: {section: analysis, speaks: [redis], http: 5000, bars: /bars}
 websocket-gateway: {section: websocketGateway, speaks: [redis], http: 8080}
 operator: {section: operator, speaks: [redis, apiServer]}
+alert-relay: {section: alertRelay, speaks: [redis, dingtalk], http: 8060}
 {{- end }}
 
 {{- define "streamdesk.context" -}}
@@ -98,6 +99,7 @@ annotations:
 
 {{/* Stops with a sentence when the values cannot make a desk. */}}
 {{- define "streamdesk.check" -}}
+{{- include "streamdesk.alertsCheck" . }}
 {{- if gt (len .Release.Name) 40 }}
 {{- fail (printf "release name %q has %d characters; 40 fit into the names of all objects" .Release.Name (len .Release.Name)) }}
 {{- end }}

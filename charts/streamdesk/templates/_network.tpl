@@ -46,6 +46,8 @@ spec:
 {{- range .facts.speaks }}
 {{- if eq . "apiServer" }}
 {{ include "streamdesk.outwards" (dict "ports" $values.networkPolicy.apiServerPorts "to" $values.networkPolicy.apiServerTo) }}
+{{- else if eq . "dingtalk" }}
+{{ include "streamdesk.outwards" (dict "ports" $values.alertRelay.robotPorts "to" $values.alertRelay.robotTo) }}
 {{- else if and (eq . "redis") $values.redis.enabled }}
 {{ include "streamdesk.inwards" (dict "root" $.root "name" "redis" "ports" (list 6379 26379)) }}
 {{- else if eq . "redis" }}

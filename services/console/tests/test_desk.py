@@ -429,3 +429,12 @@ def test_a_wanted_port_that_is_taken_is_refused_in_one_line(tmp_path: Path) -> N
         taken = server.getsockname()[1]
         with pytest.raises(UsageError, match=f"port {taken} is taken"):
             factory.make_plan(UpOptions(port=taken), Folder(tmp_path), {})
+
+
+def test_a_relay_tells_people_of_alerts_only_where_a_robot_is_named(tmp_path: Path) -> None:
+    plan = factory.make_plan(UpOptions(), Folder(tmp_path), {})
+    assert "alert-relay" not in [program.name for program in plan.services]
+    given = {"DINGTALK_URL": "https://oapi.dingtalk.com/robot/send?access_token=x"}
+    assert told(UpOptions(), given, "alert-relay")["ALERT_RELAY_HOST"] == "127.0.0.1"
+    given["ALERT_RELAY_TOKEN"] = "an-example-of-a-token"  # noqa: S105 - made up
+    assert "ALERT_RELAY_HOST" not in told(UpOptions(), given, "alert-relay")

@@ -7,6 +7,7 @@ from typing import Any
 
 from streamdesk.contracts.base import Consumer, Event, Topic
 from streamdesk.contracts.events import (
+    AlertsNotified,
     BarClosed,
     HamaChanged,
     NewsFetched,
@@ -34,6 +35,7 @@ EVERY_SERVICE = (
     "news-fetcher",
     "news-filter",
     "websocket-gateway",
+    "alert-relay",
 )
 
 MARKET_BARS: Topic[BarClosed] = Topic(
@@ -160,6 +162,18 @@ NEWS_FILTERED: Topic[NewsFiltered] = Topic(
     producers=("news-filter",),
     consumers=(GATEWAY,),
 )
+ALERTS: Topic[AlertsNotified] = Topic(
+    name="alerts",
+    key="alerts:notified",
+    models=(AlertsNotified,),
+    about="Groups of alerts that people must be told of.",
+    key_field="group_key",
+    dead_key="alerts:notified:dead",
+    max_backlog=2_000,
+    durable=True,
+    producers=("alert-relay",),
+    consumers=(Consumer("alert-relay", "alert-relays"),),
+)
 
 TOPICS: tuple[Topic[Any], ...] = (
     MARKET_BARS,
@@ -172,6 +186,7 @@ TOPICS: tuple[Topic[Any], ...] = (
     TASKS,
     NEWS_RAW,
     NEWS_FILTERED,
+    ALERTS,
 )
 
 BY_NAME: dict[str, Topic[Any]] = {topic.name: topic for topic in TOPICS}

@@ -377,6 +377,64 @@ REDIS_MASTER_AGREES = Gauge(
 )
 
 
+# -- alerts: services/alert-relay ---------------------------------------------------------------
+
+ALERT_WEBHOOKS = Counter(
+    "alert_relay_webhooks_total",
+    "Notifications of Alertmanager by outcome: queued, invalid, unauthorized, too-large, or "
+    "unavailable, which Alertmanager sends again.",
+    ["outcome"],
+)
+ALERT_NOTIFICATIONS_ADMITTED = Counter(
+    "alert_relay_notifications_total",
+    "Notifications taken from the queue: new, merged with one that waits, duplicate, or repeated "
+    "by the bus.",
+    ["outcome"],
+)
+ALERT_MESSAGES = Counter(
+    "alert_relay_messages_total",
+    "Messages for the robot by outcome: told, too-fast, blocked, misconfigured, refused, not-sent, "
+    "unknown.",
+    ["outcome"],
+)
+ALERT_GROUPS_TOLD = Counter(
+    "alert_relay_groups_told_total",
+    "Groups of alerts that people were told of.",
+    ["status", "severity"],
+)
+ALERT_GROUPS_GIVEN_UP = Counter(
+    "alert_relay_groups_given_up_total", "Groups dropped because the robot refuses what they say."
+)
+ALERT_DELAY = Histogram(
+    "alert_relay_delay_seconds",
+    "Seconds from a notification to the robot's answer that it took the message.",
+    ["severity"],
+    buckets=LATENCY_SECONDS,
+)
+ALERT_SEND_DURATION = Histogram(
+    "alert_relay_send_duration_seconds",
+    "Time of one request to the robot.",
+    buckets=DURATION_SECONDS,
+)
+ALERT_SENDER_ACTIVE = Gauge(
+    "alert_relay_sender_active", "1 while this process is the one that sends."
+)
+ALERT_GROUPS_WAITING = Gauge(
+    "alert_relay_groups_waiting", "Groups that people are not told of yet; 0 but at the sender."
+)
+ALERT_OLDEST_WAITING = Gauge(
+    "alert_relay_oldest_waiting_seconds",
+    "Seconds since the oldest news came in that people do not know; 0 when they know all.",
+)
+ALERT_ROBOT_QUIET = Gauge(
+    "alert_relay_robot_quiet", "1 while the sender leaves the robot alone after a failure."
+)
+ALERT_ROBOT_STOPPED = Gauge(
+    "alert_relay_robot_stopped",
+    "1 while the robot does not take our settings: token, signature, keyword, clock.",
+)
+
+
 # -- process: every service ---------------------------------------------------------------------
 
 PROCESS_INFO = Info("streamdesk", "Which service this is, its version and instance.")

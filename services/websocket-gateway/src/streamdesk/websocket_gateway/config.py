@@ -100,6 +100,9 @@ class Settings(ServiceSettings):
     news_filtered_key: str = Field(
         topics.NEWS_FILTERED.key, min_length=1, description="Redis key of filtered news."
     )
+    alerts_key: str = Field(
+        topics.ALERTS.key, min_length=1, description="Redis key of the alerts' queue; for its lag."
+    )
 
     @field_validator("gateway_jwt_secret")
     @classmethod

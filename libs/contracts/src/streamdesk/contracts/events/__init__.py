@@ -1,9 +1,10 @@
 """Everything that travels, in the past tense.
 
 `market` -> `signals` -> `orders`; `analysis`; `news`; `system`: what the desk says about itself;
-`tasks`.
+`tasks`; `alerts`: what the monitoring says about it.
 """
 
+from streamdesk.contracts.events.alerts import AlertsNotified, AlertState, AlertStatus
 from streamdesk.contracts.events.analysis import (
     BollingerPhase,
     HamaChanged,
@@ -40,6 +41,9 @@ from streamdesk.contracts.events.tasks import (
 )
 
 __all__ = [
+    "AlertState",
+    "AlertStatus",
+    "AlertsNotified",
     "BarClosed",
     "BollingerPhase",
     "HamaChanged",

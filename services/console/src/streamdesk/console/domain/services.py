@@ -62,6 +62,8 @@ def services(
         _spec("analysis", 1, 1, _analysis(options, analysis_port, bars, given)),
         _spec("websocket-gateway", 1, 1, _page(page_port, given)),
     ]
+    if given.get("DINGTALK_URL"):  # somebody is to be told
+        specs.append(_spec("alert-relay", 1, 1, _relay(given)))
     return tuple(_with_common(spec, redis_url) for spec in specs)
 
 
@@ -147,6 +149,12 @@ def _analysis(
     if options.seed is not None:
         told["FEED_SEED"] = str(options.seed)
     return {**_unless_given(choices, given), **told}
+
+
+def _relay(given: Mapping[str, str]) -> dict[str, str]:
+    # Without a token the webhook is for this machine alone.
+    host = {} if given.get("ALERT_RELAY_TOKEN") else {"ALERT_RELAY_HOST": LOOPBACK}
+    return _unless_given(host, given)
 
 
 def _page(page_port: int, given: Mapping[str, str]) -> dict[str, str]:

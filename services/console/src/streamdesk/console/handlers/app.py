@@ -7,7 +7,7 @@ import typer
 
 from streamdesk.bus import BusConfigError, BusUnavailableError
 from streamdesk.console.errors import ConsoleError, UsageError
-from streamdesk.console.handlers import bus, desk, doctor, job, news, queue, trading
+from streamdesk.console.handlers import alert, bus, desk, doctor, job, news, queue, trading
 
 PROGRAM = "streamdesk"
 EXIT_INTERRUPTED = 130
@@ -29,6 +29,7 @@ app.add_typer(bus.app, name="bus")
 app.add_typer(job.app, name="job")
 app.add_typer(news.app, name="news")
 app.add_typer(trading.app, name="trading")
+app.add_typer(alert.app, name="alert")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

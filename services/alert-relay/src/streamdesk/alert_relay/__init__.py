@@ -1,0 +1,1 @@
+"""Alertmanager in, DingTalk out."""

@@ -1,0 +1,187 @@
+"""The only place where the parts of the alert relay are put together."""
+
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from streamdesk.alert_relay.application import application
+from streamdesk.alert_relay.book_keeper import BookKeeper
+from streamdesk.alert_relay.config import LOOPBACKS, ROBOT_HOST, QueueSettings, Settings
+from streamdesk.alert_relay.dingtalk import Robot
+from streamdesk.alert_relay.domain.message import Style, Writer
+from streamdesk.alert_relay.domain.pacing import Pace
+from streamdesk.alert_relay.handlers import Webhook
+from streamdesk.alert_relay.sender import Report, Sender
+from streamdesk.bus import BatchHandler, Bus, BusConfig, BusError, RetryPolicy, Subscription, Wait
+from streamdesk.contracts.events import AlertsNotified, Severity, SystemEvent
+from streamdesk.contracts.topics import ALERTS, SYSTEM_EVENTS
+from streamdesk.runtime import (
+    BadSettingError,
+    Drain,
+    Service,
+    Work,
+    listen,
+    logger,
+    serve_http,
+)
+
+log = logger("alert-relay")
+
+NAME = "alert-relay"
+GROUP = "alert-relays"
+NOT_TOLD = "alerts-not-told"
+PUBLISH_SECONDS = 5.0
+"""Alertmanager waits ten for an answer, and then sends again."""
+
+FOR_EVER = RetryPolicy(max_retries=1_000_000_000)
+RESERVED = 3
+BATCH = 100
+REQUESTS_SECONDS = 8
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def robot_of(settings: Settings) -> Robot:
+    """The robot that the settings name.
+
+    Raises:
+        BadSettingError: it is not DingTalk's, or not https, and that is not allowed.
+    """
+    url = settings.dingtalk_url.get_secret_value()
+    parts = urlsplit(url)
+    if not settings.dingtalk_any_host and (parts.scheme, parts.hostname) != ("https", ROBOT_HOST):
+        raise BadSettingError(
+            "DINGTALK_URL",
+            f"{parts.scheme}://{parts.hostname}/...",
+            f"https://{ROBOT_HOST}/robot/send?access_token=..., or DINGTALK_ANY_HOST=true",
+        )
+    secret = settings.dingtalk_secret.get_secret_value() if settings.dingtalk_secret else ""
+    return Robot(url, secret, settings.dingtalk_timeout_seconds, time.time)
+
+
+def writer_of(settings: Settings) -> Writer:
+    """Writes messages as the settings say."""
+    return Writer(
+        Style(
+            max_bytes=settings.dingtalk_max_bytes,
+            utc_offset_hours=settings.alert_relay_utc_offset_hours,
+            mentions={
+                "critical": settings.dingtalk_at_critical,
+                "warning": settings.dingtalk_at_warning,
+            },
+            keyword=settings.dingtalk_keyword,
+        )
+    )
+
+
+def bus_of(settings: QueueSettings) -> BusConfig:
+    """How the relay uses the bus: a publish gives up before Alertmanager does."""
+    return BusConfig(
+        **settings.bus_config(NAME, Wait), publish_timeout_seconds=PUBLISH_SECONDS, retry=FOR_EVER
+    )
+
+
+def sender_of(
+    settings: Settings, bus: Bus, robot: Robot, clock: Callable[[], float] = time.time
+) -> Sender:
+    """The sender, not running yet."""
+    topic = ALERTS.configured(key=settings.alerts_key)
+
+    def subscribe(handler: BatchHandler[AlertsNotified]) -> Subscription:
+        # One batch at a time: what is written into the book is then acknowledged.
+        return bus.subscribe_batches(topic, GROUP, handler, batch=BATCH, concurrency=1)
+
+    return Sender(
+        BookKeeper(bus.keys, settings.alert_relay_lease_seconds),
+        robot,
+        writer_of(settings),
+        subscribe,
+        report_of(settings, bus),
+        pace=Pace(
+            settings.dingtalk_messages_per_minute, settings.dingtalk_minute_seconds, RESERVED
+        ),
+        repeat_seconds=settings.alert_relay_repeat_seconds,
+        lease_seconds=settings.alert_relay_lease_seconds,
+        clock=clock,
+    )
+
+
+def report_of(settings: Settings, bus: Bus) -> Report:
+    """Tells the desk, and with it the page, that alerts do not reach people."""
+    topic = SYSTEM_EVENTS.configured(key=settings.system_key)
+
+    async def report(why: str) -> None:
+        event = SystemEvent(
+            service=NAME,
+            kind=NOT_TOLD,
+            message=f"alerts do not reach people: {why}",
+            severity=Severity.CRITICAL,
+            timestamp=utc_now(),
+        )
+        try:
+            await bus.publish(topic, event)
+        except BusError as error:
+            log.warning("the desk was not told", why=str(error))
+
+    return report
+
+
+def webhook_of(settings: Settings, bus: Bus) -> Webhook:
+    """The webhook.
+
+    Raises:
+        BadSettingError: it would listen to everybody without a token.
+    """
+    token = settings.alert_relay_token
+    if token is None and settings.alert_relay_host not in LOOPBACKS:
+        raise BadSettingError(
+            "ALERT_RELAY_TOKEN",
+            "",
+            "a token that Alertmanager shows (openssl rand -hex 16), or ALERT_RELAY_HOST=127.0.0.1",
+        )
+    topic = ALERTS.configured(key=settings.alerts_key)
+
+    async def publish(event: AlertsNotified) -> str:
+        return await bus.publish(topic, event)
+
+    return Webhook(publish, token.get_secret_value() if token else "", utc_now)
+
+
+@asynccontextmanager
+async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
+    """The works of the alert relay: the webhook in every replica, the sender in one."""
+    async with AsyncExitStack() as stack:
+        robot = robot_of(settings)
+        stack.push_async_callback(robot.close)
+        bus = await stack.enter_async_context(
+            Bus.connect(bus_of(settings), service.bus_observer(), service.bus_tracer())
+        )
+        service.ready_when("bus", lambda: bus.connected)
+        webhook, sender = webhook_of(settings, bus), sender_of(settings, bus, robot)
+        listener = listen(settings.alert_relay_host, settings.alert_relay_port, "ALERT_RELAY_PORT")
+        stack.enter_context(listener)
+        yield [Work("http", _server(webhook, listener)), Work("sender", sender.run)]
+
+
+def _server(webhook: Webhook, listener: socket.socket) -> Callable[[Drain], Awaitable[None]]:
+    app = application(webhook)
+
+    async def serve(drain: Drain) -> None:
+        host, port = listener.getsockname()[:2]
+        log.info("listening", host=host, port=port)
+        await serve_http(
+            app,
+            listener,
+            drain,
+            close_seconds=REQUESTS_SECONDS,
+            websockets="none",
+            behind_proxy=False,
+        )
+
+    return serve
