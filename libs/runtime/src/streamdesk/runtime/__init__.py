@@ -8,7 +8,13 @@ from streamdesk.runtime.logs import logger
 from streamdesk.runtime.observer import BusMetrics, BusTracer
 from streamdesk.runtime.process import Service, Work, run
 from streamdesk.runtime.settings import BusSettings, CommaSeparated, ServiceSettings
-from streamdesk.runtime.tracing import inject_trace_context, span_from
+from streamdesk.runtime.tracing import (
+    current_traceparent,
+    exemplar,
+    inject_trace_context,
+    span,
+    span_from,
+)
 
 __all__ = [
     "BadSettingError",
@@ -20,11 +26,14 @@ __all__ = [
     "Service",
     "ServiceSettings",
     "Work",
+    "current_traceparent",
+    "exemplar",
     "inject_trace_context",
     "listen",
     "logger",
     "metrics",
     "run",
     "serve_http",
+    "span",
     "span_from",
 ]
