@@ -9,7 +9,8 @@ from typing import Any
 
 from streamdesk.bus import Bus, BusConfig, BusUnavailableError, Message, Outcome
 from streamdesk.bus.layout import shard_of
-from streamdesk.bus.observer import Unobserved, Untraced
+from streamdesk.bus.observer import Unobserved
+from streamdesk.bus.tracing import Untraced
 
 GROUP = "workers"
 LONG_SECONDS = 60.0

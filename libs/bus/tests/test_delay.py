@@ -23,7 +23,7 @@ HOUR_MS = 3_600_000
 
 
 def fields_of(topic: Any, ping: Any, text: str, event_id: str | None = None) -> Any:
-    (fields,) = encode_all(topic, [ping(text=text)], "", [event_id])
+    (fields,) = encode_all(topic, [ping(text=text)], None, [event_id])
     return fields
 
 

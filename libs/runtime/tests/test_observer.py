@@ -7,7 +7,8 @@ from structlog.testing import capture_logs
 from streamdesk.runtime import BusMetrics, BusTracer
 
 if TYPE_CHECKING:
-    from streamdesk.bus.observer import BusObserver, Tracer
+    from streamdesk.bus.observer import BusObserver
+    from streamdesk.bus.tracing import Tracer
 
     # mypy checks that both fit the bus, which neither library can import from the other.
     observer: BusObserver = BusMetrics()

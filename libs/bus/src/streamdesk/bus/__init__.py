@@ -20,10 +20,11 @@ from streamdesk.bus.errors import (
 from streamdesk.bus.keys import Keys, Lease
 from streamdesk.bus.lag import ConsumerHealth, GroupLag
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
-from streamdesk.bus.observer import BusObserver, Tracer
+from streamdesk.bus.observer import BusObserver
 from streamdesk.bus.producer import Producer, Ticket
 from streamdesk.bus.redrive import RedriveReport
 from streamdesk.bus.subscription import Subscription
+from streamdesk.bus.tracing import Span, Tracer
 
 __all__ = [
     "Ack",
@@ -56,6 +57,7 @@ __all__ = [
     "RetryAfter",
     "RetryPolicy",
     "ServerFullError",
+    "Span",
     "StoredDeadLetter",
     "StreamLag",
     "Subscription",

@@ -25,7 +25,7 @@ from streamdesk.bus.layout import layout_of, parts_of
 from streamdesk.bus.link import Link
 from streamdesk.bus.membership import Intake, Membership, Tools
 from streamdesk.bus.message import Message
-from streamdesk.bus.observer import BusObserver, Tracer, Unobserved, Untraced
+from streamdesk.bus.observer import BusObserver, Unobserved
 from streamdesk.bus.opening import messages_of
 from streamdesk.bus.producer import Producer
 from streamdesk.bus.publisher import Publisher
@@ -34,6 +34,7 @@ from streamdesk.bus.replay import Replay
 from streamdesk.bus.sharded import ShardedConsumer
 from streamdesk.bus.subscription import Subscription
 from streamdesk.bus.tail import Tail
+from streamdesk.bus.tracing import Tracer, Untraced
 from streamdesk.bus.writer import Writer
 from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.errors import ContractError
@@ -146,12 +147,22 @@ class Bus:
         events: Sequence[E],
         *,
         event_ids: Sequence[str | None] | None = None,
+        causes: Sequence[str] | None = None,
         durable: Wait | None = None,
     ) -> list[str]:
         """Append events in one round trip a class or shard; a frame topic packs them.
 
         Events of one class or shard keep their order. On a topic with a limit the events of one
         class are written all or none.
+
+        Args:
+            topic: where to.
+            events: of the topic's models.
+            event_ids: their ids, where the caller can derive them.
+            causes: for traces, the traceparent of what caused each event, empty for none. Without
+                it that is the current span; in the handler of a batch, the message of the event's
+                id, if there is one.
+            durable: as `publish`.
 
         Raises:
             QueueFullError: as `publish`; classes written before stay written.
@@ -160,7 +171,7 @@ class Bus:
             BusUnavailableError: as `publish`.
         """
         ids = event_ids or [None] * len(events)
-        return await self._publisher.publish(topic, events, ids, durable=durable)
+        return await self._publisher.publish(topic, events, ids, causes=causes, durable=durable)
 
     def producer(
         self,

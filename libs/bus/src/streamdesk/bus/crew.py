@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -12,7 +13,8 @@ from streamdesk.bus.dead_letters import error_chain
 from streamdesk.bus.delivery import Delivery, Reader, outcome_of
 from streamdesk.bus.hands import Hands, Job
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
-from streamdesk.bus.observer import BusObserver, Tracer
+from streamdesk.bus.observer import BusObserver
+from streamdesk.bus.tracing import NO_SPAN, Span, Tracer, processing, processing_batch
 from streamdesk.contracts.base import Event
 
 E = TypeVar("E", bound=Event)
@@ -20,6 +22,7 @@ Handler = Callable[[Message[E]], Awaitable[Outcome | None]]
 BatchHandler = Callable[[Batch[E]], Awaitable[Mapping[int, Outcome] | None]]
 
 YIELD_EVERY = 8
+OUTCOME = "streamdesk.message.outcome"
 _ACK = Ack()
 
 
@@ -93,28 +96,41 @@ class Crew(Generic[E]):
 
     async def _do_one(self, delivery: Delivery[E], message: Message[E]) -> bool:
         """Handle a message; False when it was given back, or lost, before a retry in its place."""
-        earlier: list[tuple[str, ...]] = []
+        tries: list[tuple[str, ...]] = []
         while True:
-            started = time.perf_counter()
-            outcome, failure = await self._call(message)
-            errors = error_chain(failure) if failure else ()
-            again = self.reader.retry_in_place(message, outcome) if self.ordered else None
+            with self._span(message) as span:
+                again = await self._try(delivery, message, tries, span)
             if again is None:
-                outcome = self.reader.settle(delivery, message, outcome, [*earlier, errors])
-                self._report(message, outcome, failure, started)
                 return True
-            self._report(message, outcome, failure, started)
             if not (await self._pause(again) and self._still_ours(Job((delivery,)))):
                 return False
-            earlier.append(errors)
             message.attempt += 1
+
+    def _span(self, message: Message[E]) -> AbstractContextManager[Span]:
+        if not self.tracer.is_on:
+            return NO_SPAN
+        return processing(self.tracer, self.topic, self.group, self.reader.consumer, message)
+
+    async def _try(
+        self, delivery: Delivery[E], message: Message[E], tries: list[tuple[str, ...]], span: Span
+    ) -> float | None:
+        """Call the handler; seconds until the next try in its place, None when it is settled."""
+        started = time.perf_counter()
+        outcome, failure = await self._call(message)
+        tries.append(error_chain(failure) if failure else ())
+        again = self.reader.retry_in_place(message, outcome) if self.ordered else None
+        if again is None:
+            outcome = self.reader.settle(delivery, message, outcome, tries)
+        if failure is not None:
+            span.failed(failure)
+        self._report(message, outcome, failure, started)
+        span.note(OUTCOME, type(outcome).__name__.lower())
+        return again
 
     async def _call(self, message: Message[E]) -> tuple[Outcome, Exception | None]:
         assert self.handle is not None  # noqa: S101 - a crew has one handler or the other
         try:
-            traceparent = message.trace_context.get("traceparent", "")
-            with self.tracer.span(f"{self.topic} process", traceparent):
-                return await self.handle(message) or _ACK, None
+            return await self.handle(message) or _ACK, None
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is about its message
             return outcome_of(error), error
 
@@ -129,16 +145,23 @@ class Crew(Generic[E]):
 
     async def _do_batch(self, deliveries: Sequence[Delivery[E]]) -> None:
         batch = Batch(deliveries, self.reader.message)
+        around: AbstractContextManager[Span] = NO_SPAN
+        if self.tracer.is_on:
+            me = self.topic, self.group, self.reader.consumer
+            around = processing_batch(self.tracer, *me, batch)
+        with around as span:
+            await self._try_batch(batch, span)
+
+    async def _try_batch(self, batch: Batch[E], span: Span) -> None:
         started = time.perf_counter()
         failure: Exception | None = None
         outcomes: Mapping[int, Outcome]
         assert self.handle_batch is not None  # noqa: S101 - as above
-        traceparent = deliveries[0].entry.fields.get(b"tp", b"").decode("ascii", "replace")
         try:
-            with self.tracer.span(f"{self.topic} process", traceparent):
-                outcomes = await self.handle_batch(batch) or {}
+            outcomes = await self.handle_batch(batch) or {}
             _refuse_wrong_positions(outcomes, len(batch))
         except Exception as error:  # noqa: BLE001 - as above
+            span.failed(error)
             failure, all_alike = error, outcome_of(error)
             outcomes = dict.fromkeys(range(len(batch)), all_alike)
         self._settle_batch(batch, outcomes, failure, started)

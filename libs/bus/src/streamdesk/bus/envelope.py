@@ -122,27 +122,43 @@ def json_of(event: Event) -> bytes:
 def encode_all(
     topic: Topic[Any],
     events: Sequence[Event],
-    traceparent: str,
+    traceparents: Sequence[str] | None,
     event_ids: Sequence[str | None],
 ) -> list[Fields]:
-    """The fields of entries that carry one event each."""
+    """The fields of entries that carry one event each; no traceparents: nothing is traced."""
     at = _now()
     fresh = new_ids(len(events))
-    return [
-        _fields(type(event), topic.key_of(event), given or new, at, json_of(event), traceparent)
+    entries = [
+        _fields(type(event), topic.key_of(event), given or new, at, json_of(event), "")
         for event, given, new in zip(events, event_ids, fresh, strict=True)
     ]
+    if traceparents is not None:
+        _trace(entries, traceparents)
+    return entries
 
 
 def encode_bodies(
-    model: type[Event], keys: Sequence[str], bodies: Sequence[bytes], traceparent: str
+    model: type[Event],
+    keys: Sequence[str],
+    bodies: Sequence[bytes],
+    traceparents: Sequence[str] | None,
 ) -> list[Fields]:
     """The same for events of one type whose bodies are known already."""
     at = _now()
-    return [
-        _fields(model, key, event_id, at, body, traceparent)
+    entries = [
+        _fields(model, key, event_id, at, body, "")
         for key, event_id, body in zip(keys, new_ids(len(bodies)), bodies, strict=True)
     ]
+    if traceparents is not None:
+        _trace(entries, traceparents)
+    return entries
+
+
+def _trace(entries: Sequence[Fields], traceparents: Sequence[str]) -> None:
+    """Name the trace of each entry, where there is one."""
+    for fields, traceparent in zip(entries, traceparents, strict=True):
+        if traceparent:
+            fields[b"tp"] = traceparent.encode()
 
 
 def encode_frame(

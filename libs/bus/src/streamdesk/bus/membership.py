@@ -11,7 +11,8 @@ from streamdesk.bus.config import BusConfig
 from streamdesk.bus.crew import BatchHandler, Handler
 from streamdesk.bus.layout import Layout
 from streamdesk.bus.link import Link
-from streamdesk.bus.observer import BusObserver, Tracer
+from streamdesk.bus.observer import BusObserver
+from streamdesk.bus.tracing import Tracer
 from streamdesk.contracts.base import Event, Topic
 
 E = TypeVar("E", bound=Event)

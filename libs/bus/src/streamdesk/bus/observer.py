@@ -1,6 +1,5 @@
 """What the bus reports while it works; metrics and logs are somebody else's job."""
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from streamdesk.bus.lag import GroupLag
@@ -65,16 +64,6 @@ class BusObserver(Protocol):
         """The server had lost a group; it was made again where it stood."""
 
 
-class Tracer(Protocol):
-    """Carries the trace across the bus."""
-
-    def inject(self) -> str:
-        """The current span as a W3C traceparent, empty when there is none."""
-
-    def span(self, name: str, traceparent: str) -> AbstractContextManager[object]:
-        """A span that continues `traceparent`, current inside the context."""
-
-
 class Unobserved:
     """Does nothing with what it is told."""
 
@@ -129,15 +118,3 @@ class Unobserved:
 
     def group_recreated(self, topic: str, group: str, cursor: str) -> None:
         """Ignore."""
-
-
-class Untraced:
-    """Carries no trace."""
-
-    def inject(self) -> str:
-        """No trace."""
-        return ""
-
-    def span(self, name: str, traceparent: str) -> AbstractContextManager[object]:  # noqa: ARG002 - the protocol's signature
-        """No span."""
-        return nullcontext()

@@ -7,15 +7,17 @@ is first; those of one class or shard leave in the order in which they were sent
 
 import asyncio
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack
+from contextvars import Context
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from streamdesk.bus.envelope import FRAME_EVENTS, Fields, encode_bodies, encode_frame, json_of
 from streamdesk.bus.errors import BusConfigError
-from streamdesk.bus.observer import Tracer
 from streamdesk.bus.publisher import Publisher
+from streamdesk.bus.tracing import Tracer, publishing
 from streamdesk.bus.writer import Writer
 from streamdesk.contracts.base import Event, Topic
 
@@ -52,11 +54,16 @@ class _Load:
 
     part: int
     model: type[Event]
-    traceparent: str
     written: "asyncio.Future[None]"
     ticket: Ticket
     bodies: list[bytes] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    causes: list[str] = field(default_factory=list)
+    """Traceparent that each event was sent in; empty while tracing is off."""
+
+    carried: Sequence[str] | None = None
+    """Traceparent that each event carries, once it is being written."""
+
     bytes: int = 0
 
 
@@ -122,6 +129,8 @@ class Producer(Generic[E]):
             load = self._new_load(part, type(event))
         load.bodies.append(body)
         load.bytes += len(body)
+        if self._tracer.is_on:
+            load.causes.append(self._tracer.inject())
         if self._topic.mode == "entry":
             load.keys.append(self._topic.key_of(event))
         if len(load.bodies) >= self._max_batch or load.bytes >= self._max_bytes:
@@ -138,7 +147,7 @@ class Producer(Generic[E]):
         written: asyncio.Future[None] = loop.create_future()
         # Who does not await a ticket hears of its failure from `flush`.
         written.add_done_callback(lambda done: done.exception())
-        load = _Load(part, model, self._tracer.inject(), written, Ticket(written))
+        load = _Load(part, model, written, Ticket(written))
         self._open[part] = load
         if self._linger is None:
             self._linger = loop.call_later(self._linger_seconds, self._close_all)
@@ -154,7 +163,8 @@ class Producer(Generic[E]):
         self._full.append(load)
         self._last = load.written
         if self._shipper is None or self._shipper.done():
-            self._shipper = asyncio.create_task(self._ship())
+            # In no span: whoever happens to start it is not the cause of all it writes.
+            self._shipper = asyncio.create_task(self._ship(), context=Context())
 
     async def _ship(self) -> None:
         """Write what is full, in order; loads of one part that wait together go in one trip."""
@@ -169,8 +179,11 @@ class Producer(Generic[E]):
         target = self._publisher.target(self._topic, loads[0].part)
         count = sum(len(load.bodies) for load in loads)
         try:
-            entries = [entry for load in loads for entry in self._entries(load)]
-            await self._writer.write(target, entries, count)
+            with ExitStack() as spans:
+                for load in loads:
+                    load.carried = self._carry(load, spans)
+                entries = [entry for load in loads for entry in self._entries(load)]
+                await self._writer.write(target, entries, count)
         except Exception as error:  # noqa: BLE001 - whoever waits for it must hear of it
             self._unflushed = error
             for load in loads:
@@ -179,11 +192,26 @@ class Producer(Generic[E]):
         for load in loads:
             load.written.set_result(None)
 
+    def _carry(self, load: _Load, spans: ExitStack) -> Sequence[str] | None:
+        """The traceparent of each event of a load that is about to be written."""
+        count = len(load.bodies)
+        if not self._tracer.is_on or len(load.causes) != count:
+            return None
+        return spans.enter_context(
+            publishing(
+                self._tracer, self._topic, [None] * count, load.causes if any(load.causes) else None
+            )
+        )
+
     def _entries(self, load: _Load) -> list[Fields]:
         if self._topic.mode == "frame":
             above = self._topic.compress_above_bytes
-            return [encode_frame(load.model, load.bodies, load.traceparent, above)]
-        return encode_bodies(load.model, load.keys, load.bodies, load.traceparent)
+            return [
+                encode_frame(
+                    load.model, load.bodies, load.carried[0] if load.carried else "", above
+                )
+            ]
+        return encode_bodies(load.model, load.keys, load.bodies, load.carried)
 
     async def flush(self) -> None:
         """Return when the server has all that was sent before.

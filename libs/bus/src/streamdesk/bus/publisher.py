@@ -1,14 +1,14 @@
 """From events to entries, and where each of them goes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from streamdesk.bus.config import Wait
 from streamdesk.bus.envelope import FRAME_EVENTS, Fields, encode_all, encode_frame, json_of
 from streamdesk.bus.errors import BusConfigError
 from streamdesk.bus.layout import layout_of, parts_of, shard_of
-from streamdesk.bus.observer import Tracer
+from streamdesk.bus.tracing import Tracer, publishing
 from streamdesk.bus.writer import Target, Writer
 from streamdesk.contracts.base import Event, Topic
 
@@ -31,16 +31,37 @@ class Publisher:
         self._tracer = tracer
         self._durable = durable
 
-    async def publish(
+    def publish(
         self,
         topic: Topic[Any],
         events: Sequence[Event],
         event_ids: Sequence[str | None],
         *,
+        causes: Sequence[str] | None = None,
         durable: Wait | None = None,
         delay_seconds: float = 0.0,
-    ) -> list[str]:
+    ) -> Awaitable[list[str]]:
         """Append events in order; one entry id an event, or a frame's for each of its members."""
+        if not self._tracer.is_on or not events:
+            return self._publish(topic, events, event_ids, durable, delay_seconds, None)
+
+        async def write_in_spans() -> list[str]:
+            with publishing(self._tracer, topic, event_ids, causes) as carried:
+                return await self._publish(
+                    topic, events, event_ids, durable, delay_seconds, carried
+                )
+
+        return write_in_spans()
+
+    async def _publish(
+        self,
+        topic: Topic[Any],
+        events: Sequence[Event],
+        event_ids: Sequence[str | None],
+        durable: Wait | None,
+        delay_seconds: float,
+        traceparents: Sequence[str] | None,
+    ) -> list[str]:
         if delay_seconds > 0 and not topic.groups:
             raise BusConfigError(
                 f"topic {topic.name!r} has no consumer group; a delayed event is delivered by "
@@ -51,10 +72,12 @@ class Publisher:
             target = self.target(topic, part, durable, delay_seconds)
             chosen = [events[at] for at in places]
             if topic.mode == "frame":
-                written = await self._write_frames(target, chosen)
+                carried_by_all = traceparents[places[0]] if traceparents else ""
+                written = await self._write_frames(target, chosen, carried_by_all)
             else:
                 given = [event_ids[at] for at in places]
-                written = await self._write_entries(target, chosen, given)
+                carried = [traceparents[at] for at in places] if traceparents else None
+                written = await self._write_entries(target, chosen, given, carried)
             for at, entry_id in zip(places, written, strict=True):
                 ids[at] = entry_id
         return ids
@@ -88,19 +111,24 @@ class Publisher:
         return layout_of(topic).index_of(topic.class_of(event)) if topic.classes else 0
 
     async def _write_entries(
-        self, target: Target, events: Sequence[Event], event_ids: Sequence[str | None]
+        self,
+        target: Target,
+        events: Sequence[Event],
+        event_ids: Sequence[str | None],
+        traceparents: Sequence[str] | None,
     ) -> list[str]:
         """Write entries; the server works on the first ones while the next are encoded.
 
         Not where a script writes them: all or none, or each once.
         """
-        topic, traceparent = target.topic, self._tracer.inject()
+        topic = target.topic
         plain = topic.max_backlog is None and topic.dedup_window_seconds is None
         step = CHUNK_EVENTS if plain and target.delay_seconds == 0 else max(1, len(events))
         writes: list[asyncio.Task[list[str]]] = []
         for start in range(0, len(events), step):
             end = start + step
-            batch = encode_all(topic, events[start:end], traceparent, event_ids[start:end])
+            carried = traceparents[start:end] if traceparents else None
+            batch = encode_all(topic, events[start:end], carried, event_ids[start:end])
             if end >= len(events) and not writes:
                 return await self._writer.write(target, batch, len(batch))
             before = writes[-1] if writes else None
@@ -117,8 +145,9 @@ class Publisher:
             written += result
         return written
 
-    async def _write_frames(self, target: Target, events: Sequence[Event]) -> list[str]:
-        traceparent = self._tracer.inject()
+    async def _write_frames(
+        self, target: Target, events: Sequence[Event], traceparent: str
+    ) -> list[str]:
         frames: list[Fields] = []
         counts: list[int] = []
         start = 0

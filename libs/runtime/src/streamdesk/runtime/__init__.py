@@ -8,7 +8,13 @@ from streamdesk.runtime.logs import logger
 from streamdesk.runtime.observer import BusMetrics, BusTracer
 from streamdesk.runtime.process import Service, Work, run
 from streamdesk.runtime.settings import BusSettings, CommaSeparated, ServiceSettings
-from streamdesk.runtime.tracing import inject_trace_context, span_from
+from streamdesk.runtime.tracing import (
+    current_traceparent,
+    exemplar,
+    inject_trace_context,
+    span,
+    span_from,
+)
 from streamdesk.runtime.watchlist import WATCHLIST, load_tickers, parse_symbols
 
 __all__ = [
@@ -23,6 +29,8 @@ __all__ = [
     "ServiceSettings",
     "TickerFileError",
     "Work",
+    "current_traceparent",
+    "exemplar",
     "inject_trace_context",
     "listen",
     "load_tickers",
@@ -31,5 +39,6 @@ __all__ = [
     "parse_symbols",
     "run",
     "serve_http",
+    "span",
     "span_from",
 ]

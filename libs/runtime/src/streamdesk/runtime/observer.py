@@ -4,7 +4,7 @@ Both classes fit the bus's protocols by their methods alone: neither library imp
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Protocol
@@ -13,7 +13,15 @@ from prometheus_client import Counter, Histogram
 
 from streamdesk.runtime import metrics
 from streamdesk.runtime.logs import logger
-from streamdesk.runtime.tracing import inject_trace_context, span_from
+from streamdesk.runtime.tracing import (
+    Kind,
+    Span,
+    Value,
+    current_traceparent,
+    exemplar,
+    span,
+    tracing_is_on,
+)
 
 log = logger("bus")
 REMIND_SECONDS = 60.0  # what goes on happening is said again after so long
@@ -126,8 +134,9 @@ class BusMetrics:
         """
         _counter(topic, group, outcome).inc(count)
         duration, latency = _histograms(topic, group)
-        duration.observe(seconds)
-        latency.observe(latency_seconds)
+        trace = exemplar()
+        duration.observe(seconds, trace)
+        latency.observe(latency_seconds, trace)
 
     def standing(self, lag: Standing) -> None:
         """Where a group that this process consumes for stands now.
@@ -240,10 +249,26 @@ class BusMetrics:
 class BusTracer:
     """Carries the trace across the bus; does nothing while tracing is off."""
 
+    @property
+    def is_on(self) -> bool:
+        """Whether spans are made."""
+        return tracing_is_on()
+
     def inject(self) -> str:
         """The current span as a W3C traceparent, empty when there is none."""
-        return inject_trace_context().get("traceparent", "")
+        return current_traceparent()
 
-    def span(self, name: str, traceparent: str) -> AbstractContextManager[object]:
-        """A span that continues `traceparent`, current inside the context."""
-        return span_from({"traceparent": traceparent} if traceparent else {}, name)
+    def span(
+        self,
+        name: str,
+        *,
+        kind: Kind = "internal",
+        parent: str = "",
+        links: Sequence[str] = (),
+        attributes: Mapping[str, Value] | None = None,
+        current: bool = True,
+    ) -> AbstractContextManager[Span]:
+        """As `tracing.span`."""
+        return span(
+            name, kind=kind, parent=parent, links=links, attributes=attributes, current=current
+        )

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -67,9 +68,11 @@ def probe_app(health: Health) -> Starlette:
         ready, body = health.readiness()
         return JSONResponse(body, status_code=200 if ready else 503)
 
-    async def exposition(_request: Request) -> Response:
+    async def exposition(request: Request) -> Response:
         health.readiness()
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        # Who asks for OpenMetrics, as Prometheus does, gets the exemplars, too.
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(REGISTRY), media_type=content_type)
 
     return Starlette(
         routes=[

@@ -16,7 +16,7 @@ from streamdesk.runtime import metrics
 from streamdesk.runtime.drain import Drain
 from streamdesk.runtime.errors import BadSettingError
 from streamdesk.runtime.http import listen, serve_http
-from streamdesk.runtime.logs import configure_logs, logger
+from streamdesk.runtime.logs import configure_logs, logger, secrets_of
 from streamdesk.runtime.observer import BusMetrics, BusTracer
 from streamdesk.runtime.probes import Health, probe_app, watch_loop_lag
 from streamdesk.runtime.reload import reload_folder, run_and_reload
@@ -223,7 +223,7 @@ def run(name: str, settings_type: type[S], build: Build[S]) -> None:
 def _run(name: str, settings: S, build: Build[S]) -> int:
     configure_logs(name, settings)
     listener = listen(settings.metrics_host, settings.metrics_port, "METRICS_PORT")
-    close_tracing = set_up_tracing(name, settings.instance)
+    close_tracing = set_up_tracing(name, settings.instance, secrets_of(settings))
     try:
         with listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(Process(name, settings).run(build, listener))

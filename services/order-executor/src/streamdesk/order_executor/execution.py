@@ -14,7 +14,14 @@ from streamdesk.order_executor.errors import (
 from streamdesk.order_executor.gate import Gate
 from streamdesk.order_executor.ledger import Ledger
 from streamdesk.order_executor.ledger.booking import Applied
-from streamdesk.runtime import logger, metrics
+from streamdesk.order_executor.tracing import (
+    CLIENT_ORDER_ID,
+    FILLS,
+    STATE,
+    order_span,
+    order_span_again,
+)
+from streamdesk.runtime import logger, metrics, span
 
 log = logger("order-executor")
 T = TypeVar("T")
@@ -95,7 +102,9 @@ class Execution:
         Raises:
             BrokerUnavailableError, OutcomeUnknownError: nothing is known better than before.
         """
-        report = await self._within(self._broker.query(order.client_order_id))
+        with order_span("query order", order, kind="client") as step:
+            report = await self._within(self._broker.query(order.client_order_id))
+            step.note(STATE, "unknown" if report is None else report.state)
         return await self._submit(order) if report is None else report
 
     async def catch_up(self, client_order_id: str) -> Applied:
@@ -110,10 +119,17 @@ class Execution:
             raise BrokerContradictionError(
                 f"the broker reports trades of order {client_order_id} and does not know the order"
             )
-        return await self.book(report)
+        order = await self._ledger.order(client_order_id)
+        if order is None:
+            return await self.book(report)  # says so
+        with order_span_again("catch up", order):
+            return await self.book(report)
 
     async def _submit(self, order: Order) -> BrokerReport:
-        return await self._within(self._broker.submit(order.intent))
+        with order_span("submit order", order, kind="client") as step:
+            report = await self._within(self._broker.submit(order.intent))
+            step.note(STATE, report.state)
+        return report
 
     async def trades_since(self, sequence: int) -> TradePage:
         """As the broker's, within the time-out."""
@@ -134,7 +150,10 @@ class Execution:
         Raises:
             BrokerContradictionError: it cannot be true.
         """
-        applied = await self._ledger.apply(report)
+        with span("book", attributes={CLIENT_ORDER_ID: report.client_order_id}) as step:
+            applied = await self._ledger.apply(report)
+            step.note(FILLS, len(applied.new_trades))
+            step.note(STATE, applied.order.state)
         intent = applied.order.intent
         if applied.new_trades:
             metrics.FILLS.labels(intent.market, intent.side).inc(len(applied.new_trades))

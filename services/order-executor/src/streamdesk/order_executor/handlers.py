@@ -12,7 +12,8 @@ from streamdesk.order_executor.execution import Execution
 from streamdesk.order_executor.gate import Gate
 from streamdesk.order_executor.ledger import Decision, Ledger
 from streamdesk.order_executor.protection import Protection
-from streamdesk.runtime import logger, metrics
+from streamdesk.order_executor.tracing import DECISION, REFUSAL_CODE, SIGNAL_ID, SYMBOL
+from streamdesk.runtime import logger, metrics, span
 
 log = logger("order-executor")
 AGAIN_SECONDS = 1.0
@@ -89,19 +90,25 @@ class SignalHandler:
         # A sale must not be lost to a purchase that is just being filled; at the last attempt the
         # refusal is recorded.
         may_wait = signal.side is Side.SELL and message.attempt <= self._max_retries
-        decision = await self._ledger.decide(
-            request, self._protection.take_marks(), LATER if may_wait else NEVER_LATER
-        )
-        _count(decision)
+        about = {SIGNAL_ID: message.id, SYMBOL: signal.symbol}
+        with span("decide", attributes=about) as step:
+            decision = await self._ledger.decide(
+                request, self._protection.take_marks(), LATER if may_wait else NEVER_LATER
+            )
+            word, code = _in_a_word(decision)
+            step.note(DECISION, word)
+            if code:
+                step.note(REFUSAL_CODE, code)
+        metrics.SIGNALS_DECIDED.labels(word, code).inc()
         return decision
 
 
-def _count(decision: Decision) -> None:
+def _in_a_word(decision: Decision) -> tuple[str, str]:
+    """What was decided, and the code of a new refusal."""
     if decision.is_postponed:
-        metrics.SIGNALS_DECIDED.labels("postponed", "").inc()
-    elif not decision.is_new:
-        metrics.SIGNALS_DECIDED.labels("repeated", "").inc()
-    elif decision.refusal is not None:
-        metrics.SIGNALS_DECIDED.labels("refused", decision.refusal.code).inc()
-    else:
-        metrics.SIGNALS_DECIDED.labels("ordered", "").inc()
+        return "postponed", ""
+    if not decision.is_new:
+        return "repeated", ""
+    if decision.refusal is not None:
+        return "refused", decision.refusal.code
+    return "ordered", ""

@@ -15,7 +15,8 @@ from streamdesk.order_executor.execution import Execution
 from streamdesk.order_executor.gate import Gate
 from streamdesk.order_executor.ledger import Ledger
 from streamdesk.order_executor.ledger.ledger import Mark
-from streamdesk.runtime import Drain, logger, metrics
+from streamdesk.order_executor.tracing import SYMBOL
+from streamdesk.runtime import Drain, logger, metrics, span
 
 log = logger("order-executor")
 VIEW_SECONDS = 1.0
@@ -29,6 +30,8 @@ STEP_SECONDS = 0.5
 class _Crossed:
     holding: Holding
     crossing: Crossing
+    cause: str
+    """Traceparent of the bar."""
 
 
 class Protection:
@@ -62,8 +65,13 @@ class Protection:
         marks, self._marks = self._marks, {}
         return marks
 
-    async def on_bar(self, bar: BarClosed) -> None:
-        """Note the price of a held instrument; leave the position when a stop is crossed."""
+    async def on_bar(self, bar: BarClosed, cause: str = "") -> None:
+        """Note the price of a held instrument; leave the position when a stop is crossed.
+
+        Args:
+            bar: what the market did.
+            cause: traceparent of whoever published it; empty without tracing.
+        """
         holding = (await self._view()).get(bar.symbol)
         if holding is None:
             return
@@ -72,7 +80,7 @@ class Protection:
             self._marks[bar.symbol] = Mark(price_from(bar.close), bar.timestamp)
         crossed = crossing(holding, bar)
         if crossed is not None:
-            self._crossed.setdefault(bar.symbol, _Crossed(holding, crossed))
+            self._crossed.setdefault(bar.symbol, _Crossed(holding, crossed, cause))
             await self.leave_crossed()
 
     async def _view(self) -> dict[str, Holding]:
@@ -86,11 +94,13 @@ class Protection:
         """Close the positions whose stops were crossed, as soon as trading is open."""
         while self._crossed and self._gate.is_open:
             symbol, item = next(iter(self._crossed.items()))
-            order = await self._ledger.protect(item.holding, item.crossing, self.take_marks())
-            self._crossed.pop(symbol, None)
-            if order is not None:
-                self._report(item)
-                await self._execution.carry_out(order, is_new=True)
+            about = {SYMBOL: symbol, "streamdesk.stop": item.crossing.origin.value}
+            with span("leave position", parent=item.cause, attributes=about):
+                order = await self._ledger.protect(item.holding, item.crossing, self.take_marks())
+                self._crossed.pop(symbol, None)
+                if order is not None:
+                    self._report(item)
+                    await self._execution.carry_out(order, is_new=True)
 
     def _report(self, item: _Crossed) -> None:
         metrics.PROTECTIVE_EXITS.labels(item.crossing.origin).inc()
@@ -111,13 +121,14 @@ class Protection:
             if not isinstance(message.event, BarClosed):
                 continue
             # Without the ledger it is not known what is held, so no bar is passed over.
-            while not await self._seen(message.event):
+            cause = message.trace_context.get("traceparent", "")
+            while not await self._seen(message.event, cause):
                 if await drain.sleep(STEP_SECONDS):
                     return
 
-    async def _seen(self, bar: BarClosed) -> bool:
+    async def _seen(self, bar: BarClosed, cause: str) -> bool:
         try:
-            await self.on_bar(bar)
+            await self.on_bar(bar, cause)
         except DatabaseError:  # it says so itself
             self.positions_changed()  # what is known of them is not what was asked for
             return False

@@ -86,7 +86,12 @@ class Publication:
     async def _publish(self, name: str, entries: list[Entry]) -> None:
         topic = self._topics[name]
         events = [topic.decode(item.type, item.version, item.body.encode()) for item in entries]
-        await self._bus.publish_many(topic, events, event_ids=[item.event_id for item in entries])
+        await self._bus.publish_many(
+            topic,
+            events,
+            event_ids=[item.event_id for item in entries],
+            causes=[item.traceparent or "" for item in entries],
+        )
         await self._outbox.published(entries)
 
     async def close(self) -> None:

@@ -16,6 +16,7 @@ from streamdesk.order_executor.errors import (
 from streamdesk.order_executor.execution import Execution
 from streamdesk.order_executor.gate import Gate
 from streamdesk.order_executor.ledger import Ledger
+from streamdesk.order_executor.tracing import order_span_again
 from streamdesk.runtime import Drain, logger, metrics
 
 log = logger("order-executor")
@@ -68,7 +69,8 @@ class Reconciliation:
         try:
             orders = await self._ledger.unfinished(untouched_seconds)
             for order in orders:
-                await self._execution.book(await self._execution.find_or_submit(order))
+                with order_span_again("reconcile", order):
+                    await self._execution.book(await self._execution.find_or_submit(order))
             trades = await self._missed_trades()
         except BrokerContradictionError as error:
             self._gate.close(str(error))

@@ -11,7 +11,7 @@ from datetime import datetime
 from streamdesk.contracts.events import BarClosed
 from streamdesk.market.bars import BarSequence
 from streamdesk.market.errors import BarError
-from streamdesk.runtime import Drain, logger, metrics, span_from
+from streamdesk.runtime import Drain, exemplar, logger, metrics, span
 from streamdesk.signal_generator.domain.scanner import (
     BelowThreshold,
     CoolingDown,
@@ -126,9 +126,9 @@ class SignalGenerator:
             task = await self._begin("replay", self._feed.total_bars)
         async for batch in self._feed.live(drain):
             began = time.perf_counter()
-            with span_from({}, "scan bars", {"bars": len(batch.bars)}):
+            with span("scan bars", attributes={"streamdesk.bars": len(batch.bars)}):
                 await self._scan(batch, drain)
-            metrics.SCAN_DURATION.observe(time.perf_counter() - began)
+                metrics.SCAN_DURATION.observe(time.perf_counter() - began, exemplar())
             if task is not None:
                 await task.advance(len(batch.bars))
         if task is not None:

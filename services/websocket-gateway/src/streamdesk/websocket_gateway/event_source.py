@@ -9,8 +9,10 @@ from typing import Any, Protocol
 
 from streamdesk.bus import Bus, BusError, Message
 from streamdesk.contracts.base import Event, Topic
+from streamdesk.contracts.topics import TOPICS
 
 _PING_SECONDS = 2.0
+_FRAMED = frozenset(topic.name for topic in TOPICS if topic.mode == "frame")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +23,16 @@ class SeenEvent:
         id: its id, the same however often it is delivered.
         published_at: when it was published.
         event: what happened.
+        topic: name of its topic.
+        cause: traceparent of whoever published it, empty where that was not traced, and for
+            events that come by the frame: a span each would cost more than the event.
     """
 
     id: str
     published_at: datetime
     event: Event
+    topic: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,4 +175,12 @@ def _entry_id(seconds: float) -> str:
 
 
 def _seen(message: Message[Any]) -> SeenEvent:
-    return SeenEvent(message.id, message.published_at.astimezone(UTC), message.event)
+    cause = message.trace_context.get("traceparent", "")
+    by_the_frame = message.topic in _FRAMED
+    return SeenEvent(
+        message.id,
+        message.published_at.astimezone(UTC),
+        message.event,
+        message.topic,
+        "" if by_the_frame else cause,
+    )

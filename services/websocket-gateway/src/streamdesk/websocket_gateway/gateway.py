@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -14,7 +15,7 @@ from starlette.websockets import WebSocket
 
 from streamdesk.contracts.base import JsonObject
 from streamdesk.contracts.channels import is_channel, with_parents
-from streamdesk.runtime import Drain, logger, metrics
+from streamdesk.runtime import Drain, exemplar, logger, metrics, span
 from streamdesk.websocket_gateway.domain import protocol
 from streamdesk.websocket_gateway.domain.access import USER_PREFIX, Access
 from streamdesk.websocket_gateway.domain.closing import CloseCode
@@ -23,7 +24,7 @@ from streamdesk.websocket_gateway.domain.history import History
 from streamdesk.websocket_gateway.domain.hub import Hub
 from streamdesk.websocket_gateway.domain.outbox import Outbox
 from streamdesk.websocket_gateway.errors import ProtocolError, SendError
-from streamdesk.websocket_gateway.event_source import EventSource
+from streamdesk.websocket_gateway.event_source import EventSource, SeenEvent
 from streamdesk.websocket_gateway.sockets import Connection
 
 log = logger("websocket-gateway")
@@ -217,18 +218,27 @@ class Gateway:
         """Route every event of the bus until the drain."""
         count = 0
         async for seen in self._source.events(self.limits.history_seconds, drain.requested):
-            made = frame_of(seen.event, event_id=seen.id, at=_rfc3339(seen.published_at))
-            self._history.add(made)
-            self._hub.route(made)
-            metrics.GW_EVENTS.labels(made.event).inc()
-            self._observe_delay(seen.published_at.timestamp())
+            if seen.cause and self._is_new(seen):
+                with _routing(seen):
+                    self._route(seen)
+            else:
+                self._route(seen)
             count += 1
             if count % EVENTS_A_TURN == 0:
                 await asyncio.sleep(0)
 
-    def _observe_delay(self, published: float) -> None:
-        if published >= self._started_wall:  # what was published before is history, not late
-            metrics.GW_DELIVERY_LAG.observe(max(0.0, self._wall() - published))
+    def _route(self, seen: SeenEvent) -> None:
+        made = frame_of(seen.event, event_id=seen.id, at=_rfc3339(seen.published_at))
+        self._history.add(made)
+        self._hub.route(made)
+        metrics.GW_EVENTS.labels(made.event).inc()
+        if self._is_new(seen):
+            late = max(0.0, self._wall() - seen.published_at.timestamp())
+            metrics.GW_DELIVERY_LAG.observe(late, exemplar())
+
+    def _is_new(self, seen: SeenEvent) -> bool:
+        """Whether it is no history: what was published before the start is not late."""
+        return seen.published_at.timestamp() >= self._started_wall
 
     async def watch(self, drain: Drain) -> None:
         """Tell everyone when the bus goes away and when it is back."""
@@ -316,6 +326,19 @@ class Gateway:
 
     def _timestamp(self) -> str:
         return _rfc3339(datetime.fromtimestamp(self._wall(), UTC))
+
+
+def _routing(seen: SeenEvent) -> AbstractContextManager[object]:
+    """The span of an event on its way to the sockets; it ends its publisher's trace."""
+    attributes = {
+        "messaging.system": "redis",
+        "messaging.destination.name": seen.topic,
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.message.id": seen.id,
+    }
+    name = f"process {seen.topic}"
+    return span(name, kind="consumer", parent=seen.cause, attributes=attributes)
 
 
 def _rfc3339(at: datetime) -> str:

@@ -8,6 +8,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 from sqlalchemy import Connection, create_engine, event, make_url
@@ -83,7 +84,8 @@ class SqliteEngine:
             raise
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        inside = copy_context()  # what is written knows the span it is part of
+        return await asyncio.get_running_loop().run_in_executor(self._threads, inside.run, call)
 
     async def close(self) -> None:
         """Close every connection and end the threads."""

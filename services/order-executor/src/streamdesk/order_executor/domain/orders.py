@@ -77,7 +77,11 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An intent and what has become of it."""
+    """An intent and what has become of it.
+
+    Attributes:
+        traceparent: the trace in which it was made, for those who watch: no rule looks at it.
+    """
 
     intent: Intent
     state: OrderState = OrderState.INTENDED
@@ -85,6 +89,7 @@ class Order:
     broker_order_id: str | None = None
     code: str | None = None
     reason: str | None = None
+    traceparent: str | None = None
 
     @property
     def client_order_id(self) -> str:

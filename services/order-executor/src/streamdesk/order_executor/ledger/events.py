@@ -26,6 +26,7 @@ from streamdesk.order_executor.domain.policy import Policy
 from streamdesk.order_executor.domain.portfolio import Booking, Holding, Portfolio
 from streamdesk.order_executor.domain.risk import Alert, TradeRequest, Verdict, conditions
 from streamdesk.order_executor.ledger.schema import ACCOUNT, ALERTS, OUTBOX
+from streamdesk.runtime import current_traceparent
 
 
 def enqueue(
@@ -47,6 +48,7 @@ def enqueue(
             type=event.type_name(),
             version=event.version,
             body=event.model_dump_json(),
+            traceparent=current_traceparent() or None,
             created_at=now,
         )
     )

@@ -26,6 +26,7 @@ class Entry:
         event_id: the event's own id, always the same.
         topic: name of its topic.
         type, version, body: the event.
+        traceparent: the span in which it happened; None where nothing was traced.
     """
 
     id: int
@@ -34,6 +35,7 @@ class Entry:
     type: str
     version: int
     body: str
+    traceparent: str | None
 
 
 class Outbox:

@@ -19,6 +19,7 @@ from streamdesk.order_executor.ledger.schema import (
     POSITIONS,
     RESERVATIONS,
 )
+from streamdesk.runtime import current_traceparent
 
 UNFINISHED = tuple(state.value for state in OrderState if not state.is_done)
 
@@ -134,11 +135,13 @@ def order_from(row: RowMapping) -> Order:
         broker_order_id=row["broker_order_id"],
         code=row["code"],
         reason=row["reason"],
+        traceparent=row["traceparent"],
     )
 
 
 def insert_intent(connection: Connection, intent: Intent, executor: str, now: datetime) -> Order:
     """Write an intent and reserve its symbol, its slot and its cash."""
+    traceparent = current_traceparent() or None
     names = {column.name for column in ORDERS.columns}
     values = {name: getattr(intent, name) for name in names & set(Intent.__slots__)}
     values |= {
@@ -146,6 +149,7 @@ def insert_intent(connection: Connection, intent: Intent, executor: str, now: da
         "signal_id": intent.signal_id if intent.origin is Origin.SIGNAL else None,
         "state": OrderState.INTENDED,
         "executor": executor,
+        "traceparent": traceparent,
         "created_at": now,
         "updated_at": now,
     }
@@ -159,7 +163,7 @@ def insert_intent(connection: Connection, intent: Intent, executor: str, now: da
             cash=intent.reserved_cash,
         )
     )
-    return Order(intent)
+    return Order(intent, traceparent=traceparent)
 
 
 def update_order(connection: Connection, item: Order, now: datetime) -> None:

@@ -155,8 +155,9 @@ ORDERS = Table(
     Column("broker_order_id", String(64)),
     Column("code", String(40)),
     Column("reason", Text),
-    # The process that made the intent: for people, never for rules.
+    # The process that made the intent, and the trace: for people, never for rules.
     Column("executor", String(200), nullable=False),
+    Column("traceparent", String(55)),
     time("created_at"),
     time("updated_at"),
 )
@@ -215,6 +216,8 @@ OUTBOX = Table(
     Column("type", String(40), nullable=False),
     Column("version", Integer, nullable=False),
     Column("body", Text, nullable=False),
+    # The span in which it happened: whoever publishes it may be another process.
+    Column("traceparent", String(55)),
     time("created_at"),
     time("published_at", nullable=True),
     sqlite_autoincrement=True,

@@ -1,0 +1,143 @@
+"""The trace of an order outlives the process that made it."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from uuid import uuid4
+
+import pytest
+
+from streamdesk.bus import Bus, BusConfig
+from streamdesk.contracts.events import BarClosed, SignalGenerated
+from streamdesk.contracts.topics import TRADING_ORDERS
+from streamdesk.order_executor.broker_paper import Faults
+from streamdesk.order_executor.config import Settings
+from streamdesk.order_executor.desk import Desk
+from streamdesk.order_executor.errors import BrokerUnavailableError
+from streamdesk.order_executor.publication import Publication
+from streamdesk.runtime import BusTracer, span
+from streamdesk.runtime.tracing import set_up_tracing
+from tests.collector import Collector, Span
+
+SignalOf = Callable[..., SignalGenerated]
+BarOf = Callable[..., BarClosed]
+DeskOf = Callable[..., Awaitable[Desk]]
+SettingsOf = Callable[..., Settings]
+
+
+class Process:
+    """Tracing as a process of this name has it, one after the other."""
+
+    def __init__(self) -> None:
+        self.collector = Collector()
+        self._end: Callable[[], None] = lambda: None
+
+    def begin(self, instance: str) -> None:
+        self.end()
+        self._end = set_up_tracing("order-executor", instance)
+
+    def end(self) -> None:
+        """Send what is in hand."""
+        self._end()
+        self._end = lambda: None
+
+
+@pytest.fixture
+def process(monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
+    made = Process()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", made.collector.endpoint)
+    yield made
+    made.end()
+    made.collector.close()
+
+
+def by_name(collector: Collector, trace_id: str) -> dict[str, Span]:
+    """The last span of each name in a trace."""
+    return {span.name: span for span in collector.trace(trace_id)}
+
+
+async def publish_all(desk: Desk) -> dict[str, str]:
+    """Publish the outbox; the traceparent that each type of event carries."""
+    url = f"memory://{uuid4()}"
+    async with Bus.connect(BusConfig(url=url), tracer=BusTracer()) as bus:
+        wanted = await Publication(desk.outbox, bus).publish_some()
+        found = []
+        async for message in bus.tail(TRADING_ORDERS, since="0"):
+            found.append(message)
+            if len(found) == wanted:
+                break
+    return {
+        message.event.type_name(): message.trace_context.get("traceparent", "") for message in found
+    }
+
+
+async def test_an_event_that_another_process_publishes_continues_the_trace_it_came_from(
+    desk_of: DeskOf, signal_of: SignalOf, process: Process
+) -> None:
+    process.begin("first")
+    with span("process signals") as root:
+        trace_id = root.traceparent.split("-")[1]
+        await (await desk_of()).on_signal("signal-1", signal_of())
+    process.begin("second")  # the first one died before it published
+    carried = await publish_all(await desk_of(instance="executor-2"))
+    process.end()
+    made = {each.span_id: each for each in process.collector.trace(trace_id)}
+    publications = {
+        kind: made[carried[kind].split("-")[2]] for kind in ("OrderSubmitted", "OrderFilled")
+    }
+    assert {each.instance for each in publications.values()} == {"second"}
+    causes = {kind: made[each.parent_id] for kind, each in publications.items()}
+    assert {kind: (each.name, each.instance) for kind, each in causes.items()} == {
+        "OrderSubmitted": ("decide", "first"),
+        "OrderFilled": ("book", "first"),
+    }
+
+
+async def test_an_order_that_another_process_finishes_stays_in_its_trace(
+    desk_of: DeskOf, signal_of: SignalOf, process: Process
+) -> None:
+    async def gone(_: str) -> None:
+        raise BrokerUnavailableError("no answer")
+
+    process.begin("first")
+    desk = await desk_of(faults=Faults(before_accept=gone))
+    with span("process signals") as root:
+        trace_id = root.traceparent.split("-")[1]
+        await desk.on_signal("signal-1", signal_of())
+    process.begin("second")
+    await (await desk_of(instance="executor-2")).reconciliation.reconcile()
+    process.end()
+    made = by_name(process.collector, trace_id)
+    ids = {name: each.span_id for name, each in made.items()}
+    parents = {name: each.parent_id for name, each in made.items()}
+    assert {name: each.instance for name, each in made.items()} == {
+        "process signals": "first", "decide": "first",
+        "reconcile": "second", "query order": "second",
+        "submit order": "second", "book": "second",
+    }  # fmt: skip
+    assert parents["reconcile"] == ids["decide"]
+    assert {parents[name] for name in ("query order", "submit order", "book")} == {ids["reconcile"]}
+
+
+async def test_a_protective_exit_is_in_the_trace_of_the_bar_that_crossed_its_stop(
+    desk_of: DeskOf, signal_of: SignalOf, bar_of: BarOf, process: Process
+) -> None:
+    process.begin("first")
+    desk = await desk_of()
+    await desk.on_signal("signal-1", signal_of(stop_loss=95.0))
+    with span("scan bars") as bar:
+        pass
+    await desk.protection.on_bar(bar_of(price=94.0), bar.traceparent)
+    process.end()
+    made = by_name(process.collector, bar.traceparent.split("-")[1])
+    assert made["leave position"].parent_id == made["scan bars"].span_id
+    assert made["book"].parent_id == made["leave position"].span_id
+    assert made["leave position"].attributes["streamdesk.stop"] == "STOP_LOSS"
+
+
+async def test_without_traces_rows_and_events_name_none(
+    desk_of: DeskOf, signal_of: SignalOf
+) -> None:
+    desk = await desk_of()
+    await desk.on_signal("signal-1", signal_of())
+    entries = await desk.outbox.unpublished(100)
+    assert {entry.traceparent for entry in entries} == {None}
+    assert set((await publish_all(desk)).values()) == {""}
