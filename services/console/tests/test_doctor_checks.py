@@ -281,7 +281,7 @@ def test_critical_alerts_that_fire_are_a_failure_and_strangers_are_none_of_ours(
     facts = PrometheusFacts(groups=frozenset({"redis", "news"}), rules=rules)
     found = by_name(check_prometheus(facts))
     assert found["monitoring.alerts"].found == "critical: RedisUnreachable"
-    assert "missing: gateway, operator" in found["monitoring.rules"].found
+    assert "missing: alert-relay, gateway, operator" in found["monitoring.rules"].found
     assert "NewsQuota: unknown function" in found["monitoring.rules"].found
     assert "scrapes nothing" in found["monitoring.targets"].found
 

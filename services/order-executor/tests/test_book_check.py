@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from prometheus_client import REGISTRY
@@ -9,6 +10,7 @@ from streamdesk.order_executor.book_check import BookCheck
 from streamdesk.order_executor.desk import Desk
 from streamdesk.order_executor.ledger.audit import Discrepancy, Findings, verify
 from streamdesk.order_executor.ledger.schema import ACCOUNT, FILLS
+from streamdesk.runtime import Drain
 
 SignalOf = Callable[..., SignalGenerated]
 DeskOf = Callable[..., Awaitable[Desk]]
@@ -82,3 +84,25 @@ async def test_a_difference_that_the_second_look_does_not_find_is_none() -> None
     check = BookCheck(moving, still, 60, second_look_seconds=0)
     assert await check.check() == ([], [])
     assert shown() == (0, 0)
+
+
+async def test_the_first_check_waits_for_the_books_to_be_reconciled(desk_of: DeskOf) -> None:
+    desk = await desk_of()
+    looked = asyncio.Event()
+
+    async def look() -> Findings:
+        assert desk.gate.is_open
+        looked.set()
+        return Findings()
+
+    drain = Drain()
+    running = asyncio.create_task(
+        BookCheck(look, look, 3_600, lambda: desk.gate.is_open).run(drain)
+    )
+    await asyncio.sleep(0)
+    assert not looked.is_set()
+    await desk.reconciliation.reconcile()
+    async with asyncio.timeout(60):
+        await looked.wait()
+    drain.request()
+    await running

@@ -5,9 +5,10 @@ labels have few values (a symbol is not one of them). All live in prometheus_cli
 registry, which `/metrics` serves.
 """
 
-from prometheus_client import Counter, Gauge, Histogram, Info
+from prometheus_client import Counter, Histogram, Info
 
 from streamdesk.runtime.fading import FadingGauge
+from streamdesk.runtime.gauge import Gauge
 
 # From half a millisecond to a minute: a handler, a query, a request.
 DURATION_SECONDS = (

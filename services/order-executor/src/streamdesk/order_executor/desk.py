@@ -90,7 +90,10 @@ class Desk:
             self.ledger, self.execution, self.gate, settings.reconcile_interval_seconds
         )
         self.book_check = BookCheck(
-            lambda: verify(self.ledger), self.verify, settings.book_check_interval_seconds
+            lambda: verify(self.ledger),
+            self.verify,
+            settings.book_check_interval_seconds,
+            lambda: self.gate.is_open,
         )
         self.handler = SignalHandler(
             self.ledger,

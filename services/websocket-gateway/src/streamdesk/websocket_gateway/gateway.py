@@ -77,6 +77,7 @@ class Gateway:
         self._hub = Hub(limits.max_channels)
         self._history = History(events=limits.history_events, bars=limits.history_bars)
         self._connections: dict[str, Connection] = {}
+        metrics.GW_CONNECTIONS.set(0)
         self._closed: Counter[int] = Counter()
         self._past_sent = self._past_dropped = self._accepted = 0
         self._draining = False

@@ -13,7 +13,8 @@ from streamdesk.console.domain.doctor.finding import (
 )
 
 RULE_GROUPS = (
-    "gateway", "news", "operator", "redis", "redis-streams", "schedules", "services", "trading",
+    "alert-relay", "gateway", "news", "operator", "redis", "redis-streams", "schedules", "services",
+    "trading",
 )  # fmt: skip
 """The groups in prometheus/rules."""
 
