@@ -56,21 +56,24 @@ def prometheus(
     targets: Mapping[str, Sequence[int]],
     rules: Sequence[Path] = (),
     alertmanager_port: int | None = None,
+    every_seconds: int = 1,
 ) -> Iterator[Prometheus]:
-    """Runs a server that scrapes each job's ports every second.
+    """Runs a server that scrapes each job's ports.
 
     Args:
         folder: for its data; must exist.
         port: where it listens.
         targets: ports by job.
-        rules: files of rules, evaluated every second.
+        rules: files of rules.
         alertmanager_port: where alerts go, if anywhere.
+        every_seconds: from scrape to scrape, and the longest a scrape may take; rules likewise.
     """
     program = shutil.which("prometheus")
     if program is None:
         pytest.skip("prometheus is not installed (Debian: the package prometheus)")
+    pause = f"{every_seconds}s"
     config: dict[str, Any] = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": pause, "scrape_timeout": pause, "evaluation_interval": pause},
         "rule_files": [str(rule) for rule in rules],
         "scrape_configs": [
             {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{p}" for p in ports]}]}
