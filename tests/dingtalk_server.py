@@ -2,13 +2,18 @@
 
 It checks what the robot checks: the token, the signature (encoded once) and its clock, the keyword,
 the length, and how many messages come in a minute.
+
+Also a plain script, for a pod: `dingtalk_server.py --host 0.0.0.0 --port 8080` prints each message
+that it takes as a line of JSON. So it uses the standard library alone.
 """
 
+import argparse
 import asyncio
 import base64
 import hashlib
 import hmac
 import json
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -75,11 +80,13 @@ class DingTalkServer:
         return "\n".join(message.text for message in self.taken)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["DingTalkServer"]:
-        """Listen on a free port of loopback."""
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
+    async def running(
+        self, host: str = "127.0.0.1", port: int = 0
+    ) -> AsyncIterator["DingTalkServer"]:
+        """Listen, on a free port of loopback unless told otherwise."""
+        server = await asyncio.start_server(self._connection, host, port)
         port = server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}/robot/send?access_token={TOKEN}"
+        self.url = f"http://{host}:{port}/robot/send?access_token={TOKEN}"
         try:
             yield self
         finally:
@@ -213,3 +220,26 @@ def cut(*, takes: bool) -> Behaviour:
         writer.close()
 
     return behave
+
+
+class _Printer(DingTalkServer):
+    """Shows people what it takes on standard output."""
+
+    def take(self, request: Request) -> None:
+        super().take(request)
+        shown = {"title": self.taken[-1].title, "text": self.taken[-1].text}
+        sys.stdout.write(json.dumps(shown) + "\n")
+        sys.stdout.flush()
+
+
+async def _serve(host: str, port: int) -> None:
+    async with _Printer().running(host, port):
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080)
+    options = parser.parse_args()
+    asyncio.run(_serve(options.host, options.port))

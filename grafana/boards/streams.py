@@ -84,6 +84,7 @@ STREAMS = Board(
                             "{{topic}}",
                         )
                     ],
+                    width=6,
                 ),
                 Panel(
                     "Consumed by outcome",
@@ -96,6 +97,7 @@ STREAMS = Board(
                             "{{topic}} {{outcome}}",
                         )
                     ],
+                    width=6,
                 ),
                 Panel(
                     "From publish to acknowledgement",
@@ -108,6 +110,7 @@ STREAMS = Board(
                             "{{topic}} {{group}}",
                         )
                     ],
+                    width=6,
                 ),
                 Panel(
                     "Time in the handler",
@@ -120,6 +123,7 @@ STREAMS = Board(
                             "{{topic}} {{group}}",
                         )
                     ],
+                    width=6,
                 ),
             ],
         ),

@@ -347,7 +347,8 @@ async def test_08_an_idle_blocking_read_never_trips_the_socket_time_out_and_a_fr
         await recorder.has(2)
         connections = await _connections(stage)
         await asyncio.sleep(1.5 * timeout_seconds)
-        assert await _connections(stage) == connections
+        # None was dropped. Another may be there: for what is renewed or measured meanwhile.
+        assert await _connections(stage) >= connections
         assert listener.said == []
         assert subscription.state == "running"
         stage.server().freeze()

@@ -1,16 +1,24 @@
 """The small stack beside a running desk: it sees everything, and what it sees raises alerts."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
 import yaml
 
-from tests.e2e.desk import RELEASE, ROOT, SERVICES, Desk
+from grafana.generate import documents
+from tests.alert_relays import RELAY_TOKEN
+from tests.dingtalk_server import SECRET
+from tests.dingtalk_server import TOKEN as DINGTALK_TOKEN
+from tests.e2e.desk import PYTHON, RELEASE, ROOT, SERVICES, Desk
 from tests.e2e.kube import wait_until
+from tests.monitoring.test_dashboards import panels, plain
+from tests.monitoring.test_live import OF_TROUBLE
 
 Tell = Callable[[str], None]
 VALUES = str(Path(__file__).parent / "monitoring_values.yaml")
@@ -20,11 +28,36 @@ REDIS_NODES = 3
 # An alert waits two minutes before it fires, and a resolved one five before it is forgotten.
 LONGEST_WAIT_SECONDS = 900
 ALERT = "StreamHasNoConsumer"
+ROBOT, ROBOT_PORT = "e2e-robot", 8080
+RELAY = "alert-relay"
+# Nobody asks the analysis here.
+UNUSED = re.compile(f"{OF_TROUBLE.pattern}|analysis_request")
 
 
 @pytest.fixture(scope="module")
-def watched(desk: Desk) -> Iterator[Desk]:
-    """The desk with Prometheus and Alertmanager; afterwards without, and sized by the operator."""
+def robot(desk: Desk) -> Iterator[Callable[[], list[dict[str, str]]]]:
+    """Tells which messages a stand-in for DingTalk's robot took; it is a pod of its own."""
+    source = (ROOT / "tests" / "dingtalk_server.py").read_text()
+    words = ["--host", "0.0.0.0", "--port", str(ROBOT_PORT)]  # noqa: S104 - in a pod
+    desk.outsider(ROBOT, [PYTHON, "-c", source, *words], {"app": ROBOT})
+    address = desk.kube.get("pod", ROBOT)["status"]["podIP"]
+    url = f"http://{address}:{ROBOT_PORT}/robot/send?access_token={DINGTALK_TOKEN}"
+    told = {"url": url, "signing-secret": SECRET, "token": RELAY_TOKEN}
+    made = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": ROBOT}, "stringData": told}
+    desk.kube.run("apply", "--filename", "-", stdin=json.dumps(made))
+
+    def taken() -> list[dict[str, str]]:
+        return [json.loads(line) for line in desk.kube.run("logs", ROBOT).splitlines()]
+
+    yield taken
+    desk.kube.run("delete", "pod", ROBOT, "--wait=false")
+    desk.kube.run("delete", "secret", ROBOT)
+
+
+@pytest.fixture(scope="module")
+def watched(desk: Desk, robot: Callable[[], list[dict[str, str]]]) -> Iterator[Desk]:
+    """The desk with the small stack and the relay; afterwards without, sized by the operator."""
+    assert robot() == []
     desk.upgrade("--values", VALUES)
     desk.wait_until_up()
     yield desk
@@ -59,7 +92,8 @@ def asked(watched: Desk) -> Iterator[Callable[[str, str], Any]]:
 def test_every_pod_of_the_desk_is_scraped_and_answers(
     watched: Desk, asked: Callable[[str, str], Any], tell: Tell
 ) -> None:
-    expected = {f"streamdesk-{name}": len(watched.kube.pods(name)) for name in (*SERVICES, *PORTS)}
+    components = (*SERVICES, *PORTS, RELAY)
+    expected = {f"streamdesk-{name}": len(watched.kube.pods(name)) for name in components}
     # Each pod's server, and each pod's Sentinel.
     expected["streamdesk-redis-exporter"] = 2 * REDIS_NODES
     found: list[dict[str, Any]] = []
@@ -113,9 +147,33 @@ def test_every_rule_is_loaded_and_can_be_worked_out(asked: Callable[[str, str], 
     assert [rule for rule in rules() if rule["health"] != "ok"] == []
 
 
-def test_an_executor_that_is_gone_raises_an_alert_that_ends_when_it_is_back(
-    watched: Desk, asked: Callable[[str, str], Any], tell: Tell
+def test_every_panel_of_every_dashboard_has_data(asked: Callable[[str, str], Any]) -> None:
+    def silent() -> list[str]:
+        found = []
+        for name, text in documents().items():
+            for panel in panels(json.loads(text)):
+                for target in panel["targets"]:
+                    expression = target["expr"]
+                    read = re.findall(r"([a-z][a-z0-9_]+)\{", expression)
+                    if "offset" in expression or any(map(UNUSED.match, read)):
+                        continue
+                    path = f"/api/v1/query?{urlencode({'query': plain(expression)})}"
+                    if not asked("prometheus", path)["data"]["result"]:
+                        found.append(f"{name}: {panel['title']}: {expression}")
+        return found
+
+    wait_until(lambda: not silent(), "data for every panel", lambda: "\n".join(silent()))
+
+
+def test_an_executor_that_is_gone_is_told_to_people_and_its_return_too(
+    watched: Desk,
+    asked: Callable[[str, str], Any],
+    robot: Callable[[], list[dict[str, str]]],
+    tell: Tell,
 ) -> None:
+    def titles() -> list[str]:
+        return [message["title"] for message in robot() if ALERT in message["title"]]
+
     def alerts() -> list[dict[str, str]]:
         found = asked("alertmanager", "/api/v2/alerts?active=true")
         return [one["labels"] for one in found if one["labels"]["alertname"] == ALERT]
@@ -123,17 +181,22 @@ def test_an_executor_that_is_gone_raises_an_alert_that_ends_when_it_is_back(
     def ours() -> list[dict[str, str]]:
         return [labels for labels in alerts() if labels["group"] == "order-executors"]
 
+    def robot_said() -> str:
+        return str([message["title"] for message in robot()])
+
     assert ours() == []
     scale(watched, "operator", 0)  # or it would bring an executor back
     scale(watched, "order-executor", 0)
     seconds = wait_until(lambda: bool(ours()), ALERT, lambda: str(alerts()), LONGEST_WAIT_SECONDS)
     [labels, *_] = ours()
     assert (labels["severity"], labels["topic"]) == ("critical", "signals")
+    told = wait_until(lambda: f"🔴 CRITICAL {ALERT}" in titles(), "the message", robot_said)
     scale(watched, "order-executor", 1)
     back = wait_until(
         lambda: not ours(), f"the end of {ALERT}", lambda: str(alerts()), LONGEST_WAIT_SECONDS
     )
+    wait_until(lambda: titles()[-1] == f"✅ RESOLVED {ALERT}", "its end", robot_said)
     tell(
-        f"{ALERT} at Alertmanager {seconds:.0f} s after the last executor, over {back:.0f} s "
-        "after the next"
+        f"{ALERT} at Alertmanager {seconds:.0f} s after the last executor, at the robot "
+        f"{told:.0f} s later; over {back:.0f} s after the next executor: {titles()}"
     )

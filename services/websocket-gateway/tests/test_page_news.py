@@ -18,6 +18,11 @@ BAD = {
 }
 
 
+async def all_shown(page: Any, count: int) -> None:
+    """Wait for all articles: the next one would move those that are there from under the mouse."""
+    await expect(page.locator(ARTICLE)).to_have_count(count, timeout=TIMEOUT_MS)
+
+
 async def test_an_article_shows_its_sentiment_and_why_it_passed(
     desk: Any, events: Any, open_page: Any
 ) -> None:
@@ -86,6 +91,7 @@ async def test_what_an_article_says_is_never_read_as_html_and_an_old_one_needs_n
             events.news(trap, reason=f"{trap} > 0.50", words=(f"{trap} +1.0",), link="ftp://x"),
         )
         await page.goto(f"http://{desk.address}/")
+        await all_shown(page, 2)
         await page.locator(ARTICLE, has_text=trap).locator(".why", has_text=trap).click()
         await expect(page.locator(".words li")).to_have_text([f"{trap} +1.0"], timeout=TIMEOUT_MS)
         assert await page.locator(f"{ARTICLE} img").count() == 0
@@ -104,6 +110,7 @@ async def test_news_is_whole_at_every_width(
     async with open_page(width, height) as (page, problems):
         await desk.publish(events.news(long, reason=reason, words=words), events.news(**BAD))
         await page.goto(f"http://{desk.address}/")
+        await all_shown(page, 2)
         await page.locator(f"{ARTICLE} .why", has_text="a rather long phrase").click()
         await page.locator(f"{ARTICLE} .words").wait_for()
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
