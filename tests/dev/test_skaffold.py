@@ -21,6 +21,8 @@ IN_A_CLUSTER = sorted(
     for path in (ROOT / "services").glob("*/pyproject.toml")
     if path.parent.name != "console"
 )
+# What is off by default has an image, too.
+EVERY_SERVICE = ("--set", "alertRelay.enabled=true", "--set", "alertRelay.existingSecret=robot")
 
 
 def artifacts() -> dict[str, Any]:
@@ -34,7 +36,11 @@ def rendered(*profiles: str) -> list[dict[str, Any]]:
     tags = {image: f"tag-of-{image.partition('/')[2]}" for image in artifacts()}
     arguments = helm_arguments(with_profiles(load(), *profiles), tags)
     done = subprocess.run(
-        ["helm", "template", *arguments], capture_output=True, text=True, timeout=120, check=False
+        ["helm", "template", *arguments, *EVERY_SERVICE],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return [one for one in yaml.safe_load_all(done.stdout) if one]

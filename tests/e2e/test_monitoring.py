@@ -17,6 +17,7 @@ from tests.dingtalk_server import SECRET
 from tests.dingtalk_server import TOKEN as DINGTALK_TOKEN
 from tests.e2e.desk import PYTHON, RELEASE, ROOT, SERVICES, Desk
 from tests.e2e.kube import wait_until
+from tests.monitoring.rules import EXPORTER, rules
 from tests.monitoring.test_dashboards import panels, plain
 from tests.monitoring.test_live import OF_TROUBLE
 
@@ -138,13 +139,27 @@ def test_every_rule_is_loaded_and_can_be_worked_out(asked: Callable[[str, str], 
         for rule in group["rules"]
     ]
 
-    def rules() -> list[dict[str, Any]]:
+    def loaded() -> list[dict[str, Any]]:
         groups = asked("prometheus", "/api/v1/rules")["data"]["groups"]
         return [rule for group in groups for rule in group["rules"]]
 
-    wait_until(lambda: all(rule["health"] != "unknown" for rule in rules()), "a look at every rule")
-    assert sorted(rule["name"] for rule in rules()) == sorted(expected)
-    assert [rule for rule in rules() if rule["health"] != "ok"] == []
+    wait_until(
+        lambda: all(rule["health"] != "unknown" for rule in loaded()), "a look at every rule"
+    )
+    assert sorted(rule["name"] for rule in loaded()) == sorted(expected)
+    assert [rule for rule in loaded() if rule["health"] != "ok"] == []
+
+
+def test_what_rules_read_of_the_exporter_is_what_it_shows(asked: Callable[[str, str], Any]) -> None:
+    wanted = {name for rule in rules() for name in rule.metrics} & EXPORTER
+
+    def missing() -> set[str]:
+        query = 'count by (__name__) ({job="streamdesk-redis-exporter"})'
+        path = f"/api/v1/query?{urlencode({'query': query})}"
+        shown = asked("prometheus", path)["data"]["result"]
+        return wanted - {row["metric"]["__name__"] for row in shown}
+
+    wait_until(lambda: not missing(), "each metric", lambda: str(missing()))
 
 
 def test_every_panel_of_every_dashboard_has_data(asked: Callable[[str, str], Any]) -> None:
