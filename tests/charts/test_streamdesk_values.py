@@ -12,9 +12,8 @@ from tests.charts.streamdesk_chart import CHART, EXTERNAL, RELEASE, ROOT, extern
 
 
 def test_schema_and_table_are_written_from_values() -> None:
-    tool = ROOT / "tools" / "chart_values.py"
-    words = [sys.executable, str(tool), "--check"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    words = [sys.executable, "-m", "tools.chart_values", "--check"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

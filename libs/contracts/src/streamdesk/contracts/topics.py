@@ -29,13 +29,15 @@ from streamdesk.contracts.events import (
 
 GATEWAY = Consumer("websocket-gateway")
 EVERY_SERVICE = (
+    # services.toml: reporting services
     "signal-generator",
     "order-executor",
-    "analysis",
     "news-fetcher",
     "news-filter",
+    "analysis",
     "websocket-gateway",
     "alert-relay",
+    # services.toml: end
 )
 
 MARKET_BARS: Topic[BarClosed] = Topic(
