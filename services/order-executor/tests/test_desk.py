@@ -3,7 +3,7 @@ from decimal import Decimal
 
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.domain.orders import OrderState
+from streamdesk.trading.orders import OrderState
 
 SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]

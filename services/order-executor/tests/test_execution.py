@@ -12,8 +12,6 @@ from streamdesk.contracts.events import SignalGenerated
 from streamdesk.order_executor.broker_paper import Faults
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.domain.decisions import request_from
-from streamdesk.order_executor.domain.orders import BrokerReport, Intent, OrderState
 from streamdesk.order_executor.errors import (
     BrokerContradictionError,
     BrokerUnavailableError,
@@ -21,6 +19,8 @@ from streamdesk.order_executor.errors import (
 )
 from streamdesk.order_executor.ledger.ledger import wall_clock
 from streamdesk.runtime import Drain
+from streamdesk.trading.decisions import request_from
+from streamdesk.trading.orders import BrokerReport, Intent, OrderState
 
 SignalOf = Callable[..., SignalGenerated]
 DeskOf = Callable[..., Awaitable[Desk]]

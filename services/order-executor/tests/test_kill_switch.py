@@ -13,9 +13,9 @@ from sqlalchemy import select
 
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.domain.risk import Code
 from streamdesk.order_executor.ledger.schema import OUTBOX, SIGNALS
 from streamdesk.runtime import Drain
+from streamdesk.trading.risk import Code
 
 SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]

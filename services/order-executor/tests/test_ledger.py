@@ -12,13 +12,13 @@ from sqlalchemy.exc import IntegrityError
 
 from streamdesk.contracts.events import Side, SignalGenerated
 from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.domain.decisions import request_from
-from streamdesk.order_executor.domain.orders import BrokerReport, OrderState, Trade
-from streamdesk.order_executor.domain.risk import Code, TradeRequest
 from streamdesk.order_executor.errors import BrokerContradictionError, DatabaseBusyError
 from streamdesk.order_executor.ledger.audit import verify
 from streamdesk.order_executor.ledger.ledger import wall_clock
 from streamdesk.order_executor.ledger.schema import ACCOUNT, FILLS, ORDERS, OUTBOX, POSITIONS
+from streamdesk.trading.decisions import request_from
+from streamdesk.trading.orders import BrokerReport, OrderState, Trade
+from streamdesk.trading.risk import Code, TradeRequest
 
 SignalOf = Callable[..., SignalGenerated]
 DeskOf = Callable[..., Awaitable[Desk]]

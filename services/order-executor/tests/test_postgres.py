@@ -16,7 +16,6 @@ from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.database.database import RUNS
 from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.domain.decisions import request_from
 from streamdesk.order_executor.errors import (
     BrokerUnavailableError,
     DatabaseBusyError,
@@ -27,6 +26,7 @@ from streamdesk.order_executor.errors import (
 from streamdesk.order_executor.ledger.ledger import wall_clock
 from streamdesk.order_executor.ledger.schema import ACCOUNT
 from streamdesk.runtime import BadSettingError, Drain
+from streamdesk.trading.decisions import request_from
 from tests.postgres import PostgresServer
 from tests.postgres_line import FlakyLine
 

@@ -15,11 +15,11 @@ from streamdesk.contracts.events import BarClosed, PortfolioValued, SignalGenera
 from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS, TRADING_RISK, TRADING_SIGNALS
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.domain.markets import Market
 from streamdesk.order_executor.factory import build
 from streamdesk.order_executor.publication import Publication
 from streamdesk.runtime import Drain, Service
 from streamdesk.runtime.probes import Health
+from streamdesk.trading.markets import Market
 
 SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]

@@ -10,7 +10,7 @@ The rules that make it safe:
 from dataclasses import dataclass
 from typing import Protocol
 
-from streamdesk.order_executor.domain.orders import BrokerReport, Intent, Trade
+from streamdesk.trading.orders import BrokerReport, Intent, Trade
 
 
 @dataclass(frozen=True, slots=True)

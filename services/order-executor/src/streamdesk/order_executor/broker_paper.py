@@ -27,10 +27,6 @@ from sqlalchemy import (
 
 from streamdesk.order_executor.broker import TradePage
 from streamdesk.order_executor.database import Book, Database
-from streamdesk.order_executor.domain.money import ZERO
-from streamdesk.order_executor.domain.orders import BrokerReport, Intent, OrderState, Trade
-from streamdesk.order_executor.domain.paper import PaperOrder, fills
-from streamdesk.order_executor.domain.policy import Policy
 from streamdesk.order_executor.errors import (
     BrokerUnavailableError,
     DatabaseError,
@@ -38,6 +34,10 @@ from streamdesk.order_executor.errors import (
     OutcomeUnknownError,
 )
 from streamdesk.order_executor.ledger.schema import Scaled, UtcTime
+from streamdesk.trading.money import ZERO
+from streamdesk.trading.orders import BrokerReport, Intent, OrderState, Trade
+from streamdesk.trading.paper import PaperOrder, fills
+from streamdesk.trading.policy import Policy
 
 PAGE = 500
 _SEQUENCE = BigInteger().with_variant(Integer, "sqlite")

@@ -12,11 +12,11 @@ from streamdesk.contracts.topics import (
     TRADING_RISK,
     TRADING_SIGNALS,
 )
-from streamdesk.order_executor.domain.fees import HK_FEES, US_FEES, FeeSchedule
-from streamdesk.order_executor.domain.markets import Instruments, Market, Ticks
-from streamdesk.order_executor.domain.money import Rates
-from streamdesk.order_executor.domain.policy import Policy
 from streamdesk.runtime import ServiceSettings
+from streamdesk.trading.fees import HK_FEES, US_FEES, FeeSchedule
+from streamdesk.trading.markets import Instruments, Market, Ticks
+from streamdesk.trading.money import Rates
+from streamdesk.trading.policy import Policy
 
 ACCOUNT_CURRENCY = "USD"
 DATABASES = ("sqlite:///", "sqlite+aiosqlite:///", "postgresql://", "postgresql+asyncpg://")

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from streamdesk.order_executor.broker import Broker, TradePage
-from streamdesk.order_executor.domain.orders import BrokerReport, Order
 from streamdesk.order_executor.errors import (
     BrokerContradictionError,
     BrokerUnavailableError,
@@ -22,6 +21,7 @@ from streamdesk.order_executor.tracing import (
     order_span_again,
 )
 from streamdesk.runtime import logger, metrics, span
+from streamdesk.trading.orders import BrokerReport, Order
 
 log = logger("order-executor")
 T = TypeVar("T")

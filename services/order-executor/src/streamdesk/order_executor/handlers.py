@@ -5,8 +5,6 @@ from datetime import datetime
 
 from streamdesk.bus import Ack, Message, Outcome, Retry, RetryAfter
 from streamdesk.contracts.events import Side, SignalGenerated
-from streamdesk.order_executor.domain.decisions import request_from
-from streamdesk.order_executor.domain.risk import Code
 from streamdesk.order_executor.errors import DatabaseBusyError, DatabaseError
 from streamdesk.order_executor.execution import Execution
 from streamdesk.order_executor.gate import Gate
@@ -14,6 +12,8 @@ from streamdesk.order_executor.ledger import Decision, Ledger
 from streamdesk.order_executor.protection import Protection
 from streamdesk.order_executor.tracing import DECISION, REFUSAL_CODE, SIGNAL_ID, SYMBOL
 from streamdesk.runtime import logger, metrics, span
+from streamdesk.trading.decisions import request_from
+from streamdesk.trading.risk import Code
 
 log = logger("order-executor")
 AGAIN_SECONDS = 1.0

@@ -7,9 +7,6 @@ from typing import Any
 
 from streamdesk.bus import Message
 from streamdesk.contracts.events import BarClosed
-from streamdesk.order_executor.domain.decisions import Crossing, crossing
-from streamdesk.order_executor.domain.money import price_from
-from streamdesk.order_executor.domain.portfolio import Holding
 from streamdesk.order_executor.errors import DatabaseError
 from streamdesk.order_executor.execution import Execution
 from streamdesk.order_executor.gate import Gate
@@ -17,6 +14,9 @@ from streamdesk.order_executor.ledger import Ledger
 from streamdesk.order_executor.ledger.ledger import Mark
 from streamdesk.order_executor.tracing import SYMBOL
 from streamdesk.runtime import Drain, logger, metrics, span
+from streamdesk.trading.decisions import Crossing, crossing
+from streamdesk.trading.money import price_from
+from streamdesk.trading.portfolio import Holding
 
 log = logger("order-executor")
 VIEW_SECONDS = 1.0

@@ -3,9 +3,9 @@
 from contextlib import AbstractContextManager
 from typing import Literal
 
-from streamdesk.order_executor.domain.orders import Order
 from streamdesk.runtime import span
 from streamdesk.runtime.tracing import Span
+from streamdesk.trading.orders import Order
 
 CLIENT_ORDER_ID = "streamdesk.order.client_order_id"
 SYMBOL = "streamdesk.symbol"

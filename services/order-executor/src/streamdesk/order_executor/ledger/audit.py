@@ -6,10 +6,6 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, RowMapping, select
 
 from streamdesk.contracts.events import Side
-from streamdesk.order_executor.domain.money import ZERO, cents
-from streamdesk.order_executor.domain.orders import BrokerReport, Order, OrderState, Trade
-from streamdesk.order_executor.domain.portfolio import Booking, Holding, book, cost_of
-from streamdesk.order_executor.errors import BrokerContradictionError
 from streamdesk.order_executor.ledger import rows
 from streamdesk.order_executor.ledger.ledger import Ledger
 from streamdesk.order_executor.ledger.schema import (
@@ -19,6 +15,10 @@ from streamdesk.order_executor.ledger.schema import (
     RESERVATIONS,
     SIGNALS,
 )
+from streamdesk.trading.errors import OversoldError
+from streamdesk.trading.money import ZERO, cents
+from streamdesk.trading.orders import BrokerReport, Order, OrderState, Trade
+from streamdesk.trading.portfolio import Booking, Holding, book, cost_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def _check_money(
     for fill in fills:
         try:
             booking = _replay(held, orders[fill["client_order_id"]], fill)
-        except BrokerContradictionError as error:
+        except OversoldError as error:
             findings.append(Discrepancy(f"fill {fill['trade_id']}", "bookable", str(error)))
             continue
         cash, gain = cash + booking.cash_amount, gain + booking.realized_pnl

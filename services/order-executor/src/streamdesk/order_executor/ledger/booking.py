@@ -6,13 +6,14 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, insert, update
 
-from streamdesk.order_executor.domain.money import ZERO, Rates
-from streamdesk.order_executor.domain.orders import BrokerReport, Order, OrderState, Trade
-from streamdesk.order_executor.domain.policy import Policy
-from streamdesk.order_executor.domain.portfolio import Booking, book
 from streamdesk.order_executor.errors import BrokerContradictionError
 from streamdesk.order_executor.ledger import events, rows
 from streamdesk.order_executor.ledger.schema import ACCOUNT, FILLS
+from streamdesk.trading.errors import OversoldError
+from streamdesk.trading.money import ZERO, Rates
+from streamdesk.trading.orders import BrokerReport, Order, OrderState, Trade
+from streamdesk.trading.policy import Policy
+from streamdesk.trading.portfolio import Booking, Holding, book
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,20 @@ def _book_trades(
     for trade in trades:
         _must_fit(order, trade)
         before = rows.holding(connection, order.intent.symbol)
-        booking = book(before, order.intent, trade, rates.of(trade.currency))
+        booking = _booking(before, order, trade, rates)
         rows.put_holding(connection, before, booking.holding)
         _insert_fill(connection, trade, booking, now)
         order = replace(order, filled_quantity=order.filled_quantity + trade.quantity)
         events.filled(connection, order, trade, booking, now)
         spent -= booking.cash_amount
     return order, spent
+
+
+def _booking(before: Holding | None, order: Order, trade: Trade, rates: Rates) -> Booking:
+    try:
+        return book(before, order.intent, trade, rates.of(trade.currency))
+    except OversoldError as error:
+        raise BrokerContradictionError(str(error)) from error
 
 
 def _must_fit(order: Order, trade: Trade) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
-from streamdesk.order_executor.domain.orders import Origin
 from streamdesk.order_executor.ledger.ledger import Ledger
 from streamdesk.order_executor.ledger.schema import (
     ACCOUNT,
@@ -18,6 +17,7 @@ from streamdesk.order_executor.ledger.schema import (
     POSITIONS,
     SIGNALS,
 )
+from streamdesk.trading.orders import Origin
 
 _ACCOUNT = "id", "currency", "initial_cash", "cash", "realized_pnl"
 _ORDER = (

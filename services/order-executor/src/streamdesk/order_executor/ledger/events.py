@@ -20,13 +20,13 @@ from streamdesk.contracts.events import (
     RiskAlerted,
 )
 from streamdesk.contracts.topics import TRADING_ORDERS, TRADING_RISK
-from streamdesk.order_executor.domain.identity import event_id, moment, order_id_of_signal
-from streamdesk.order_executor.domain.orders import Order, Trade
-from streamdesk.order_executor.domain.policy import Policy
-from streamdesk.order_executor.domain.portfolio import Booking, Holding, Portfolio
-from streamdesk.order_executor.domain.risk import Alert, TradeRequest, Verdict, conditions
 from streamdesk.order_executor.ledger.schema import ACCOUNT, ALERTS, OUTBOX
 from streamdesk.runtime import current_traceparent
+from streamdesk.trading.identity import event_id, moment, order_id_of_signal
+from streamdesk.trading.orders import Order, Trade
+from streamdesk.trading.policy import Policy
+from streamdesk.trading.portfolio import Booking, Holding, Portfolio
+from streamdesk.trading.risk import Alert, TradeRequest, Verdict, conditions
 
 
 def enqueue(

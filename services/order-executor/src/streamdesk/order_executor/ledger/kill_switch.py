@@ -14,9 +14,9 @@ from sqlalchemy import Connection, select, update
 
 from streamdesk.contracts.events import Severity
 from streamdesk.order_executor.database import Database
-from streamdesk.order_executor.domain.risk import Alert
 from streamdesk.order_executor.ledger import events
 from streamdesk.order_executor.ledger.schema import ACCOUNT
+from streamdesk.trading.risk import Alert
 
 REASON_MAX_CHARS = 200
 

@@ -15,17 +15,6 @@ from decimal import Decimal
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from streamdesk.order_executor.database import Database
-from streamdesk.order_executor.domain.decisions import (
-    Crossing,
-    decide,
-    exit_alert,
-    protective_exit,
-)
-from streamdesk.order_executor.domain.money import ZERO, Rates
-from streamdesk.order_executor.domain.orders import BrokerReport, Intent, Order, OrderState
-from streamdesk.order_executor.domain.policy import Policy
-from streamdesk.order_executor.domain.portfolio import Holding, Portfolio
-from streamdesk.order_executor.domain.risk import Code, TradeRequest, Verdict
 from streamdesk.order_executor.ledger import booking, events, rows
 from streamdesk.order_executor.ledger.schema import (
     ACCOUNT,
@@ -33,6 +22,17 @@ from streamdesk.order_executor.ledger.schema import (
     POSITIONS,
     SIGNALS,
 )
+from streamdesk.trading.decisions import (
+    Crossing,
+    decide,
+    exit_alert,
+    protective_exit,
+)
+from streamdesk.trading.money import ZERO, Rates
+from streamdesk.trading.orders import BrokerReport, Intent, Order, OrderState
+from streamdesk.trading.policy import Policy
+from streamdesk.trading.portfolio import Holding, Portfolio
+from streamdesk.trading.risk import Code, TradeRequest, Verdict
 
 ACCOUNT_ID = "paper"
 

@@ -8,10 +8,6 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, exists, func, insert, select, update
 
 from streamdesk.contracts.events import Side
-from streamdesk.order_executor.domain.markets import Market
-from streamdesk.order_executor.domain.money import Rates
-from streamdesk.order_executor.domain.orders import Intent, Order, OrderState, Origin
-from streamdesk.order_executor.domain.portfolio import Holding, LiveOrder, Portfolio
 from streamdesk.order_executor.ledger.schema import (
     ACCOUNT,
     FILLS,
@@ -20,6 +16,10 @@ from streamdesk.order_executor.ledger.schema import (
     RESERVATIONS,
 )
 from streamdesk.runtime import current_traceparent
+from streamdesk.trading.markets import Market
+from streamdesk.trading.money import Rates
+from streamdesk.trading.orders import Intent, Order, OrderState, Origin
+from streamdesk.trading.portfolio import Holding, LiveOrder, Portfolio
 
 UNFINISHED = tuple(state.value for state in OrderState if not state.is_done)
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 from streamdesk.order_executor.database import Book
-from streamdesk.order_executor.domain.money import tidy
+from streamdesk.trading.money import tidy
 
 
 class Scaled(TypeDecorator[Decimal]):

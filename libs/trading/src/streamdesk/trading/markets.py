@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
 
-from streamdesk.order_executor.domain.markets_data import (
+from streamdesk.trading.markets_data import (
     HK_LOTS,
     HK_PHASE2,
     HK_TICKS,

@@ -7,11 +7,11 @@ from decimal import Decimal
 from enum import StrEnum
 
 from streamdesk.contracts.events import Severity, Side
-from streamdesk.order_executor.domain.markets import Instrument, Market
-from streamdesk.order_executor.domain.money import MAX_PRICE, ZERO
-from streamdesk.order_executor.domain.policy import Policy
-from streamdesk.order_executor.domain.portfolio import Portfolio
-from streamdesk.order_executor.domain.sizing import least_cash
+from streamdesk.trading.markets import Instrument, Market
+from streamdesk.trading.money import MAX_PRICE, ZERO
+from streamdesk.trading.policy import Policy
+from streamdesk.trading.portfolio import Portfolio
+from streamdesk.trading.sizing import least_cash
 
 
 class Code(StrEnum):

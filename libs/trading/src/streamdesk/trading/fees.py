@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
 from streamdesk.contracts.events import Side
-from streamdesk.order_executor.domain.money import ZERO, cents
+from streamdesk.trading.money import ZERO, cents
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from streamdesk.order_executor.domain.fees import HK_FEES, US_FEES, FeeSchedule
-from streamdesk.order_executor.domain.markets import Instruments, Market, Ticks
+from streamdesk.trading.fees import HK_FEES, US_FEES, FeeSchedule
+from streamdesk.trading.markets import Instruments, Market, Ticks
 
 MAX_TRADES_AN_ORDER = 10
 """Trades whose rounding to cents a reservation covers (one cent each)."""

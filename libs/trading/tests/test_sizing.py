@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamdesk.contracts.events import Side
-from streamdesk.order_executor.domain.fees import HK_FEES, US_FEES, FeeSchedule
-from streamdesk.order_executor.domain.markets import Instrument, Market, Ticks
-from streamdesk.order_executor.domain.policy import Policy
-from streamdesk.order_executor.domain.sizing import (
+from streamdesk.trading.fees import HK_FEES, US_FEES, FeeSchedule
+from streamdesk.trading.markets import Instrument, Market, Ticks
+from streamdesk.trading.policy import Policy
+from streamdesk.trading.sizing import (
     limit_price,
     most_cost,
     quantity_for,

@@ -15,10 +15,10 @@ from datetime import datetime
 from decimal import Decimal
 
 from streamdesk.contracts.events import Side
-from streamdesk.order_executor.domain.markets import CURRENCY, Market
-from streamdesk.order_executor.domain.money import PRICE_STEP, ZERO, Rates, cents, tidy
-from streamdesk.order_executor.domain.orders import Intent, Trade
-from streamdesk.order_executor.errors import BrokerContradictionError
+from streamdesk.trading.errors import OversoldError
+from streamdesk.trading.markets import CURRENCY, Market
+from streamdesk.trading.money import PRICE_STEP, ZERO, Rates, cents, tidy
+from streamdesk.trading.orders import Intent, Trade
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def book(holding: Holding | None, intent: Intent, trade: Trade, rate: Decimal) -
         rate: value of the trade's currency in the account's.
 
     Raises:
-        BrokerContradictionError: it sells what is not held; nothing may go on from there.
+        OversoldError: it sells what is not held.
     """
     value = cents(trade.quantity * trade.price * rate)
     fee = cents(trade.fee * rate)
@@ -158,7 +158,7 @@ def book(holding: Holding | None, intent: Intent, trade: Trade, rate: Decimal) -
         return Booking(-(value + fee), ZERO, rate, _add(holding, intent, trade, value + fee))
     if holding is None or holding.quantity < trade.quantity:
         held = 0 if holding is None else holding.quantity
-        raise BrokerContradictionError(
+        raise OversoldError(
             f"trade {trade.trade_id} sells {trade.quantity} {intent.symbol}, {held} are held"
         )
     left = holding.quantity - trade.quantity

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdesk.order_executor.domain.markets import Instruments, Market, Ticks
+from streamdesk.trading.markets import Instruments, Market, Ticks
 
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 PRICES = st.decimals("0.01", "9000", places=4)

@@ -4,10 +4,10 @@ from datetime import datetime
 from decimal import Decimal
 
 from streamdesk.contracts.events import Side
-from streamdesk.order_executor.domain.fees import FeeSchedule
-from streamdesk.order_executor.domain.markets import Instrument
-from streamdesk.order_executor.domain.money import CENT, cents, cents_up
-from streamdesk.order_executor.domain.policy import MAX_TRADES_AN_ORDER, Policy
+from streamdesk.trading.fees import FeeSchedule
+from streamdesk.trading.markets import Instrument
+from streamdesk.trading.money import CENT, cents, cents_up
+from streamdesk.trading.policy import MAX_TRADES_AN_ORDER, Policy
 
 BPS = Decimal(10_000)
 HUNDRED = Decimal(100)

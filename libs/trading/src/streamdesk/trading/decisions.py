@@ -5,17 +5,17 @@ from datetime import datetime
 from decimal import Decimal
 
 from streamdesk.contracts.events import BarClosed, Severity, Side, SignalGenerated
-from streamdesk.order_executor.domain.identity import (
+from streamdesk.trading.identity import (
     fingerprint,
     order_id_of_exit,
     order_id_of_signal,
 )
-from streamdesk.order_executor.domain.markets import Instrument
-from streamdesk.order_executor.domain.money import ZERO, price_from
-from streamdesk.order_executor.domain.orders import Intent, Origin
-from streamdesk.order_executor.domain.policy import Policy
-from streamdesk.order_executor.domain.portfolio import Holding, Portfolio
-from streamdesk.order_executor.domain.risk import (
+from streamdesk.trading.markets import Instrument
+from streamdesk.trading.money import ZERO, price_from
+from streamdesk.trading.orders import Intent, Origin
+from streamdesk.trading.policy import Policy
+from streamdesk.trading.portfolio import Holding, Portfolio
+from streamdesk.trading.risk import (
     BUY_CHECKS,
     SELL_CHECKS,
     Alert,
@@ -25,7 +25,7 @@ from streamdesk.order_executor.domain.risk import (
     limit_on_tick,
     whole_lots,
 )
-from streamdesk.order_executor.domain.sizing import (
+from streamdesk.trading.sizing import (
     limit_price,
     most_cost,
     quantity_for,

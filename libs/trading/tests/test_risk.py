@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamdesk.contracts.events import Side, SignalGenerated
-from streamdesk.order_executor.domain.decisions import decide, request_from
-from streamdesk.order_executor.domain.identity import order_id_of_exit, order_id_of_signal
-from streamdesk.order_executor.domain.markets import Market
-from streamdesk.order_executor.domain.money import Rates
-from streamdesk.order_executor.domain.orders import Intent
-from streamdesk.order_executor.domain.policy import Policy
-from streamdesk.order_executor.domain.portfolio import Holding, LiveOrder, Portfolio
-from streamdesk.order_executor.domain.risk import Code, TradeRequest, Verdict, conditions
+from streamdesk.trading.decisions import decide, request_from
+from streamdesk.trading.identity import order_id_of_exit, order_id_of_signal
+from streamdesk.trading.markets import Market
+from streamdesk.trading.money import Rates
+from streamdesk.trading.orders import Intent
+from streamdesk.trading.policy import Policy
+from streamdesk.trading.portfolio import Holding, LiveOrder, Portfolio
+from streamdesk.trading.risk import Code, TradeRequest, Verdict, conditions
 
 NOW = datetime(2026, 11, 20, 15, 31, tzinfo=UTC)
 EXAMPLE: Any = SignalGenerated.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index]

@@ -11,9 +11,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from streamdesk.contracts.events import Side
-from streamdesk.order_executor.domain.identity import moment
-from streamdesk.order_executor.domain.markets import Instrument, Ticks
-from streamdesk.order_executor.domain.sizing import BPS
+from streamdesk.trading.identity import moment
+from streamdesk.trading.markets import Instrument, Ticks
+from streamdesk.trading.sizing import BPS
 
 MOST_TRADES = 3
 

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamdesk.contracts.events import Side
-from streamdesk.order_executor.domain.markets import Instrument, Market, Ticks
-from streamdesk.order_executor.domain.paper import PaperOrder, fills
-from streamdesk.order_executor.domain.policy import Policy
-from streamdesk.order_executor.domain.sizing import limit_price
+from streamdesk.trading.markets import Instrument, Market, Ticks
+from streamdesk.trading.paper import PaperOrder, fills
+from streamdesk.trading.policy import Policy
+from streamdesk.trading.sizing import limit_price
 
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 SLIPPAGE = Decimal(10)

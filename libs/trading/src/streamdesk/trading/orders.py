@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from streamdesk.contracts.events import Side
-from streamdesk.order_executor.domain.markets import Market
+from streamdesk.trading.markets import Market
 
 
 class OrderState(StrEnum):
