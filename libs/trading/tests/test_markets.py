@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdesk.trading.markets import Instruments, Market, Ticks
+from streamdesk.trading.markets import Instruments, MarketCode, Ticks
 
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 PRICES = st.decimals("0.01", "9000", places=4)
-MARKETS = st.sampled_from(list(Market))
+MARKETS = st.sampled_from(list(MarketCode))
 
 
 @pytest.mark.parametrize(
@@ -21,29 +21,35 @@ MARKETS = st.sampled_from(list(Market))
     ],
 )  # fmt: skip
 def test_hong_kong_ticks_are_those_of_hkex_since_august_2025(price: str, tick: str) -> None:
-    assert Ticks().tick(Market.HK, Decimal(price), NOW) == Decimal(tick)
+    assert Ticks().tick(MarketCode.HK, Decimal(price), NOW) == Decimal(tick)
 
 
 def test_a_tick_is_the_one_in_force_on_the_day_at_the_exchange() -> None:
     ticks, price = Ticks(), Decimal(15)
     # 4 August 2025 begins in Hong Kong at 16:00 UTC on the 3rd.
-    assert ticks.tick(Market.HK, price, datetime(2025, 8, 3, 15, 59, tzinfo=UTC)) == Decimal("0.02")
-    assert ticks.tick(Market.HK, price, datetime(2025, 8, 3, 16, 0, tzinfo=UTC)) == Decimal("0.01")
+    assert ticks.tick(MarketCode.HK, price, datetime(2025, 8, 3, 15, 59, tzinfo=UTC)) == Decimal(
+        "0.02"
+    )
+    assert ticks.tick(MarketCode.HK, price, datetime(2025, 8, 3, 16, 0, tzinfo=UTC)) == Decimal(
+        "0.01"
+    )
 
 
 def test_phase_2_ticks_hold_from_the_day_that_is_set() -> None:
     ticks, price = Ticks(hk_phase2_from=date(2026, 11, 20)), Decimal(5)
-    assert ticks.tick(Market.HK, price, datetime(2026, 11, 19, 6, tzinfo=UTC)) == Decimal("0.01")
-    assert ticks.tick(Market.HK, price, NOW) == Decimal("0.005")
+    assert ticks.tick(MarketCode.HK, price, datetime(2026, 11, 19, 6, tzinfo=UTC)) == Decimal(
+        "0.01"
+    )
+    assert ticks.tick(MarketCode.HK, price, NOW) == Decimal("0.005")
 
 
 def test_us_ticks_are_a_cent_from_one_dollar_on_and_finer_below() -> None:
-    assert Ticks().tick(Market.US, Decimal(1), NOW) == Decimal("0.01")
-    assert Ticks().tick(Market.US, Decimal("0.9999"), NOW) == Decimal("0.0001")
+    assert Ticks().tick(MarketCode.US, Decimal(1), NOW) == Decimal("0.01")
+    assert Ticks().tick(MarketCode.US, Decimal("0.9999"), NOW) == Decimal("0.0001")
 
 
 @given(MARKETS, PRICES)
-def test_rounding_gives_valid_prices_around_the_price(market: Market, price: Decimal) -> None:
+def test_rounding_gives_valid_prices_around_the_price(market: MarketCode, price: Decimal) -> None:
     ticks = Ticks()
     down, up = ticks.down(market, price, NOW), ticks.up(market, price, NOW)
     assert down <= price <= up

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamdesk.contracts.events import Side
-from streamdesk.trading.markets import Instrument, Market, Ticks
+from streamdesk.trading.markets import MarketCode, Ticks, TradableInstrument
 from streamdesk.trading.paper import PaperOrder, fills
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.sizing import limit_price
@@ -17,7 +17,12 @@ SLIPPAGE = Decimal(10)
 @st.composite
 def orders(draw: st.DrawFn) -> PaperOrder:
     instrument = draw(
-        st.sampled_from([Instrument("AAPL.US", Market.US, 1), Instrument("700.HK", Market.HK, 100)])
+        st.sampled_from(
+            [
+                TradableInstrument("AAPL.US", MarketCode.US, 1),
+                TradableInstrument("700.HK", MarketCode.HK, 100),
+            ]
+        )
     )
     side, price = draw(st.sampled_from(list(Side))), draw(st.decimals("0.5", "900", places=3))
     return PaperOrder(
@@ -54,7 +59,7 @@ def test_the_same_order_is_always_filled_the_same_way(order: PaperOrder) -> None
 
 
 def test_orders_are_filled_in_different_ways() -> None:
-    instrument = Instrument("AAPL.US", Market.US, 1)
+    instrument = TradableInstrument("AAPL.US", MarketCode.US, 1)
     plans = {
         fills(
             PaperOrder(instrument, Side.BUY, quantity, Decimal(101), Decimal(100), NOW),

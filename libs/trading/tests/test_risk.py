@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from streamdesk.contracts.events import Side, SignalGenerated
 from streamdesk.trading.decisions import decide, request_from
 from streamdesk.trading.identity import order_id_of_exit, order_id_of_signal
-from streamdesk.trading.markets import Market
-from streamdesk.trading.money import Rates
+from streamdesk.trading.markets import MarketCode
+from streamdesk.trading.money import ExchangeRates
 from streamdesk.trading.orders import Intent
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Holding, LiveOrder, Portfolio
-from streamdesk.trading.risk import Code, TradeRequest, Verdict, conditions
+from streamdesk.trading.risk import Code, RiskVerdict, TradeRequest, conditions
 
 NOW = datetime(2026, 11, 20, 15, 31, tzinfo=UTC)
 EXAMPLE: Any = SignalGenerated.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index]
-RATES = Rates("USD", {"HKD": Decimal("0.128")})
+RATES = ExchangeRates("USD", {"HKD": Decimal("0.128")})
 SignalOf = Callable[..., SignalGenerated]
 
 
@@ -41,7 +41,7 @@ def request(symbol: str = "AAPL.US", side: Side = Side.BUY, **more: Any) -> Trad
 def holding(symbol: str) -> Holding:
     return Holding(
         symbol=symbol,
-        market=Market(symbol[-2:]),
+        market=MarketCode(symbol[-2:]),
         quantity=100,
         cost=Decimal(10_000),
         market_price=Decimal(100),
@@ -60,14 +60,14 @@ def portfolio(*held: str, cash: int = 1_000_000, live: tuple[str, ...] = ()) -> 
         rates=RATES,
         holdings={symbol: holding(symbol) for symbol in held},
         live_orders={
-            symbol: LiveOrder("sd-live", symbol, Market(symbol[-2:]), Side.BUY, Decimal(50_000))
+            symbol: LiveOrder("sd-live", symbol, MarketCode(symbol[-2:]), Side.BUY, Decimal(50_000))
             for symbol in live
         },
     )
 
 
-def refusal(outcome: Intent | Verdict) -> tuple[Code, float, float]:
-    assert isinstance(outcome, Verdict)
+def refusal(outcome: Intent | RiskVerdict) -> tuple[Code, float, float]:
+    assert isinstance(outcome, RiskVerdict)
     assert outcome.reason
     return outcome.code, float(outcome.value), float(outcome.limit)
 
@@ -166,7 +166,7 @@ def test_any_price_that_the_contract_allows_gives_an_intent_or_a_refusal(price: 
     fields = {"price": price, "stop_loss": price, "take_profit": price}
     signal = SignalGenerated.model_validate(EXAMPLE | fields)
     outcome = decide(request_from("id", signal, NOW), portfolio(), Policy())
-    assert isinstance(outcome, Intent | Verdict)
+    assert isinstance(outcome, Intent | RiskVerdict)
 
 
 @given(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from streamdesk.contracts.events import Side
 from streamdesk.trading.fees import HK_FEES, US_FEES, FeeSchedule
-from streamdesk.trading.markets import Instrument, Market, Ticks
+from streamdesk.trading.markets import MarketCode, Ticks, TradableInstrument
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.sizing import (
     limit_price,
@@ -19,13 +19,13 @@ from streamdesk.trading.sizing import (
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 INSTRUMENTS = st.sampled_from(
     [
-        Instrument("AAPL.US", Market.US, 1),
-        Instrument("700.HK", Market.HK, 100),
-        Instrument("3988.HK", Market.HK, 1000),
+        TradableInstrument("AAPL.US", MarketCode.US, 1),
+        TradableInstrument("700.HK", MarketCode.HK, 100),
+        TradableInstrument("3988.HK", MarketCode.HK, 1000),
     ]
 )
 PRICES = st.decimals("0.05", "5000", places=3)
-FEES = {Market.US: US_FEES, Market.HK: HK_FEES}
+FEES = {MarketCode.US: US_FEES, MarketCode.HK: HK_FEES}
 
 
 def test_the_size_grows_linearly_with_the_strength_from_5_to_30_percent() -> None:
@@ -45,7 +45,7 @@ def test_a_position_is_never_meant_to_be_more_than_the_most_percent(
 
 @given(INSTRUMENTS, PRICES, st.decimals("0", "1000000", places=2))
 def test_the_quantity_is_the_most_whole_lots_that_the_budget_pays(
-    instrument: Instrument, price: Decimal, budget: Decimal
+    instrument: TradableInstrument, price: Decimal, budget: Decimal
 ) -> None:
     fees, rate = FEES[instrument.market], Decimal("0.128")
     quantity = quantity_for(budget, price, instrument, fees, rate)
@@ -56,7 +56,7 @@ def test_the_quantity_is_the_most_whole_lots_that_the_budget_pays(
 
 @given(INSTRUMENTS, PRICES, st.sampled_from(list(Side)))
 def test_a_limit_price_is_on_the_tick_and_within_the_slippage_limit_or_one_tick(
-    instrument: Instrument, price: Decimal, side: Side
+    instrument: TradableInstrument, price: Decimal, side: Side
 ) -> None:
     ticks, policy = Ticks(), Policy()
     limit = limit_price(policy, instrument, side, price, NOW)

@@ -19,7 +19,7 @@ from streamdesk.order_executor.factory import build
 from streamdesk.order_executor.publication import Publication
 from streamdesk.runtime import Drain, Service
 from streamdesk.runtime.probes import Health
-from streamdesk.trading.markets import Market
+from streamdesk.trading.markets import MarketCode
 
 SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]
@@ -225,8 +225,8 @@ async def test_without_a_server_events_wait_and_the_stop_does_not(
 def test_settings_become_the_rules_numbers(settings_of: SettingsOf) -> None:
     settings = settings_of(max_positions_hk=3, hk_commission_min="5", lot_sizes={"1.HK": 7})
     policy = settings.policy()
-    assert policy.max_positions_by_market == {Market.HK: 3, Market.US: 5}
-    assert policy.fees[Market.HK].commission_minimum == 5
+    assert policy.max_positions_by_market == {MarketCode.HK: 3, MarketCode.US: 5}
+    assert policy.fees[MarketCode.HK].commission_minimum == 5
     instrument = policy.instruments.find("1.HK")
     assert instrument is not None
     assert instrument.lot_size == 7

@@ -10,7 +10,7 @@ from streamdesk.trading.identity import (
     order_id_of_exit,
     order_id_of_signal,
 )
-from streamdesk.trading.markets import Instrument
+from streamdesk.trading.markets import TradableInstrument
 from streamdesk.trading.money import ZERO, price_from
 from streamdesk.trading.orders import Intent, Origin
 from streamdesk.trading.policy import Policy
@@ -19,8 +19,8 @@ from streamdesk.trading.risk import (
     BUY_CHECKS,
     SELL_CHECKS,
     Alert,
+    RiskVerdict,
     TradeRequest,
-    Verdict,
     first_refusal,
     limit_on_tick,
     whole_lots,
@@ -50,7 +50,7 @@ def request_from(signal_id: str, signal: SignalGenerated, now: datetime) -> Trad
     )
 
 
-def decide(request: TradeRequest, portfolio: Portfolio, policy: Policy) -> Intent | Verdict:
+def decide(request: TradeRequest, portfolio: Portfolio, policy: Policy) -> Intent | RiskVerdict:
     """The order that a signal deserves, or the check that refuses it."""
     buying = request.side is Side.BUY
     refusal = first_refusal(BUY_CHECKS if buying else SELL_CHECKS, request, portfolio, policy)
@@ -64,8 +64,8 @@ def decide(request: TradeRequest, portfolio: Portfolio, policy: Policy) -> Inten
 
 
 def _buy(
-    request: TradeRequest, instrument: Instrument, portfolio: Portfolio, policy: Policy
-) -> Intent | Verdict:
+    request: TradeRequest, instrument: TradableInstrument, portfolio: Portfolio, policy: Policy
+) -> Intent | RiskVerdict:
     limit = limit_price(policy, instrument, request.side, request.price, request.as_of)
     rate, fees = portfolio.rates.of(instrument.currency), policy.fees[instrument.market]
     budget = min(target_cash(portfolio.equity, request.strength, policy), portfolio.free_cash)
@@ -80,8 +80,8 @@ def _buy(
 
 
 def _sell(
-    request: TradeRequest, instrument: Instrument, holding: Holding, policy: Policy
-) -> Intent | Verdict:
+    request: TradeRequest, instrument: TradableInstrument, holding: Holding, policy: Policy
+) -> Intent | RiskVerdict:
     limit = limit_price(policy, instrument, request.side, request.price, request.as_of)
     on_tick = limit_on_tick(limit, request, policy)
     return (
@@ -90,7 +90,11 @@ def _sell(
 
 
 def _intent(
-    request: TradeRequest, instrument: Instrument, quantity: int, limit: Decimal, reserved: Decimal
+    request: TradeRequest,
+    instrument: TradableInstrument,
+    quantity: int,
+    limit: Decimal,
+    reserved: Decimal,
 ) -> Intent:
     return Intent(
         client_order_id=order_id_of_signal(request.signal_id),
@@ -161,7 +165,7 @@ def protective_exit(
     """
     instrument = policy.instruments.find(holding.symbol)
     lot_size = 1 if instrument is None else instrument.lot_size
-    instrument = Instrument(holding.symbol, holding.market, lot_size)
+    instrument = TradableInstrument(holding.symbol, holding.market, lot_size)
     order_id = order_id_of_exit(holding.entry_order_id, attempt)
     limit = limit_price(policy, instrument, Side.SELL, crossed.price, crossed.at)
     if limit <= 0:

@@ -6,7 +6,7 @@
         whole dollar; SFC levy 0.0027 %, AFRC levy 0.00015 %, HKEX trading fee 0.00565 %
 
 Sources: brokers' public fee tables, as https://www.cjsc.com.hk/en/securities for the Hong Kong
-levies. Rates are settings where brokers differ.
+levies. ExchangeRates are settings where brokers differ.
 """
 
 from dataclasses import dataclass

@@ -16,24 +16,24 @@ from streamdesk.trading.markets_data import (
 )
 
 
-class Market(StrEnum):
+class MarketCode(StrEnum):
     """Where an instrument trades: the end of its symbol."""
 
     US = "US"
     HK = "HK"
 
 
-CURRENCY = {Market.US: "USD", Market.HK: "HKD"}
+CURRENCY = {MarketCode.US: "USD", MarketCode.HK: "HKD"}
 # A trading day is a date at the exchange. The US table has one row, so UTC is near enough there.
-ZONE: dict[Market, tzinfo] = {Market.US: UTC, Market.HK: timezone(timedelta(hours=8))}
+ZONE: dict[MarketCode, tzinfo] = {MarketCode.US: UTC, MarketCode.HK: timezone(timedelta(hours=8))}
 CODE = {
-    Market.US: re.compile(r"[A-Z][A-Z0-9]{0,9}([.-][A-Z0-9]{1,3})?"),
-    Market.HK: re.compile(r"[1-9][0-9]{0,4}"),
+    MarketCode.US: re.compile(r"[A-Z][A-Z0-9]{0,9}([.-][A-Z0-9]{1,3})?"),
+    MarketCode.HK: re.compile(r"[1-9][0-9]{0,4}"),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Instrument:
+class TradableInstrument:
     """Something that can be traded.
 
     Attributes:
@@ -43,7 +43,7 @@ class Instrument:
     """
 
     symbol: str
-    market: Market
+    market: MarketCode
     lot_size: int
 
     @property
@@ -61,31 +61,31 @@ class Ticks:
 
     def __init__(self, hk_phase2_from: date | None = None) -> None:
         hk = HK_TICKS if hk_phase2_from is None else (*HK_TICKS, (hk_phase2_from, HK_PHASE2))
-        self._tables = {Market.US: US_TICKS, Market.HK: hk}
+        self._tables = {MarketCode.US: US_TICKS, MarketCode.HK: hk}
 
-    def _bands(self, market: Market, at: datetime) -> Bands:
+    def _bands(self, market: MarketCode, at: datetime) -> Bands:
         day = at.astimezone(ZONE[market]).date()
         tables = self._tables[market]
         in_force = [bands for since, bands in tables if since <= day]
         return in_force[-1] if in_force else tables[0][1]
 
-    def tick(self, market: Market, price: Decimal, at: datetime) -> Decimal:
+    def tick(self, market: MarketCode, price: Decimal, at: datetime) -> Decimal:
         """The price step at this price and time."""
         return max(
             (band for band in self._bands(market, at) if band[0] <= price),
             key=lambda band: band[0],
         )[1]
 
-    def is_on_tick(self, market: Market, price: Decimal, at: datetime) -> bool:
+    def is_on_tick(self, market: MarketCode, price: Decimal, at: datetime) -> bool:
         """Whether the exchange takes this price."""
         return price > 0 and price % self.tick(market, price, at) == 0
 
-    def down(self, market: Market, price: Decimal, at: datetime) -> Decimal:
+    def down(self, market: MarketCode, price: Decimal, at: datetime) -> Decimal:
         """The nearest valid price that is not higher; 0 below the first tick."""
         tick = self.tick(market, price, at)
         return (price / tick).to_integral_value(ROUND_FLOOR) * tick
 
-    def up(self, market: Market, price: Decimal, at: datetime) -> Decimal:
+    def up(self, market: MarketCode, price: Decimal, at: datetime) -> Decimal:
         """The nearest valid price that is not lower."""
         tick = self.tick(market, price, at)
         return (price / tick).to_integral_value(ROUND_CEILING) * tick
@@ -105,15 +105,15 @@ class Instruments:
 
     def __init__(self, lots: Mapping[str, int] | None = None, hk_default_lot: int = 0) -> None:
         self._lots = {**HK_LOTS, **(lots or {})}
-        self._default_lot = {Market.US: 1, Market.HK: hk_default_lot}
+        self._default_lot = {MarketCode.US: 1, MarketCode.HK: hk_default_lot}
 
-    def find(self, symbol: str) -> Instrument | None:
+    def find(self, symbol: str) -> TradableInstrument | None:
         """The instrument of this name, None where there is none or its lot size is not known."""
         code, _, suffix = symbol.rpartition(".")
-        if suffix not in Market.__members__:
+        if suffix not in MarketCode.__members__:
             return None
-        market = Market(suffix)
+        market = MarketCode(suffix)
         lot = self._lots.get(symbol, self._default_lot[market])
         if lot <= 0 or not CODE[market].fullmatch(code):
             return None
-        return Instrument(symbol=symbol, market=market, lot_size=lot)
+        return TradableInstrument(symbol=symbol, market=market, lot_size=lot)

@@ -38,7 +38,7 @@ def price_from(number: float) -> Decimal:
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
+class ExchangeRates:
     """What one unit of a currency is worth in the account's currency.
 
     Args:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from streamdesk.contracts.events import Side
-from streamdesk.trading.markets import Market
+from streamdesk.trading.markets import MarketCode
 
 
 class OrderState(StrEnum):
@@ -61,7 +61,7 @@ class Intent:
     origin: Origin
     fingerprint: str
     symbol: str
-    market: Market
+    market: MarketCode
     currency: str
     side: Side
     quantity: int

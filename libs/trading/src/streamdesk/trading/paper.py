@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from streamdesk.contracts.events import Side
 from streamdesk.trading.identity import moment
-from streamdesk.trading.markets import Instrument, Ticks
+from streamdesk.trading.markets import Ticks, TradableInstrument
 from streamdesk.trading.sizing import BPS
 
 MOST_TRADES = 3
@@ -29,7 +29,7 @@ class PaperOrder:
         as_of: the time of that price.
     """
 
-    instrument: Instrument
+    instrument: TradableInstrument
     side: Side
     quantity: int
     limit_price: Decimal

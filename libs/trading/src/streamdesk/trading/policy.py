@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from streamdesk.trading.fees import HK_FEES, US_FEES, FeeSchedule
-from streamdesk.trading.markets import Instruments, Market, Ticks
+from streamdesk.trading.markets import Instruments, MarketCode, Ticks
 
 MAX_TRADES_AN_ORDER = 10
 """Trades whose rounding to cents a reservation covers (one cent each)."""
@@ -27,8 +27,8 @@ class Policy:
     """
 
     max_positions: int = 999
-    max_positions_by_market: Mapping[Market, int] = field(
-        default_factory=lambda: {Market.HK: 8, Market.US: 5}
+    max_positions_by_market: Mapping[MarketCode, int] = field(
+        default_factory=lambda: {MarketCode.HK: 8, MarketCode.US: 5}
     )
     size_min_percent: Decimal = Decimal(5)
     size_max_percent: Decimal = Decimal(30)
@@ -37,6 +37,6 @@ class Policy:
     slippage_limit_bps: Decimal = Decimal(50)
     instruments: Instruments = field(default_factory=Instruments)
     ticks: Ticks = field(default_factory=Ticks)
-    fees: Mapping[Market, FeeSchedule] = field(
-        default_factory=lambda: {Market.US: US_FEES, Market.HK: HK_FEES}
+    fees: Mapping[MarketCode, FeeSchedule] = field(
+        default_factory=lambda: {MarketCode.US: US_FEES, MarketCode.HK: HK_FEES}
     )

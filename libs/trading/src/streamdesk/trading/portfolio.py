@@ -16,8 +16,8 @@ from decimal import Decimal
 
 from streamdesk.contracts.events import Side
 from streamdesk.trading.errors import OversoldError
-from streamdesk.trading.markets import CURRENCY, Market
-from streamdesk.trading.money import PRICE_STEP, ZERO, Rates, cents, tidy
+from streamdesk.trading.markets import CURRENCY, MarketCode
+from streamdesk.trading.money import PRICE_STEP, ZERO, ExchangeRates, cents, tidy
 from streamdesk.trading.orders import Intent, Trade
 
 
@@ -38,7 +38,7 @@ class Holding:
     """
 
     symbol: str
-    market: Market
+    market: MarketCode
     quantity: int
     cost: Decimal
     market_price: Decimal
@@ -54,11 +54,11 @@ class Holding:
         """ISO 4217 code of its prices."""
         return CURRENCY[self.market]
 
-    def value(self, rates: Rates) -> Decimal:
+    def value(self, rates: ExchangeRates) -> Decimal:
         """Worth at the last price, in cents of the account's currency."""
         return cents(self.quantity * self.market_price * rates.of(self.currency))
 
-    def average_price(self, rates: Rates) -> Decimal:
+    def average_price(self, rates: ExchangeRates) -> Decimal:
         """Cost of one share, fees included, in the market's currency."""
         return tidy((self.cost / rates.of(self.currency) / self.quantity).quantize(PRICE_STEP))
 
@@ -69,7 +69,7 @@ class LiveOrder:
 
     client_order_id: str
     symbol: str
-    market: Market
+    market: MarketCode
     side: Side
     reserved_cash: Decimal
 
@@ -91,7 +91,7 @@ class Portfolio:
     cash: Decimal
     initial_cash: Decimal
     realized_pnl: Decimal
-    rates: Rates
+    rates: ExchangeRates
     holdings: Mapping[str, Holding] = field(default_factory=dict)
     live_orders: Mapping[str, LiveOrder] = field(default_factory=dict)
     halted_reason: str | None = None
@@ -116,9 +116,9 @@ class Portfolio:
         """Cash plus the worth of all holdings."""
         return self.cash + self.positions_value
 
-    def slots_taken(self, market: Market | None = None) -> int:
+    def slots_taken(self, market: MarketCode | None = None) -> int:
         """Positions open or being opened, of one market or of all."""
-        taken: dict[str, Market] = {s: holding.market for s, holding in self.holdings.items()}
+        taken: dict[str, MarketCode] = {s: holding.market for s, holding in self.holdings.items()}
         taken |= {s: order.market for s, order in self.live_orders.items()}
         return sum(1 for where in taken.values() if market in {None, where})
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from streamdesk.contracts.events import Severity, Side
-from streamdesk.trading.markets import Instrument, Market
+from streamdesk.trading.markets import MarketCode, TradableInstrument
 from streamdesk.trading.money import MAX_PRICE, ZERO
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Portfolio
@@ -32,7 +32,7 @@ class Code(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RiskVerdict:
     """What a check found.
 
     Attributes:
@@ -78,70 +78,72 @@ class TradeRequest:
     duplicate_of: str | None = None
 
 
-Check = Callable[[TradeRequest, Portfolio, Policy], Verdict]
+Check = Callable[[TradeRequest, Portfolio, Policy], RiskVerdict]
 
 
 def _number(value: float) -> Decimal:
     return Decimal(repr(float(value)))
 
 
-def known_symbol(request: TradeRequest, _: Portfolio, policy: Policy) -> Verdict:
+def known_symbol(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVerdict:
     """UNKNOWN_SYMBOL: no market, no such code, or a lot size that nobody named."""
     known = policy.instruments.find(request.symbol) is not None
     reason = (
         f"{request.symbol} is not known: give its lot size in LOT_SIZES, or set HK_DEFAULT_LOT "
         "for Hong Kong symbols without one"
     )
-    return Verdict(Code.UNKNOWN_SYMBOL, known, Decimal(known), Decimal(1), reason)
+    return RiskVerdict(Code.UNKNOWN_SYMBOL, known, Decimal(known), Decimal(1), reason)
 
 
-def not_halted(_: TradeRequest, portfolio: Portfolio, __: Policy) -> Verdict:
+def not_halted(_: TradeRequest, portfolio: Portfolio, __: Policy) -> RiskVerdict:
     """TRADING_HALTED: the kill switch is on."""
     halted = portfolio.halted_reason is not None
     reason = f"trading is halted: {portfolio.halted_reason}"
-    return Verdict(Code.TRADING_HALTED, not halted, Decimal(halted), ZERO, reason)
+    return RiskVerdict(Code.TRADING_HALTED, not halted, Decimal(halted), ZERO, reason)
 
 
-def fresh(request: TradeRequest, _: Portfolio, policy: Policy) -> Verdict:
+def fresh(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVerdict:
     """STALE_SIGNAL: it waited too long in the queue; off when the limit is 0."""
     limit = policy.signal_max_age_seconds
     passed = limit <= 0 or request.age_seconds <= limit
     reason = f"queued {request.age_seconds:.1f} s ago, at most {limit:g} s are allowed"
     value = _number(round(request.age_seconds, 3))
-    return Verdict(Code.STALE_SIGNAL, passed, value, _number(limit), reason)
+    return RiskVerdict(Code.STALE_SIGNAL, passed, value, _number(limit), reason)
 
 
-def not_a_duplicate(request: TradeRequest, _: Portfolio, __: Policy) -> Verdict:
+def not_a_duplicate(request: TradeRequest, _: Portfolio, __: Policy) -> RiskVerdict:
     """DUPLICATE_SIGNAL: the same strategy said the same of the same bar, and it was ordered."""
     found = request.duplicate_of is not None
     reason = f"the same signal was ordered as {request.duplicate_of}"
-    return Verdict(Code.DUPLICATE_SIGNAL, not found, Decimal(found), ZERO, reason)
+    return RiskVerdict(Code.DUPLICATE_SIGNAL, not found, Decimal(found), ZERO, reason)
 
 
-def score_high_enough(request: TradeRequest, _: Portfolio, policy: Policy) -> Verdict:
+def score_high_enough(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVerdict:
     """SCORE_TOO_LOW: too weak to buy."""
     passed = request.score >= policy.score_min
     reason = f"score {request.score:g} is below {policy.score_min:g}"
     value, limit = _number(request.score), _number(policy.score_min)
-    return Verdict(Code.SCORE_TOO_LOW, passed, value, limit, reason)
+    return RiskVerdict(Code.SCORE_TOO_LOW, passed, value, limit, reason)
 
 
-def no_order_in_progress(request: TradeRequest, portfolio: Portfolio, _: Policy) -> Verdict:
+def no_order_in_progress(request: TradeRequest, portfolio: Portfolio, _: Policy) -> RiskVerdict:
     """ORDER_IN_PROGRESS: one order a symbol at a time."""
     live = portfolio.live_orders.get(request.symbol)
     reason = f"order {live.client_order_id} for {request.symbol} is under way" if live else ""
-    return Verdict(Code.ORDER_IN_PROGRESS, live is None, Decimal(live is not None), ZERO, reason)
+    return RiskVerdict(
+        Code.ORDER_IN_PROGRESS, live is None, Decimal(live is not None), ZERO, reason
+    )
 
 
-def position_not_open(request: TradeRequest, portfolio: Portfolio, _: Policy) -> Verdict:
+def position_not_open(request: TradeRequest, portfolio: Portfolio, _: Policy) -> RiskVerdict:
     """POSITION_ALREADY_OPEN: a position is bought once, not added to."""
     holding = portfolio.holdings.get(request.symbol)
     held = Decimal(0 if holding is None else holding.quantity)
     reason = f"{held} {request.symbol} are held already"
-    return Verdict(Code.POSITION_ALREADY_OPEN, holding is None, held, ZERO, reason)
+    return RiskVerdict(Code.POSITION_ALREADY_OPEN, holding is None, held, ZERO, reason)
 
 
-def position_slot_free(request: TradeRequest, portfolio: Portfolio, policy: Policy) -> Verdict:
+def position_slot_free(request: TradeRequest, portfolio: Portfolio, policy: Policy) -> RiskVerdict:
     """POSITION_LIMIT_EXCEEDED: as many positions as are allowed, in all or in this market."""
     market = _instrument(request, policy).market
     scopes = [(None, policy.max_positions), (market, policy.max_positions_by_market[market])]
@@ -149,28 +151,30 @@ def position_slot_free(request: TradeRequest, portfolio: Portfolio, policy: Poli
     where, limit = full[0] if full else scopes[1]
     taken = portfolio.slots_taken(where)
     reason = f"{taken} of {limit}{f' {where}' if where else ''} positions are open"
-    return Verdict(Code.POSITION_LIMIT_EXCEEDED, not full, Decimal(taken), Decimal(limit), reason)
+    return RiskVerdict(
+        Code.POSITION_LIMIT_EXCEEDED, not full, Decimal(taken), Decimal(limit), reason
+    )
 
 
-def position_to_sell(request: TradeRequest, portfolio: Portfolio, _: Policy) -> Verdict:
+def position_to_sell(request: TradeRequest, portfolio: Portfolio, _: Policy) -> RiskVerdict:
     """NO_POSITION_TO_SELL: nothing is sold short."""
     holding = portfolio.holdings.get(request.symbol)
     held = Decimal(0 if holding is None else holding.quantity)
     reason = f"no {request.symbol} is held"
-    return Verdict(Code.NO_POSITION_TO_SELL, holding is not None, held, Decimal(1), reason)
+    return RiskVerdict(Code.NO_POSITION_TO_SELL, holding is not None, held, Decimal(1), reason)
 
 
-def funds_for_a_position(_: TradeRequest, portfolio: Portfolio, policy: Policy) -> Verdict:
+def funds_for_a_position(_: TradeRequest, portfolio: Portfolio, policy: Policy) -> RiskVerdict:
     """INSUFFICIENT_FUNDS: not enough free cash for the smallest position."""
     least, free = least_cash(portfolio.equity, policy), portfolio.free_cash
     reason = (
         f"{free} {portfolio.rates.account_currency} are free, the smallest position takes "
         f"{least} ({policy.size_min_percent} % of {portfolio.equity})"
     )
-    return Verdict(Code.INSUFFICIENT_FUNDS, 0 < least <= free, free, least, reason)
+    return RiskVerdict(Code.INSUFFICIENT_FUNDS, 0 < least <= free, free, least, reason)
 
 
-def price_tradable(request: TradeRequest, _: Portfolio, policy: Policy) -> Verdict:
+def price_tradable(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVerdict:
     """PRICE_TICK: below the market's first tick, or beyond what any market quotes."""
     market = _instrument(request, policy).market
     tick = policy.ticks.tick(market, min(request.price, MAX_PRICE), request.as_of)
@@ -179,27 +183,29 @@ def price_tradable(request: TradeRequest, _: Portfolio, policy: Policy) -> Verdi
     limit = tick if request.price < tick else MAX_PRICE
     reason = f"price {request.price} of {request.symbol} is not between {tick} and {MAX_PRICE}"
     value = request.price if request.price < tick else min(max(levels), MAX_PRICE)
-    return Verdict(Code.PRICE_TICK, passed, value, limit, reason)
+    return RiskVerdict(Code.PRICE_TICK, passed, value, limit, reason)
 
 
-def whole_lots(quantity: int, budget: Decimal, request: TradeRequest, policy: Policy) -> Verdict:
+def whole_lots(
+    quantity: int, budget: Decimal, request: TradeRequest, policy: Policy
+) -> RiskVerdict:
     """LOT_SIZE: the money does not buy one lot (or, for a guard, the order is no multiple)."""
     lot = _instrument(request, policy).lot_size
     passed = quantity > 0 and quantity % lot == 0
     reason = f"{budget} do not buy one lot of {lot} {request.symbol} at {request.price}"
-    return Verdict(Code.LOT_SIZE, passed, Decimal(quantity), Decimal(lot), reason)
+    return RiskVerdict(Code.LOT_SIZE, passed, Decimal(quantity), Decimal(lot), reason)
 
 
-def limit_on_tick(limit: Decimal, request: TradeRequest, policy: Policy) -> Verdict:
+def limit_on_tick(limit: Decimal, request: TradeRequest, policy: Policy) -> RiskVerdict:
     """PRICE_TICK: the order's limit price must be one that the exchange takes."""
     market = _instrument(request, policy).market
     passed = policy.ticks.is_on_tick(market, limit, request.as_of)
     tick = policy.ticks.tick(market, limit, request.as_of)
     reason = f"limit price {limit} of {request.symbol} is not on the tick of {tick}"
-    return Verdict(Code.PRICE_TICK, passed, limit, tick, reason)
+    return RiskVerdict(Code.PRICE_TICK, passed, limit, tick, reason)
 
 
-def _instrument(request: TradeRequest, policy: Policy) -> Instrument:
+def _instrument(request: TradeRequest, policy: Policy) -> TradableInstrument:
     instrument = policy.instruments.find(request.symbol)
     assert instrument is not None, "known_symbol is checked first"  # noqa: S101 - order of checks
     return instrument
@@ -230,7 +236,7 @@ SELL_CHECKS: tuple[Check, ...] = (
 
 def first_refusal(
     checks: Iterable[Check], request: TradeRequest, portfolio: Portfolio, policy: Policy
-) -> Verdict | None:
+) -> RiskVerdict | None:
     """The verdict of the first check that does not pass; later ones may rely on earlier ones."""
     verdicts = (check(request, portfolio, policy) for check in checks)
     return next((verdict for verdict in verdicts if not verdict.passed), None)
@@ -256,7 +262,7 @@ class Alert:
 
 def conditions(portfolio: Portfolio, policy: Policy) -> dict[str, Alert]:
     """The limits that are reached now, by key."""
-    scopes: list[tuple[Market | None, int]] = [(None, policy.max_positions)]
+    scopes: list[tuple[MarketCode | None, int]] = [(None, policy.max_positions)]
     scopes += policy.max_positions_by_market.items()
     alerts = []
     for market, limit in scopes:

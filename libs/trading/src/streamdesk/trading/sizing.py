@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from streamdesk.contracts.events import Side
 from streamdesk.trading.fees import FeeSchedule
-from streamdesk.trading.markets import Instrument
+from streamdesk.trading.markets import TradableInstrument
 from streamdesk.trading.money import CENT, cents, cents_up
 from streamdesk.trading.policy import MAX_TRADES_AN_ORDER, Policy
 
@@ -30,7 +30,7 @@ def least_cash(equity: Decimal, policy: Policy) -> Decimal:
 
 
 def limit_price(
-    policy: Policy, instrument: Instrument, side: Side, price: Decimal, at: datetime
+    policy: Policy, instrument: TradableInstrument, side: Side, price: Decimal, at: datetime
 ) -> Decimal:
     """The worst price an order may trade at: on the tick, within the policy's slippage limit.
 
@@ -52,7 +52,11 @@ def most_cost(quantity: int, limit: Decimal, fees: FeeSchedule, rate: Decimal) -
 
 
 def quantity_for(
-    budget: Decimal, limit: Decimal, instrument: Instrument, fees: FeeSchedule, rate: Decimal
+    budget: Decimal,
+    limit: Decimal,
+    instrument: TradableInstrument,
+    fees: FeeSchedule,
+    rate: Decimal,
 ) -> int:
     """The most whole lots whose cost cannot exceed the budget; 0 when not even one fits.
 

@@ -14,8 +14,8 @@ from streamdesk.contracts.topics import (
 )
 from streamdesk.runtime import ServiceSettings
 from streamdesk.trading.fees import HK_FEES, US_FEES, FeeSchedule
-from streamdesk.trading.markets import Instruments, Market, Ticks
-from streamdesk.trading.money import Rates
+from streamdesk.trading.markets import Instruments, MarketCode, Ticks
+from streamdesk.trading.money import ExchangeRates
 from streamdesk.trading.policy import Policy
 
 ACCOUNT_CURRENCY = "USD"
@@ -171,17 +171,17 @@ class Settings(ServiceSettings):
             )
         return self
 
-    def rates(self) -> Rates:
+    def rates(self) -> ExchangeRates:
         """Value of the currencies."""
-        return Rates(ACCOUNT_CURRENCY, {"HKD": self.usd_per_hkd})
+        return ExchangeRates(ACCOUNT_CURRENCY, {"HKD": self.usd_per_hkd})
 
     def policy(self) -> Policy:
         """The numbers that the rules go by."""
         return Policy(
             max_positions=self.max_positions,
             max_positions_by_market={
-                Market.HK: self.max_positions_hk,
-                Market.US: self.max_positions_us,
+                MarketCode.HK: self.max_positions_hk,
+                MarketCode.US: self.max_positions_us,
             },
             size_min_percent=self.size_min_percent,
             size_max_percent=self.size_max_percent,
@@ -190,7 +190,7 @@ class Settings(ServiceSettings):
             slippage_limit_bps=self.slippage_limit_bps,
             instruments=Instruments(self.lot_sizes, self.hk_default_lot),
             ticks=Ticks(self.hk_tick_phase2_from),
-            fees={Market.US: self._us_fees(), Market.HK: self._hk_fees()},
+            fees={MarketCode.US: self._us_fees(), MarketCode.HK: self._hk_fees()},
         )
 
     def _us_fees(self) -> FeeSchedule:

@@ -10,7 +10,7 @@ from streamdesk.order_executor.errors import BrokerContradictionError
 from streamdesk.order_executor.ledger import events, rows
 from streamdesk.order_executor.ledger.schema import ACCOUNT, FILLS
 from streamdesk.trading.errors import OversoldError
-from streamdesk.trading.money import ZERO, Rates
+from streamdesk.trading.money import ZERO, ExchangeRates
 from streamdesk.trading.orders import BrokerReport, Order, OrderState, Trade
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Booking, Holding, book
@@ -30,7 +30,11 @@ class Applied:
 
 
 def apply(
-    connection: Connection, report: BrokerReport, policy: Policy, rates: Rates, now: datetime
+    connection: Connection,
+    report: BrokerReport,
+    policy: Policy,
+    rates: ExchangeRates,
+    now: datetime,
 ) -> Applied:
     """Book what is new in a report; the same report again changes nothing.
 
@@ -79,7 +83,11 @@ def _ending(order: Order, report: BrokerReport) -> Order:
 
 
 def _book_trades(
-    connection: Connection, order: Order, trades: tuple[Trade, ...], rates: Rates, now: datetime
+    connection: Connection,
+    order: Order,
+    trades: tuple[Trade, ...],
+    rates: ExchangeRates,
+    now: datetime,
 ) -> tuple[Order, Decimal]:
     spent = ZERO
     for trade in trades:
@@ -94,7 +102,7 @@ def _book_trades(
     return order, spent
 
 
-def _booking(before: Holding | None, order: Order, trade: Trade, rates: Rates) -> Booking:
+def _booking(before: Holding | None, order: Order, trade: Trade, rates: ExchangeRates) -> Booking:
     try:
         return book(before, order.intent, trade, rates.of(trade.currency))
     except OversoldError as error:

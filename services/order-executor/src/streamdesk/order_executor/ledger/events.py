@@ -26,7 +26,7 @@ from streamdesk.trading.identity import event_id, moment, order_id_of_signal
 from streamdesk.trading.orders import Order, Trade
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Booking, Holding, Portfolio
-from streamdesk.trading.risk import Alert, TradeRequest, Verdict, conditions
+from streamdesk.trading.risk import Alert, RiskVerdict, TradeRequest, conditions
 
 
 def enqueue(
@@ -104,7 +104,9 @@ def ended(connection: Connection, order: Order, now: datetime) -> None:
     enqueue(connection, TRADING_ORDERS.name, event, (order.client_order_id,), now)
 
 
-def refused(connection: Connection, request: TradeRequest, verdict: Verdict, now: datetime) -> None:
+def refused(
+    connection: Connection, request: TradeRequest, verdict: RiskVerdict, now: datetime
+) -> None:
     """OrderRejected, by a check of ours."""
     order_id = order_id_of_signal(request.signal_id)
     event = OrderRejected(

@@ -28,11 +28,11 @@ from streamdesk.trading.decisions import (
     exit_alert,
     protective_exit,
 )
-from streamdesk.trading.money import ZERO, Rates
+from streamdesk.trading.money import ZERO, ExchangeRates
 from streamdesk.trading.orders import BrokerReport, Intent, Order, OrderState
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Holding, Portfolio
-from streamdesk.trading.risk import Code, TradeRequest, Verdict
+from streamdesk.trading.risk import Code, RiskVerdict, TradeRequest
 
 ACCOUNT_ID = "paper"
 
@@ -60,7 +60,7 @@ class Decision:
     """
 
     order: Order | None
-    refusal: Verdict | None
+    refusal: RiskVerdict | None
     is_new: bool
     is_postponed: bool = False
 
@@ -86,7 +86,7 @@ class Ledger:
         self,
         database: Database,
         policy: Policy,
-        rates: Rates,
+        rates: ExchangeRates,
         initial_cash: Decimal,
         *,
         executor: str = "executor",
@@ -167,10 +167,10 @@ class Ledger:
         request = replace(request, duplicate_of=same.client_order_id if same else None)
         portfolio = rows.portfolio(connection, self.rates)
         outcome = decide(request, portfolio, self._policy)
-        if isinstance(outcome, Verdict) and outcome.code in postpone:
+        if isinstance(outcome, RiskVerdict) and outcome.code in postpone:
             return Decision(None, outcome, is_new=True, is_postponed=True)
         _insert_signal(connection, request, outcome, now)
-        if isinstance(outcome, Verdict):
+        if isinstance(outcome, RiskVerdict):
             events.refused(connection, request, outcome, now)
             return Decision(None, outcome, is_new=True)
         return Decision(self._intend(connection, outcome, now), None, is_new=True)
@@ -332,7 +332,7 @@ class Ledger:
 
 
 def _insert_signal(
-    connection: Connection, request: TradeRequest, outcome: Intent | Verdict, now: datetime
+    connection: Connection, request: TradeRequest, outcome: Intent | RiskVerdict, now: datetime
 ) -> None:
     values = {
         "signal_id": request.signal_id,
@@ -343,7 +343,7 @@ def _insert_signal(
         "as_of": request.as_of,
         "decided_at": now,
     }
-    if isinstance(outcome, Verdict):
+    if isinstance(outcome, RiskVerdict):
         values |= {
             "refusal_code": outcome.code,
             "refusal_reason": outcome.reason,
@@ -357,8 +357,8 @@ def _millionths(number: Decimal) -> Decimal:
     return number.quantize(Decimal("0.000001"))
 
 
-def _refusal(row: RowMapping) -> Verdict:
-    return Verdict(
+def _refusal(row: RowMapping) -> RiskVerdict:
+    return RiskVerdict(
         code=Code(row["refusal_code"]),
         passed=False,
         value=row["refusal_value"],

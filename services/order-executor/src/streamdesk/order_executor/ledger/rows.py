@@ -16,15 +16,15 @@ from streamdesk.order_executor.ledger.schema import (
     RESERVATIONS,
 )
 from streamdesk.runtime import current_traceparent
-from streamdesk.trading.markets import Market
-from streamdesk.trading.money import Rates
+from streamdesk.trading.markets import MarketCode
+from streamdesk.trading.money import ExchangeRates
 from streamdesk.trading.orders import Intent, Order, OrderState, Origin
 from streamdesk.trading.portfolio import Holding, LiveOrder, Portfolio
 
 UNFINISHED = tuple(state.value for state in OrderState if not state.is_done)
 
 
-def portfolio(connection: Connection, rates: Rates) -> Portfolio:
+def portfolio(connection: Connection, rates: ExchangeRates) -> Portfolio:
     """The account at this moment."""
     row = connection.execute(select(ACCOUNT)).mappings().one()
     return Portfolio(
@@ -38,7 +38,7 @@ def portfolio(connection: Connection, rates: Rates) -> Portfolio:
             live["symbol"]: LiveOrder(
                 client_order_id=live["client_order_id"],
                 symbol=live["symbol"],
-                market=Market(live["market"]),
+                market=MarketCode(live["market"]),
                 side=Side(live["side"]),
                 reserved_cash=live["cash"],
             )
@@ -61,7 +61,7 @@ def holding(connection: Connection, symbol: str) -> Holding | None:
 
 
 def _holding(row: RowMapping) -> Holding:
-    return Holding(**{**row, "market": Market(row["market"])})
+    return Holding(**{**row, "market": MarketCode(row["market"])})
 
 
 def put_holding(connection: Connection, before: Holding | None, after: Holding | None) -> None:
@@ -115,7 +115,7 @@ def order_from(row: RowMapping) -> Order:
         origin=Origin(row["origin"]),
         fingerprint=row["fingerprint"],
         symbol=row["symbol"],
-        market=Market(row["market"]),
+        market=MarketCode(row["market"]),
         currency=row["currency"],
         side=Side(row["side"]),
         quantity=row["quantity"],
