@@ -35,10 +35,10 @@ from streamdesk.contracts.events import (
 )
 from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS, TRADING_SIGNALS
 from streamdesk.market.bars import BarSequence
+from streamdesk.order_executor.adapters.ledger.digest import Dump, dump
+from streamdesk.order_executor.application.publish_outbox import Publication as Outgoing
 from streamdesk.order_executor.config import Settings as ExecutorSettings
 from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.ledger.digest import Dump, dump
-from streamdesk.order_executor.publication import Publication as Outgoing
 from streamdesk.runtime import BusMetrics, Drain
 from streamdesk.signal_generator import factory
 from streamdesk.signal_generator.config import Settings as GeneratorSettings

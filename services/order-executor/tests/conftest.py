@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from streamdesk.contracts.events import BarClosed, SignalGenerated
-from streamdesk.order_executor.broker_paper import Faults
+from streamdesk.order_executor.adapters.paper_broker import Faults
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.desk import Desk
 from tests.postgres import PostgresServer

@@ -6,10 +6,10 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from streamdesk.contracts.events import SignalGenerated
-from streamdesk.order_executor.book_check import BookCheck
+from streamdesk.order_executor.adapters.ledger.audit import Discrepancy, Findings, verify
+from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, FILLS
+from streamdesk.order_executor.application.check_books import BookCheck
 from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.ledger.audit import Discrepancy, Findings, verify
-from streamdesk.order_executor.ledger.schema import ACCOUNT, FILLS
 from streamdesk.runtime import Drain
 
 SignalOf = Callable[..., SignalGenerated]

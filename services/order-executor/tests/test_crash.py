@@ -20,9 +20,9 @@ from streamdesk.bus import Bus, BusConfig
 from streamdesk.bus.envelope import new_id
 from streamdesk.contracts.events import OrderFilled, SignalGenerated
 from streamdesk.contracts.topics import TRADING_ORDERS, TRADING_SIGNALS
+from streamdesk.order_executor.adapters.ledger.schema import ORDERS
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.ledger.schema import ORDERS
 from streamdesk.trading.orders import OrderState
 
 KILLS = int(os.environ.get("CRASH_TEST_KILLS", "200"))

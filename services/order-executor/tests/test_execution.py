@@ -9,7 +9,8 @@ import pytest
 
 from streamdesk.bus import Message, Retry, RetryAfter
 from streamdesk.contracts.events import SignalGenerated
-from streamdesk.order_executor.broker_paper import Faults
+from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
+from streamdesk.order_executor.adapters.paper_broker import Faults
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.desk import Desk
 from streamdesk.order_executor.errors import (
@@ -17,7 +18,6 @@ from streamdesk.order_executor.errors import (
     BrokerUnavailableError,
     OutcomeUnknownError,
 )
-from streamdesk.order_executor.ledger.ledger import wall_clock
 from streamdesk.runtime import Drain
 from streamdesk.trading.decisions import request_from
 from streamdesk.trading.orders import BrokerReport, Intent, OrderState

@@ -12,8 +12,8 @@ from prometheus_client import REGISTRY
 from sqlalchemy import select
 
 from streamdesk.contracts.events import BarClosed, SignalGenerated
+from streamdesk.order_executor.adapters.ledger.schema import OUTBOX, SIGNALS
 from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.ledger.schema import OUTBOX, SIGNALS
 from streamdesk.runtime import Drain
 from streamdesk.trading.risk import Code
 

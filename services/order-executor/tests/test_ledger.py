@@ -11,11 +11,17 @@ from sqlalchemy import Connection, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from streamdesk.contracts.events import Side, SignalGenerated
+from streamdesk.order_executor.adapters.ledger.audit import verify
+from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
+from streamdesk.order_executor.adapters.ledger.schema import (
+    ACCOUNT,
+    FILLS,
+    ORDERS,
+    OUTBOX,
+    POSITIONS,
+)
 from streamdesk.order_executor.desk import Desk
 from streamdesk.order_executor.errors import BrokerContradictionError, DatabaseBusyError
-from streamdesk.order_executor.ledger.audit import verify
-from streamdesk.order_executor.ledger.ledger import wall_clock
-from streamdesk.order_executor.ledger.schema import ACCOUNT, FILLS, ORDERS, OUTBOX, POSITIONS
 from streamdesk.trading.decisions import request_from
 from streamdesk.trading.orders import BrokerReport, OrderState, Trade
 from streamdesk.trading.risk import Code, TradeRequest

@@ -14,12 +14,12 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
 from streamdesk.contracts.events import SignalGenerated
-from streamdesk.order_executor.broker_paper import BOOK
+from streamdesk.order_executor.adapters.database import Book, Database
+from streamdesk.order_executor.adapters.database.upgrade import BEFORE_MIGRATIONS, current
+from streamdesk.order_executor.adapters.ledger.schema import LEDGER
+from streamdesk.order_executor.adapters.paper_broker import BOOK
 from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.database import Book, Database
-from streamdesk.order_executor.database.upgrade import BEFORE_MIGRATIONS, current
 from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.ledger.schema import LEDGER
 from streamdesk.runtime import BadSettingError
 
 SignalOf = Callable[..., SignalGenerated]

@@ -13,8 +13,10 @@ from structlog.testing import capture_logs
 
 from streamdesk.bus import Message, RetryAfter
 from streamdesk.contracts.events import BarClosed, SignalGenerated
+from streamdesk.order_executor.adapters.database.database import RUNS
+from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
+from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT
 from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.database.database import RUNS
 from streamdesk.order_executor.desk import Desk
 from streamdesk.order_executor.errors import (
     BrokerUnavailableError,
@@ -23,8 +25,6 @@ from streamdesk.order_executor.errors import (
     DatabaseUnknownError,
     OutcomeUnknownError,
 )
-from streamdesk.order_executor.ledger.ledger import wall_clock
-from streamdesk.order_executor.ledger.schema import ACCOUNT
 from streamdesk.runtime import BadSettingError, Drain
 from streamdesk.trading.decisions import request_from
 from tests.postgres import PostgresServer

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Connection, select
 
 from streamdesk.contracts.events import BarClosed, SignalGenerated
-from streamdesk.order_executor.broker_paper import Faults
+from streamdesk.order_executor.adapters.ledger.schema import ORDERS, OUTBOX
+from streamdesk.order_executor.adapters.paper_broker import Faults
 from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.ledger.schema import ORDERS, OUTBOX
 from streamdesk.trading.identity import order_id_of_exit, order_id_of_signal
 from streamdesk.trading.orders import Intent, OrderState, Origin
 

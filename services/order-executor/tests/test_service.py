@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from streamdesk.bus import Bus, BusConfig, BusUnavailableError, Message
 from streamdesk.contracts.events import BarClosed, PortfolioValued, SignalGenerated
 from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS, TRADING_RISK, TRADING_SIGNALS
+from streamdesk.order_executor.application.publish_outbox import Publication
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.desk import Desk
 from streamdesk.order_executor.factory import build
-from streamdesk.order_executor.publication import Publication
 from streamdesk.runtime import Drain, Service
 from streamdesk.runtime.probes import Health
 from streamdesk.trading.markets import MarketCode

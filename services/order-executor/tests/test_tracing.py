@@ -8,11 +8,11 @@ import pytest
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.contracts.topics import TRADING_ORDERS
-from streamdesk.order_executor.broker_paper import Faults
+from streamdesk.order_executor.adapters.paper_broker import Faults
+from streamdesk.order_executor.application.publish_outbox import Publication
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.desk import Desk
 from streamdesk.order_executor.errors import BrokerUnavailableError
-from streamdesk.order_executor.publication import Publication
 from streamdesk.runtime import BusTracer, span
 from streamdesk.runtime.tracing import set_up_tracing
 from tests.collector import Collector, Span

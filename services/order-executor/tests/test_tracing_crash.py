@@ -14,10 +14,10 @@ from sqlalchemy import Connection, delete, insert
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import SignalGenerated
 from streamdesk.contracts.topics import TRADING_SIGNALS
+from streamdesk.order_executor.adapters.ledger.outbox import LEASE
+from streamdesk.order_executor.adapters.ledger.schema import LEASES
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.ledger.outbox import LEASE
-from streamdesk.order_executor.ledger.schema import LEASES
 from streamdesk.runtime import BusTracer
 from streamdesk.runtime.tracing import set_up_tracing
 from tests.collector import Collector

@@ -2,11 +2,11 @@
 
 import sys
 
+from streamdesk.order_executor.application.inspect_ledger import inspect
 from streamdesk.order_executor.config import Settings
+from streamdesk.order_executor.entrypoints.cli import COMMANDS, trading
 from streamdesk.order_executor.factory import NAME, build
-from streamdesk.order_executor.inspection import inspect
 from streamdesk.order_executor.migrate import migrate
-from streamdesk.order_executor.trading_command import COMMANDS, trading
 from streamdesk.runtime import run
 
 

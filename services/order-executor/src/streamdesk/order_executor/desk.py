@@ -11,23 +11,23 @@ from pydantic import SecretStr
 from streamdesk.bus import Message, Outcome
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.contracts.topics import TRADING_SIGNALS
-from streamdesk.order_executor.book_check import BookCheck
-from streamdesk.order_executor.broker_paper import BOOK, Faults, PaperBroker
+from streamdesk.order_executor.adapters.database import Book, Database
+from streamdesk.order_executor.adapters.ledger import Ledger
+from streamdesk.order_executor.adapters.ledger.audit import Findings, verify
+from streamdesk.order_executor.adapters.ledger.digest import digest
+from streamdesk.order_executor.adapters.ledger.kill_switch import KillSwitch
+from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
+from streamdesk.order_executor.adapters.ledger.outbox import Outbox
+from streamdesk.order_executor.adapters.ledger.schema import LEDGER
+from streamdesk.order_executor.adapters.paper_broker import BOOK, Faults, PaperBroker
+from streamdesk.order_executor.application.check_books import BookCheck
+from streamdesk.order_executor.application.execute_order import Execution
+from streamdesk.order_executor.application.execute_signal import SignalHandler
+from streamdesk.order_executor.application.protect_positions import Protection
+from streamdesk.order_executor.application.reconcile import Reconciliation
+from streamdesk.order_executor.application.trading_gate import Gate
 from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.database import Book, Database
 from streamdesk.order_executor.errors import DatabaseError, DatabaseRefusedError
-from streamdesk.order_executor.execution import Execution
-from streamdesk.order_executor.gate import Gate
-from streamdesk.order_executor.handlers import SignalHandler
-from streamdesk.order_executor.ledger import Ledger
-from streamdesk.order_executor.ledger.audit import Findings, verify
-from streamdesk.order_executor.ledger.digest import digest
-from streamdesk.order_executor.ledger.kill_switch import KillSwitch
-from streamdesk.order_executor.ledger.ledger import wall_clock
-from streamdesk.order_executor.ledger.outbox import Outbox
-from streamdesk.order_executor.ledger.schema import LEDGER
-from streamdesk.order_executor.protection import Protection
-from streamdesk.order_executor.reconciliation import Reconciliation
 from streamdesk.runtime import BadSettingError, logger
 
 log = logger("order-executor")

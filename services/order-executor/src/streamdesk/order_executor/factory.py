@@ -13,9 +13,9 @@ from streamdesk.contracts.topics import (
     TRADING_RISK,
     TRADING_SIGNALS,
 )
+from streamdesk.order_executor.application.publish_outbox import Publication
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.publication import Publication
 from streamdesk.runtime import BadSettingError, Drain, Service, Work
 
 NAME = "order-executor"

@@ -6,11 +6,11 @@ import json
 import sys
 from collections.abc import Sequence
 
+from streamdesk.order_executor.adapters.ledger.kill_switch import Halt
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.desk import Desk
 from streamdesk.order_executor.errors import DatabaseError
 from streamdesk.order_executor.factory import NAME, make_folders
-from streamdesk.order_executor.ledger.kill_switch import Halt
 from streamdesk.runtime import BadSettingError
 from streamdesk.runtime.logs import configure_logs
 from streamdesk.runtime.settings_report import load

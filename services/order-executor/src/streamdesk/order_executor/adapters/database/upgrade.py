@@ -9,10 +9,10 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, inspect
 
-from streamdesk.order_executor.database.book import Book
+from streamdesk.order_executor.adapters.database.table_set import Book
 from streamdesk.order_executor.errors import DatabaseRefusedError
 
-FOLDER = Path(__file__).parents[1] / "migrations"
+FOLDER = Path(__file__).parent / "migrations"
 BEFORE_MIGRATIONS = "0001"
 """What the tables are that were made before there were migrations."""
 

@@ -20,7 +20,7 @@ from streamdesk.contracts.events import (
     RiskAlerted,
 )
 from streamdesk.contracts.topics import TRADING_ORDERS, TRADING_RISK
-from streamdesk.order_executor.ledger.schema import ACCOUNT, ALERTS, OUTBOX
+from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, ALERTS, OUTBOX
 from streamdesk.runtime import current_traceparent
 from streamdesk.trading.identity import event_id, moment, order_id_of_signal
 from streamdesk.trading.orders import Order, Trade

@@ -14,9 +14,9 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from streamdesk.order_executor.database import Database
-from streamdesk.order_executor.ledger import booking, events, rows
-from streamdesk.order_executor.ledger.schema import (
+from streamdesk.order_executor.adapters.database import Database
+from streamdesk.order_executor.adapters.ledger import booking, events, rows
+from streamdesk.order_executor.adapters.ledger.schema import (
     ACCOUNT,
     ORDERS,
     POSITIONS,

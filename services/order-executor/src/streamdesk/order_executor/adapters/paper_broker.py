@@ -25,15 +25,15 @@ from sqlalchemy import (
     update,
 )
 
-from streamdesk.order_executor.broker import TradePage
-from streamdesk.order_executor.database import Book, Database
+from streamdesk.order_executor.adapters.broker import TradePage
+from streamdesk.order_executor.adapters.database import Book, Database
+from streamdesk.order_executor.adapters.ledger.schema import Scaled, UtcTime
 from streamdesk.order_executor.errors import (
     BrokerUnavailableError,
     DatabaseError,
     DatabaseUnknownError,
     OutcomeUnknownError,
 )
-from streamdesk.order_executor.ledger.schema import Scaled, UtcTime
 from streamdesk.trading.money import ZERO
 from streamdesk.trading.orders import BrokerReport, Intent, OrderState, Trade
 from streamdesk.trading.paper import PaperOrder, fills

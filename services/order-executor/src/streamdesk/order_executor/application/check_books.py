@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
+from streamdesk.order_executor.adapters.ledger.audit import Discrepancy, Findings
 from streamdesk.order_executor.errors import DatabaseError
-from streamdesk.order_executor.ledger.audit import Discrepancy, Findings
 from streamdesk.runtime import Drain, logger, metrics
 
 log = logger("order-executor")

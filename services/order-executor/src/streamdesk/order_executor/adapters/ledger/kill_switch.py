@@ -13,9 +13,9 @@ from decimal import Decimal
 from sqlalchemy import Connection, select, update
 
 from streamdesk.contracts.events import Severity
-from streamdesk.order_executor.database import Database
-from streamdesk.order_executor.ledger import events
-from streamdesk.order_executor.ledger.schema import ACCOUNT
+from streamdesk.order_executor.adapters.database import Database
+from streamdesk.order_executor.adapters.ledger import events
+from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT
 from streamdesk.trading.risk import Alert
 
 REASON_MAX_CHARS = 200

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from streamdesk.order_executor.database.engine import Mode, RestartError
+from streamdesk.order_executor.adapters.database.engine import Mode, RestartError
 from streamdesk.order_executor.errors import (
     DatabaseBusyError,
     DatabaseRefusedError,

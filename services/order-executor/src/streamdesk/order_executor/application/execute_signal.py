@@ -5,12 +5,17 @@ from datetime import datetime
 
 from streamdesk.bus import Ack, Message, Outcome, Retry, RetryAfter
 from streamdesk.contracts.events import Side, SignalGenerated
+from streamdesk.order_executor.adapters.ledger import Decision, Ledger
+from streamdesk.order_executor.application.execute_order import Execution
+from streamdesk.order_executor.application.order_spans import (
+    DECISION,
+    REFUSAL_CODE,
+    SIGNAL_ID,
+    SYMBOL,
+)
+from streamdesk.order_executor.application.protect_positions import Protection
+from streamdesk.order_executor.application.trading_gate import Gate
 from streamdesk.order_executor.errors import DatabaseBusyError, DatabaseError
-from streamdesk.order_executor.execution import Execution
-from streamdesk.order_executor.gate import Gate
-from streamdesk.order_executor.ledger import Decision, Ledger
-from streamdesk.order_executor.protection import Protection
-from streamdesk.order_executor.tracing import DECISION, REFUSAL_CODE, SIGNAL_ID, SYMBOL
 from streamdesk.runtime import logger, metrics, span
 from streamdesk.trading.decisions import request_from
 from streamdesk.trading.risk import Code

@@ -12,13 +12,13 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from streamdesk.order_executor.adapters.database import Database
+from streamdesk.order_executor.adapters.database.upgrade import current, steps
+from streamdesk.order_executor.adapters.ledger.kill_switch import state
+from streamdesk.order_executor.adapters.ledger.schema import LEDGER
 from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.database import Database
-from streamdesk.order_executor.database.upgrade import current, steps
 from streamdesk.order_executor.errors import DatabaseError
 from streamdesk.order_executor.factory import NAME
-from streamdesk.order_executor.ledger.kill_switch import state
-from streamdesk.order_executor.ledger.schema import LEDGER
 from streamdesk.runtime import BadSettingError
 from streamdesk.runtime.logs import configure_logs
 from streamdesk.runtime.settings_report import load

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from streamdesk.order_executor.database import Database
-from streamdesk.order_executor.ledger.schema import LEASES, OUTBOX
+from streamdesk.order_executor.adapters.database import Database
+from streamdesk.order_executor.adapters.ledger.schema import LEASES, OUTBOX
 
 LEASE = "outbox"
 

@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from streamdesk.order_executor.database.book import Book
-from streamdesk.order_executor.database.engine import Engine, Mode, RestartError
-from streamdesk.order_executor.database.postgres import PostgresEngine
-from streamdesk.order_executor.database.sqlite import SqliteEngine
-from streamdesk.order_executor.database.upgrade import upgrade
+from streamdesk.order_executor.adapters.database.engine import Engine, Mode, RestartError
+from streamdesk.order_executor.adapters.database.postgres import PostgresEngine
+from streamdesk.order_executor.adapters.database.sqlite import SqliteEngine
+from streamdesk.order_executor.adapters.database.table_set import Book
+from streamdesk.order_executor.adapters.database.upgrade import upgrade
 from streamdesk.order_executor.errors import DatabaseBusyError, DatabaseError
 from streamdesk.runtime import logger
 

@@ -7,16 +7,16 @@ idempotent on the client order id, and booking on the trade id.
 import asyncio
 from dataclasses import dataclass
 
+from streamdesk.order_executor.adapters.ledger import Ledger
+from streamdesk.order_executor.application.execute_order import Execution
+from streamdesk.order_executor.application.order_spans import order_span_again
+from streamdesk.order_executor.application.trading_gate import Gate
 from streamdesk.order_executor.errors import (
     BrokerContradictionError,
     BrokerUnavailableError,
     DatabaseError,
     OutcomeUnknownError,
 )
-from streamdesk.order_executor.execution import Execution
-from streamdesk.order_executor.gate import Gate
-from streamdesk.order_executor.ledger import Ledger
-from streamdesk.order_executor.tracing import order_span_again
 from streamdesk.runtime import Drain, logger, metrics
 
 log = logger("order-executor")

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, exists, func, insert, select, update
 
 from streamdesk.contracts.events import Side
-from streamdesk.order_executor.ledger.schema import (
+from streamdesk.order_executor.adapters.ledger.schema import (
     ACCOUNT,
     FILLS,
     ORDERS,

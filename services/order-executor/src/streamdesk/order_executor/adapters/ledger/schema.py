@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from streamdesk.order_executor.database import Book
+from streamdesk.order_executor.adapters.database import Book
 from streamdesk.trading.money import tidy
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from streamdesk.order_executor.database.engine import Mode
+from streamdesk.order_executor.adapters.database.engine import Mode
 from streamdesk.order_executor.errors import DatabaseBusyError
 
 T = TypeVar("T")

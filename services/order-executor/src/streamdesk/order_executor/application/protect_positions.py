@@ -7,12 +7,12 @@ from typing import Any
 
 from streamdesk.bus import Message
 from streamdesk.contracts.events import BarClosed
+from streamdesk.order_executor.adapters.ledger import Ledger
+from streamdesk.order_executor.adapters.ledger.ledger import Mark
+from streamdesk.order_executor.application.execute_order import Execution
+from streamdesk.order_executor.application.order_spans import SYMBOL
+from streamdesk.order_executor.application.trading_gate import Gate
 from streamdesk.order_executor.errors import DatabaseError
-from streamdesk.order_executor.execution import Execution
-from streamdesk.order_executor.gate import Gate
-from streamdesk.order_executor.ledger import Ledger
-from streamdesk.order_executor.ledger.ledger import Mark
-from streamdesk.order_executor.tracing import SYMBOL
 from streamdesk.runtime import Drain, logger, metrics, span
 from streamdesk.trading.decisions import Crossing, crossing
 from streamdesk.trading.money import price_from

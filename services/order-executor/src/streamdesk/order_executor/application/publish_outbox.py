@@ -6,8 +6,8 @@ from itertools import groupby
 
 from streamdesk.bus import Bus, BusUnavailableError
 from streamdesk.contracts.topics import BY_NAME
+from streamdesk.order_executor.adapters.ledger.outbox import Entry, Outbox
 from streamdesk.order_executor.errors import DatabaseError
-from streamdesk.order_executor.ledger.outbox import Entry, Outbox
 from streamdesk.runtime import Drain, logger, metrics
 
 log = logger("order-executor")

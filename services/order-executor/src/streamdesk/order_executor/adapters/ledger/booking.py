@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, insert, update
 
+from streamdesk.order_executor.adapters.ledger import events, rows
+from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, FILLS
 from streamdesk.order_executor.errors import BrokerContradictionError
-from streamdesk.order_executor.ledger import events, rows
-from streamdesk.order_executor.ledger.schema import ACCOUNT, FILLS
 from streamdesk.trading.errors import OversoldError
 from streamdesk.trading.money import ZERO, ExchangeRates
 from streamdesk.trading.orders import BrokerReport, Order, OrderState, Trade

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
-from streamdesk.order_executor.ledger.ledger import Ledger
-from streamdesk.order_executor.ledger.schema import (
+from streamdesk.order_executor.adapters.ledger.ledger import Ledger
+from streamdesk.order_executor.adapters.ledger.schema import (
     ACCOUNT,
     FILLS,
     ORDERS,

@@ -4,21 +4,21 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from streamdesk.order_executor.broker import Broker, TradePage
-from streamdesk.order_executor.errors import (
-    BrokerContradictionError,
-    BrokerUnavailableError,
-    OutcomeUnknownError,
-)
-from streamdesk.order_executor.gate import Gate
-from streamdesk.order_executor.ledger import Ledger
-from streamdesk.order_executor.ledger.booking import Applied
-from streamdesk.order_executor.tracing import (
+from streamdesk.order_executor.adapters.broker import Broker, TradePage
+from streamdesk.order_executor.adapters.ledger import Ledger
+from streamdesk.order_executor.adapters.ledger.booking import Applied
+from streamdesk.order_executor.application.order_spans import (
     CLIENT_ORDER_ID,
     FILLS,
     STATE,
     order_span,
     order_span_again,
+)
+from streamdesk.order_executor.application.trading_gate import Gate
+from streamdesk.order_executor.errors import (
+    BrokerContradictionError,
+    BrokerUnavailableError,
+    OutcomeUnknownError,
 )
 from streamdesk.runtime import logger, metrics, span
 from streamdesk.trading.orders import BrokerReport, Order

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, RowMapping, select
 
 from streamdesk.contracts.events import Side
-from streamdesk.order_executor.ledger import rows
-from streamdesk.order_executor.ledger.ledger import Ledger
-from streamdesk.order_executor.ledger.schema import (
+from streamdesk.order_executor.adapters.ledger import rows
+from streamdesk.order_executor.adapters.ledger.ledger import Ledger
+from streamdesk.order_executor.adapters.ledger.schema import (
     ACCOUNT,
     FILLS,
     ORDERS,
