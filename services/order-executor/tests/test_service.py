@@ -13,17 +13,16 @@ from pydantic import ValidationError
 from streamdesk.bus import Bus, BusConfig, BusUnavailableError, Message
 from streamdesk.contracts.events import BarClosed, PortfolioValued, SignalGenerated
 from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS, TRADING_RISK, TRADING_SIGNALS
-from streamdesk.order_executor.application.publish_outbox import Publication
+from streamdesk.order_executor.application.publish_outbox import OutboxPublisher
 from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.factory import build
+from streamdesk.order_executor.factory import OrderExecutor, build
 from streamdesk.runtime import Drain, Service
 from streamdesk.runtime.probes import Health
 from streamdesk.trading.markets import MarketCode
 
 SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]
-DeskOf = Callable[..., Awaitable[Desk]]
+ExecutorOf = Callable[..., Awaitable[OrderExecutor]]
 SettingsOf = Callable[..., Settings]
 
 
@@ -154,9 +153,9 @@ async def test_higher_scores_are_executed_first(
 
 
 async def test_what_a_dead_executor_left_in_the_outbox_is_published_by_another(
-    bus_url: str, settings_of: SettingsOf, signal_of: SignalOf, desk_of: DeskOf
+    bus_url: str, settings_of: SettingsOf, signal_of: SignalOf, executor_of: ExecutorOf
 ) -> None:
-    dead = await desk_of(instance="dead")
+    dead = await executor_of(instance="dead")
     await dead.on_signal("signal-1", signal_of())
     assert await dead.outbox.backlog() > 0
     settings = settings_of(redis_url=bus_url)
@@ -164,8 +163,8 @@ async def test_what_a_dead_executor_left_in_the_outbox_is_published_by_another(
         await until(bus, TRADING_ORDERS, "PortfolioValued")
 
 
-async def test_only_one_executor_publishes_at_a_time(desk_of: DeskOf) -> None:
-    first, second = await desk_of(), await desk_of(instance="executor-2")
+async def test_only_one_executor_publishes_at_a_time(executor_of: ExecutorOf) -> None:
+    first, second = await executor_of(), await executor_of(instance="executor-2")
     assert await first.outbox.take_lead()
     assert not await second.outbox.take_lead()
     assert await first.outbox.take_lead()
@@ -174,22 +173,22 @@ async def test_only_one_executor_publishes_at_a_time(desk_of: DeskOf) -> None:
 
 
 async def test_an_event_published_again_after_a_crash_has_the_same_id(
-    bus_url: str, desk_of: DeskOf, signal_of: SignalOf
+    bus_url: str, executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
-    desk = await desk_of()
-    await desk.on_signal("signal-1", signal_of())
+    executor = await executor_of()
+    await executor.on_signal("signal-1", signal_of())
     async with Bus.connect(BusConfig(url=bus_url)) as bus:
-        publication = Publication(desk.outbox, bus)
-        noted = desk.outbox.published
+        publisher = OutboxPublisher(executor.outbox, bus)
+        noted = executor.outbox.published
 
         async def crash(_: Any) -> None:
             raise BusUnavailableError("killed before it was noted")
 
-        desk.outbox.published = crash  # type: ignore[method-assign, assignment]
+        executor.outbox.published = crash  # type: ignore[method-assign, assignment]
         with pytest.raises(BusUnavailableError):
-            await publication.publish_some()
-        desk.outbox.published = noted  # type: ignore[method-assign]
-        count = await publication.publish_some()
+            await publisher.publish_some()
+        executor.outbox.published = noted  # type: ignore[method-assign]
+        count = await publisher.publish_some()
         ids = []
         async for message in bus.tail(TRADING_ORDERS, since="0"):
             ids.append(message.id)
@@ -200,20 +199,20 @@ async def test_an_event_published_again_after_a_crash_has_the_same_id(
 
 
 async def test_published_events_are_forgotten_after_a_while_and_waiting_ones_never(
-    desk_of: DeskOf, signal_of: SignalOf
+    executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
-    desk = await desk_of(outbox_keep=0, outbox_lease_seconds=0.001)
-    await desk.on_signal("signal-1", signal_of())
-    [first, *rest] = await desk.outbox.unpublished(100)
-    await desk.outbox.published([first])
-    assert await desk.outbox.take_lead()
-    assert await desk.outbox.unpublished(100) == rest
+    executor = await executor_of(outbox_keep=0, outbox_lease_seconds=0.001)
+    await executor.on_signal("signal-1", signal_of())
+    [first, *rest] = await executor.outbox.unpublished(100)
+    await executor.outbox.published([first])
+    assert await executor.outbox.take_lead()
+    assert await executor.outbox.unpublished(100) == rest
 
 
 async def test_without_a_server_events_wait_and_the_stop_does_not(
-    settings_of: SettingsOf, desk_of: DeskOf, signal_of: SignalOf
+    settings_of: SettingsOf, executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
-    before = await desk_of()
+    before = await executor_of()
     await before.on_signal("signal-1", signal_of())
     waiting = await before.outbox.backlog()
     settings = settings_of(redis_url="redis://127.0.0.1:1/0", grace_seconds=1)

@@ -6,7 +6,8 @@ Everything is imported once; each process is a fork. Prints their exit codes in 
 import os
 import sys
 
-from streamdesk.order_executor.migrate import migrate
+from streamdesk.order_executor.entrypoints.cli import migrate
+from streamdesk.order_executor.factory import open_kill_switch
 
 
 def main() -> None:
@@ -25,7 +26,7 @@ def _child(gate: int, opened: int) -> int:
         os.read(gate, 1)
         code = 1
         try:
-            code = migrate()
+            code = migrate(open_kill_switch)
         finally:
             sys.stdout.flush()
             os._exit(code)

@@ -18,6 +18,7 @@ from streamdesk.trading.markets import Instruments, MarketCode, Ticks
 from streamdesk.trading.money import ExchangeRates
 from streamdesk.trading.policy import Policy
 
+NAME = "order-executor"
 ACCOUNT_CURRENCY = "USD"
 DATABASES = ("sqlite:///", "sqlite+aiosqlite:///", "postgresql://", "postgresql+asyncpg://")
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from streamdesk.order_executor.adapters.broker import TradePage
-from streamdesk.order_executor.adapters.database import Book, Database
+from streamdesk.order_executor.adapters.database import Database, TableSet
 from streamdesk.order_executor.adapters.ledger.schema import Scaled, UtcTime
 from streamdesk.order_executor.errors import (
     BrokerUnavailableError,
@@ -73,7 +73,7 @@ TRADES = Table(
     Column("currency", String(3), nullable=False),
     sqlite_autoincrement=True,
 )
-BOOK = Book("paper", METADATA, CLERK)
+PAPER = TableSet("paper", METADATA, CLERK)
 
 Hook = Callable[[str], Awaitable[None]]
 
@@ -176,7 +176,7 @@ class PaperBroker:
             )
         return TradePage(trades, trades[-1].sequence if trades else sequence)
 
-    async def book(self) -> list[BrokerReport]:
+    async def all_reports(self) -> list[BrokerReport]:
         """Everything it ever accepted or refused, for an audit."""
 
         def work(connection: Connection) -> list[BrokerReport]:

@@ -1,16 +1,13 @@
 """Works the books out again, now and then: do they add up, and does the broker say the same?"""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 from streamdesk.order_executor.adapters.ledger.audit import Discrepancy, Findings
-from streamdesk.order_executor.errors import DatabaseError
-from streamdesk.runtime import Drain, logger, metrics
+from streamdesk.runtime import logger, metrics
 
-log = logger("order-executor")
+log = logger(__name__)
 SECOND_LOOK_SECONDS = 5.0
-NOT_YET_SECONDS = 0.5
 MOST_TOLD = 5
 
 Verify = Callable[[], Awaitable[Findings]]
@@ -25,8 +22,6 @@ class BookCheck:
     Args:
         ledger: compares the ledger with what follows from its own fills.
         broker: compares it with the broker's book as well.
-        interval_seconds: between two checks; the first one is made as soon as one is wanted.
-        wanted: whether the books are worth a look now: not before they were reconciled.
         second_look_seconds: between the two looks of one check.
     """
 
@@ -34,26 +29,12 @@ class BookCheck:
         self,
         ledger: Verify,
         broker: Verify,
-        interval_seconds: float,
-        wanted: Callable[[], bool] = lambda: True,
         second_look_seconds: float = SECOND_LOOK_SECONDS,
     ) -> None:
         self._ledger = ledger
         self._broker = broker
-        self._interval_seconds = interval_seconds
-        self._wanted = wanted
         self._second_look_seconds = second_look_seconds
         self._told: frozenset[str] = frozenset()
-
-    async def run(self, drain: Drain) -> None:
-        """Check as soon as it is wanted, and every interval, until the drain."""
-        pause = 0.0
-        while not await drain.sleep(pause):
-            pause = NOT_YET_SECONDS
-            if self._wanted():
-                with contextlib.suppress(DatabaseError):  # it says so itself
-                    await self.check()
-                pause = self._interval_seconds
 
     async def check(self) -> tuple[list[Discrepancy], list[Discrepancy]]:
         """Once: what does not add up in the ledger, and what differs from the broker's book.

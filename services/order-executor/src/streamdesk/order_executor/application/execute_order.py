@@ -14,7 +14,7 @@ from streamdesk.order_executor.application.order_spans import (
     order_span,
     order_span_again,
 )
-from streamdesk.order_executor.application.trading_gate import Gate
+from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.errors import (
     BrokerContradictionError,
     BrokerUnavailableError,
@@ -23,7 +23,7 @@ from streamdesk.order_executor.errors import (
 from streamdesk.runtime import logger, metrics, span
 from streamdesk.trading.orders import BrokerReport, Order
 
-log = logger("order-executor")
+log = logger(__name__)
 T = TypeVar("T")
 
 
@@ -31,7 +31,7 @@ def _ignore() -> None:
     """Nobody wants to know."""
 
 
-class Execution:
+class OrderExecution:
     """Carries out intents that the ledger has committed.
 
     Args:
@@ -46,7 +46,7 @@ class Execution:
         self,
         ledger: Ledger,
         broker: Broker,
-        gate: Gate,
+        gate: TradingGate,
         timeout_seconds: float,
         booked: Callable[[], None] = _ignore,
     ) -> None:

@@ -1,12 +1,11 @@
-"""A signal in, a decision and its consequences out."""
+"""Takes a signal to its decision, and an order to its outcome."""
 
 from collections.abc import Callable
 from datetime import datetime
 
-from streamdesk.bus import Ack, Message, Outcome, Retry, RetryAfter
 from streamdesk.contracts.events import Side, SignalGenerated
-from streamdesk.order_executor.adapters.ledger import Decision, Ledger
-from streamdesk.order_executor.application.execute_order import Execution
+from streamdesk.order_executor.adapters.ledger import Ledger
+from streamdesk.order_executor.application.execute_order import OrderExecution
 from streamdesk.order_executor.application.order_spans import (
     DECISION,
     REFUSAL_CODE,
@@ -14,39 +13,36 @@ from streamdesk.order_executor.application.order_spans import (
     SYMBOL,
 )
 from streamdesk.order_executor.application.protect_positions import Protection
-from streamdesk.order_executor.application.trading_gate import Gate
+from streamdesk.order_executor.application.trading_gate import TradingGate
+from streamdesk.order_executor.domain import SignalDecision
 from streamdesk.order_executor.errors import DatabaseBusyError, DatabaseError
-from streamdesk.runtime import logger, metrics, span
+from streamdesk.runtime import metrics, span
 from streamdesk.trading.decisions import request_from
 from streamdesk.trading.risk import Code
 
-log = logger("order-executor")
-AGAIN_SECONDS = 1.0
-LATER = frozenset({Code.ORDER_IN_PROGRESS})
-NEVER_LATER: frozenset[Code] = frozenset()
+POSTPONABLE = frozenset({Code.ORDER_IN_PROGRESS})
+NOTHING: frozenset[Code] = frozenset()
 
 
-class SignalHandler:
+class SignalExecution:
     """Takes a signal to its order or its refusal; both are recorded, once.
 
     Args:
-        ledger: our books.
+        ledger: the account's books.
         execution: carries out the order.
-        protection: knows the newest prices.
+        protection: has the newest prices.
         gate: while it is closed, signals wait.
-        max_retries: after so many the bus gives a message up.
-        clock: tells a signal's age.
+        clock: gives the time from which a signal's age is measured.
         announce: called when there is something to publish.
     """
 
     def __init__(
         self,
         ledger: Ledger,
-        execution: Execution,
+        execution: OrderExecution,
         protection: Protection,
-        gate: Gate,
+        gate: TradingGate,
         *,
-        max_retries: int,
         clock: Callable[[], datetime],
         announce: Callable[[], None],
     ) -> None:
@@ -54,62 +50,66 @@ class SignalHandler:
         self._execution = execution
         self._protection = protection
         self._gate = gate
-        self._max_retries = max_retries
         self._clock = clock
         self._announce = announce
 
-    async def __call__(self, message: Message[SignalGenerated]) -> Outcome:
-        """Handle one signal; the same one again only finishes what is not done.
+    async def execute(
+        self, signal_id: str, signal: SignalGenerated, *, may_postpone: bool
+    ) -> SignalDecision:
+        """Execute one signal; the same one again only finishes what is not done.
+
+        Args:
+            signal_id: event id of the signal.
+            signal: the signal.
+            may_postpone: whether it can be delivered again; at the last attempt a refusal is final.
 
         Returns:
-            Ack once it is decided and in the ledger: from there on the order is finished even if
-            this process is not. Retry for a sale that must wait for the symbol's order under way.
+            The decision. Unless it is postponed it is in the ledger: from there on the order is
+            finished even if this process is not.
 
         Raises:
-            RetryAfter: the ledger is busy.
+            DatabaseBusyError: other executors hold the ledger.
         """
         while True:
             await self._gate.wait_open()
             try:
-                return await self._settle(message)
-            except DatabaseBusyError as error:
-                raise RetryAfter(AGAIN_SECONDS, str(error)) from error
+                return await self._settle(signal_id, signal, may_postpone=may_postpone)
+            except DatabaseBusyError:
+                raise
             except DatabaseError as error:
-                # No fault of the signal, so no attempt of its few. Once the ledger is back, it
-                # knows how far this one came.
-                self._gate.close(f"the ledger is not to be had: {error}")
+                # The signal is not at fault, so this does not count as one of its few attempts.
+                # Once the ledger is back, it knows how far this one came.
+                self._gate.close(f"the ledger is unavailable: {error}")
             finally:
                 self._announce()
 
-    async def _settle(self, message: Message[SignalGenerated]) -> Outcome:
-        decision = await self._decide(message)
-        if decision.is_postponed and decision.refusal is not None:
-            return Retry(AGAIN_SECONDS, decision.refusal.reason)
+    async def _settle(
+        self, signal_id: str, signal: SignalGenerated, *, may_postpone: bool
+    ) -> SignalDecision:
+        # A sell must not be lost to a buy that is still being filled, so it waits for that order.
+        postpone = POSTPONABLE if may_postpone and signal.side is Side.SELL else NOTHING
+        decision = await self._decide(signal_id, signal, postpone)
         if decision.order is not None and not decision.order.state.is_done:
             await self._execution.carry_out(decision.order, is_new=decision.is_new)
-        return Ack()
+        return decision
 
-    async def _decide(self, message: Message[SignalGenerated]) -> Decision:
-        signal = message.event
-        request = request_from(message.id, signal, self._clock())
-        # A sale must not be lost to a purchase that is just being filled; at the last attempt the
-        # refusal is recorded.
-        may_wait = signal.side is Side.SELL and message.attempt <= self._max_retries
-        about = {SIGNAL_ID: message.id, SYMBOL: signal.symbol}
+    async def _decide(
+        self, signal_id: str, signal: SignalGenerated, postpone: frozenset[Code]
+    ) -> SignalDecision:
+        request = request_from(signal_id, signal, self._clock())
+        about = {SIGNAL_ID: signal_id, SYMBOL: signal.symbol}
         with span("decide", attributes=about) as step:
-            decision = await self._ledger.decide(
-                request, self._protection.take_marks(), LATER if may_wait else NEVER_LATER
-            )
-            word, code = _in_a_word(decision)
-            step.note(DECISION, word)
+            decision = await self._ledger.decide(request, self._protection.take_marks(), postpone)
+            outcome, code = _outcome_and_code(decision)
+            step.note(DECISION, outcome)
             if code:
                 step.note(REFUSAL_CODE, code)
-        metrics.SIGNALS_DECIDED.labels(word, code).inc()
+        metrics.SIGNALS_DECIDED.labels(outcome, code).inc()
         return decision
 
 
-def _in_a_word(decision: Decision) -> tuple[str, str]:
-    """What was decided, and the code of a new refusal."""
+def _outcome_and_code(decision: SignalDecision) -> tuple[str, str]:
+    """What was decided, in one word, and the code of a new refusal."""
     if decision.is_postponed:
         return "postponed", ""
     if not decision.is_new:

@@ -1,29 +1,22 @@
 """Watches the bars: prices of what is held, stops that are crossed, what it is all worth."""
 
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
-from streamdesk.bus import Message
 from streamdesk.contracts.events import BarClosed
 from streamdesk.order_executor.adapters.ledger import Ledger
-from streamdesk.order_executor.adapters.ledger.ledger import Mark
-from streamdesk.order_executor.application.execute_order import Execution
+from streamdesk.order_executor.application.execute_order import OrderExecution
 from streamdesk.order_executor.application.order_spans import SYMBOL
-from streamdesk.order_executor.application.trading_gate import Gate
-from streamdesk.order_executor.errors import DatabaseError
-from streamdesk.runtime import Drain, logger, metrics, span
+from streamdesk.order_executor.application.trading_gate import TradingGate
+from streamdesk.order_executor.domain import Mark
+from streamdesk.runtime import logger, metrics, span
 from streamdesk.trading.decisions import Crossing, crossing
 from streamdesk.trading.money import price_from
 from streamdesk.trading.portfolio import Holding
 
-log = logger("order-executor")
+log = logger(__name__)
 VIEW_SECONDS = 1.0
 """How old our view of the positions may be; what this process books itself it sees at once."""
-
-STEP_SECONDS = 0.5
-"""How often crossings that could not be acted upon are tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +38,7 @@ class Protection:
     """
 
     def __init__(
-        self, ledger: Ledger, execution: Execution, gate: Gate, valuation_seconds: float
+        self, ledger: Ledger, execution: OrderExecution, gate: TradingGate, valuation_seconds: float
     ) -> None:
         self._ledger = ledger
         self._execution = execution
@@ -112,37 +105,14 @@ class Protection:
             price=str(item.crossing.price),
         )
 
-    async def follow(self, bars: AsyncIterator[Message[Any]], drain: Drain) -> None:
-        """Act on every bar of the market, once the books are reconciled."""
-        while not self._gate.is_open:
-            if await drain.sleep(STEP_SECONDS / 10):
-                return
-        async for message in bars:
-            if not isinstance(message.event, BarClosed):
-                continue
-            # Without the ledger it is not known what is held, so no bar is passed over.
-            cause = message.trace_context.get("traceparent", "")
-            while not await self._seen(message.event, cause):
-                if await drain.sleep(STEP_SECONDS):
-                    return
+    async def value(self) -> None:
+        """Value the portfolio at the newest prices, and show it in the metrics.
 
-    async def _seen(self, bar: BarClosed, cause: str) -> bool:
-        try:
-            await self.on_bar(bar, cause)
-        except DatabaseError:  # it says so itself
-            self.positions_changed()  # what is known of them is not what was asked for
-            return False
-        return True
-
-    async def watch(self, drain: Drain) -> None:
-        """Value the portfolio now and then; act on crossings that had to wait."""
-        while not await drain.sleep(STEP_SECONDS):
-            try:
-                await self.leave_crossed()
-                await self._ledger.value(self._valuation_seconds, self.take_marks())
-                await self._measure()
-            except DatabaseError:
-                continue  # it says so itself
+        Raises:
+            DatabaseError: the ledger is unavailable.
+        """
+        await self._ledger.value(self._valuation_seconds, self.take_marks())
+        await self._measure()
 
     async def _measure(self) -> None:
         portfolio = await self._ledger.portfolio()

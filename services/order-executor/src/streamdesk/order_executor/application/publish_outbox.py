@@ -6,11 +6,11 @@ from itertools import groupby
 
 from streamdesk.bus import Bus, BusUnavailableError
 from streamdesk.contracts.topics import BY_NAME
-from streamdesk.order_executor.adapters.ledger.outbox import Entry, Outbox
+from streamdesk.order_executor.adapters.ledger.outbox import Outbox, OutboxRow
 from streamdesk.order_executor.errors import DatabaseError
-from streamdesk.runtime import Drain, logger, metrics
+from streamdesk.runtime import logger, metrics
 
-log = logger("order-executor")
+log = logger(__name__)
 BATCH = 200
 POLL_SECONDS = 0.1
 """How soon events of other executors are published."""
@@ -19,7 +19,7 @@ FOLLOWER_POLL_SECONDS = 0.5
 LAST_FLUSH_SECONDS = 1.0
 
 
-class Publication:
+class OutboxPublisher:
     """Publishes what the ledger's transactions have put into the outbox.
 
     Args:
@@ -40,23 +40,8 @@ class Publication:
         """Something was committed: do not wait for the next look."""
         self._news.set()
 
-    async def run(self, drain: Drain) -> None:
-        """Publish until the drain; what is left then is for `close`."""
-        stopping = asyncio.create_task(drain.requested.wait())
-        try:
-            while not drain.requested.is_set():
-                step = asyncio.create_task(self._step())
-                await asyncio.wait({step, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                if not step.done():
-                    # A publish may wait long for a server that is away.
-                    await asyncio.wait({step}, timeout=LAST_FLUSH_SECONDS)
-                    step.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await step
-        finally:
-            stopping.cancel()
-
-    async def _step(self) -> None:
+    async def publish_or_wait(self) -> None:
+        """Publish once; with nothing published, wait until there may be more."""
         self._news.clear()
         try:
             leads = await self._outbox.take_lead()
@@ -83,7 +68,7 @@ class Publication:
             await self._publish(name, list(run))
         return len(entries)
 
-    async def _publish(self, name: str, entries: list[Entry]) -> None:
+    async def _publish(self, name: str, entries: list[OutboxRow]) -> None:
         topic = self._topics[name]
         events = [topic.decode(item.type, item.version, item.body.encode()) for item in entries]
         await self._bus.publish_many(

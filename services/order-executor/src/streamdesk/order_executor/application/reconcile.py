@@ -4,23 +4,16 @@ Several executors may do it at once, for the same orders: asking changes nothing
 idempotent on the client order id, and booking on the trade id.
 """
 
-import asyncio
 from dataclasses import dataclass
 
 from streamdesk.order_executor.adapters.ledger import Ledger
-from streamdesk.order_executor.application.execute_order import Execution
+from streamdesk.order_executor.application.execute_order import OrderExecution
 from streamdesk.order_executor.application.order_spans import order_span_again
-from streamdesk.order_executor.application.trading_gate import Gate
+from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.errors import (
     BrokerContradictionError,
-    BrokerUnavailableError,
-    DatabaseError,
-    OutcomeUnknownError,
 )
-from streamdesk.runtime import Drain, logger, metrics
-
-log = logger("order-executor")
-FIRST_RETRY_SECONDS = 0.25
+from streamdesk.runtime import metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +36,12 @@ class Reconciliation:
         ledger: our books.
         execution: how the broker is asked.
         gate: opened after each success.
-        interval_seconds: between two of them, and how long an order is left to the executor that
-            made it.
     """
 
-    def __init__(
-        self, ledger: Ledger, execution: Execution, gate: Gate, interval_seconds: float
-    ) -> None:
+    def __init__(self, ledger: Ledger, execution: OrderExecution, gate: TradingGate) -> None:
         self._ledger = ledger
         self._execution = execution
         self._gate = gate
-        self._interval_seconds = interval_seconds
 
     async def reconcile(self, untouched_seconds: float = 0.0) -> Reconciled:
         """Once, and open the gate.
@@ -90,41 +78,3 @@ class Reconciliation:
             sequence = page.sequence
             await self._ledger.read_up_to(sequence)
         return missed
-
-    async def run(self, drain: Drain) -> None:
-        """At once, then every interval, and right after the gate was closed."""
-        failures = 0
-        while not drain.requested.is_set():
-            try:
-                untouched = self._interval_seconds if self._gate.is_open else 0.0
-                done = await self.reconcile(untouched)
-                if done.orders or done.trades:
-                    log.info("reconciled", orders=done.orders, trades=done.trades)
-                failures = 0
-            except (BrokerUnavailableError, OutcomeUnknownError, DatabaseError) as error:
-                failures += 1
-                if failures == 1:
-                    log.warning("reconciliation failed", error=str(error))
-                self._gate.close(f"reconciliation failed: {error}")
-            except BrokerContradictionError:
-                failures += 1
-                if failures == 1:
-                    log.exception("broker contradicts the ledger")
-            await self._pause(drain, failures)
-
-    async def _pause(self, drain: Drain, failures: int) -> None:
-        if failures:
-            backoff = FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 10)
-            await drain.sleep(min(self._interval_seconds, backoff))
-            return
-        waits = {
-            asyncio.create_task(drain.requested.wait()),
-            asyncio.create_task(self._gate.closed.wait()),
-        }
-        try:
-            await asyncio.wait(
-                waits, timeout=self._interval_seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            for wait in waits:
-                wait.cancel()

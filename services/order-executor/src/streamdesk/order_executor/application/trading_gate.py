@@ -4,10 +4,10 @@ import asyncio
 
 from streamdesk.runtime import logger, metrics
 
-log = logger("order-executor")
+log = logger(__name__)
 
 
-class Gate:
+class TradingGate:
     """Closed until the first reconciliation, and whenever an order's outcome is unknown.
 
     While it is closed no signal is decided: signals wait in the queue, by priority.

@@ -1,4 +1,6 @@
-"""One book in one database, by its URL. What is special about a kind of database is in its engine.
+"""One set of tables in one database, by its URL.
+
+What is special about a kind of database is in its engine.
 
 A transaction is a plain function of a connection. It may be run more than once before it is
 committed, so it does nothing but read and write through that connection.
@@ -18,12 +20,12 @@ from sqlalchemy import Connection
 from streamdesk.order_executor.adapters.database.engine import Engine, Mode, RestartError
 from streamdesk.order_executor.adapters.database.postgres import PostgresEngine
 from streamdesk.order_executor.adapters.database.sqlite import SqliteEngine
-from streamdesk.order_executor.adapters.database.table_set import Book
+from streamdesk.order_executor.adapters.database.table_set import TableSet
 from streamdesk.order_executor.adapters.database.upgrade import upgrade
 from streamdesk.order_executor.errors import DatabaseBusyError, DatabaseError
 from streamdesk.runtime import logger
 
-log = logger("order-executor")
+log = logger(__name__)
 T = TypeVar("T")
 RUNS = 10
 """How often a transaction is run that the database, or the loss of a connection, undoes."""
@@ -34,7 +36,7 @@ class Database:
 
     Args:
         url: sqlite:///desk.db, or postgresql://user:password@host:5432/desk.
-        book: the tables.
+        tables: the tables.
         busy_timeout_seconds: how long to wait for another process's transaction.
         answer_timeout_seconds: how long to wait for a server that has nothing to wait for.
     """
@@ -42,17 +44,17 @@ class Database:
     def __init__(
         self,
         url: str,
-        book: Book,
+        tables: TableSet,
         busy_timeout_seconds: float = 30.0,
         answer_timeout_seconds: float = 10.0,
     ) -> None:
-        self._book = book
+        self._tables = tables
         self._engine: Engine
         if url.startswith("sqlite"):
             self._engine = SqliteEngine(url, busy_timeout_seconds)
         else:
             self._engine = PostgresEngine(
-                url, book.turn, busy_timeout_seconds, answer_timeout_seconds
+                url, tables.turn, busy_timeout_seconds, answer_timeout_seconds
             )
         self._turn = asyncio.Lock()  # writers of one process queue here, not in the database
         self._running: set[asyncio.Task[Any]] = set()
@@ -70,13 +72,15 @@ class Database:
         await self._engine.prepare()
 
         def create(connection: Connection) -> tuple[str | None, str]:
-            steps = upgrade(connection, self._book)
+            steps = upgrade(connection, self._tables)
             prepare(connection)
             return steps
 
         before, after = await self._to_its_end(create, Mode.SET_UP)
         if before != after:
-            log.info("tables brought up to date", book=self._book.name, before=before, after=after)
+            log.info(
+                "tables brought up to date", tables=self._tables.name, before=before, after=after
+            )
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction that excludes other writers, and commit it.
@@ -104,13 +108,13 @@ class Database:
         except DatabaseError as error:
             if self._lost_at is None:
                 self._lost_at = time.monotonic()
-                log.warning("database lost", book=self._book.name, error=str(error))
+                log.warning("database lost", tables=self._tables.name, error=str(error))
             raise
         # An answer to what was asked before the loss is no news.
         if self._lost_at is not None and asked_at >= self._lost_at:
             away = time.monotonic() - self._lost_at
             self._lost_at = None
-            log.info("database back", book=self._book.name, away_seconds=round(away, 1))
+            log.info("database back", tables=self._tables.name, away_seconds=round(away, 1))
         return result
 
     async def _to_its_end(self, work: Callable[[Connection], T], mode: Mode) -> T:
@@ -136,7 +140,7 @@ class Database:
             try:
                 return await self._engine.transact(work, mode)
             except RestartError as error:
-                log.debug("transaction run again", book=self._book.name, error=str(error))
+                log.debug("transaction run again", tables=self._tables.name, error=str(error))
         try:
             return await self._engine.transact(work, mode)
         except RestartError as error:

@@ -14,8 +14,8 @@ T = TypeVar("T")
 class Mode(Enum):
     """What a transaction is for.
 
-    READ sees one state of the database. WRITE excludes every other WRITE of the same book from its
-    first statement on. SET_UP makes tables, and excludes every other SET_UP.
+    READ sees one state of the database. WRITE excludes every other WRITE of the same tables from
+    its first statement on. SET_UP makes tables, and excludes every other SET_UP.
     """
 
     READ = "read"

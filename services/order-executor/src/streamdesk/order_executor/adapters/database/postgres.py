@@ -27,7 +27,7 @@ from streamdesk.order_executor.errors import (
 
 T = TypeVar("T")
 CONNECTIONS = 2
-"""Of one executor to one book: one writes, the other reads."""
+"""Of one executor to one set of tables: one writes, the other reads."""
 
 SET_UP_LOCK = 7_305_223_118
 """Number of the advisory lock under which tables are made, the same in every version."""

@@ -7,7 +7,7 @@ from sqlalchemy import MetaData, Select, Table, select
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class TableSet:
     """Tables with a history of their own; two books may share a database.
 
     Attributes:

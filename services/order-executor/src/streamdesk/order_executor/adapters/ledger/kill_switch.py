@@ -6,7 +6,6 @@ committed before are finished, and what leaves a position goes on: sales and pro
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -16,22 +15,10 @@ from streamdesk.contracts.events import Severity
 from streamdesk.order_executor.adapters.database import Database
 from streamdesk.order_executor.adapters.ledger import events
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT
+from streamdesk.order_executor.domain import Halt
 from streamdesk.trading.risk import Alert
 
 REASON_MAX_CHARS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Halt:
-    """Trading is halted.
-
-    Attributes:
-        at: since when.
-        reason: what the person who did it gave.
-    """
-
-    at: datetime
-    reason: str
 
 
 class KillSwitch:

@@ -7,8 +7,8 @@ A method that fails for the database's sake (`DatabaseError`) may be called agai
 transaction was committed: it finds what is there before it writes.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -22,6 +22,7 @@ from streamdesk.order_executor.adapters.ledger.schema import (
     POSITIONS,
     SIGNALS,
 )
+from streamdesk.order_executor.domain import Marks, SignalDecision
 from streamdesk.trading.decisions import (
     Crossing,
     decide,
@@ -35,34 +36,6 @@ from streamdesk.trading.portfolio import Holding, Portfolio
 from streamdesk.trading.risk import Code, RiskVerdict, TradeRequest
 
 ACCOUNT_ID = "paper"
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A price seen for a held instrument: `price` at the end of the bar, `at`."""
-
-    price: Decimal
-    at: datetime
-
-
-Marks = Mapping[str, Mark]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What was decided about a signal, now or before.
-
-    Attributes:
-        order: the order it became, None when it was refused.
-        refusal: the check that refused it, None when it became an order.
-        is_new: decided by this call; otherwise it had been decided before.
-        is_postponed: refused for now and not written down.
-    """
-
-    order: Order | None
-    refusal: RiskVerdict | None
-    is_new: bool
-    is_postponed: bool = False
 
 
 def wall_clock() -> datetime:
@@ -130,7 +103,7 @@ class Ledger:
         request: TradeRequest,
         marks: Marks | None = None,
         postpone: frozenset[Code] = frozenset(),
-    ) -> Decision:
+    ) -> SignalDecision:
         """Decide about a signal, once: intent and reservations, or the refusal, are committed.
 
         Args:
@@ -140,21 +113,21 @@ class Ledger:
         """
         now = self._clock()
 
-        def work(connection: Connection) -> Decision:
+        def work(connection: Connection) -> SignalDecision:
             self._mark(connection, marks or {})
             decided = self._decided(connection, request.signal_id)
             return decided or self._decide(connection, request, postpone, now)
 
         return await self.database.write(work)
 
-    def _decided(self, connection: Connection, signal_id: str) -> Decision | None:
+    def _decided(self, connection: Connection, signal_id: str) -> SignalDecision | None:
         query = select(SIGNALS).where(SIGNALS.c.signal_id == signal_id)
         row = connection.execute(query).mappings().one_or_none()
         if row is None:
             return None
         if row["refusal_code"] is None:
-            return Decision(rows.order_of_signal(connection, signal_id), None, is_new=False)
-        return Decision(None, _refusal(row), is_new=False)
+            return SignalDecision(rows.order_of_signal(connection, signal_id), None, is_new=False)
+        return SignalDecision(None, _refusal(row), is_new=False)
 
     def _decide(
         self,
@@ -162,18 +135,18 @@ class Ledger:
         request: TradeRequest,
         postpone: frozenset[Code],
         now: datetime,
-    ) -> Decision:
+    ) -> SignalDecision:
         same = rows.order_of_fingerprint(connection, request.fingerprint)
         request = replace(request, duplicate_of=same.client_order_id if same else None)
         portfolio = rows.portfolio(connection, self.rates)
         outcome = decide(request, portfolio, self._policy)
         if isinstance(outcome, RiskVerdict) and outcome.code in postpone:
-            return Decision(None, outcome, is_new=True, is_postponed=True)
+            return SignalDecision(None, outcome, is_new=True, is_postponed=True)
         _insert_signal(connection, request, outcome, now)
         if isinstance(outcome, RiskVerdict):
             events.refused(connection, request, outcome, now)
-            return Decision(None, outcome, is_new=True)
-        return Decision(self._intend(connection, outcome, now), None, is_new=True)
+            return SignalDecision(None, outcome, is_new=True)
+        return SignalDecision(self._intend(connection, outcome, now), None, is_new=True)
 
     def _intend(self, connection: Connection, intent: Intent, now: datetime) -> Order:
         order = rows.insert_intent(connection, intent, self._executor, now)

@@ -18,7 +18,7 @@ LEASE = "outbox"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class OutboxRow:
     """One event to publish.
 
     Attributes:
@@ -106,9 +106,9 @@ class Outbox:
 
         await self._database.write(work)
 
-    async def unpublished(self, limit: int) -> list[Entry]:
+    async def unpublished(self, limit: int) -> list[OutboxRow]:
         """The oldest events that nobody is known to have published."""
-        columns = [OUTBOX.c[name] for name in Entry.__slots__]
+        columns = [OUTBOX.c[name] for name in OutboxRow.__slots__]
         query = (
             select(*columns)
             .where(OUTBOX.c.published_at.is_(None))
@@ -116,10 +116,10 @@ class Outbox:
             .limit(limit)
         )
         return await self._database.read(
-            lambda connection: [Entry(**row) for row in connection.execute(query).mappings()]
+            lambda connection: [OutboxRow(**row) for row in connection.execute(query).mappings()]
         )
 
-    async def published(self, entries: list[Entry]) -> None:
+    async def published(self, entries: list[OutboxRow]) -> None:
         """Note that these are published."""
         ids, now = [entry.id for entry in entries], self._clock()
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from streamdesk.order_executor.adapters.database import Book
+from streamdesk.order_executor.adapters.database import TableSet
 from streamdesk.trading.money import tidy
 
 
@@ -231,4 +231,4 @@ LEASES = Table(
     Column("owner", String(200), nullable=False),
     time("until"),
 )
-LEDGER = Book("ledger", METADATA, ACCOUNT)
+LEDGER = TableSet("ledger", METADATA, ACCOUNT)

@@ -4,6 +4,6 @@ from alembic import context
 
 context.configure(
     connection=context.config.attributes["connection"],
-    version_table=context.config.attributes["book"].version_table,
+    version_table=context.config.attributes["tables"].version_table,
 )
 context.run_migrations()
