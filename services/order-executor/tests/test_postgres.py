@@ -218,7 +218,9 @@ async def test_a_database_that_is_away_is_said_to_be_lost_once_and_to_be_back_on
             postgres.start()
         for _ in range(3):
             await executor.ledger.portfolio()
-    said = [(line["event"], line["tables"]) for line in lines if line["event"].startswith("database")]
+    said = [
+        (line["event"], line["tables"]) for line in lines if line["event"].startswith("database")
+    ]
     assert said == [("database lost", "ledger"), ("database back", "ledger")]
 
 

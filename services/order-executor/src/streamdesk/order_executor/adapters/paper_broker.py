@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from streamdesk.order_executor.adapters.broker import TradePage
 from streamdesk.order_executor.adapters.database import Database, TableSet
-from streamdesk.order_executor.adapters.ledger.schema import Scaled, UtcTime
+from streamdesk.order_executor.adapters.database.columns import Scaled, UtcTime
 from streamdesk.order_executor.errors import (
     BrokerUnavailableError,
     DatabaseError,

@@ -48,12 +48,12 @@ class Findings(list[Discrepancy]):
             self.append(Discrepancy(what, expected, found))
 
 
-async def verify(ledger: Ledger, book_of_broker: Sequence[BrokerReport] | None = None) -> Findings:
+async def verify(ledger: Ledger, broker_reports: Sequence[BrokerReport] | None = None) -> Findings:
     """Work the ledger out again from its unique fills, and compare it with the broker's book.
 
     Args:
         ledger: the ledger.
-        book_of_broker: all that the broker has; orders that are not done here yet may be ahead
+        broker_reports: all that the broker has; orders that are not done here yet may be ahead
             there. None: the ledger is only compared with itself.
     """
 
@@ -63,8 +63,8 @@ async def verify(ledger: Ledger, book_of_broker: Sequence[BrokerReport] | None =
         fills = list(connection.execute(select(FILLS).order_by(FILLS.c.booking)).mappings())
         _check_money(connection, ledger, orders, fills, findings)
         _check_orders(connection, orders, fills, findings)
-        if book_of_broker is not None:
-            _check_broker(book_of_broker, orders, fills, findings)
+        if broker_reports is not None:
+            _check_broker(broker_reports, orders, fills, findings)
         return findings
 
     return await ledger.database.read(work)
@@ -161,30 +161,38 @@ def _check_price(order: Order, fills: list[RowMapping], findings: Findings) -> N
 
 
 def _check_broker(
-    book_of_broker: Sequence[BrokerReport],
+    broker_reports: Sequence[BrokerReport],
     orders: dict[str, Order],
     fills: list[RowMapping],
     findings: Findings,
 ) -> None:
     booked = {fill["trade_id"]: fill for fill in fills}
     traded: set[str] = set()
-    for report in book_of_broker:
+    for report in broker_reports:
         order = orders.get(report.client_order_id)
-        name = f"broker's order {report.client_order_id}"
         if order is None:
+            name = f"broker's order {report.client_order_id}"
             findings.append(Discrepancy(name, "none", "at the broker"))
             continue
         traded |= {trade.trade_id for trade in report.trades}
+        # The broker may be ahead in an order that is not done here: the next report brings it.
         if order.state.is_done:
-            findings.compare(f"{name} state", report.state, order.state)
-            for trade in report.trades:
-                _compare_trade(trade, booked.get(trade.trade_id), findings)
+            _compare_done(report, order, booked, findings)
     for trade_id in sorted(booked.keys() - traded):
         findings.append(Discrepancy(f"fill {trade_id}", "none at the broker", "booked"))
-    at_broker = {report.client_order_id for report in book_of_broker}
+    at_broker = {report.client_order_id for report in broker_reports}
     for order in orders.values():
+        # Without a broker's id the order may never have got there, and none is missing.
         if order.broker_order_id is not None and order.client_order_id not in at_broker:
             findings.append(Discrepancy(order.client_order_id, "none at the broker", order.state))
+
+
+def _compare_done(
+    report: BrokerReport, order: Order, booked: dict[str, RowMapping], findings: Findings
+) -> None:
+    findings.compare(f"broker's order {report.client_order_id} state", report.state, order.state)
+    for trade in report.trades:
+        _compare_trade(trade, booked.get(trade.trade_id), findings)
 
 
 def _compare_trade(trade: Trade, fill: RowMapping | None, findings: Findings) -> None:

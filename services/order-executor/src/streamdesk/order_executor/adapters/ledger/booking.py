@@ -42,41 +42,71 @@ def apply(
         BrokerContradictionError: it names an order we never made, trades more than was ordered,
             or sells what is not held. Nothing was written.
     """
-    before = rows.order(connection, report.client_order_id)
-    if before is None:
-        raise BrokerContradictionError(
-            f"the broker has order {report.client_order_id}, this ledger never made it; do "
-            "LEDGER_URL and PAPER_BROKER_URL belong together?"
-        )
-    known = rows.known_trades(connection, [trade.trade_id for trade in report.trades])
-    new = tuple(trade for trade in report.trades if trade.trade_id not in known)
+    before = _order_of(connection, report)
+    new = _unbooked_trades(connection, report)
     order = replace(before, broker_order_id=before.broker_order_id or report.broker_order_id)
-    was_accepted = before.broker_order_id is not None
-    if not was_accepted and report.state is not OrderState.REJECTED:
+    # A report names the broker's id of a rejected order as well, so the id alone is no acceptance.
+    if before.broker_order_id is None and report.state is not OrderState.REJECTED:
         events.accepted(connection, order, now)
     order, spent = _book_trades(connection, order, new, rates, now)
     order = _ending(order, report)
+    # Reports are read again and again; one that says nothing new must write nothing.
     if order == before and not new:
         return Applied(order, ())
     rows.update_order(connection, order, now)
     rows.release(connection, order, spent)
-    if order.state.is_done and not before.state.is_done and order.state is not OrderState.FILLED:
+    # A whole fill is announced by its trades; a rejection or a cancellation has no trade to do so.
+    if _has_ended_early(before, order):
         events.ended(connection, order, now)
     if new or order.state.is_done:
-        portfolio = rows.portfolio(connection, rates)
-        events.update_alerts(connection, portfolio, policy, now)
-        if new:
-            events.valued(connection, portfolio, now)
+        _announce_portfolio(connection, policy, rates, now, has_traded=bool(new))
     return Applied(order, new)
 
 
+def _order_of(connection: Connection, report: BrokerReport) -> Order:
+    order = rows.order(connection, report.client_order_id)
+    if order is None:
+        raise BrokerContradictionError(
+            f"the broker has order {report.client_order_id}, this ledger never made it; do "
+            "LEDGER_URL and PAPER_BROKER_URL belong together?"
+        )
+    return order
+
+
+def _unbooked_trades(connection: Connection, report: BrokerReport) -> tuple[Trade, ...]:
+    known = rows.known_trades(connection, [trade.trade_id for trade in report.trades])
+    return tuple(trade for trade in report.trades if trade.trade_id not in known)
+
+
+def _has_ended_early(before: Order, after: Order) -> bool:
+    is_over = after.state.is_done and not before.state.is_done
+    return is_over and after.state is not OrderState.FILLED
+
+
+def _announce_portfolio(
+    connection: Connection,
+    policy: Policy,
+    rates: ExchangeRates,
+    now: datetime,
+    *,
+    has_traded: bool,
+) -> None:
+    portfolio = rows.portfolio(connection, rates)
+    # An order that ends without a trade gives its cash and its slot back: limits change by that.
+    events.update_alerts(connection, portfolio, policy, now)
+    if has_traded:
+        events.valued(connection, portfolio, now)
+
+
 def _ending(order: Order, report: BrokerReport) -> Order:
-    # The trades say whether an order is filled; what the broker calls it may run ahead of them.
+    # An end is final: a report that was overtaken by a newer one does not revive an order.
     if order.state in {OrderState.REJECTED, OrderState.CANCELED}:
         return order
+    # The trades say whether an order is filled; what the broker calls it may run ahead of them.
     if order.filled_quantity == order.intent.quantity:
         return replace(order, state=OrderState.FILLED)
     if report.state in {OrderState.REJECTED, OrderState.CANCELED}:
+        # What was partly filled was not rejected, whatever the broker calls it: the rest was.
         state = OrderState.CANCELED if order.filled_quantity else report.state
         return replace(order, state=state, code=report.code, reason=report.reason)
     return replace(order, state=OrderState.ACCEPTED)

@@ -12,16 +12,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from streamdesk.order_executor.adapters.database import Database
-from streamdesk.order_executor.adapters.ledger import booking, events, rows
-from streamdesk.order_executor.adapters.ledger.schema import (
-    ACCOUNT,
-    ORDERS,
-    POSITIONS,
-    SIGNALS,
-)
+from streamdesk.order_executor.adapters.ledger import booking, events, rows, signals
+from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, ORDERS
 from streamdesk.order_executor.domain import Marks, SignalDecision
 from streamdesk.trading.decisions import (
     Crossing,
@@ -114,20 +109,11 @@ class Ledger:
         now = self._clock()
 
         def work(connection: Connection) -> SignalDecision:
-            self._mark(connection, marks or {})
-            decided = self._decided(connection, request.signal_id)
+            rows.mark_positions(connection, marks or {})
+            decided = signals.decision_about(connection, request.signal_id)
             return decided or self._decide(connection, request, postpone, now)
 
         return await self.database.write(work)
-
-    def _decided(self, connection: Connection, signal_id: str) -> SignalDecision | None:
-        query = select(SIGNALS).where(SIGNALS.c.signal_id == signal_id)
-        row = connection.execute(query).mappings().one_or_none()
-        if row is None:
-            return None
-        if row["refusal_code"] is None:
-            return SignalDecision(rows.order_of_signal(connection, signal_id), None, is_new=False)
-        return SignalDecision(None, _refusal(row), is_new=False)
 
     def _decide(
         self,
@@ -142,7 +128,7 @@ class Ledger:
         outcome = decide(request, portfolio, self._policy)
         if isinstance(outcome, RiskVerdict) and outcome.code in postpone:
             return SignalDecision(None, outcome, is_new=True, is_postponed=True)
-        _insert_signal(connection, request, outcome, now)
+        signals.insert_decision(connection, request, outcome, now)
         if isinstance(outcome, RiskVerdict):
             events.refused(connection, request, outcome, now)
             return SignalDecision(None, outcome, is_new=True)
@@ -174,7 +160,7 @@ class Ledger:
         now = self._clock()
 
         def work(connection: Connection) -> Order | None:
-            self._mark(connection, marks or {})
+            rows.mark_positions(connection, marks or {})
             held = rows.holding(connection, holding.symbol)
             if held is None or held.entry_order_id != holding.entry_order_id:
                 return None
@@ -270,7 +256,7 @@ class Ledger:
             return not soon and (row["moved"] or not row["valuations"])
 
         def work(connection: Connection) -> bool:
-            self._mark(connection, marks or {})
+            rows.mark_positions(connection, marks or {})
             if not is_due(connection):
                 return False
             events.valued(connection, rows.portfolio(connection, self.rates), now)
@@ -288,53 +274,3 @@ class Ledger:
     async def order(self, client_order_id: str) -> Order | None:
         """One order."""
         return await self.database.read(lambda connection: rows.order(connection, client_order_id))
-
-    @staticmethod
-    def _mark(connection: Connection, marks: Marks) -> bool:
-        moved = False
-        for symbol, mark in marks.items():
-            result = connection.execute(
-                update(POSITIONS)
-                .where(POSITIONS.c.symbol == symbol, POSITIONS.c.marked_at < mark.at)
-                .values(market_price=mark.price, marked_at=mark.at)
-            )
-            moved = moved or result.rowcount > 0
-        if moved:
-            connection.execute(update(ACCOUNT).values(moved=True))
-        return moved
-
-
-def _insert_signal(
-    connection: Connection, request: TradeRequest, outcome: Intent | RiskVerdict, now: datetime
-) -> None:
-    values = {
-        "signal_id": request.signal_id,
-        "fingerprint": request.fingerprint,
-        "symbol": request.symbol,
-        "side": request.side,
-        "score": request.score,
-        "as_of": request.as_of,
-        "decided_at": now,
-    }
-    if isinstance(outcome, RiskVerdict):
-        values |= {
-            "refusal_code": outcome.code,
-            "refusal_reason": outcome.reason,
-            "refusal_value": _millionths(outcome.value),
-            "refusal_limit": _millionths(outcome.limit),
-        }
-    connection.execute(insert(SIGNALS).values(**values))
-
-
-def _millionths(number: Decimal) -> Decimal:
-    return number.quantize(Decimal("0.000001"))
-
-
-def _refusal(row: RowMapping) -> RiskVerdict:
-    return RiskVerdict(
-        code=Code(row["refusal_code"]),
-        passed=False,
-        value=row["refusal_value"],
-        limit=row["refusal_limit"],
-        reason=row["refusal_reason"],
-    )

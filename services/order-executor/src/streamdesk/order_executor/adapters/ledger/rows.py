@@ -15,6 +15,7 @@ from streamdesk.order_executor.adapters.ledger.schema import (
     POSITIONS,
     RESERVATIONS,
 )
+from streamdesk.order_executor.domain import Marks
 from streamdesk.runtime import current_traceparent
 from streamdesk.trading.markets import MarketCode
 from streamdesk.trading.money import ExchangeRates
@@ -77,6 +78,20 @@ def put_holding(connection: Connection, before: Holding | None, after: Holding |
 
 def _holding_values(item: Holding) -> dict[str, Any]:
     return {column.name: getattr(item, column.name) for column in POSITIONS.columns}
+
+
+def mark_positions(connection: Connection, marks: Marks) -> None:
+    """Write prices that are newer than those of the positions."""
+    moved = False
+    for symbol, mark in marks.items():
+        result = connection.execute(
+            update(POSITIONS)
+            .where(POSITIONS.c.symbol == symbol, POSITIONS.c.marked_at < mark.at)
+            .values(market_price=mark.price, marked_at=mark.at)
+        )
+        moved = moved or result.rowcount > 0
+    if moved:
+        connection.execute(update(ACCOUNT).values(moved=True))
 
 
 def order(connection: Connection, client_order_id: str) -> Order | None:
