@@ -92,8 +92,8 @@ def test_a_signal_that_was_ordered_under_another_event_id_is_refused() -> None:
 def test_a_score_below_the_least_is_refused_for_buying_only() -> None:
     outcome = decide(request(score=29.5), portfolio(), Policy())
     assert refusal(outcome) == (Code.SCORE_TOO_LOW, 29.5, 30)
-    sale = decide(request(side=Side.SELL, score=0), portfolio("AAPL.US"), Policy())
-    assert isinstance(sale, Intent)
+    sell = decide(request(side=Side.SELL, score=0), portfolio("AAPL.US"), Policy())
+    assert isinstance(sell, Intent)
 
 
 def test_an_old_signal_is_refused_when_an_age_is_set() -> None:
@@ -199,7 +199,7 @@ def test_the_same_bar_published_again_has_the_same_fingerprint(signal_of: Signal
     assert first.fingerprint == again.fingerprint != other.fingerprint
 
 
-def test_a_full_market_and_an_empty_purse_are_conditions_to_be_told_of() -> None:
+def test_a_full_market_and_an_empty_account_are_conditions_to_announce() -> None:
     five = [f"{letter}.US" for letter in "ABCDE"]
     assert conditions(portfolio(*five), Policy()).keys() == {"POSITION_LIMIT_REACHED:US"}
     assert conditions(portfolio("5.HK", cash=10), Policy()).keys() == {"CASH_EXHAUSTED"}

@@ -34,7 +34,7 @@ from streamdesk.trading.sizing import (
 
 
 def request_from(signal_id: str, signal: SignalGenerated, now: datetime) -> TradeRequest:
-    """A signal as the rules see it; `now` tells its age."""
+    """A signal as the rules see it; its age is taken at `now`."""
     return TradeRequest(
         signal_id=signal_id,
         fingerprint=fingerprint(signal),
@@ -51,7 +51,7 @@ def request_from(signal_id: str, signal: SignalGenerated, now: datetime) -> Trad
 
 
 def decide(request: TradeRequest, portfolio: Portfolio, policy: Policy) -> Intent | RiskVerdict:
-    """The order that a signal deserves, or the check that refuses it."""
+    """The order that a signal becomes, or the verdict of the check that refuses it."""
     buying = request.side is Side.BUY
     refusal = first_refusal(BUY_CHECKS if buying else SELL_CHECKS, request, portfolio, policy)
     instrument = policy.instruments.find(request.symbol)
@@ -142,6 +142,7 @@ def crossing(holding: Holding, bar: BarClosed) -> Crossing | None:
     if bar.timestamp <= holding.opened_at:
         return None
     low, high, close = price_from(bar.low), price_from(bar.high), price_from(bar.close)
+    # The stop loss comes first, so that it wins when both were crossed.
     if holding.stop_loss is not None and low <= holding.stop_loss:
         return Crossing(Origin.STOP_LOSS, holding.stop_loss, close, bar.timestamp)
     if holding.take_profit is not None and high >= holding.take_profit:
@@ -161,8 +162,10 @@ def protective_exit(
         policy: the numbers.
 
     Returns:
-        The intent; None when the price is below the first tick, so that nobody could sell.
+        The intent; None when the price is below the first tick, at which no sell is possible.
     """
+    # An instrument that is no longer known can still be left: its lot size does not matter then,
+    # as the whole position is sold.
     instrument = policy.instruments.find(holding.symbol)
     lot_size = 1 if instrument is None else instrument.lot_size
     instrument = TradableInstrument(holding.symbol, holding.market, lot_size)
@@ -189,7 +192,7 @@ def protective_exit(
 
 
 def exit_alert(intent: Intent, crossed: Crossing) -> Alert:
-    """Tells that a stop was crossed and the position is being closed."""
+    """The alert that a stop was crossed and the position is being closed."""
     name = "stop loss" if crossed.origin is Origin.STOP_LOSS else "take profit"
     return Alert(
         key=f"exit:{intent.client_order_id}",

@@ -1,4 +1,4 @@
-"""Ids that follow from what they name: whoever derives one again gets the same."""
+"""Ids that follow from what they name: deriving one again gives the same."""
 
 import hashlib
 from datetime import UTC, datetime

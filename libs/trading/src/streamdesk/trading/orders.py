@@ -38,10 +38,10 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """An order we want, complete; committed before anybody is asked.
+    """An order we want, complete; committed before the broker is asked.
 
     Attributes:
-        client_order_id: ours, unique for ever.
+        client_order_id: ours, unique permanently.
         signal_id: event id of the signal behind it (of the entry's signal, for an exit).
         origin: a signal, or which stop was crossed.
         fingerprint: what was asked for, unique too: the same bar cannot order twice.
@@ -80,7 +80,7 @@ class Order:
     """An intent and what has become of it.
 
     Attributes:
-        traceparent: the trace in which it was made, for those who watch: no rule looks at it.
+        traceparent: the trace in which it was made, for people; no rule reads it.
     """
 
     intent: Intent
@@ -93,7 +93,7 @@ class Order:
 
     @property
     def client_order_id(self) -> str:
-        """Ours, unique for ever."""
+        """Ours, unique permanently."""
         return self.intent.client_order_id
 
 
@@ -104,7 +104,7 @@ class Trade:
     Attributes:
         trade_id: the broker's, unique and stable.
         client_order_id: the order it belongs to.
-        sequence: ascending in the broker's book; where to go on reading.
+        sequence: ascending in the broker's records; where reading resumes.
         quantity: shares.
         price, fee: in `currency`.
         currency: ISO 4217 code.

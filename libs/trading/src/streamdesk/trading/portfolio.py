@@ -85,7 +85,7 @@ class Portfolio:
         holdings: by symbol.
         live_orders: orders that are not done, by symbol; at most one a symbol.
         rates: value of the currencies.
-        halted_reason: why somebody halted trading; None while nobody has.
+        halted_reason: why trading is halted; None while it is not.
     """
 
     cash: Decimal
@@ -140,7 +140,7 @@ class Booking:
     holding: Holding | None
 
 
-def book(holding: Holding | None, intent: Intent, trade: Trade, rate: Decimal) -> Booking:
+def book_trade(holding: Holding | None, intent: Intent, trade: Trade, rate: Decimal) -> Booking:
     """Book one trade of an order.
 
     Args:

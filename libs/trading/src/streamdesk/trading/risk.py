@@ -1,4 +1,4 @@
-"""May this order be made? Each check gives a verdict with what it measured and its limit."""
+"""Risk checks of an order: each gives a verdict with what it measured and its limit."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class RiskVerdict:
 
     Attributes:
         code: of the refusal, if it is one.
-        passed: whether the order may go on.
+        passed: whether the order may be made.
         value: what was measured.
         limit: what it was held against, in the same unit.
         reason: both in words, for a person.
@@ -86,7 +86,7 @@ def _number(value: float) -> Decimal:
 
 
 def known_symbol(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVerdict:
-    """UNKNOWN_SYMBOL: no market, no such code, or a lot size that nobody named."""
+    """UNKNOWN_SYMBOL: no market, no such code, or no lot size is configured."""
     known = policy.instruments.find(request.symbol) is not None
     reason = (
         f"{request.symbol} is not known: give its lot size in LOT_SIZES, or set HK_DEFAULT_LOT "
@@ -119,7 +119,7 @@ def not_a_duplicate(request: TradeRequest, _: Portfolio, __: Policy) -> RiskVerd
 
 
 def score_high_enough(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVerdict:
-    """SCORE_TOO_LOW: too weak to buy."""
+    """SCORE_TOO_LOW: below the least score of a buy."""
     passed = request.score >= policy.score_min
     reason = f"score {request.score:g} is below {policy.score_min:g}"
     value, limit = _number(request.score), _number(policy.score_min)
@@ -127,9 +127,9 @@ def score_high_enough(request: TradeRequest, _: Portfolio, policy: Policy) -> Ri
 
 
 def no_order_in_progress(request: TradeRequest, portfolio: Portfolio, _: Policy) -> RiskVerdict:
-    """ORDER_IN_PROGRESS: one order a symbol at a time."""
+    """ORDER_IN_PROGRESS: a symbol has one live order at most."""
     live = portfolio.live_orders.get(request.symbol)
-    reason = f"order {live.client_order_id} for {request.symbol} is under way" if live else ""
+    reason = f"order {live.client_order_id} for {request.symbol} is in progress" if live else ""
     return RiskVerdict(
         Code.ORDER_IN_PROGRESS, live is None, Decimal(live is not None), ZERO, reason
     )
@@ -223,7 +223,7 @@ BUY_CHECKS: tuple[Check, ...] = (
     position_slot_free,
     funds_for_a_position,
 )
-# What leaves a position is never held back by the score, nor by the kill switch.
+# What closes a position is refused neither for its score nor because of the kill switch.
 SELL_CHECKS: tuple[Check, ...] = (
     known_symbol,
     fresh,

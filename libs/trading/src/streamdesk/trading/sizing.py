@@ -35,7 +35,7 @@ def limit_price(
     """The worst price an order may trade at: on the tick, within the policy's slippage limit.
 
     Where the tick is coarser than that distance, the next valid price beyond the market's is
-    taken, so that the order can trade at all. May be 0 for a sale below the first tick.
+    taken, so that the order can trade at all. May be 0 for a sell below the first tick.
     """
     market, ticks = instrument.market, policy.ticks
     part = policy.slippage_limit_bps / BPS
@@ -69,7 +69,7 @@ def quantity_for(
     """
     lot = instrument.lot_size
     low, high = 0, int(budget / (limit * rate * lot))
-    while low < high:  # the cost grows with the quantity: search by halves
+    while low < high:  # the cost grows with the quantity, so a binary search finds the most
         middle = (low + high + 1) // 2
         if most_cost(middle * lot, limit, fees, rate) <= budget:
             low = middle

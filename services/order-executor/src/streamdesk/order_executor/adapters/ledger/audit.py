@@ -1,4 +1,4 @@
-"""Do the books agree? Everything that is kept is worked out again from what it follows from."""
+"""Audit of the books: every figure that is kept is recomputed from what it follows from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from streamdesk.order_executor.adapters.ledger.schema import (
 from streamdesk.trading.errors import OversoldError
 from streamdesk.trading.money import ZERO, cents
 from streamdesk.trading.orders import BrokerReport, Order, OrderState, Trade
-from streamdesk.trading.portfolio import Booking, Holding, book, cost_of
+from streamdesk.trading.portfolio import Booking, Holding, book_trade, cost_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Discrepancy:
 
     Attributes:
         what: which figure, of what.
-        expected: as it follows from the trades, or from the broker's book.
+        expected: as it follows from the trades, or from the broker's records.
         found: as it is kept.
     """
 
@@ -49,7 +49,7 @@ class Findings(list[Discrepancy]):
 
 
 async def verify(ledger: Ledger, broker_reports: Sequence[BrokerReport] | None = None) -> Findings:
-    """Work the ledger out again from its unique fills, and compare it with the broker's book.
+    """Recompute the ledger from its unique fills, and compare it with the broker's records.
 
     Args:
         ledger: the ledger.
@@ -118,7 +118,7 @@ def _check_money(
 
 def _replay(held: dict[str, Holding], order: Order, fill: RowMapping) -> Booking:
     symbol = order.intent.symbol
-    booking = book(held.get(symbol), order.intent, _trade(fill), fill["rate"])
+    booking = book_trade(held.get(symbol), order.intent, _trade(fill), fill["rate"])
     held.pop(symbol, None)
     if booking.holding is not None:
         held[symbol] = booking.holding

@@ -13,7 +13,7 @@ from streamdesk.trading.errors import OversoldError
 from streamdesk.trading.money import ZERO, ExchangeRates
 from streamdesk.trading.orders import BrokerReport, Order, OrderState, Trade
 from streamdesk.trading.policy import Policy
-from streamdesk.trading.portfolio import Booking, Holding, book
+from streamdesk.trading.portfolio import Booking, Holding, book_trade
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _book_trades(
 
 def _booking(before: Holding | None, order: Order, trade: Trade, rates: ExchangeRates) -> Booking:
     try:
-        return book(before, order.intent, trade, rates.of(trade.currency))
+        return book_trade(before, order.intent, trade, rates.of(trade.currency))
     except OversoldError as error:
         raise BrokerContradictionError(str(error)) from error
 
