@@ -142,7 +142,7 @@ async def executor_of(settings_of: SettingsOf) -> AsyncIterator[ExecutorOf]:
 
 @pytest.fixture
 def held_ledger(settings_of: SettingsOf) -> Callable[[], AbstractAsyncContextManager[None]]:
-    """While the block lasts, somebody else has the ledger for writing."""
+    """While the block lasts, another client holds the ledger for writing."""
 
     @asynccontextmanager
     async def hold() -> AsyncIterator[None]:

@@ -36,7 +36,7 @@ async def test_books_that_agree_show_nothing(executor_of: ExecutorOf, signal_of:
     assert [line for line in logs if line["log_level"] == "error"] == []
 
 
-async def test_a_ledger_that_does_not_follow_from_its_fills_is_shown_told_once_and_told_well_again(
+async def test_a_ledger_that_does_not_follow_from_its_fills_is_shown_and_logged_once(
     executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
     executor = await executor_of()
@@ -62,7 +62,7 @@ async def test_a_ledger_that_does_not_follow_from_its_fills_is_shown_told_once_a
     assert [line["event"] for line in logs] == ["the books differ", "the books agree again"]
 
 
-async def test_a_trade_that_the_ledger_lacks_differs_from_the_brokers_book(
+async def test_a_trade_that_the_ledger_lacks_differs_from_the_brokers_records(
     executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
     executor = await executor_of()

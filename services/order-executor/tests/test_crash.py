@@ -101,7 +101,7 @@ class Storm:
         """See how long an executor takes to its first order here; most are to live longer."""
         began = time.monotonic()
         pid = await self.zygote.start("first")
-        async with asyncio.timeout(120):  # a guard against waiting for ever, not a measure
+        async with asyncio.timeout(120):  # a guard against waiting indefinitely, not a measure
             while not await self._of("first", set(OrderState)):
                 await asyncio.sleep(0.01)
         self.zygote.kill(pid)
@@ -127,7 +127,7 @@ class Storm:
         return True
 
     async def _left_by(self, instance: str) -> list[str]:
-        """What the dead one had begun. The ledger is read first: what the book has not got after
+        """What the dead one had begun. The ledger is read first: what the broker has not got after
         that, was not sent by then."""
         intents = await self._of(instance, {OrderState.INTENDED, OrderState.UNKNOWN})
         reports = [await self.executor.broker.query(intent) for intent in intents]
@@ -254,10 +254,10 @@ async def test_executors_killed_at_random_moments_make_no_order_twice_and_lose_n
 
 
 async def finish(environment: dict[str, str], bus: Bus, executor: OrderExecutor) -> None:
-    """Two executors that nobody kills do what is left, and stop when told to."""
+    """Two executors that are not killed do what is left, and stop on request."""
     survivors = [await start_for_real(environment, number) for number in range(2)]
     try:
-        async with asyncio.timeout(300):  # a guard against waiting for ever, not a measure
+        async with asyncio.timeout(300):  # a guard against waiting indefinitely, not a measure
             await all_done(bus, executor)
         for survivor in survivors:
             survivor.terminate()

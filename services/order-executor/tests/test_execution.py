@@ -43,7 +43,7 @@ class Trouble:
 
 
 LOST = OutcomeUnknownError("the line went dead")
-AWAY = BrokerUnavailableError("connection refused")
+DOWN = BrokerUnavailableError("connection refused")
 
 
 async def only_order(executor: OrderExecutor) -> OrderState:
@@ -78,7 +78,7 @@ async def test_a_request_lost_before_the_broker_had_it_is_sent_again_with_the_sa
 async def test_an_error_when_asking_does_not_count_as_not_found(
     executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
-    accepted, deaf = Trouble(LOST), Trouble(AWAY, times=0)
+    accepted, deaf = Trouble(LOST), Trouble(DOWN, times=0)
     executor = await executor_of(faults=Faults(after_accept=accepted, on_read=deaf))
     await executor.reconciliation.reconcile()
     deaf.left = 1
@@ -95,11 +95,11 @@ async def test_an_error_when_asking_does_not_count_as_not_found(
     assert await executor.verify() == []
 
 
-async def test_a_broker_that_is_away_blocks_trading_until_it_is_back(
+async def test_an_unreachable_broker_blocks_trading_until_it_is_back(
     executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
-    away = Trouble(AWAY)
-    executor = await executor_of(faults=Faults(before_accept=away))
+    down = Trouble(DOWN)
+    executor = await executor_of(faults=Faults(before_accept=down))
     await executor.on_signal("signal-1", signal_of())
     assert not executor.gate.is_open
     assert (await executor.ledger.portfolio()).reserved_cash > 0  # not released on an error
@@ -216,13 +216,13 @@ async def test_a_broker_that_never_answers_counts_as_unknown(
     assert await only_order(executor) is OrderState.FILLED
 
 
-async def test_a_book_that_does_not_belong_to_the_ledger_stops_trading(
+async def test_a_paper_broker_that_does_not_belong_to_the_ledger_stops_trading(
     executor_of: ExecutorOf, signal_of: SignalOf, settings_of: Callable[..., Settings]
 ) -> None:
     other = await executor_of()
     await other.on_signal("signal-1", signal_of())
-    book = settings_of().paper_broker_url.get_secret_value()
-    executor = await executor_of("another", paper_broker_url=book)
+    url = settings_of().paper_broker_url.get_secret_value()
+    executor = await executor_of("another", paper_broker_url=url)
     with pytest.raises(BrokerContradictionError, match="PAPER_BROKER_URL"):
         await executor.reconciliation.reconcile()
     assert not executor.gate.is_open
@@ -231,23 +231,23 @@ async def test_a_book_that_does_not_belong_to_the_ledger_stops_trading(
 
 async def test_a_gate_closed_during_a_reconciliation_stays_closed(executor_of: ExecutorOf) -> None:
     executor = await executor_of()
-    as_of = executor.gate.times_closed
+    closed_before = executor.gate.times_closed
     executor.gate.close("something else")
-    assert not executor.gate.open(as_of)
+    assert not executor.gate.open(closed_before)
     assert not executor.gate.is_open
 
 
-async def test_a_sale_waits_for_the_purchase_under_way_and_is_refused_at_the_last_attempt(
+async def test_a_sell_waits_for_the_buy_in_progress_and_is_refused_at_the_last_attempt(
     executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
     executor = await executor_of()
     await executor.reconciliation.reconcile()
-    await executor.ledger.decide(request_from("purchase", signal_of(), wall_clock()))
-    sale = signal_of(side="SELL", minute=1)
+    await executor.ledger.decide(request_from("buy", signal_of(), wall_clock()))
+    sell = signal_of(side="SELL", minute=1)
     for attempt in (1, 2, 3):
-        assert isinstance(await executor.handler(_message(sale, attempt)), Retry)
-    await executor.handler(_message(sale, attempt=4))
-    decision = await executor.ledger.decide(request_from("signal-1", sale, wall_clock()))
+        assert isinstance(await executor.handler(_message(sell, attempt)), Retry)
+    await executor.handler(_message(sell, attempt=4))
+    decision = await executor.ledger.decide(request_from("signal-1", sell, wall_clock()))
     assert decision.refusal is not None
     assert decision.refusal.code == "ORDER_IN_PROGRESS"
 
@@ -276,8 +276,8 @@ async def test_trading_stays_blocked_while_the_books_contradict_each_other(
 ) -> None:
     other = await executor_of()
     await other.on_signal("signal-1", signal_of())
-    book = settings_of().paper_broker_url.get_secret_value()
-    executor = await executor_of("another", paper_broker_url=book)
+    url = settings_of().paper_broker_url.get_secret_value()
+    executor = await executor_of("another", paper_broker_url=url)
     drain = Drain()
     loop = asyncio.create_task(executor.keep_reconciled(drain))
     while executor.gate.times_closed < 2:
@@ -299,7 +299,7 @@ async def test_a_signal_that_meets_a_locked_ledger_comes_again_and_is_decided_on
     assert await only_order(executor) is OrderState.FILLED
 
 
-async def test_trades_that_no_report_brought_are_found_in_the_brokers_book(
+async def test_trades_that_no_report_brought_are_found_in_the_brokers_records(
     executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
     executor = await executor_of()

@@ -75,7 +75,7 @@ def test_tables_of_the_first_version_are_left_as_they_are(tmp_path: Path) -> Non
         "postgresql://me:my-password@no.invalid/executor",
     ],
 )
-def test_a_database_that_is_away_is_said_without_its_password(url: str) -> None:
+def test_an_unreachable_database_is_reported_without_its_password(url: str) -> None:
     report = inspected({"ledger_url": url})
     assert report["error"]
     assert "my-password" not in json.dumps(report)

@@ -37,13 +37,13 @@ async def refusals_by_signal(executor: OrderExecutor) -> dict[str, str | None]:
     return {row[0]: row[1] for row in found}
 
 
-async def told(executor: OrderExecutor) -> list[dict[str, Any]]:
+async def alerts(executor: OrderExecutor) -> list[dict[str, Any]]:
     query = select(OUTBOX.c.body).where(OUTBOX.c.type == "RiskAlerted").order_by(OUTBOX.c.id)
     bodies = await executor.ledger.database.read(lambda c: list(c.execute(query).scalars()))
     return [json.loads(body) for body in bodies]
 
 
-async def test_while_trading_is_halted_purchases_are_refused_and_sales_go_on(
+async def test_while_trading_is_halted_buys_are_refused_and_sells_continue(
     executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
     executor = await executor_of()
@@ -68,7 +68,7 @@ async def test_a_crossed_stop_sells_while_trading_is_halted(
     assert (await executor.ledger.portfolio()).holdings == {}
 
 
-async def test_after_resume_purchases_are_made_again(
+async def test_after_resume_buys_are_made_again(
     executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
     executor = await executor_of()
@@ -81,7 +81,9 @@ async def test_after_resume_purchases_are_made_again(
     assert set((await executor.ledger.portfolio()).holdings) == {"AAPL.US"}
 
 
-async def test_the_first_halt_stays_and_both_ends_are_told_once(executor_of: ExecutorOf) -> None:
+async def test_the_first_halt_stays_and_both_ends_are_announced_once(
+    executor_of: ExecutorOf,
+) -> None:
     executor = await executor_of()
     first = await executor.kill_switch.halt("odd\n prices")
     second = await executor.kill_switch.halt("again")
@@ -89,13 +91,13 @@ async def test_the_first_halt_stays_and_both_ends_are_told_once(executor_of: Exe
     assert await executor.kill_switch.resume() is None
     assert first.reason == "odd prices"
     assert second == first
-    assert [(event["code"], event["severity"]) for event in await told(executor)] == [
+    assert [(event["code"], event["severity"]) for event in await alerts(executor)] == [
         ("TRADING_HALTED", "critical"),
         ("TRADING_RESUMED", "info"),
     ]
 
 
-async def test_no_executor_commits_a_purchase_after_halt_has_returned(
+async def test_no_executor_commits_a_buy_after_halt_has_returned(
     executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
     executors = [
@@ -104,7 +106,7 @@ async def test_no_executor_commits_a_purchase_after_halt_has_returned(
     halted = asyncio.Event()
 
     async def buy(number: int, executor: OrderExecutor) -> int:
-        """How many of its purchases were begun after the halt, and made."""
+        """How many of its buys were begun after the halt, and made."""
         made = 0
         for at in range(SIGNALS_EACH):
             began_after = halted.is_set()

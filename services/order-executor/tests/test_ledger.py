@@ -91,7 +91,7 @@ async def test_the_same_bar_under_another_event_id_is_a_duplicate(
 ) -> None:
     executor = await executor_of()
     await executor.on_signal("signal-1", signal_of())
-    await executor.on_signal("sale", signal_of(side="SELL", minute=1))
+    await executor.on_signal("sell", signal_of(side="SELL", minute=1))
     await executor.on_signal("signal-2", signal_of())
     decision = await executor.ledger.decide(request(signal_of, "signal-2"))
     assert decision.refusal is not None
@@ -189,20 +189,20 @@ async def test_a_report_that_cannot_be_true_is_refused_whole(
     assert await executor.ledger.portfolio() == before
 
 
-async def test_a_sale_of_what_is_not_held_is_refused(
+async def test_a_sell_of_what_is_not_held_is_refused(
     executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
     executor = await executor_of()
     await executor.on_signal("buy", signal_of())
-    sale = (await executor.ledger.decide(request(signal_of, "sell", side="SELL", minute=1))).order
-    assert sale is not None
-    assert sale.intent.side is Side.SELL
+    sell = (await executor.ledger.decide(request(signal_of, "sell", side="SELL", minute=1))).order
+    assert sell is not None
+    assert sell.intent.side is Side.SELL
 
     def lose(connection: Connection) -> None:
         connection.execute(POSITIONS.delete())
 
     await executor.ledger.database.write(lose)
-    order_id = sale.client_order_id
+    order_id = sell.client_order_id
     with pytest.raises(BrokerContradictionError, match="0 are held"):
         await executor.ledger.apply(report(order_id, trade(order_id, "t-9", 1)))
 

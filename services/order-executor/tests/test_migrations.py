@@ -48,7 +48,7 @@ async def test_ten_processes_that_start_together_make_the_tables_once(
     result = run_python(databases_of("account"), script, str(PROCESSES))
     *lines, codes = result.stdout.splitlines()
     assert codes == str([0] * PROCESSES), result.stdout + result.stderr
-    assert sum('"tables brought up to date"' in line for line in lines) == 2  # two books
+    assert sum('"tables brought up to date"' in line for line in lines) == 2  # two sets of tables
     assert sum('"tables are up to date"' in line for line in lines) == PROCESSES
     executor = await executor_of()
     await executor.on_signal("signal-1", signal_of())

@@ -181,7 +181,7 @@ async def test_a_connection_lost_in_a_transaction_makes_it_run_again(
     assert await executor.ledger.database.read(valuations) == 1
 
 
-async def test_a_server_that_is_away_is_unavailable_and_usable_once_it_is_back(
+async def test_a_server_that_is_down_is_unavailable_and_usable_once_it_is_back(
     executor: OrderExecutor, postgres: PostgresServer, signal_of: SignalOf
 ) -> None:
     order = (await executor.ledger.decide(request_from("s", signal_of(), wall_clock()))).order
@@ -202,7 +202,7 @@ async def test_a_server_that_is_away_is_unavailable_and_usable_once_it_is_back(
     assert await executor.verify() == []
 
 
-async def test_a_database_that_is_away_is_said_to_be_lost_once_and_to_be_back_once(
+async def test_a_database_that_is_down_is_said_to_be_lost_once_and_to_be_back_once(
     executor: OrderExecutor, postgres: PostgresServer
 ) -> None:
     with capture_logs() as lines:
@@ -408,7 +408,7 @@ async def handle(executor: OrderExecutor, name: str, signal: SignalGenerated) ->
             return
 
 
-async def test_a_stop_crossed_while_the_ledger_is_away_is_acted_upon_afterwards(
+async def test_a_stop_crossed_while_the_ledger_is_down_is_acted_upon_afterwards(
     postgres: PostgresServer, executor: OrderExecutor, signal_of: SignalOf, bar_of: BarOf
 ) -> None:
     await executor.on_signal("signal-1", signal_of(stop_loss=95.0))

@@ -33,7 +33,7 @@ def bus_url() -> str:
 
 
 class Running:
-    """The service's works on an in-process bus, until the end of the block."""
+    """The service's tasks on an in-process bus, until the end of the block."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -43,10 +43,10 @@ class Running:
 
     async def __aenter__(self) -> Self:
         service = Service("order-executor", self.settings, self.health)
-        works = await self._stack.enter_async_context(build(self.settings, service))
+        tasks = await self._stack.enter_async_context(build(self.settings, service))
         group = await self._stack.enter_async_context(asyncio.TaskGroup())
-        for work in works:
-            group.create_task(work.run(self.drain), name=work.name)  # type: ignore[arg-type]
+        for task in tasks:
+            group.create_task(task.run(self.drain), name=task.name)  # type: ignore[arg-type]
         self.health.started = True
         return self
 
@@ -92,11 +92,11 @@ async def test_no_signal_is_taken_before_the_books_are_reconciled(
     service = Service("order-executor", settings, Health(drain))
     async with (
         Bus.connect(BusConfig(url=bus_url)) as bus,
-        build(settings, service) as works,
+        build(settings, service) as tasks,
     ):
         await bus.publish(TRADING_SIGNALS, signal_of())
-        # Nothing reconciles here: only the work that takes signals runs.
-        (signals,) = (work for work in works if work.name == "signals")
+        # Nothing reconciles here: only the task that takes signals runs.
+        (signals,) = (task for task in tasks if task.name == "signals")
         running = asyncio.ensure_future(signals.run(drain))
         await asyncio.sleep(0.3)
         (lag,) = await bus.lag(TRADING_SIGNALS)

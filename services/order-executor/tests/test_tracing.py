@@ -35,7 +35,7 @@ class Process:
         self._end = set_up_tracing("order-executor", instance)
 
     def end(self) -> None:
-        """Send what is in hand."""
+        """Send what is pending."""
         self._end()
         self._end = lambda: None
 

@@ -14,7 +14,7 @@ def main() -> None:
     number = int(sys.argv[1])
     gate, opened = os.pipe()
     children = [_child(gate, opened) for _ in range(number)]
-    os.close(opened)  # whoever reads from the gate goes on
+    os.close(opened)  # every reader of the gate resumes
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     sys.stdout.write(f"{codes}\n")
 

@@ -1,4 +1,4 @@
-"""Settings of the order-executor: name, type, unit, default, why."""
+"""Settings: name, type, unit, default and reason."""
 
 from datetime import date
 from decimal import Decimal
@@ -35,13 +35,13 @@ Rate = Annotated[Decimal, Field(ge=0, le=1)]
 
 
 class Settings(ServiceSettings):
-    """What the order-executor can be told."""
+    """Settings of the order-executor."""
 
     order_executor_workers: int = Field(
         4,
         ge=1,
         le=64,
-        description="Signals handled at a time. 1 makes a run repeatable to the cent.",
+        description="Signals handled concurrently. 1 makes a run repeatable to the cent.",
     )
     signal_queue_key: str = Field(TRADING_SIGNALS.key, description="Redis key of the signals.")
     signal_max_retries: int = Field(
@@ -59,7 +59,7 @@ class Settings(ServiceSettings):
     )
     paper_broker_url: DatabaseUrl = Field(
         SecretStr("sqlite:///.streamdesk/paper-broker.db"),
-        description="Where the paper broker keeps its own book; belongs to the ledger. On "
+        description="Where the paper broker keeps its own records; belongs to the ledger. On "
         "PostgreSQL it may be the same database: it has tables of its own.",
     )
     database_timeout_seconds: float = Field(
@@ -151,7 +151,7 @@ class Settings(ServiceSettings):
         300,
         gt=0,
         description="Seconds between two checks of the books: the ledger worked out again from "
-        "its fills, and compared with the broker's book.",
+        "its fills, and compared with the broker's records.",
     )
     bars_replay_seconds: float = Field(
         300,

@@ -1,4 +1,4 @@
-"""What every broker must offer.
+"""The port of brokers.
 
 The rules that make it safe:
 
@@ -15,11 +15,11 @@ from streamdesk.trading.orders import BrokerReport, Intent, Trade
 
 @dataclass(frozen=True, slots=True)
 class TradePage:
-    """Some trades, in the order of the broker's book.
+    """Some trades, in the order of the broker's records.
 
     Attributes:
         trades: ascending by sequence.
-        sequence: where to go on reading.
+        sequence: where reading resumes.
     """
 
     trades: tuple[Trade, ...]
@@ -27,7 +27,7 @@ class TradePage:
 
 
 class Broker(Protocol):
-    """Somebody who executes orders."""
+    """Executes orders."""
 
     async def submit(self, intent: Intent) -> BrokerReport:
         """Place the order, or say what has become of it if it was placed before.
@@ -47,7 +47,7 @@ class Broker(Protocol):
         """
 
     async def trades_since(self, sequence: int) -> TradePage:
-        """Trades after this point, the oldest first, as many as the broker likes to give.
+        """Trades after this point, the oldest first, as many as the broker returns in one page.
 
         Raises:
             BrokerUnavailableError, OutcomeUnknownError: no answer.

@@ -1,7 +1,7 @@
-"""A broker on paper: it keeps its own book, in its own database, as a real one would.
+"""A broker on paper: it keeps its own records, in its own tables, as a real one would.
 
-What it accepted survives the executor that asked. It knows nothing of the ledger; that both agree
-in the end is the executor's work, and its audit's.
+What it accepted survives the executor that asked. It knows nothing of the ledger; the executor
+makes both agree, and its audit checks it.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -43,7 +43,7 @@ PAGE = 500
 _SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 # A change to the tables needs a step in `migrations/paper/`; a test compares the two.
 METADATA = MetaData()
-# One row, for the writers' turn: so sequences are committed in order.
+# One row that writers lock, so that sequences are committed in order.
 CLERK = Table("paper_clerk", METADATA, Column("id", Integer, primary_key=True))
 ORDERS = Table(
     "paper_orders",
@@ -108,7 +108,7 @@ class PaperBroker:
     """Fills every valid order at once, in one to three trades, always the same way.
 
     Args:
-        database: its book.
+        database: its records.
         policy: instruments, ticks and fees of the markets.
         slippage_bps: most that a trade slips from the market's price.
         faults: what goes wrong.
@@ -127,10 +127,10 @@ class PaperBroker:
         self._faults = faults or Faults()
 
     async def open(self) -> None:
-        """Bring the book up to date, and make it if it is not there.
+        """Bring the tables up to date, and make them if they do not exist.
 
         Raises:
-            DatabaseError: not to be had now, or `DatabaseRefusedError`: not with these settings.
+            DatabaseError: unavailable now, or `DatabaseRefusedError`: unusable with these settings.
         """
 
         def prepare(connection: Connection) -> None:
@@ -140,7 +140,7 @@ class PaperBroker:
         await self._database.open(prepare)
 
     async def close(self) -> None:
-        """Finish what runs and close the book."""
+        """Finish what runs and close the database."""
         await self._database.close()
 
     async def submit(self, intent: Intent) -> BrokerReport:
@@ -254,13 +254,13 @@ class PaperBroker:
 
 @contextmanager
 def _as_a_brokers_answer() -> Iterator[None]:
-    """What the loss of the book is for those who asked the broker."""
+    """Raise what the loss of the database means to a caller of the broker."""
     try:
         yield
     except DatabaseUnknownError as error:
-        raise OutcomeUnknownError(f"the paper broker's book: {error}") from error
+        raise OutcomeUnknownError(f"the paper broker's database: {error}") from error
     except DatabaseError as error:
-        raise BrokerUnavailableError(f"the paper broker's book: {error}") from error
+        raise BrokerUnavailableError(f"the paper broker's database: {error}") from error
 
 
 def _broker_order_id(number: int) -> str:

@@ -28,15 +28,15 @@ T = TypeVar("T")
 
 
 def _ignore() -> None:
-    """Nobody wants to know."""
+    """Nothing: no one is notified."""
 
 
 class OrderExecution:
     """Carries out intents that the ledger has committed.
 
     Args:
-        ledger: our books.
-        broker: who executes.
+        ledger: the account's books.
+        broker: executes the orders.
         gate: closed when the broker cannot be asked, or contradicts the ledger.
         timeout_seconds: after which an answer of the broker counts as lost.
         booked: called when the ledger has changed.
@@ -121,7 +121,7 @@ class OrderExecution:
             )
         order = await self._ledger.order(client_order_id)
         if order is None:
-            return await self.book(report)  # says so
+            return await self.book(report)  # raises: the ledger has no such order
         with order_span_again("catch up", order):
             return await self.book(report)
 

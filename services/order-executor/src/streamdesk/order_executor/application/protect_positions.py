@@ -1,4 +1,4 @@
-"""Watches the bars: prices of what is held, stops that are crossed, what it is all worth."""
+"""Watches bars for prices of positions and crossed stops, and values the portfolio."""
 
 import time
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from streamdesk.trading.portfolio import Holding
 
 log = logger(__name__)
 VIEW_SECONDS = 1.0
-"""How old our view of the positions may be; what this process books itself it sees at once."""
+"""How old the cached positions may be; bookings of this process refresh them at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class _Crossed:
 
 
 class Protection:
-    """Every executor sees every bar; that each acts on it once is the ledger's work.
+    """Watches stops. Every executor sees every bar; the ledger lets only one act on it.
 
     Args:
-        ledger: our books.
+        ledger: the account's books.
         execution: carries out the exits.
         gate: while it is closed, crossings are remembered.
         valuation_seconds: least time between two valuations because of prices.
@@ -54,7 +54,7 @@ class Protection:
         self._seen_at = float("-inf")
 
     def take_marks(self) -> dict[str, Mark]:
-        """Prices seen since the last call; whoever writes to the ledger writes them too."""
+        """Prices seen since the last call; the next write to the ledger includes them."""
         marks, self._marks = self._marks, {}
         return marks
 
@@ -63,7 +63,7 @@ class Protection:
 
         Args:
             bar: what the market did.
-            cause: traceparent of whoever published it; empty without tracing.
+            cause: traceparent of its publisher; empty without tracing.
         """
         holding = (await self._view()).get(bar.symbol)
         if holding is None:

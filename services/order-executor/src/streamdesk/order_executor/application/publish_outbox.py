@@ -34,33 +34,33 @@ class OutboxPublisher:
         self._topics = {
             name: topic.configured(key=(keys or {}).get(name)) for name, topic in BY_NAME.items()
         }
-        self._news = asyncio.Event()
+        self._committed = asyncio.Event()
 
     def announce(self) -> None:
-        """Something was committed: do not wait for the next look."""
-        self._news.set()
+        """Publish soon: something was committed."""
+        self._committed.set()
 
     async def publish_or_wait(self) -> None:
         """Publish once; with nothing published, wait until there may be more."""
-        self._news.clear()
+        self._committed.clear()
         try:
             leads = await self._outbox.take_lead()
             done = await self.publish_some() if leads else 0
         except BusUnavailableError as error:
             log.warning("events wait in the outbox", error=str(error))
             leads, done = True, 0
-        except DatabaseError:  # it says so itself
+        except DatabaseError:  # the database has logged it
             leads, done = False, 0
         if done == 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS if leads else FOLLOWER_POLL_SECONDS):
-                    await self._news.wait()
+                    await self._committed.wait()
 
     async def publish_some(self) -> int:
         """Publish the oldest events and note that; returns how many.
 
         Raises:
-            BusUnavailableError: the server is away; they stay in the outbox.
+            BusUnavailableError: the server is unreachable; they stay in the outbox.
         """
         entries = await self._outbox.unpublished(BATCH)
         metrics.OUTBOX_BACKLOG.set(len(entries))
@@ -80,7 +80,7 @@ class OutboxPublisher:
         await self._outbox.published(entries)
 
     async def close(self) -> None:
-        """Publish what is left, if the server is there, and let another executor lead."""
+        """Publish what is left, if the server is reachable, and let another executor lead."""
         try:
             async with asyncio.timeout(LAST_FLUSH_SECONDS):
                 while await self._outbox.take_lead() and await self.publish_some():

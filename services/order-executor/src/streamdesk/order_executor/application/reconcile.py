@@ -1,4 +1,4 @@
-"""Ledger and broker brought together: at start, when an outcome is unknown, and now and then.
+"""Brings ledger and broker into agreement: at start, after an unknown outcome, and regularly.
 
 Several executors may do it at once, for the same orders: asking changes nothing, sending is
 idempotent on the client order id, and booking on the trade id.
@@ -22,7 +22,7 @@ class Reconciled:
 
     Attributes:
         orders: unfinished orders that were asked for.
-        trades: trades booked that nobody had reported before.
+        trades: trades booked that no report had brought before.
     """
 
     orders: int
@@ -33,7 +33,7 @@ class Reconciliation:
     """Finishes what was begun, and books trades that were never reported.
 
     Args:
-        ledger: our books.
+        ledger: the account's books.
         execution: how the broker is asked.
         gate: opened after each success.
     """
@@ -53,7 +53,7 @@ class Reconciliation:
             BrokerUnavailableError, OutcomeUnknownError: not finished; the gate is as it was.
             BrokerContradictionError: a person must look; the gate is closed.
         """
-        as_of = self._gate.times_closed
+        closed_before = self._gate.times_closed
         try:
             orders = await self._ledger.unfinished(untouched_seconds)
             for order in orders:
@@ -64,7 +64,7 @@ class Reconciliation:
             self._gate.close(str(error))
             raise
         metrics.ORDERS_RECONCILED.inc(len(orders))
-        self._gate.open(as_of)
+        self._gate.open(closed_before)
         return Reconciled(len(orders), trades)
 
     async def _missed_trades(self) -> int:

@@ -1,4 +1,4 @@
-"""Whether trading goes on: closed at start and while something about our orders is not known."""
+"""Whether signals are decided: not at start, nor while anything about our orders is unknown."""
 
 import asyncio
 
@@ -36,13 +36,14 @@ class TradingGate:
         self.closed.set()
         metrics.TRADING_BLOCKED.set(1)
 
-    def open(self, as_of: int) -> bool:
-        """Go on, unless it was closed again since.
+    def open(self, closed_before: int) -> bool:
+        """Resume deciding, unless it was closed again since.
 
         Args:
-            as_of: `times_closed` before the reconciliation began.
+            closed_before: `times_closed` before the reconciliation began.
         """
-        if as_of != self.times_closed:
+        # Closed in the meantime: the reconciliation may not have seen the reason.
+        if closed_before != self.times_closed:
             return False
         if not self.is_open:
             log.info("trading open")
@@ -53,5 +54,5 @@ class TradingGate:
         return True
 
     async def wait_open(self) -> None:
-        """Wait until trading goes on."""
+        """Wait until signals are decided."""
         await self._open.wait()

@@ -67,7 +67,7 @@ class Database:
             prepare: writes the rows that must exist, in the same transaction.
 
         Raises:
-            DatabaseError: not to be had now, or `DatabaseRefusedError`: not with these settings.
+            DatabaseError: unavailable now, or `DatabaseRefusedError`: unusable with these settings.
         """
         await self._engine.prepare()
 
@@ -99,22 +99,22 @@ class Database:
         return await self._noted(work, Mode.READ)
 
     async def _noted(self, work: Callable[[Connection], T], mode: Mode) -> T:
-        """All who ask say together, once, that the database is lost, and once that it is back."""
+        """Log once that the database is lost, and once that it is back, whatever the callers."""
         asked_at = time.monotonic()
         try:
             result = await self._to_its_end(work, mode)
         except DatabaseBusyError:
-            raise  # it is there, and somebody else has it
+            raise  # reachable, but locked by another process
         except DatabaseError as error:
             if self._lost_at is None:
                 self._lost_at = time.monotonic()
                 log.warning("database lost", tables=self._tables.name, error=str(error))
             raise
-        # An answer to what was asked before the loss is no news.
+        # A call from before the loss proves nothing about the time after it.
         if self._lost_at is not None and asked_at >= self._lost_at:
-            away = time.monotonic() - self._lost_at
+            lost_seconds = time.monotonic() - self._lost_at
             self._lost_at = None
-            log.info("database back", tables=self._tables.name, away_seconds=round(away, 1))
+            log.info("database back", tables=self._tables.name, lost_seconds=round(lost_seconds, 1))
         return result
 
     async def _to_its_end(self, work: Callable[[Connection], T], mode: Mode) -> T:
@@ -126,7 +126,7 @@ class Database:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # seen, should nobody wait for it any more
+            task.exception()  # marks it as retrieved, in case no caller waits any more
 
     async def _transact(self, work: Callable[[Connection], T], mode: Mode) -> T:
         if mode is not Mode.WRITE:

@@ -76,8 +76,8 @@ class PostgresEngine:
         self._server_settings = {
             "application_name": "streamdesk order-executor",
             "lock_timeout": _milliseconds(busy_timeout_seconds),
-            # Whoever is stopped, or cut off, in the middle of a transaction holds the lock that
-            # all others wait for.
+            # A process that is stopped, or cut off, in the middle of a transaction holds the lock
+            # that all others wait for.
             "idle_in_transaction_session_timeout": _milliseconds(answer_timeout_seconds),
             # The sessions of a machine that is gone end after a minute and a half.
             "tcp_keepalives_idle": "60",
@@ -122,14 +122,14 @@ class PostgresEngine:
             raise run.lost(f"the database cannot be reached: {error}") from error
 
     async def close(self) -> None:
-        """Close every connection; one whose server is silent is just let go."""
+        """Close every connection; one whose server is silent is abandoned."""
         with contextlib.suppress(OSError, DBAPIError, asyncpg.PostgresError):
             async with asyncio.timeout(self._answer_seconds):
                 await self._engine.dispose()
 
 
 class _Run:
-    """One transaction, and how far it came."""
+    """One transaction and its progress."""
 
     def __init__(self, turn: Select[Any], mode: Mode) -> None:
         self._turn = turn

@@ -39,7 +39,7 @@ class SqliteEngine:
         arguments = {
             "isolation_level": None,  # sqlite3 begins nothing by itself, `_begin` does
             "timeout": busy_timeout_seconds,
-            "check_same_thread": False,  # the pool gives a connection to one thread at a time
+            "check_same_thread": False,  # the pool lends a connection to one thread only
         }
         plain = make_url(url).set(drivername="sqlite+pysqlite")
         self._engine = create_engine(plain, connect_args=arguments, pool_size=THREADS)

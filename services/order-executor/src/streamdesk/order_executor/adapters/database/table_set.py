@@ -1,4 +1,4 @@
-"""What is kept in a database: tables that belong together, and who may write them."""
+"""Tables that belong together, and the lock of their writers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy import MetaData, Select, Table, select
 
 @dataclass(frozen=True, slots=True)
 class TableSet:
-    """Tables with a history of their own; two books may share a database.
+    """Tables with a history of their own; two sets may share a database.
 
     Attributes:
         name: of its folder in `migrations/`.

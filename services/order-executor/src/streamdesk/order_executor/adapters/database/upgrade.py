@@ -21,14 +21,14 @@ def upgrade(connection: Connection, tables: TableSet) -> tuple[str | None, str]:
     """Take every step that the database has not had.
 
     Args:
-        connection: in a transaction that excludes others who would do the same.
+        connection: in a transaction that excludes other processes that would do the same.
         tables: the tables.
 
     Returns:
         The last step before, None for a database without these tables; and the last now.
 
     Raises:
-        DatabaseRefusedError: a newer version has been here, and took steps unknown to this one.
+        DatabaseRefusedError: a newer version took steps that are unknown to this one.
     """
     config = _config(connection, tables)
     newest = ScriptDirectory.from_config(config).get_current_head()

@@ -1,4 +1,4 @@
-"""What the ledger tells the world, written to the outbox in the transaction that made it true.
+"""Events of the ledger, written to the outbox in the transaction that made it true.
 
 An event's id follows from what happened, so that a reader who gets one twice (the process died
 between publishing and noting it) can see that it is the same.

@@ -1,8 +1,8 @@
 """The kill switch: one row for all executors of the account, read by each decision.
 
 It is a part of the ledger because decisions are: once `halt` has returned, no executor commits
-another intent to buy, whatever it has in hand, and whether or not Redis answers. Orders that were
-committed before are finished, and what leaves a position goes on: sales and protective exits.
+another intent to buy, whatever is in flight, and whether or not Redis answers. Orders that were
+committed before are finished, and what closes a position continues: sells and protective exits.
 """
 
 from collections.abc import Callable
@@ -22,11 +22,11 @@ REASON_MAX_CHARS = 200
 
 
 class KillSwitch:
-    """Halts buying, and lets it go on.
+    """Halts buying, and resumes it.
 
     Args:
         database: of the ledger, open.
-        clock: tells the time of writing.
+        clock: gives the time of writing.
     """
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
@@ -34,7 +34,7 @@ class KillSwitch:
         self._clock = clock
 
     async def state(self) -> Halt | None:
-        """The halt in force; None while trading goes on.
+        """The halt in force; None while trading is not halted.
 
         Raises:
             DatabaseError: it cannot be known.
@@ -42,7 +42,7 @@ class KillSwitch:
         return await self._database.read(state)
 
     async def halt(self, reason: str) -> Halt:
-        """Refuse every purchase from now on; halted already, the first halt stays.
+        """Refuse every buy from now on; halted already, the first halt stays.
 
         Args:
             reason: for people; what is beyond 200 characters is cut.
@@ -53,9 +53,9 @@ class KillSwitch:
         text = " ".join(reason.split())[:REASON_MAX_CHARS] or "no reason given"
 
         def work(connection: Connection) -> Halt:
-            standing = state(connection)
-            if standing is not None:
-                return standing
+            current = state(connection)
+            if current is not None:
+                return current
             halt = Halt(self._clock(), text)
             values = {"halted_at": halt.at, "halted_reason": halt.reason}
             connection.execute(update(ACCOUNT).values(**values))
@@ -66,25 +66,25 @@ class KillSwitch:
         return await self._database.write(work)
 
     async def resume(self) -> Halt | None:
-        """Let purchases go on; returns the halt that ended, None if there was none.
+        """Allow buys again; returns the halt that ended, None if there was none.
 
         Raises:
             DatabaseError: as `halt`.
         """
 
         def work(connection: Connection) -> Halt | None:
-            standing = state(connection)
-            if standing is not None:
+            current = state(connection)
+            if current is not None:
                 connection.execute(update(ACCOUNT).values(halted_at=None, halted_reason=None))
-                message = "trading goes on"
+                message = "trading is resumed"
                 events.alert(connection, _alert(Severity.INFO, message, on=False), self._clock())
-            return standing
+            return current
 
         return await self._database.write(work)
 
 
 def state(connection: Connection) -> Halt | None:
-    """The halt in force, in a transaction of the caller's; None while trading goes on."""
+    """The halt in force, in a transaction of the caller's; None while trading is not halted."""
     row = connection.execute(select(ACCOUNT.c.halted_at, ACCOUNT.c.halted_reason)).one_or_none()
     return None if row is None or row[0] is None else Halt(row[0], row[1])
 

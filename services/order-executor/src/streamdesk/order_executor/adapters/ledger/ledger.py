@@ -47,7 +47,7 @@ class Ledger:
         rates: value of the currencies.
         initial_cash: what a new account begins with; an existing one keeps its own.
         executor: name of this process, for people.
-        clock: tells the time of writing.
+        clock: gives the time of writing.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Ledger:
         """Bring the tables up to date, and open the account if there is none.
 
         Raises:
-            DatabaseError: not to be had now, or `DatabaseRefusedError`: not with these settings.
+            DatabaseError: unavailable now, or `DatabaseRefusedError`: unusable with these settings.
         """
 
         def prepare(connection: Connection) -> None:

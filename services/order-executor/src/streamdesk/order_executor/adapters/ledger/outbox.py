@@ -1,7 +1,7 @@
 """Events that are committed and not yet published.
 
-One process at a time publishes, in the order of the commits. It holds a lease for that; when it
-dies, another goes on after the lease has run out. If it died between publishing and noting it, the
+Only one process publishes, in the order of the commits. It holds a lease for that; when it dies,
+another takes over after the lease has run out. If it died between publishing and noting it, the
 event is published again, with the same id.
 """
 
@@ -44,9 +44,9 @@ class Outbox:
     Args:
         database: the ledger's.
         owner: name of this process, unique.
-        lease_seconds: how long nobody publishes after a process died in the middle of it.
+        lease_seconds: how long nothing is published after the publishing process died.
         keep: how many published events stay readable.
-        clock: tells the time; processes that share a ledger must agree on it to a second or so.
+        clock: gives the time; processes that share a ledger must agree on it to a second or so.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Outbox:
         await self._database.write(work)
 
     async def unpublished(self, limit: int) -> list[OutboxRow]:
-        """The oldest events that nobody is known to have published."""
+        """The oldest events that are not known to be published."""
         columns = [OUTBOX.c[name] for name in OutboxRow.__slots__]
         query = (
             select(*columns)

@@ -57,15 +57,15 @@ ACCOUNT = Table(
     # Whether prices moved since then.
     Column("moved", Boolean, nullable=False, default=False),
     time("opened_at"),
-    # The kill switch: since when, and why. NULL: trading goes on.
+    # The kill switch: since when, and why. NULL: not halted.
     time("halted_at", nullable=True),
     Column("halted_reason", Text),
 )
-# One row a signal: what was decided, once and for ever.
+# One row for each signal: what was decided, once.
 SIGNALS = Table(
     "signals",
     METADATA,
-    # Whoever publishes the signal chooses its id.
+    # Its publisher chooses the id.
     Column("signal_id", Text, primary_key=True),
     Column("fingerprint", String(64), nullable=False),
     Column("symbol", String(24), nullable=False),
@@ -113,7 +113,7 @@ ORDERS = Table(
     time("updated_at"),
 )
 Index("orders_state", ORDERS.c.state)
-# What an order under way holds: its symbol (so one at a time), its cash, its position's slot.
+# What a live order reserves: its symbol (so there is only one), its cash, its position's slot.
 RESERVATIONS = Table(
     "reservations",
     METADATA,
@@ -167,14 +167,14 @@ OUTBOX = Table(
     Column("type", String(40), nullable=False),
     Column("version", Integer, nullable=False),
     Column("body", Text, nullable=False),
-    # The span in which it happened: whoever publishes it may be another process.
+    # The span in which it happened: another process may publish it.
     Column("traceparent", String(55)),
     time("created_at"),
     time("published_at", nullable=True),
     sqlite_autoincrement=True,
 )
 Index("outbox_unpublished", OUTBOX.c.published_at, OUTBOX.c.id)
-# Who may do what only one process should do at a time.
+# Which process holds a task that only one may do.
 LEASES = Table(
     "leases",
     METADATA,

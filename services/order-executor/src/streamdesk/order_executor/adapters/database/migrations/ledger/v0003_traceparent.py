@@ -1,4 +1,4 @@
-"""The trace that an order and its events belong to, for whoever goes on with them."""
+"""The trace that an order and its events belong to, for the process that continues them."""
 
 import sqlalchemy as sa
 from alembic import op
