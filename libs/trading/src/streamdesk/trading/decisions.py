@@ -70,6 +70,7 @@ def _buy(
     rate, fees = portfolio.rates.of(instrument.currency), policy.fees[instrument.market]
     budget = min(target_cash(portfolio.equity, request.strength, policy), portfolio.free_cash)
     quantity = quantity_for(budget, limit, instrument, fees, rate)
+    # The checks before this need no quantity; these two judge the order itself.
     lots = whole_lots(quantity, budget, request, policy)
     if not lots.passed:
         return lots

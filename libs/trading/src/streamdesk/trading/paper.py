@@ -74,6 +74,7 @@ def _split(order: PaperOrder, dice: Dice) -> list[int]:
     lots, odd = divmod(order.quantity, lot)
     wanted = 1 + dice.throw(MOST_TRADES)
     sizes: list[int] = []
+    # Each of the trades to come keeps at least one lot; an odd rest goes to the last.
     for left in range(min(wanted, max(lots, 1)) - 1, 0, -1):
         part = 1 + dice.throw(lots - left)
         sizes.append(part * lot)

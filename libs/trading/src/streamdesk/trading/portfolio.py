@@ -161,6 +161,7 @@ def book_trade(holding: Holding | None, intent: Intent, trade: Trade, rate: Deci
         raise OversoldError(
             f"trade {trade.trade_id} sells {trade.quantity} {intent.symbol}, {held} are held"
         )
+    # The last trade removes the whole cost, so that roundings of the ones before leave no rest.
     left = holding.quantity - trade.quantity
     removed = holding.cost if left == 0 else cents(holding.cost * trade.quantity / holding.quantity)
     rest = None if left == 0 else replace(holding, quantity=left, cost=holding.cost - removed)

@@ -70,16 +70,19 @@ class OrderExecution:
         try:
             report = await (self._submit(order) if is_new else self.find_or_submit(order))
         except OutcomeUnknownError as error:
+            # The broker may have the order: only its answer to a query can tell.
             found = await self._resolve(order, error)
             if found is None:
                 return order
             report = found
         except BrokerUnavailableError as error:
+            # Nothing was sent, but the next signal would fail likewise: keep it in the queue.
             self._gate.close(f"the broker cannot be reached: {error}")
             return order
         try:
             return (await self.book(report)).order
         except BrokerContradictionError as error:
+            # Raising would make the bus deliver the signal again, which resolves nothing.
             self._gate.close(str(error))
             log.exception("broker contradicts the ledger", client_order_id=order.client_order_id)
             return order

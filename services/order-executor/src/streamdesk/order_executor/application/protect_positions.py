@@ -73,6 +73,7 @@ class Protection:
             self._marks[bar.symbol] = Mark(price_from(bar.close), bar.timestamp)
         crossed = crossing(holding, bar)
         if crossed is not None:
+            # The first crossing counts: a later bar must not turn a loss into a gain.
             self._crossed.setdefault(bar.symbol, _Crossed(holding, crossed, cause))
             await self.leave_crossed()
 
@@ -90,6 +91,7 @@ class Protection:
             about = {SYMBOL: symbol, "streamdesk.stop": item.crossing.origin.value}
             with span("leave position", parent=item.cause, attributes=about):
                 order = await self._ledger.protect(item.holding, item.crossing, self.take_marks())
+                # Forgotten only now: if the ledger fails, the crossing is tried again.
                 self._crossed.pop(symbol, None)
                 if order is not None:
                     self._report(item)

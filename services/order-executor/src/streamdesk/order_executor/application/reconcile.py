@@ -75,6 +75,7 @@ class Reconciliation:
             owners = {t.client_order_id: None for t in page.trades if t.trade_id in unbooked}
             for owner in owners:
                 missed += len((await self._execution.catch_up(owner)).new_trades)
+            # Noted page by page: after a crash the pages before are not read again.
             sequence = page.sequence
             await self._ledger.read_up_to(sequence)
         return missed

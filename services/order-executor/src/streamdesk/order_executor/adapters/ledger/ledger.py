@@ -126,6 +126,7 @@ class Ledger:
         request = replace(request, duplicate_of=same.client_order_id if same else None)
         portfolio = rows.portfolio(connection, self.rates)
         outcome = decide(request, portfolio, self._policy)
+        # Not written down: the signal comes again, and must then be decided anew.
         if isinstance(outcome, RiskVerdict) and outcome.code in postpone:
             return SignalDecision(None, outcome, is_new=True, is_postponed=True)
         signals.insert_decision(connection, request, outcome, now)
@@ -162,8 +163,10 @@ class Ledger:
         def work(connection: Connection) -> Order | None:
             rows.mark_positions(connection, marks or {})
             held = rows.holding(connection, holding.symbol)
+            # Closed since, or closed and opened again: the stop was that of another position.
             if held is None or held.entry_order_id != holding.entry_order_id:
                 return None
+            # An order for the symbol is live: it may be the exit of another executor.
             if rows.is_reserved(connection, held.symbol):
                 return None
             attempt = 1 + rows.failed_exits(connection, held.entry_order_id)

@@ -75,9 +75,11 @@ class Outbox:
                 return None
             if row["owner"] != self._owner:
                 return False
+            # Renewing at half time keeps the lease without a write for each look.
             return True if row["until"] - now > self._lease / 2 else None
 
         def take(connection: Connection) -> bool:
+            # Another process may have taken it since the look outside this transaction.
             if look(connection) is False:
                 return False
             connection.execute(delete(LEASES).where(LEASES.c.name == LEASE))
