@@ -27,10 +27,6 @@ log = logger(__name__)
 T = TypeVar("T")
 
 
-def _ignore() -> None:
-    """Nothing: no one is notified."""
-
-
 class OrderExecution:
     """Carries out intents that the ledger has committed.
 
@@ -48,7 +44,7 @@ class OrderExecution:
         broker: Broker,
         gate: TradingGate,
         timeout_seconds: float,
-        booked: Callable[[], None] = _ignore,
+        booked: Callable[[], None],
     ) -> None:
         self._ledger = ledger
         self._broker = broker
