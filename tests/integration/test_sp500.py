@@ -35,10 +35,10 @@ from streamdesk.contracts.events import (
 )
 from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS, TRADING_SIGNALS
 from streamdesk.market.bars import BarSequence
+from streamdesk.order_executor.adapters.ledger.digest import Dump, dump
+from streamdesk.order_executor.application.publish_outbox import OutboxPublisher
 from streamdesk.order_executor.config import Settings as ExecutorSettings
-from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.ledger.digest import Dump, dump
-from streamdesk.order_executor.publication import Publication as Outgoing
+from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import BusMetrics, Drain
 from streamdesk.signal_generator import factory
 from streamdesk.signal_generator.config import Settings as GeneratorSettings
@@ -79,7 +79,7 @@ class PublishedSignals(BusMetrics):
 class Executor:
     """An order-executor with one worker that sees each bar, then its signal."""
 
-    desk: Desk
+    desk: OrderExecutor
     bars: AsyncIterator[Message[Any]]
     turn: asyncio.Event = field(default_factory=asyncio.Event)
     handled: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
@@ -142,7 +142,7 @@ async def run_pipeline(url: str, folder: Path) -> Run:
         bus = await stack.enter_async_context(
             Bus.connect(BusConfig(url=url, service="test"), observer=published)
         )
-        desk = await stack.enter_async_context(Desk(executor_settings(folder)))
+        desk = await stack.enter_async_context(OrderExecutor(executor_settings(folder)))
         await desk.reconciliation.reconcile()
         executor = Executor(desk, bus.tail(MARKET_BARS, since="0"))
         stop = asyncio.Event()
@@ -154,7 +154,7 @@ async def run_pipeline(url: str, folder: Path) -> Run:
         await generator(bus, executor, published).run(Drain())
         stop.set()
         await consuming
-        outgoing = Outgoing(desk.outbox, bus)
+        outgoing = OutboxPublisher(desk.outbox, bus)
         while await outgoing.publish_some():
             pass
         return await collect(bus, desk, published.count)
@@ -227,7 +227,7 @@ async def all_orders(bus: Bus) -> list[Event]:
     return events
 
 
-async def collect(bus: Bus, desk: Desk, signal_count: int) -> Run:
+async def collect(bus: Bus, desk: OrderExecutor, signal_count: int) -> Run:
     signals = await first_of(bus, TRADING_SIGNALS, signal_count)
     portfolio = await desk.ledger.portfolio()
     return Run(
@@ -324,7 +324,7 @@ async def test_a_running_desk_answers_every_signal_of_the_recording_and_its_book
             while await unfinished(bus):
                 await asyncio.sleep(0.05)
         await asyncio.to_thread(desk.interrupt)
-        async with Desk(executor_settings(desk.folder / "ledger")) as closed:
+        async with OrderExecutor(executor_settings(desk.folder / "ledger")) as closed:
             run = await collect(bus, closed, count)
     assert desk.errors_logged() == []
     assert (run.bars, len(run.signals)) == (DAYS, count)
