@@ -18,8 +18,6 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from streamdesk.order_executor.adapters.database.engine import Engine, Mode, RestartError
-from streamdesk.order_executor.adapters.database.postgres import PostgresEngine
-from streamdesk.order_executor.adapters.database.sqlite import SqliteEngine
 from streamdesk.order_executor.adapters.database.table_set import TableSet
 from streamdesk.order_executor.adapters.database.upgrade import upgrade
 from streamdesk.order_executor.errors import DatabaseBusyError, DatabaseError
@@ -49,13 +47,7 @@ class Database:
         answer_timeout_seconds: float = 10.0,
     ) -> None:
         self._tables = tables
-        self._engine: Engine
-        if url.startswith("sqlite"):
-            self._engine = SqliteEngine(url, busy_timeout_seconds)
-        else:
-            self._engine = PostgresEngine(
-                url, tables.turn, busy_timeout_seconds, answer_timeout_seconds
-            )
+        self._engine = _engine(url, tables, busy_timeout_seconds, answer_timeout_seconds)
         self._turn = asyncio.Lock()  # writers of one process queue here, not in the database
         self._running: set[asyncio.Task[Any]] = set()
         self._lost_at: float | None = None
@@ -151,3 +143,18 @@ class Database:
         while self._running:
             await asyncio.wait(self._running)
         await self._engine.close()
+
+
+def _engine(url: str, tables: TableSet, busy_seconds: float, answer_seconds: float) -> Engine:
+    """The engine for this kind of database; the driver of the other one is not imported."""
+    if url.startswith("sqlite"):
+        from streamdesk.order_executor.adapters.database.sqlite import (  # noqa: PLC0415 - above
+            SqliteEngine,
+        )
+
+        return SqliteEngine(url, busy_seconds)
+    from streamdesk.order_executor.adapters.database.postgres import (  # noqa: PLC0415 - above
+        PostgresEngine,
+    )
+
+    return PostgresEngine(url, tables.turn, busy_seconds, answer_seconds)
