@@ -13,11 +13,11 @@ from pathlib import Path
 
 import uvloop
 
+from streamdesk.analysis.application.daily_job.job_schedule import job_schedule
+from streamdesk.analysis.application.daily_job.publish_outcomes import TaskEvents
+from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob, OnProgress
+from streamdesk.analysis.application.schedule.firing import Pace
 from streamdesk.analysis.domain.job import JobReport
-from streamdesk.analysis.firing import Pace
-from streamdesk.analysis.job.indicators_job import IndicatorsJob, OnProgress
-from streamdesk.analysis.job.task_events import TaskEvents
-from streamdesk.analysis.job_schedule import job_schedule
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.topics import TASKS
 from streamdesk.market.store import BarStore

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import uvloop
 
+from streamdesk.analysis.application.schedule.firing import Fire, Pace
+from streamdesk.analysis.application.schedule.slot_runner import SlotRunner
 from streamdesk.analysis.domain.slots import Every, Misfire
-from streamdesk.analysis.firing import Fire, Pace
-from streamdesk.analysis.slot_runner import SlotRunner
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.runtime import Drain
 

@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from streamdesk.analysis.recorder import Recorder
+from streamdesk.analysis.adapters.bar_recorder import Recorder
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.topics import MARKET_BARS
 from streamdesk.market.store import BarStore

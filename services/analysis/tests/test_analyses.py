@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from streamdesk.analysis.analyses import Analyses
-from streamdesk.analysis.cache import AnalysisCache
-from streamdesk.analysis.computing import Computing
+from streamdesk.analysis.adapters.cache.analysis_cache import AnalysisCache
+from streamdesk.analysis.application.analyses.compute_analyses import Computing
+from streamdesk.analysis.application.analyses.get_analyses import Analyses
 from streamdesk.analysis.domain.hama import HamaAnalysis
 from streamdesk.analysis.errors import NotEnoughBarsError
 from streamdesk.bus import Bus, BusConfig
@@ -120,7 +120,7 @@ async def test_redis_is_asked_for_all_that_is_due_at_once_and_nobody_waits_for_i
     market: Market, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, asked = Clock(), []
-    monkeypatch.setattr("streamdesk.analysis.cache.time", clock)
+    monkeypatch.setattr("streamdesk.analysis.adapters.cache.analysis_cache.time", clock)
     desk = Desk(market, bus, look_seconds=10)
     await desk.analyses.of(SYMBOLS)
     get = bus.keys.get

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
-from streamdesk.analysis.analyses import EARLIEST_RENEWAL, SOFT_END, renewal_share
+from streamdesk.analysis.application.analyses.get_analyses import (
+    EARLIEST_RENEWAL,
+    SOFT_END,
+    renewal_share,
+)
 from streamdesk.market import UNIVERSE
 from tests.analysis_replicas import Replica
 from tests.servers import StreamServer

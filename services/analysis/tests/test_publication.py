@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from streamdesk.analysis.adapters.publisher import MOST_WAITING_REPORTS, Publication
+from streamdesk.analysis.application.task_reports import TaskReport
 from streamdesk.analysis.domain.hama import HamaAnalysis
-from streamdesk.analysis.publication import MOST_WAITING_REPORTS, Publication
-from streamdesk.analysis.task_reports import TaskReport
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import HamaChanged, TaskCompleted, TaskProgressed
 from streamdesk.contracts.topics import ANALYSIS_STATES, TASKS

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from streamdesk.analysis import recorder as recorder_module
-from streamdesk.analysis.recorder import Recorder
+from streamdesk.analysis.adapters import bar_recorder as recorder_module
+from streamdesk.analysis.adapters.bar_recorder import Recorder
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import BarClosed
 from streamdesk.contracts.topics import MARKET_BARS

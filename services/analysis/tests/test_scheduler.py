@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streamdesk.analysis import scheduler as module
+from streamdesk.analysis.application import refresh as module
+from streamdesk.analysis.application.analyses.outcomes import RefreshReport
+from streamdesk.analysis.application.refresh import Scheduler
+from streamdesk.analysis.application.schedule.firing import Pace
 from streamdesk.analysis.errors import BusyScheduleError
-from streamdesk.analysis.firing import Pace
-from streamdesk.analysis.outcomes import RefreshReport
-from streamdesk.analysis.scheduler import Scheduler
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import TaskCompleted, TaskProgressed
 from streamdesk.runtime import Drain

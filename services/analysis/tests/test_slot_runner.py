@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import REGISTRY
 
+from streamdesk.analysis.application.schedule.firing import Fire, Pace
+from streamdesk.analysis.application.schedule.slot_runner import MOST_ATTEMPTS, SlotRunner
 from streamdesk.analysis.domain.slots import Every, Misfire
 from streamdesk.analysis.errors import UnreadableScheduleError
-from streamdesk.analysis.firing import Fire, Pace
-from streamdesk.analysis.slot_runner import MOST_ATTEMPTS, SlotRunner
 from streamdesk.bus import Bus, BusConfig, BusUnavailableError, Lease
 from streamdesk.runtime import Drain
 from tests.servers import StreamServer

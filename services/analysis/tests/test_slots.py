@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamdesk.analysis.cron import Cron
+from streamdesk.analysis.domain.cron import Cron
 from streamdesk.analysis.domain.slots import (
     MOST_RUNS,
     MOST_SLOTS,

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from streamdesk.analysis import watched as module
-from streamdesk.analysis.watched import MOST_SYMBOLS, PREFIX, WatchedSymbols
+from streamdesk.analysis.adapters import watched_symbols as module
+from streamdesk.analysis.adapters.watched_symbols import MOST_SYMBOLS, PREFIX, WatchedSymbols
 from streamdesk.bus import Bus, BusConfig, Keys
 from streamdesk.runtime import Drain
 from tests.servers import StreamServer

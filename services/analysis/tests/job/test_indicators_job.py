@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from streamdesk.analysis.adapters.run_folder.part_files import read_part
+from streamdesk.analysis.application.daily_job.publish_outcomes import TaskEvents
+from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
 from streamdesk.analysis.domain.job import JobProgress
-from streamdesk.analysis.job.errors import JobError, JobRunningError, NoBarsError, WorkerLostError
-from streamdesk.analysis.job.indicators_job import IndicatorsJob
-from streamdesk.analysis.job.part_files import read_part
-from streamdesk.analysis.job.task_events import TaskEvents
+from streamdesk.analysis.errors import JobError, JobRunningError, NoBarsError, WorkerLostError
 from streamdesk.bus import Bus, BusConfig, Message
 from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.events import StockIndicatorsCompleted, TaskCompleted, TaskProgressed

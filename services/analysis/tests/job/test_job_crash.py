@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from streamdesk.analysis.adapters.run_folder.part_files import read_part
 from streamdesk.analysis.domain.job import new_percent
-from streamdesk.analysis.job.part_files import read_part
 from streamdesk.bus import Bus, Message
 from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.events import StockIndicatorsCompleted, TaskCompleted, TaskProgressed
@@ -27,7 +27,7 @@ KILLS = int(os.environ.get("JOB_TEST_KILLS", "10"))
 STOCKS = 160
 MOST_KILLS = KILLS + 20
 LINES = 10  # of progress: the beginning, eight chunks, the end
-WORKER = "streamdesk.analysis.job.worker"
+WORKER = "streamdesk.analysis.adapters.process_pool.worker"
 
 
 @dataclass

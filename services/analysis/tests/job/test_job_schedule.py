@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from streamdesk.analysis.application.daily_job.job_schedule import job_schedule
+from streamdesk.analysis.application.daily_job.publish_outcomes import TaskEvents
+from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
+from streamdesk.analysis.application.schedule.firing import Pace
+from streamdesk.analysis.application.schedule.slot_runner import SlotRunner
 from streamdesk.analysis.domain.slots import SlotState
-from streamdesk.analysis.firing import Pace
-from streamdesk.analysis.job.indicators_job import IndicatorsJob
-from streamdesk.analysis.job.task_events import TaskEvents
-from streamdesk.analysis.job_schedule import job_schedule
-from streamdesk.analysis.slot_runner import SlotRunner
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.topics import TASKS
 from streamdesk.market.store import BarStore

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from streamdesk.analysis.cron import OFF, Cron
+from streamdesk.analysis.domain.cron import OFF, Cron
 from streamdesk.contracts import topics
 from streamdesk.contracts.events.analysis import HamaPreset
 from streamdesk.runtime import CommaSeparated, ServiceSettings

@@ -8,6 +8,11 @@
     ├── UnreadableScheduleError  what is written about a schedule is not ours to read
     └── BusyScheduleError      a fire by hand while another is under way
 
+    JobError
+    ├── JobRunningError    another process is at it
+    ├── NoBarsError        the store has nothing to compute from
+    └── WorkerLostError    a process of the pool ended in the middle of its work
+
 What a source of bars cannot do is a `MarketError` (`streamdesk.market.errors`).
 """
 
@@ -75,3 +80,19 @@ class RequestError(AnalysisError):
         """
         super().__init__(message)
         self.status = status
+
+
+class JobError(Exception):
+    """The job cannot run; the message says why and what to do."""
+
+
+class JobRunningError(JobError):
+    """Another process computes into the same folder now."""
+
+
+class NoBarsError(JobError):
+    """The bar store has no bars of this market."""
+
+
+class WorkerLostError(JobError):
+    """A process of the pool ended, as when the machine runs out of memory."""

@@ -1,0 +1,151 @@
+"""Processes that compute chunks, one a core.
+
+Not those of `multiprocessing`: after the kill of their parent they stay, and before their first
+task they import all that the parent's main module does. These end with the pipe that feeds them.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+from streamdesk.analysis.adapters.process_pool.messages import (
+    LENGTH,
+    Reply,
+    Request,
+    packed,
+    unpacked,
+)
+from streamdesk.analysis.domain.chunk import ChunkBars, ChunkValues
+from streamdesk.analysis.errors import JobError, WorkerLostError
+
+MODULE = "streamdesk.analysis.adapters.process_pool.worker"
+END_SECONDS = 5.0
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Worker:
+    """One process; one request at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        """Use `Worker.start`."""
+        self._process = process
+
+    @classmethod
+    async def start(cls) -> Self:
+        """Start the process; it imports while we go on."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            MODULE,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        return cls(process)
+
+    async def compute(self, bars: ChunkBars, file: Path) -> tuple[ChunkValues, int]:
+        """Have a chunk computed and written; its values, and the checksum of the file.
+
+        Raises:
+            WorkerLostError: the process ended.
+            JobError: it could not be written.
+        """
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise WorkerLostError("a process of the job has no pipes")
+        try:
+            if stdin.is_closing():
+                raise ConnectionResetError  # uvloop would raise something less telling
+            stdin.write(packed(Request(bars, file)))
+            await stdin.drain()
+            (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
+            reply: Reply = unpacked(await stdout.readexactly(length))
+        except (ConnectionError, asyncio.IncompleteReadError):
+            code = await self._process.wait()
+            raise WorkerLostError(
+                f"a process of the job ended with code {code} in the chunk from "
+                f"{bars.symbols[0]} to {bars.symbols[-1]}; has the machine enough memory? "
+                "Run the job again, and it goes on where it was"
+            ) from None
+        if reply.values is None:
+            raise JobError(f"a result file cannot be written: {reply.problem}")
+        return reply.values, reply.checksum
+
+    async def close(self) -> None:
+        """End it."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+class Pool:
+    """Several of them.
+
+    Args:
+        workers: the processes.
+    """
+
+    def __init__(self, workers: list[Worker]) -> None:
+        self._workers = workers
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, count: int) -> AsyncIterator[Self]:
+        """Processes that live as long as the context.
+
+        Args:
+            count: how many.
+        """
+        workers: list[Worker] = []
+        try:
+            for _ in range(count):
+                workers.append(await Worker.start())  # noqa: PERF401 - those begun must be ended
+            yield cls(workers)
+        finally:
+            await asyncio.gather(*(worker.close() for worker in workers))
+
+    async def compute(
+        self,
+        numbers: Iterable[int],
+        bars_of: Callable[[int], ChunkBars],
+        file_of: Callable[[int], Path],
+        done: Callable[[int, ChunkValues, int], Awaitable[None]],
+    ) -> None:
+        """Compute chunks, as many at a time as there are processes.
+
+        Args:
+            numbers: of the chunks.
+            bars_of: the bars of one.
+            file_of: where its values go.
+            done: told of each that is computed and written, with the checksum of its file.
+
+        Raises:
+            WorkerLostError: a process ended.
+            JobError: a file could not be written.
+        """
+        waiting = iter(numbers)
+
+        async def work(worker: Worker) -> None:
+            for number in waiting:  # shared: each takes the next one
+                await done(number, *await worker.compute(bars_of(number), file_of(number)))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for worker in self._workers:
+                    group.create_task(work(worker))
+        except BaseExceptionGroup as problems:
+            raise problems.exceptions[0] from None  # one says enough

@@ -1,0 +1,108 @@
+"""One flight a symbol: whoever wants the same at the same time waits for the same computation.
+
+In a process the second asker joins the first one's flight. Across processes a claim in Redis says
+who computes; the others look every few milliseconds whether the result is there. A claim of a
+process that died runs out. Without Redis each process is on its own.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+from streamdesk.analysis.adapters.cache.analysis_cache import AnalysisCache
+from streamdesk.analysis.adapters.cache.cached_analysis import Entry
+from streamdesk.analysis.application.analyses.outcomes import Outcome
+from streamdesk.analysis.errors import CacheAwayError
+
+FIRST_LOOK_SECONDS = 0.004
+LONGEST_LOOK_SECONDS = 0.1
+
+Compute = Callable[[Sequence[str]], Awaitable[Mapping[str, Outcome]]]
+"""Computes and keeps; an outcome for each name."""
+
+
+class Flight:
+    """What a group of askers waits for.
+
+    Args:
+        names: what to get.
+        renew: whether what is kept already will not do.
+        cache: where it is kept.
+        compute: makes what is missing.
+    """
+
+    def __init__(
+        self, names: Iterable[str], cache: AnalysisCache, compute: Compute, *, renew: bool
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.futures: dict[str, asyncio.Future[Outcome]] = {
+            name: loop.create_future() for name in names
+        }
+        self._cache = cache
+        self._compute = compute
+        self._renew = renew
+        self._before: dict[str, Entry] = {}
+
+    async def run(self) -> None:
+        """Settle every future, whatever happens."""
+        try:
+            try:
+                await self._together()
+            except CacheAwayError:
+                await self._make(self._open)
+        except Exception as error:
+            self._settle({name: Outcome(error=error) for name in self._open})
+            raise
+        finally:
+            for future in self.futures.values():
+                future.cancel()  # of those that are not done: the process ends
+
+    @property
+    def _open(self) -> list[str]:
+        return [name for name, future in self.futures.items() if not future.done()]
+
+    def _settle(self, outcomes: Mapping[str, Outcome]) -> None:
+        for name, outcome in outcomes.items():
+            if not self.futures[name].done():
+                self.futures[name].set_result(outcome)
+
+    async def _together(self) -> None:
+        """Share the work with the other processes.
+
+        Raises:
+            CacheAwayError: Redis does not answer (any more).
+        """
+        found = await self._cache.load(self._open)
+        if self._renew:
+            self._before = found
+        else:
+            self._take(found, waited=False)
+        pause_seconds = FIRST_LOOK_SECONDS
+        while self._open:
+            await self._claimed(await self._cache.claim(self._open))
+            if self._open:
+                await asyncio.sleep(pause_seconds)
+                pause_seconds = min(2 * pause_seconds, LONGEST_LOOK_SECONDS)
+                self._take(await self._cache.load(self._open), waited=True)
+
+    async def _claimed(self, mine: Sequence[str]) -> None:
+        """Compute what is ours to compute, unless it came between our look and our claim."""
+        if not mine:
+            return
+        try:
+            self._take(await self._cache.load(mine), waited=True)
+            await self._make([name for name in mine if not self.futures[name].done()])
+        finally:
+            await self._cache.give_back(mine)
+
+    async def _make(self, names: Sequence[str]) -> None:
+        if names:
+            self._settle(await self._compute(names))
+
+    def _take(self, found: Mapping[str, Entry], *, waited: bool) -> None:
+        self._settle(
+            {
+                name: Outcome(entry, cached=not waited)
+                for name, entry in found.items()
+                if name not in self._before or self._before[name].body != entry.body
+            }
+        )

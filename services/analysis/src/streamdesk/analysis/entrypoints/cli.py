@@ -1,0 +1,146 @@
+"""`python -m streamdesk.analysis indicators`: the job once, then the end.
+
+Standard output is one JSON object a line, told apart by `kind`: `making` and `filled` (simulated
+stocks are made, and are in the store), `progress`, and at the end `report`. Logs go to standard
+error.
+"""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from streamdesk.analysis.application.daily_job.fill_simulated import MOST, fill
+from streamdesk.analysis.application.daily_job.publish_outcomes import TaskEvents
+from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob, utc_now
+from streamdesk.analysis.config import Settings
+from streamdesk.analysis.domain.job import JobProgress, JobReport
+from streamdesk.analysis.errors import JobError
+from streamdesk.bus import Bus, BusConfig, BusConfigError, Wait
+from streamdesk.contracts.topics import TASKS
+from streamdesk.market.errors import StoreError
+from streamdesk.market.instruments import CURRENCIES
+from streamdesk.market.store import BarStore
+from streamdesk.runtime import BadSettingError
+from streamdesk.runtime.logs import configure_logs
+from streamdesk.runtime.settings_report import load
+
+NAME = "analysis"
+EXIT_FAILED = 1
+EXIT_BAD_SETTING = 2
+EXIT_INTERRUPTED = 130
+PUBLISH_TIMEOUT_SECONDS = 10.0  # somebody waits
+FOLDER = "indicators"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the job; returns the exit code.
+
+    0: there are results, single stocks may have failed; 1: there are none, or the job could not
+    run; 2: a bad setting or argument; 130: interrupted.
+
+    Args:
+        arguments: of the command line, after `indicators`.
+    """
+    options = _options(arguments)
+    try:
+        settings = load(Settings)
+        folder = _folder(settings)
+        configure_logs(NAME, settings, sys.stderr)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            report = runner.run(_run(settings, folder, options))
+    except (BadSettingError, BusConfigError) as error:
+        return _complain(error, EXIT_BAD_SETTING)
+    except (JobError, StoreError) as error:
+        return _complain(error, EXIT_FAILED)
+    except BrokenPipeError:
+        return _complain("nobody reads the output any more; ended", EXIT_FAILED)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return _complain("interrupted; the same command goes on where it was", EXIT_INTERRUPTED)
+    _print("report", asdict(report) | {"succeeded": report.succeeded})
+    return 0 if report.succeeded else EXIT_FAILED
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m streamdesk.{NAME} indicators",
+        description="Computes the daily indicators of all stocks of the bar store "
+        "(BAR_STORE_FOLDER), or goes on with what an interrupted run of today has left.",
+    )
+    parser.add_argument("--market", choices=list(CURRENCIES), help="stocks of this market alone")
+    parser.add_argument("--fresh", action="store_true", help="begin a new run in any case")
+    parser.add_argument("--run-id", help="the run to do or to go on with")
+    parser.add_argument(
+        "--simulate",
+        type=int,
+        metavar="N",
+        default=0,
+        help="first see that the store has a year of daily bars of N simulated stocks",
+    )
+    options = parser.parse_args(arguments)
+    if not 0 <= options.simulate <= MOST:
+        parser.error(f"--simulate {options.simulate}: expected 1 to {MOST}")
+    return options
+
+
+def _folder(settings: Settings) -> Path:
+    if settings.bar_store_folder is None:
+        raise BadSettingError("BAR_STORE_FOLDER", "", "the folder of the bar store")
+    return settings.bar_store_folder
+
+
+async def _run(settings: Settings, folder: Path, options: argparse.Namespace) -> JobReport:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    if task is not None:
+        # Of both: a shell lets what it starts in the background ignore Ctrl-C.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+    store = BarStore(folder)
+    if options.simulate:
+        bars = await fill(
+            store,
+            options.simulate,
+            seed=settings.feed_seed,
+            clock=utc_now,
+            on_made=lambda made: _print("making", {"done": made, "total": options.simulate}),
+        )
+        _print("filled", {"stocks": options.simulate, "bars": bars, "folder": str(folder)})
+    async with AsyncExitStack() as stack:
+        events = None
+        if settings.redis_enabled:
+            config = BusConfig(
+                **settings.bus_config(NAME, Wait), publish_timeout_seconds=PUBLISH_TIMEOUT_SECONDS
+            )
+            bus = await stack.enter_async_context(Bus.connect(config))
+            events = TaskEvents(bus, TASKS.configured(key=settings.tasks_key))
+        job = IndicatorsJob(
+            store,
+            events,
+            folder / FOLDER,
+            workers=settings.job_workers,
+            keep_days=settings.bar_store_keep_days,
+        )
+        run_id = options.run_id or job.next_run_id(options.market, fresh=options.fresh)
+        return await job.run(run_id, market=options.market, on_progress=_tell)
+
+
+def _tell(progress: JobProgress) -> None:
+    _print("progress", asdict(progress))
+
+
+def _print(kind: str, values: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps({"kind": kind, **values}) + "\n")
+    sys.stdout.flush()
+
+
+def _complain(problem: object, code: int) -> int:
+    sys.stderr.write(f"{NAME}: {problem}\n")
+    return code

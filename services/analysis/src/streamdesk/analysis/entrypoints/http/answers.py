@@ -1,0 +1,139 @@
+"""What clients are answered: the envelope, and what is in it."""
+
+from typing import Generic, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from streamdesk.analysis.application.refresh import SchedulerStatus
+from streamdesk.analysis.domain.hama import HamaAnalysis
+
+T = TypeVar("T")
+
+
+class Envelope(BaseModel, Generic[T]):
+    """An answer to what went well."""
+
+    code: Literal[1] = Field(description="1: it went well.")
+    msg: Literal["success"]
+    data: T
+
+
+class Failure(BaseModel):
+    """An answer to what did not."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "code": 0,
+                    "msg": "'APPL.US' is not known; check its spelling, as in AAPL.US, 700.HK or "
+                    "BTCUSDT",
+                    "data": None,
+                }
+            ]
+        }
+    )
+
+    code: Literal[0] = Field(description="0: it did not go well.")
+    msg: str = Field(description="What is wrong, and what to do about it.")
+    data: None
+
+
+class Analysis(HamaAnalysis):
+    """An analysis, and how it came to this answer."""
+
+    cached: bool = Field(description="It was there; nobody had to compute it for this answer.")
+    stale: bool = Field(description="It is old, and being made anew at this moment.")
+
+
+class Batch(BaseModel):
+    """Analyses of several instruments."""
+
+    total: int = Field(ge=0, description="Instruments asked for, each counted once.")
+    succeeded: int = Field(ge=0, description="Instruments with an analysis.")
+    failed: int = Field(ge=0, description="Instruments without one.")
+    cached: int = Field(ge=0, description="Analyses that nobody had to compute for this answer.")
+    results: list[Analysis] = Field(description="In the order asked.")
+    errors: dict[str, str] = Field(
+        description="Why there is none, by symbol.",
+        examples=[{"APPL.US": "'APPL.US' is not known; check its spelling"}],
+    )
+
+
+class CacheReport(BaseModel):
+    """How the cache is doing."""
+
+    cache_type: Literal["redis", "memory"] = Field(description="Where analyses are kept now.")
+    cached_symbols: int = Field(ge=0, description="How many are kept.")
+    cache_duration_minutes: float = Field(gt=0, description="How long one is kept.")
+    symbols: list[str] = Field(description="Which ones, sorted; at most 10,000.")
+    memory_cache_fallback: bool = Field(
+        description="Redis is wanted but away: each replica keeps its own until it is back."
+    )
+    hits_memory: int = Field(
+        ge=0,
+        description="Answers of this replica, since it started, out of its memory: Redis was "
+        "asked a moment ago, or is away.",
+    )
+    hits_redis: int = Field(ge=0, description="Answers out of Redis.")
+    misses: int = Field(ge=0, description="Answers that somebody had to wait for.")
+    computations: int = Field(ge=0, description="Analyses that this replica computed.")
+
+
+class Preloaded(BaseModel):
+    """What became of a preload or a fire by hand."""
+
+    symbols_count: int = Field(ge=0, description="Instruments, each counted once.")
+    refreshed: int = Field(ge=0, description="Analyses made anew.")
+    changed: int = Field(ge=0, description="Analyses made here that say something new.")
+    failed: dict[str, str] = Field(description="Why not, by symbol.")
+
+
+class ScheduleCache(BaseModel):
+    """The cache, as the schedule's status shows it."""
+
+    available: bool = Field(description="Whether Redis keeps the analyses.")
+    cached_symbols: int = Field(ge=0, description="How many are kept.")
+    cache_ttl_seconds: float = Field(gt=0, description="How long one is kept.")
+
+
+class ScheduleStatus(SchedulerStatus):
+    """Where the schedule stands, and the cache that it fills."""
+
+    enabled: bool = Field(description="Whether there is a schedule at all.")
+    cache_stats: ScheduleCache
+
+
+class Slots(BaseModel):
+    """The next slots."""
+
+    slots: list[AwareDatetime] = Field(description="Their starts, soonest first, in UTC.")
+
+
+class Started(BaseModel):
+    """A job that was begun."""
+
+    task_id: str = Field(description="Of its events, on the channel events:task:{id}.")
+
+
+class Run(BaseModel):
+    """A run of the daily indicators, as it stands in its folder."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    run_id: str = Field(description="Also the id of its task.")
+    state: Literal["computing", "interrupted", "unpublished", "completed"] = Field(
+        description="interrupted: nobody works on it; unpublished: computed, but the bus does not "
+        "have all events."
+    )
+    market: str | None = Field(description="As in US; none for all.")
+    began_at: AwareDatetime = Field(description="When it began.")
+    stocks: int = Field(ge=0, description="In all.")
+    computed: int = Field(ge=0, description="Stocks whose values are in the result files.")
+    published: int = Field(ge=0, description="Stocks whose outcome the bus has.")
+
+
+class Runs(BaseModel):
+    """The runs begun last, newest first."""
+
+    runs: list[Run]

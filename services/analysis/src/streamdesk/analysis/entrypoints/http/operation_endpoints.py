@@ -1,0 +1,125 @@
+"""The API beside the analyses: the schedule and the daily job."""
+
+import asyncio
+from typing import TypeVar
+
+from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
+from streamdesk.analysis.application.refresh import Scheduler
+from streamdesk.analysis.entrypoints.http.analysis_endpoints import Handlers, preloaded
+from streamdesk.analysis.entrypoints.http.answers import (
+    Preloaded,
+    Run,
+    Runs,
+    ScheduleCache,
+    ScheduleStatus,
+    Slots,
+    Started,
+)
+from streamdesk.analysis.errors import JobError, JobRunningError, RequestError
+from streamdesk.runtime import logger
+
+log = logger("analysis")
+T = TypeVar("T")
+
+NO_STORE = "there is no bar store to compute from: set BAR_STORE_FOLDER to its folder"
+
+
+class Operations:
+    """What people tell the service to do.
+
+    Args:
+        scheduler: the schedule of refreshes.
+        enabled: whether it runs in this service.
+        job: the daily indicators; None without a bar store.
+        handlers: knows the cache.
+        ttl_seconds: life of an analysis.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        job: IndicatorsJob | None,
+        handlers: Handlers,
+        *,
+        enabled: bool,
+        ttl_seconds: float,
+    ) -> None:
+        self._scheduler = scheduler
+        self._enabled = enabled
+        self._job = job
+        self._handlers = handlers
+        self._ttl_seconds = ttl_seconds
+        self._run: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Break off a job that was started here; it goes on where it was, when it is run again."""
+        if self._run is not None:
+            self._run.cancel()
+            await asyncio.gather(self._run, return_exceptions=True)
+
+    async def start(self) -> ScheduleStatus:
+        """Fire slots from now on, on all replicas; missed ones are let go."""
+        self._need_schedule()
+        await self._scheduler.start()
+        return await self.status()
+
+    async def stop(self) -> ScheduleStatus:
+        """Fire no slot any more, on any replica, until it is started again."""
+        self._need_schedule()
+        await self._scheduler.stop()
+        return await self.status()
+
+    async def status(self) -> ScheduleStatus:
+        """Where the schedule stands, and the cache that it fills."""
+        status = await self._scheduler.status()
+        report = await self._handlers.cache_report()
+        cache = ScheduleCache(
+            available=report.cache_type == "redis",
+            cached_symbols=report.cached_symbols,
+            cache_ttl_seconds=self._ttl_seconds,
+        )
+        known = status.model_dump()
+        if not self._enabled:
+            known |= {"running": False, "next_slot": None}
+        return ScheduleStatus(**known, enabled=self._enabled, cache_stats=cache)
+
+    async def preview(self, count: int) -> Slots:
+        """The next slots, as if it ran."""
+        return Slots(slots=await self._scheduler.preview(count))
+
+    async def fire(self) -> Preloaded:
+        """Refresh here and now, beside the schedule; answers when it is done."""
+        return preloaded(await self._scheduler.fire_now())
+
+    async def start_job(self) -> Started:
+        """Begin the daily indicators; their task tells how far they are."""
+        job = self._needed_job()
+        if self._run is not None and not self._run.done():
+            raise JobRunningError("the daily indicators are being computed: wait for their end")
+        run_id = await asyncio.to_thread(job.next_run_id)
+        self._run = asyncio.create_task(self._follow(job, run_id))
+        return Started(task_id=run_id)
+
+    async def _follow(self, job: IndicatorsJob, run_id: str) -> None:
+        try:
+            report = await job.run(run_id)
+        except (JobError, ValueError) as error:  # a MarketError is a ValueError
+            log.warning("daily indicators failed", run=run_id, error=str(error))
+        else:
+            log.info("daily indicators done", run=run_id, stocks=report.stocks)
+
+    async def runs(self) -> Runs:
+        """The runs of the daily indicators begun last, newest first."""
+        statuses = await asyncio.to_thread(self._needed_job().runs)
+        return Runs(runs=[Run.model_validate(status) for status in statuses])
+
+    def _needed_job(self) -> IndicatorsJob:
+        if self._job is None:
+            raise RequestError(404, NO_STORE)
+        return self._job
+
+    def _need_schedule(self) -> None:
+        if not self._enabled:
+            raise RequestError(
+                409, "the schedule is switched off in the settings: set HAMA_SCHEDULER_ENABLED=true"
+            )
