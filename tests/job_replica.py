@@ -13,17 +13,20 @@ from pathlib import Path
 
 import uvloop
 
-from streamdesk.analysis.application.daily_job.job_schedule import job_schedule
+from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
+from streamdesk.analysis.application.daily_job.job_schedule import NAME, job_schedule
 from streamdesk.analysis.application.daily_job.publish_outcomes import TaskEvents
 from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob, OnProgress
 from streamdesk.analysis.application.schedule.firing import Pace
 from streamdesk.analysis.domain.job import JobReport
+from streamdesk.analysis.entrypoints.schedule import run_schedule
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.topics import TASKS
 from streamdesk.market.store import BarStore
 from streamdesk.runtime import Drain
 
-PACE = Pace(beat_seconds=0.2, lease_seconds=6, finish_seconds=30)
+LEASE_SECONDS = 6
+PACE = Pace(beat_seconds=0.2, finish_seconds=30)
 
 
 class NotedJob(IndicatorsJob):
@@ -54,7 +57,9 @@ async def main(url: str, folder: Path) -> None:
         store = BarStore(folder / "store")
         events = TaskEvents(bus, TASKS)
         job = NotedJob(store, events, store.folder / "indicators", workers=1, clock=clock)
-        await job_schedule(bus.keys, job, "30 22 * * 1-5", clock=clock, pace=PACE).run(drain)
+        record = ScheduleRecord(NAME, bus.keys, auto_start=True, lease_seconds=LEASE_SECONDS)
+        runner = job_schedule(record, job, "30 22 * * 1-5", clock=clock, pace=PACE)
+        await run_schedule(runner, drain)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streamdesk.analysis.application import refresh as module
+from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
 from streamdesk.analysis.application.analyses.outcomes import RefreshReport
 from streamdesk.analysis.application.refresh import Scheduler
 from streamdesk.analysis.application.schedule.firing import Pace
+from streamdesk.analysis.entrypoints.schedule import run_schedule
 from streamdesk.analysis.errors import BusyScheduleError
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import TaskCompleted, TaskProgressed
@@ -38,7 +39,7 @@ class Room:
         self.gate = asyncio.Event()
         self.gate.set()
         self.scheduler = Scheduler(
-            bus.keys,
+            ScheduleRecord(f"hama-{secrets.token_hex(4)}", bus.keys, auto_start=True),
             self.refresh,
             self.wanted,
             self.tell,
@@ -47,7 +48,7 @@ class Room:
             pace=Pace(beat_seconds=0.05),
         )
         self._drain = Drain()
-        self._running = asyncio.create_task(self.scheduler.run(self._drain))
+        self._running = asyncio.create_task(run_schedule(self.scheduler.runner, self._drain))
 
     async def wanted(self) -> Sequence[str]:
         return self.symbols
@@ -74,7 +75,7 @@ class Room:
     async def looked(self) -> None:
         """Wait until the schedule knows where it begins."""
         async with asyncio.timeout(GUARD_SECONDS):
-            while (await self.scheduler._runner.standing()).state is None:
+            while (await self.scheduler.runner.standing()).state is None:
                 await asyncio.sleep(0.01)
 
     async def close(self) -> None:
@@ -95,8 +96,7 @@ async def open_room(url: str) -> AsyncIterator[Room]:
 
 
 @pytest.fixture
-async def room(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
-    monkeypatch.setattr(module, "NAME", f"hama-{secrets.token_hex(4)}")
+async def room(valkey_url: str) -> AsyncIterator[Room]:
     async with open_room(valkey_url) as room:
         yield room
 

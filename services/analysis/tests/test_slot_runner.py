@@ -9,16 +9,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import REGISTRY
 
+from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
 from streamdesk.analysis.application.schedule.firing import Fire, Pace
 from streamdesk.analysis.application.schedule.slot_runner import MOST_ATTEMPTS, SlotRunner
 from streamdesk.analysis.domain.slots import Every, Misfire
+from streamdesk.analysis.entrypoints.schedule import run_schedule
 from streamdesk.analysis.errors import UnreadableScheduleError
 from streamdesk.bus import Bus, BusConfig, BusUnavailableError, Lease
 from streamdesk.runtime import Drain
 from tests.servers import StreamServer
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-PACE = Pace(beat_seconds=0.05, lease_seconds=10)
+PACE = Pace(beat_seconds=0.05)
+LEASE_SECONDS = 10
 GUARD_SECONDS = 120  # only ends a wait that would never end
 
 MakeDesk = Callable[..., "Desk"]
@@ -68,18 +71,19 @@ class Desk:
         for _ in range(replicas):
             config = BusConfig(url=self.url, socket_timeout_seconds=1)
             bus = await self._stack.enter_async_context(Bus.connect(config))
+            record = ScheduleRecord(
+                self.name, bus.keys, auto_start=self.auto_start, lease_seconds=LEASE_SECONDS
+            )
             runner = SlotRunner(
-                self.name,
-                bus.keys,
+                record,
                 Every(300),
                 self.work,
                 misfire=self.misfire,
-                auto_start=self.auto_start,
                 clock=lambda: self.now,
                 pace=PACE,
             )
             drain = Drain()
-            self._running.append((drain, asyncio.create_task(runner.run(drain))))
+            self._running.append((drain, asyncio.create_task(run_schedule(runner, drain))))
             self.runners.append(runner)
         await until_looked(self.runners[-1])
         return self.runners[-1]
@@ -423,17 +427,15 @@ async def test_a_slot_is_looked_at_when_it_begins_not_at_the_next_beat(valkey_ur
 
     async with Bus.connect(BusConfig(url=valkey_url)) as bus:
         runner = SlotRunner(
-            new_name(),
-            bus.keys,
+            ScheduleRecord(new_name(), bus.keys, auto_start=True, lease_seconds=3600),
             Every(1),
             work,
             misfire=Misfire.ONCE,
-            auto_start=True,
             clock=lambda: datetime.now(UTC),
-            pace=Pace(beat_seconds=3600, lease_seconds=3600),
+            pace=Pace(beat_seconds=3600),
         )
         drain = Drain()
-        running = asyncio.create_task(runner.run(drain))
+        running = asyncio.create_task(run_schedule(runner, drain))
         await until(lambda: len(fires) >= 3)
         drain.request()
         await running

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from streamdesk.analysis.application.daily_job.job_schedule import job_schedule
+from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
+from streamdesk.analysis.application.daily_job.job_schedule import NAME, job_schedule
 from streamdesk.analysis.application.daily_job.publish_outcomes import TaskEvents
 from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
 from streamdesk.analysis.application.schedule.firing import Pace
 from streamdesk.analysis.application.schedule.slot_runner import SlotRunner
 from streamdesk.analysis.domain.slots import SlotState
+from streamdesk.analysis.entrypoints.schedule import run_schedule
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.topics import TASKS
 from streamdesk.market.store import BarStore
@@ -160,7 +162,7 @@ class Runner:
         )
         self.job = job
         self._runner = job_schedule(
-            bus.keys,
+            ScheduleRecord(NAME, bus.keys, auto_start=True),
             job,
             LINE,
             clock=lambda: self.now,
@@ -168,7 +170,7 @@ class Runner:
             again_seconds=0.2,
         )
         self._drain = Drain()
-        self._running = asyncio.create_task(self._runner.run(self._drain))
+        self._running = asyncio.create_task(run_schedule(self._runner, self._drain))
 
     async def looked(self) -> None:
         async with asyncio.timeout(GUARD_SECONDS):

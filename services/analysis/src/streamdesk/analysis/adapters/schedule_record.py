@@ -7,7 +7,9 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from streamdesk.analysis.domain.slots import SlotState
 from streamdesk.analysis.errors import UnreadableScheduleError
-from streamdesk.bus import Keys, Lease
+from streamdesk.bus import Keys
+
+LEASE_SECONDS = 30.0
 
 
 class Switch(BaseModel):
@@ -43,15 +45,19 @@ class ScheduleRecord:
         name: of the schedule; its keys are `analysis:scheduler:<name>:lease`, `:state` and
             `:switch`.
         keys: where they are.
-        auto_start: whether it runs before anybody started or stopped it.
+        auto_start: whether the schedule runs before it is started or stopped for the first time.
+        lease_seconds: how long nothing is fired after a leader was killed, at most.
     """
 
-    def __init__(self, name: str, keys: Keys, *, auto_start: bool) -> None:
-        self.lease_key = f"analysis:scheduler:{name}:lease"
+    def __init__(
+        self, name: str, keys: Keys, *, auto_start: bool, lease_seconds: float = LEASE_SECONDS
+    ) -> None:
+        self.name = name
+        self.auto_start = auto_start
+        self.lease = keys.lease(f"analysis:scheduler:{name}:lease", lease_seconds)
         self._state_key = f"analysis:scheduler:{name}:state"
         self._switch_key = f"analysis:scheduler:{name}:switch"
         self._keys = keys
-        self._auto_start = auto_start
 
     async def read(self) -> Reading:
         """Both values.
@@ -67,7 +73,7 @@ class ScheduleRecord:
         except ValidationError as error:
             raise UnreadableScheduleError(self._state_key, self._switch_key) from error
         if switch is None:
-            return Reading(text, state, running=self._auto_start, since=None)
+            return Reading(text, state, running=self.auto_start, since=None)
         return Reading(text, state, running=switch.running, since=switch.since)
 
     async def switch(self, *, running: bool, now: datetime) -> None:
@@ -79,11 +85,11 @@ class ScheduleRecord:
         value = Switch(running=running, since=now).model_dump_json()
         await self._keys.put({self._switch_key: value.encode()})
 
-    async def write(self, lease: Lease, state: SlotState, over: Reading) -> bool:
+    async def write(self, state: SlotState, over: Reading) -> bool:
         """Write the state, if the lease is still ours and nobody wrote since.
 
         Raises:
             BusUnavailableError: the server is away; it may be written or not.
         """
         value = state.model_dump_json().encode()
-        return await lease.put(self._state_key, value, expected=over.text)
+        return await self.lease.put(self._state_key, value, expected=over.text)

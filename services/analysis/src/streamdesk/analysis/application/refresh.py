@@ -6,15 +6,14 @@ from datetime import UTC, datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
 from streamdesk.analysis.application.analyses.outcomes import RefreshReport
 from streamdesk.analysis.application.schedule.firing import Fire, Pace, Standing
 from streamdesk.analysis.application.schedule.slot_runner import SlotRunner
 from streamdesk.analysis.application.task_reports import TaskReport
 from streamdesk.analysis.domain.slots import Every, Misfire
 from streamdesk.analysis.errors import BusyScheduleError
-from streamdesk.bus import Keys
 from streamdesk.contracts.base import Event
-from streamdesk.runtime import Drain
 
 NAME = "hama"
 TASK = "hama-refresh"
@@ -46,13 +45,12 @@ class Scheduler:
     """The schedule of this service.
 
     Args:
-        keys: where replicas agree.
+        record: where replicas agree.
         refresh: makes analyses anew; never raises for one symbol's trouble.
         symbols: tells which ones a slot refreshes.
         report: takes reports about the refresh as a task; must not wait for anything.
         interval_seconds: from slot to slot.
         misfire: what becomes of missed slots.
-        auto_start: whether it runs before anybody started or stopped it.
         clock: the time of day, with its zone.
         pace: how quickly it reacts.
 
@@ -62,14 +60,13 @@ class Scheduler:
 
     def __init__(
         self,
-        keys: Keys,
+        record: ScheduleRecord,
         refresh: Callable[[Sequence[str]], Awaitable[RefreshReport]],
         symbols: Callable[[], Awaitable[Sequence[str]]],
         report: Callable[[Event], None],
         *,
         interval_seconds: float,
         misfire: Misfire = Misfire.ONCE,
-        auto_start: bool = True,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         pace: Pace | None = None,
     ) -> None:
@@ -79,20 +76,14 @@ class Scheduler:
         self._clock = clock
         self._interval_seconds = interval_seconds
         self._by_hand = asyncio.Lock()
-        self._runner = SlotRunner(
-            NAME,
-            keys,
+        self.runner = SlotRunner(
+            record,
             Every(interval_seconds),
             self._fire,
             misfire=misfire,
-            auto_start=auto_start,
             clock=clock,
             pace=pace,
         )
-
-    async def run(self, drain: Drain) -> None:
-        """Fire slots while this replica leads, until the drain: a `Work`."""
-        await self._runner.run(drain)
 
     async def start(self) -> None:
         """Fire slots from now on, on all replicas; what passed while it was stopped is let go.
@@ -101,7 +92,7 @@ class Scheduler:
             BusUnavailableError: Redis is away; it may be started or not.
             UnreadableScheduleError: what is written about the schedule cannot be read.
         """
-        await self._runner.switch(running=True)
+        await self.runner.switch(running=True)
 
     async def stop(self) -> None:
         """Fire no slot any more, on any replica, until it is started; a refresh under way ends.
@@ -110,11 +101,11 @@ class Scheduler:
             BusUnavailableError: Redis is away; it may be stopped or not.
             UnreadableScheduleError: what is written about the schedule cannot be read.
         """
-        await self._runner.switch(running=False)
+        await self.runner.switch(running=False)
 
     async def status(self) -> SchedulerStatus:
         """Where it stands; also while Redis is away."""
-        standing = await self._runner.standing()
+        standing = await self.runner.standing()
         last = standing.state.last if standing.state is not None else None
         return SchedulerStatus(
             running=standing.running,
@@ -132,7 +123,7 @@ class Scheduler:
 
     async def preview(self, count: int) -> list[datetime]:
         """The next slots, as if it ran; at most a hundred."""
-        standing = await self._runner.standing()
+        standing = await self.runner.standing()
         slots: list[datetime] = []
         slot = self._next(standing, self._clock())
         while slot is not None and len(slots) < min(count, MOST_PREVIEWED):
@@ -153,7 +144,7 @@ class Scheduler:
             return await self._as_task(f"{TASK}-by-hand-{now:%Y%m%dT%H%M%S.%fZ}")
 
     def _next(self, standing: Standing, moment: datetime) -> datetime | None:
-        timetable = self._runner.timetable
+        timetable = self.runner.timetable
         if standing.state is None:
             return timetable.after(moment)
         return standing.state.next_after(timetable, moment)

@@ -1,5 +1,7 @@
-"""Wakes somebody when a slot begins: APScheduler inside the process, as the clock."""
+"""Looks at a schedule when a slot begins, and regularly: APScheduler is the timer."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,10 +10,16 @@ from typing import Any
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from streamdesk.analysis.application.schedule.slot_runner import SlotRunner
 from streamdesk.analysis.domain.slots import Timetable
+from streamdesk.runtime import Drain, logger
+
+log = logger(__name__)
 
 LARGEST_DRIFT_SECONDS = 0.5
 """Between the time of day and the monotonic clock; more is a jump."""
+
+REPORTED_JUMP_SECONDS = 5.0
 
 Clock = Callable[[], datetime]
 
@@ -82,3 +90,24 @@ class SlotTimer:
 
     def _measured(self) -> float:
         return self._clock().timestamp() - time.monotonic()
+
+
+async def run_schedule(runner: SlotRunner, drain: Drain) -> None:
+    """Look at a schedule, fire what is due, and look again, until the drain."""
+    timer = SlotTimer(runner.timetable, runner.clock, runner.woken.set)
+    timer.start()
+    stopping = asyncio.create_task(drain.requested.wait())
+    stopping.add_done_callback(lambda _: runner.woken.set())
+    try:
+        while not drain.requested.is_set():
+            runner.woken.clear()
+            if abs(jump_seconds := timer.resync()) >= REPORTED_JUMP_SECONDS:
+                log.warning("clock jumped", schedule=runner.name, seconds=round(jump_seconds))
+            if not await runner.look():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(runner.pace.beat_seconds):
+                        await runner.woken.wait()
+    finally:
+        stopping.cancel()
+        timer.stop()
+        await runner.leave()

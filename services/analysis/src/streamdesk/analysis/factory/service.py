@@ -6,14 +6,17 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 from streamdesk.analysis.adapters.bar_recorder import Recorder
 from streamdesk.analysis.adapters.cache.analysis_cache import AnalysisCache
 from streamdesk.analysis.adapters.publisher import Publication
+from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
 from streamdesk.analysis.adapters.watched_symbols import WatchedSymbols
+from streamdesk.analysis.application import refresh
 from streamdesk.analysis.application.analyses.compute_analyses import Computing
 from streamdesk.analysis.application.analyses.get_analyses import Analyses
-from streamdesk.analysis.application.daily_job.job_schedule import job_schedule
+from streamdesk.analysis.application.daily_job import job_schedule
 from streamdesk.analysis.application.daily_job.publish_outcomes import TaskEvents
 from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
 from streamdesk.analysis.application.refresh import Scheduler
@@ -24,6 +27,7 @@ from streamdesk.analysis.domain.slots import Misfire
 from streamdesk.analysis.entrypoints.http.analysis_endpoints import Handlers
 from streamdesk.analysis.entrypoints.http.operation_endpoints import Operations
 from streamdesk.analysis.entrypoints.http.routes import Api
+from streamdesk.analysis.entrypoints.schedule import run_schedule
 from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts.topics import ANALYSIS_STATES, MARKET_BARS, TASKS
 from streamdesk.indicators import PRESETS
@@ -187,14 +191,16 @@ class Parts:
                 return await self.watched.current()
             return self._usual_symbols
 
+        record = ScheduleRecord(
+            refresh.NAME, self._bus.keys, auto_start=settings.hama_scheduler_auto_start
+        )
         return Scheduler(
-            self._bus.keys,
+            record,
             self.analyses.refresh,
             symbols,
             self.publication.report,
             interval_seconds=settings.hama_scheduler_interval * 60,
             misfire=Misfire(settings.hama_scheduler_misfire),
-            auto_start=settings.hama_scheduler_auto_start,
         )
 
     def _job(self, store: BarStore | None, events: TaskEvents) -> IndicatorsJob | None:
@@ -237,7 +243,7 @@ class Parts:
             Work("watched", self.watched.run),
         ]
         if settings.hama_scheduler_enabled:
-            works.append(Work("scheduler", self.scheduler.run))
+            works.append(Work("scheduler", partial(run_schedule, self.scheduler.runner)))
         if self._store is not None:
             bars = MARKET_BARS.configured(key=settings.bars_key)
             recorder = Recorder(
@@ -245,8 +251,9 @@ class Parts:
             )
             works.append(Work("record", recorder.run))
         if self.job is not None and settings.job_schedule != OFF:
-            schedule = job_schedule(self._bus.keys, self.job, settings.job_schedule)
-            works.append(Work("job-schedule", schedule.run))
+            record = ScheduleRecord(job_schedule.NAME, self._bus.keys, auto_start=True)
+            runner = job_schedule.job_schedule(record, self.job, settings.job_schedule)
+            works.append(Work("job-schedule", partial(run_schedule, runner)))
         return works
 
     async def close(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
 from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
 from streamdesk.analysis.application.schedule.firing import Fire, Pace
 from streamdesk.analysis.application.schedule.slot_runner import SlotRunner
@@ -11,7 +12,6 @@ from streamdesk.analysis.domain.cron import Cron
 from streamdesk.analysis.domain.job import JobReport, run_id_at
 from streamdesk.analysis.domain.slots import Misfire
 from streamdesk.analysis.errors import JobError
-from streamdesk.bus import Keys
 from streamdesk.market.errors import MarketError
 
 NAME = "indicators"
@@ -19,7 +19,7 @@ AGAIN_SECONDS = 30.0
 
 
 def job_schedule(
-    keys: Keys,
+    record: ScheduleRecord,
     job: IndicatorsJob,
     line: str,
     *,
@@ -27,7 +27,7 @@ def job_schedule(
     pace: Pace | None = None,
     again_seconds: float = AGAIN_SECONDS,
 ) -> SlotRunner:
-    """The schedule of the job; its `run` is a `Work`.
+    """The schedule of the job.
 
     The run is named after its slot. A run that is interrupted with its process is taken up by
     another replica, under the same name: what is on disk of it is not computed again. What the
@@ -35,7 +35,7 @@ def job_schedule(
     no replica was up is made good once, as soon as one is.
 
     Args:
-        keys: where replicas agree.
+        record: where replicas agree.
         job: the job.
         line: a cron line, in UTC.
         clock: the time of day, with its zone.
@@ -54,12 +54,10 @@ def job_schedule(
         return in_words(report)
 
     return SlotRunner(
-        NAME,
-        keys,
+        record,
         Cron(line),
         compute,
         misfire=Misfire.ONCE,
-        auto_start=True,
         clock=clock,
         pace=pace,
         expected=(JobError, MarketError),

@@ -32,13 +32,11 @@ class Pace:
 
     Args:
         beat_seconds: from look to look; slots are also looked at when they begin.
-        lease_seconds: how long nobody fires after a leader was killed, at most.
         grace_seconds: how late a slot may be fired and still be on time.
         finish_seconds: how long a stop waits for the work under way.
     """
 
     beat_seconds: float = 2.0
-    lease_seconds: float = 30.0
     grace_seconds: float = 60.0
     finish_seconds: float = 5.0
 

@@ -17,17 +17,14 @@ from typing import Literal
 from streamdesk.analysis.adapters.schedule_record import Reading, ScheduleRecord
 from streamdesk.analysis.application.schedule.firing import Action, Fire, Pace, Standing
 from streamdesk.analysis.domain.slots import Firing, Misfire, SlotState, Timetable, plan
-from streamdesk.analysis.entrypoints.schedule import SlotTimer
 from streamdesk.analysis.errors import UnreadableScheduleError
-from streamdesk.bus import BusUnavailableError, Keys
-from streamdesk.runtime import Drain, logger, metrics
+from streamdesk.bus import BusUnavailableError
+from streamdesk.runtime import logger, metrics
 
 log = logger("analysis")
 
 MOST_ATTEMPTS = 5
 """Processes that may die of one slot before it is given up: it probably kills them."""
-
-JUMP_TOLD_SECONDS = 5.0
 
 Outcome = Literal["fired", "taken-up", "failed", "given-up"]
 
@@ -36,12 +33,10 @@ class SlotRunner:
     """One schedule of this process and of its replicas.
 
     Args:
-        name: of the schedule; see `ScheduleRecord`.
-        keys: where replicas agree.
+        record: where replicas agree.
         timetable: when slots begin.
         action: what to do in a slot.
         misfire: what becomes of missed slots.
-        auto_start: whether it runs before anybody started or stopped it.
         clock: the time of day, with its zone.
         pace: how quickly it reacts.
         expected: failures of the work whose message says it all: no traceback is logged.
@@ -49,51 +44,29 @@ class SlotRunner:
 
     def __init__(
         self,
-        name: str,
-        keys: Keys,
+        record: ScheduleRecord,
         timetable: Timetable,
         action: Action,
         *,
         misfire: Misfire,
-        auto_start: bool,
         clock: Callable[[], datetime],
         pace: Pace | None = None,
         expected: tuple[type[Exception], ...] = (),
     ) -> None:
-        self.name = name
+        self.name = record.name
         self.timetable = timetable
+        self.clock = clock
+        self.pace = pace or Pace()
+        self.woken = asyncio.Event()
         self._action = action
         self._misfire = misfire
-        self._clock = clock
-        self._pace = pace or Pace()
         self._expected = expected
-        self._record = ScheduleRecord(name, keys, auto_start=auto_start)
-        self._lease = keys.lease(self._record.lease_key, self._pace.lease_seconds)
+        self._record = record
+        self._lease = record.lease
         self._me = secrets.token_hex(6)
-        self._woken = asyncio.Event()
         self._work: asyncio.Task[str] | None = None
-        self._last = Reading(text=None, state=None, running=auto_start, since=None)
+        self._last = Reading(text=None, state=None, running=record.auto_start, since=None)
         self._known = False
-
-    async def run(self, drain: Drain) -> None:
-        """Look, fire, and look again, until the drain."""
-        timer = SlotTimer(self.timetable, self._clock, self._woken.set)
-        timer.start()
-        stopping = asyncio.create_task(drain.requested.wait())
-        stopping.add_done_callback(lambda _: self._woken.set())
-        try:
-            while not drain.requested.is_set():
-                self._woken.clear()
-                if abs(jump_seconds := timer.resync()) >= JUMP_TOLD_SECONDS:
-                    log.warning("clock jumped", schedule=self.name, seconds=round(jump_seconds))
-                if not await self._beat():
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(self._pace.beat_seconds):
-                            await self._woken.wait()
-        finally:
-            stopping.cancel()
-            timer.stop()
-            await self._leave()
 
     async def standing(self) -> Standing:
         """Where it stands now, or stood when it could last be read."""
@@ -110,9 +83,9 @@ class SlotRunner:
             UnreadableScheduleError: what is written about the schedule cannot be read.
         """
         if (await self._read()).running != running:
-            await self._record.switch(running=running, now=self._clock())
+            await self._record.switch(running=running, now=self.clock())
             log.info("started" if running else "stopped", schedule=self.name)
-        self._woken.set()
+        self.woken.set()
 
     async def _read(self) -> Reading:
         self._known = False
@@ -120,7 +93,7 @@ class SlotRunner:
         self._known = True
         return self._last
 
-    async def _beat(self) -> bool:
+    async def look(self) -> bool:
         """One look; returns whether the next one is due at once."""
         known = self._known
         await self._lease.acquire()
@@ -142,7 +115,7 @@ class SlotRunner:
 
     async def _lead(self, reading: Reading) -> bool:
         """What the leader does in a look."""
-        state, now = reading.state, self._clock()
+        state, now = reading.state, self.clock()
         if self._work is not None:
             return self._work.done() and await self._end(self._work, reading)
         if state is None:
@@ -161,7 +134,7 @@ class SlotRunner:
 
     async def _fire_due(self, state: SlotState, reading: Reading, now: datetime) -> None:
         due = state.due(self.timetable, now, reading.since)
-        todo = plan(due, self._misfire, now, timedelta(seconds=self._pace.grace_seconds))
+        todo = plan(due, self._misfire, now, timedelta(seconds=self.pace.grace_seconds))
         if not due:
             return
         if not todo.fire:
@@ -180,7 +153,7 @@ class SlotRunner:
             return False
         if firing.attempt >= MOST_ATTEMPTS:
             outcome = f"given up: {firing.attempt} processes began it, none ended it"
-            ended = firing.model_copy(update={"ended_at": self._clock(), "outcome": outcome})
+            ended = firing.model_copy(update={"ended_at": self.clock(), "outcome": outcome})
             if await self._put(state.model_copy(update={"last": ended}), reading):
                 self._tell("given-up", ended)
             return True
@@ -192,14 +165,14 @@ class SlotRunner:
         return False
 
     async def _put(self, state: SlotState, reading: Reading) -> bool:
-        return await self._record.write(self._lease, state, reading)
+        return await self._record.write(state, reading)
 
     def _begin(self, firing: Firing, outcome: Outcome) -> None:
         self._tell(outcome, firing)
         slot = firing.slot.astimezone(UTC)
         fire = Fire(f"{self.name}-{slot:%Y%m%dT%H%M%SZ}", slot, firing.attempt)
         self._work = asyncio.create_task(self._act(fire), name=fire.id)
-        self._work.add_done_callback(lambda _: self._woken.set())
+        self._work.add_done_callback(lambda _: self.woken.set())
 
     async def _act(self, fire: Fire) -> str:
         try:
@@ -219,17 +192,17 @@ class SlotRunner:
         last = None if state is None or self._is_anothers(state) else state.last
         unfinished = last is not None and last.ended_at is None
         if state is not None and last is not None and unfinished and not work.cancelled():
-            ended = {"ended_at": self._clock(), "outcome": work.result()}
+            ended = {"ended_at": self.clock(), "outcome": work.result()}
             last = last.model_copy(update=ended)
             await self._put(state.model_copy(update={"last": last}), reading)
         self._work = None
         return True
 
-    async def _leave(self) -> None:
+    async def leave(self) -> None:
         """Let the work under way end, or else leave it to another process; give the lease back."""
         work = self._work
         if work is not None:
-            await asyncio.wait({work}, timeout=self._pace.finish_seconds)
+            await asyncio.wait({work}, timeout=self.pace.finish_seconds)
             if not work.done():
                 work.cancel()
                 await asyncio.wait({work})
