@@ -13,9 +13,11 @@ from pathlib import Path
 
 import uvloop
 
+from streamdesk.analysis.adapters.process_pool.pool import ProcessPool
+from streamdesk.analysis.adapters.run_folder.run_folder import Runs
 from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
+from streamdesk.analysis.adapters.task_events import TaskEvents
 from streamdesk.analysis.application.daily_job.job_schedule import NAME, job_schedule
-from streamdesk.analysis.application.daily_job.publish_outcomes import TaskEvents
 from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob, OnProgress
 from streamdesk.analysis.application.schedule.firing import Pace
 from streamdesk.analysis.domain.job import JobReport
@@ -56,7 +58,8 @@ async def main(url: str, folder: Path) -> None:
     async with Bus.connect(BusConfig(url=url)) as bus:
         store = BarStore(folder / "store")
         events = TaskEvents(bus, TASKS)
-        job = NotedJob(store, events, store.folder / "indicators", workers=1, clock=clock)
+        results = Runs(store.folder / "indicators")
+        job = NotedJob(store, events, results, ProcessPool(1), clock=clock)
         record = ScheduleRecord(NAME, bus.keys, auto_start=True, lease_seconds=LEASE_SECONDS)
         runner = job_schedule(record, job, "30 22 * * 1-5", clock=clock, pace=PACE)
         await run_schedule(runner, drain)

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from streamdesk.analysis.adapters.process_pool.pool import ProcessPool
+from streamdesk.analysis.adapters.run_folder.run_folder import Runs
 from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
+from streamdesk.analysis.adapters.task_events import TaskEvents
 from streamdesk.analysis.application.daily_job.job_schedule import NAME, job_schedule
-from streamdesk.analysis.application.daily_job.publish_outcomes import TaskEvents
 from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
 from streamdesk.analysis.application.schedule.firing import Pace
 from streamdesk.analysis.application.schedule.slot_runner import SlotRunner
@@ -156,8 +158,8 @@ class Runner:
         job = IndicatorsJob(
             store,
             TaskEvents(told or bus, TASKS),
-            store.folder / "indicators",
-            workers=1,
+            Runs(store.folder / "indicators"),
+            ProcessPool(1),
             clock=lambda: self.now,
         )
         self.job = job

@@ -10,22 +10,19 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from streamdesk.analysis.application.daily_job.fill_simulated import MOST, fill
-from streamdesk.analysis.application.daily_job.publish_outcomes import TaskEvents
 from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob, utc_now
 from streamdesk.analysis.config import Settings
 from streamdesk.analysis.domain.job import JobProgress, JobReport
 from streamdesk.analysis.errors import JobError
-from streamdesk.bus import Bus, BusConfig, BusConfigError, Wait
-from streamdesk.contracts.topics import TASKS
+from streamdesk.bus import BusConfigError
 from streamdesk.market.errors import StoreError
 from streamdesk.market.instruments import CURRENCIES
 from streamdesk.market.store import BarStore
@@ -37,11 +34,12 @@ NAME = "analysis"
 EXIT_FAILED = 1
 EXIT_BAD_SETTING = 2
 EXIT_INTERRUPTED = 130
-PUBLISH_TIMEOUT_SECONDS = 10.0  # somebody waits
-FOLDER = "indicators"
+
+StoreOf = Callable[[Settings], BarStore]
+OpenJob = Callable[[Settings, BarStore], AbstractAsyncContextManager[IndicatorsJob]]
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], store_of: StoreOf, open_job: OpenJob) -> int:
     """Run the job; returns the exit code.
 
     0: there are results, single stocks may have failed; 1: there are none, or the job could not
@@ -49,14 +47,16 @@ def main(arguments: Sequence[str]) -> int:
 
     Args:
         arguments: of the command line, after `indicators`.
+        store_of: opens the bar store that the settings name.
+        open_job: makes the job of a store, with its connections.
     """
     options = _options(arguments)
     try:
         settings = load(Settings)
-        folder = _folder(settings)
+        store = store_of(settings)
         configure_logs(NAME, settings, sys.stderr)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            report = runner.run(_run(settings, folder, options))
+            report = runner.run(_run(settings, store, open_job, options))
     except (BadSettingError, BusConfigError) as error:
         return _complain(error, EXIT_BAD_SETTING)
     except (JobError, StoreError) as error:
@@ -91,19 +91,14 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _folder(settings: Settings) -> Path:
-    if settings.bar_store_folder is None:
-        raise BadSettingError("BAR_STORE_FOLDER", "", "the folder of the bar store")
-    return settings.bar_store_folder
-
-
-async def _run(settings: Settings, folder: Path, options: argparse.Namespace) -> JobReport:
+async def _run(
+    settings: Settings, store: BarStore, open_job: OpenJob, options: argparse.Namespace
+) -> JobReport:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     if task is not None:
         # Of both: a shell lets what it starts in the background ignore Ctrl-C.
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, task.cancel)
-    store = BarStore(folder)
     if options.simulate:
         bars = await fill(
             store,
@@ -112,22 +107,8 @@ async def _run(settings: Settings, folder: Path, options: argparse.Namespace) ->
             clock=utc_now,
             on_made=lambda made: _print("making", {"done": made, "total": options.simulate}),
         )
-        _print("filled", {"stocks": options.simulate, "bars": bars, "folder": str(folder)})
-    async with AsyncExitStack() as stack:
-        events = None
-        if settings.redis_enabled:
-            config = BusConfig(
-                **settings.bus_config(NAME, Wait), publish_timeout_seconds=PUBLISH_TIMEOUT_SECONDS
-            )
-            bus = await stack.enter_async_context(Bus.connect(config))
-            events = TaskEvents(bus, TASKS.configured(key=settings.tasks_key))
-        job = IndicatorsJob(
-            store,
-            events,
-            folder / FOLDER,
-            workers=settings.job_workers,
-            keep_days=settings.bar_store_keep_days,
-        )
+        _print("filled", {"stocks": options.simulate, "bars": bars, "folder": str(store.folder)})
+    async with open_job(settings, store) as job:
         run_id = options.run_id or job.next_run_id(options.market, fresh=options.fresh)
         return await job.run(run_id, market=options.market, on_progress=_tell)
 

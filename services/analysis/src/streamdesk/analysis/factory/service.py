@@ -1,12 +1,14 @@
-"""The only place where the parts of the analysis service are put together."""
+"""Wires the analysis service."""
 
 import gc
 import secrets
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+
+from starlette.types import ASGIApp
 
 from streamdesk.analysis.adapters.bar_recorder import Recorder
 from streamdesk.analysis.adapters.cache.analysis_cache import AnalysisCache
@@ -17,8 +19,7 @@ from streamdesk.analysis.application import refresh
 from streamdesk.analysis.application.analyses.compute_analyses import Computing
 from streamdesk.analysis.application.analyses.get_analyses import Analyses
 from streamdesk.analysis.application.daily_job import job_schedule
-from streamdesk.analysis.application.daily_job.publish_outcomes import TaskEvents
-from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
+from streamdesk.analysis.application.daily_job.background_job import BackgroundJob
 from streamdesk.analysis.application.refresh import Scheduler
 from streamdesk.analysis.config import Settings
 from streamdesk.analysis.domain.cron import OFF
@@ -28,6 +29,7 @@ from streamdesk.analysis.entrypoints.http.analysis_endpoints import Handlers
 from streamdesk.analysis.entrypoints.http.operation_endpoints import Operations
 from streamdesk.analysis.entrypoints.http.routes import Api
 from streamdesk.analysis.entrypoints.schedule import run_schedule
+from streamdesk.analysis.factory.daily_job import job_of, store_of
 from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts.topics import ANALYSIS_STATES, MARKET_BARS, TASKS
 from streamdesk.indicators import PRESETS
@@ -66,13 +68,13 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
         listener = listen(settings.analysis_host, settings.analysis_port, "ANALYSIS_PORT")
         stack.enter_context(listener)
         bus = await stack.enter_async_context(bus_of(settings, service))
-        store = BarStore(settings.bar_store_folder) if settings.bar_store_folder else None
+        store = store_of(settings)
         sources = sources_of(settings, store)
         for source in sources:
             stack.push_async_callback(source.close)
         parts = Parts(settings, bus, store, sources)
         stack.push_async_callback(parts.close)
-        yield parts.works(listener)
+        yield parts.tasks(listener)
 
 
 def bus_of(settings: Settings, service: Service) -> Bus:
@@ -129,7 +131,7 @@ class Parts:
     """The service's parts.
 
     Args:
-        settings: what it was told.
+        settings: of the service.
         bus: where events and values go.
         store: the bar store, if there is one.
         sources: where bars come from, the first one first.
@@ -149,39 +151,27 @@ class Parts:
         states = ANALYSIS_STATES.configured(key=settings.analysis_key)
         self.publication = Publication(bus, states, tasks)
         self.watched = WatchedSymbols(bus.keys, settings.hama_scheduler_watched_minutes * 60)
-        self.analyses = Analyses(
-            cache_of(settings, bus),
-            Computing(
-                # Each preset takes the first source that has as many bars as it needs.
-                {preset: Chain(sources, bars_needed(preset)) for preset in PRESETS},
-                settings.hama_bars,
-                utc_now,
-            ),
+        self.analyses = self._analyses(sources)
+        self.scheduler = self._scheduler()
+        self.job = None if store is None else job_of(settings, store, bus)
+        self.background = None if self.job is None else BackgroundJob(self.job)
+
+    @property
+    def _usual_symbols(self) -> tuple[str, ...]:
+        return self._settings.hama_symbols or tuple(each.symbol for each in UNIVERSE)
+
+    def _analyses(self, sources: Sequence[BarSource]) -> Analyses:
+        settings = self._settings
+        # Each preset takes the first source that has as many bars as it needs.
+        chains = {preset: Chain(sources, bars_needed(preset)) for preset in PRESETS}
+        return Analyses(
+            cache_of(settings, self._bus),
+            Computing(chains, settings.hama_bars, utc_now),
             preset=settings.hama_preset,
             interval_seconds=settings.hama_interval_seconds,
             ttl_seconds=settings.hama_cache_ttl,
             on_change=self.publication.changed,
         )
-        self.scheduler = self._scheduler()
-        self.job = self._job(store, TaskEvents(bus, tasks))
-        self.handlers = Handlers(
-            self.analyses,
-            self._usual_symbols,
-            self.watched.asked_for,
-            max_batch=settings.analysis_max_batch,
-            redis_wanted=settings.redis_enabled,
-        )
-        self.operations = Operations(
-            self.scheduler,
-            self.job,
-            self.handlers,
-            enabled=settings.hama_scheduler_enabled,
-            ttl_seconds=settings.hama_cache_ttl,
-        )
-
-    @property
-    def _usual_symbols(self) -> tuple[str, ...]:
-        return self._settings.hama_symbols or tuple(each.symbol for each in UNIVERSE)
 
     def _scheduler(self) -> Scheduler:
         settings = self._settings
@@ -203,31 +193,59 @@ class Parts:
             misfire=Misfire(settings.hama_scheduler_misfire),
         )
 
-    def _job(self, store: BarStore | None, events: TaskEvents) -> IndicatorsJob | None:
-        folder = self._settings.bar_store_folder
-        if store is None or folder is None:
-            return None
-        return IndicatorsJob(
-            store,
-            events,
-            folder / "indicators",
-            workers=self._settings.job_workers,
-            keep_days=self._settings.bar_store_keep_days,
+    def _application(self) -> ASGIApp:
+        """The HTTP API."""
+        settings = self._settings
+        handlers = Handlers(
+            self.analyses,
+            self._usual_symbols,
+            self.watched.asked_for,
+            max_batch=settings.analysis_max_batch,
+            redis_wanted=settings.redis_enabled,
         )
+        operations = Operations(
+            self.scheduler,
+            self.background,
+            handlers,
+            enabled=settings.hama_scheduler_enabled,
+            ttl_seconds=settings.hama_cache_ttl,
+        )
+        return Api(handlers, operations).application()
 
-    def works(self, listener: socket.socket) -> list[Work]:
+    def tasks(self, listener: socket.socket) -> list[Work]:
         """What the service does all the time.
 
         Args:
             listener: where requests come in.
         """
         settings = self._settings
-        app = Api(self.handlers, self.operations).application()
+        tasks = [
+            Work("http", self._server(listener)),
+            Work("publication", self.publication.run),
+            Work("watched", self.watched.run),
+        ]
+        if settings.hama_scheduler_enabled:
+            tasks.append(Work("scheduler", partial(run_schedule, self.scheduler.runner)))
+        if self._store is not None:
+            bars = MARKET_BARS.configured(key=settings.bars_key)
+            recorder = Recorder(
+                self._bus, bars, self._store, keep_days=settings.bar_store_keep_days
+            )
+            tasks.append(Work("record", recorder.run))
+        if self.job is not None and settings.job_schedule != OFF:
+            record = ScheduleRecord(job_schedule.NAME, self._bus.keys, auto_start=True)
+            runner = job_schedule.job_schedule(record, self.job, settings.job_schedule)
+            tasks.append(Work("job-schedule", partial(run_schedule, runner)))
+        return tasks
+
+    def _server(self, listener: socket.socket) -> Callable[[Drain], Awaitable[None]]:
+        app = self._application()
 
         async def serve(drain: Drain) -> None:
             host, port = listener.getsockname()[:2]
-            gc.freeze()  # what is loaded stays: collections that look through it cost 50 ms
-            log.info("listening", host=host, port=port, redis=settings.redis_enabled)
+            # What is loaded stays: without this, each full collection walks it, for 50 ms.
+            gc.freeze()
+            log.info("listening", host=host, port=port, redis=self._settings.redis_enabled)
             await serve_http(
                 app,
                 listener,
@@ -237,27 +255,11 @@ class Parts:
                 behind_proxy=False,
             )
 
-        works = [
-            Work("http", serve),
-            Work("publication", self.publication.run),
-            Work("watched", self.watched.run),
-        ]
-        if settings.hama_scheduler_enabled:
-            works.append(Work("scheduler", partial(run_schedule, self.scheduler.runner)))
-        if self._store is not None:
-            bars = MARKET_BARS.configured(key=settings.bars_key)
-            recorder = Recorder(
-                self._bus, bars, self._store, keep_days=settings.bar_store_keep_days
-            )
-            works.append(Work("record", recorder.run))
-        if self.job is not None and settings.job_schedule != OFF:
-            record = ScheduleRecord(job_schedule.NAME, self._bus.keys, auto_start=True)
-            runner = job_schedule.job_schedule(record, self.job, settings.job_schedule)
-            works.append(Work("job-schedule", partial(run_schedule, runner)))
-        return works
+        return serve
 
     async def close(self) -> None:
-        """End what was begun here."""
-        await self.operations.close()
+        """End what was started here."""
+        if self.background is not None:
+            await self.background.close()
         await self.analyses.close()
         await self.publication.close()

@@ -7,7 +7,7 @@ task they import all that the parent's main module does. These end with the pipe
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -92,35 +92,19 @@ class Worker:
             await self._process.wait()
 
 
-class Pool:
-    """Several of them.
+class ProcessPool:
+    """Starts processes for a computation, and ends them after it.
 
     Args:
-        workers: the processes.
+        size: processes at most; 0 for one a core.
     """
 
-    def __init__(self, workers: list[Worker]) -> None:
-        self._workers = workers
-
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, count: int) -> AsyncIterator[Self]:
-        """Processes that live as long as the context.
-
-        Args:
-            count: how many.
-        """
-        workers: list[Worker] = []
-        try:
-            for _ in range(count):
-                workers.append(await Worker.start())  # noqa: PERF401 - those begun must be ended
-            yield cls(workers)
-        finally:
-            await asyncio.gather(*(worker.close() for worker in workers))
+    def __init__(self, size: int = 0) -> None:
+        self._size = size or cores()
 
     async def compute(
         self,
-        numbers: Iterable[int],
+        numbers: Collection[int],
         bars_of: Callable[[int], ChunkBars],
         file_of: Callable[[int], Path],
         done: Callable[[int, ChunkValues, int], Awaitable[None]],
@@ -137,15 +121,30 @@ class Pool:
             WorkerLostError: a process ended.
             JobError: a file could not be written.
         """
+        if not numbers:
+            return
         waiting = iter(numbers)
 
         async def work(worker: Worker) -> None:
             for number in waiting:  # shared: each takes the next one
                 await done(number, *await worker.compute(bars_of(number), file_of(number)))
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for worker in self._workers:
-                    group.create_task(work(worker))
-        except BaseExceptionGroup as problems:
-            raise problems.exceptions[0] from None  # one says enough
+        async with _started(min(self._size, len(numbers))) as workers:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for worker in workers:
+                        group.create_task(work(worker))
+            except BaseExceptionGroup as problems:
+                raise problems.exceptions[0] from None  # one says enough
+
+
+@asynccontextmanager
+async def _started(count: int) -> AsyncIterator[list[Worker]]:
+    """So many processes, which live as long as the context."""
+    workers: list[Worker] = []
+    try:
+        for _ in range(count):
+            workers.append(await Worker.start())  # noqa: PERF401 - those begun must be ended
+        yield workers
+    finally:
+        await asyncio.gather(*(worker.close() for worker in workers))

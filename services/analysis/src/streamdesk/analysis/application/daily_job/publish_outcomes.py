@@ -1,48 +1,24 @@
 """What a run says on the bus: each event once, and nothing that keeps it from computing."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import ValidationError
 
 from streamdesk.analysis.adapters.run_folder.run_folder import RunFolder
+from streamdesk.analysis.adapters.task_events import TaskEvents
 from streamdesk.analysis.domain.chunk import ChunkValues
 from streamdesk.analysis.domain.job import NAME, Plan, closing_words, event_id, new_percent
-from streamdesk.bus import Bus, BusError
-from streamdesk.contracts.base import Event, Topic
+from streamdesk.bus import BusError
+from streamdesk.contracts.base import Event
 from streamdesk.contracts.events import StockIndicatorsCompleted, TaskCompleted, TaskProgressed
 from streamdesk.runtime import logger
 
 log = logger("analysis")
 
 AGAIN_SECONDS = 0.5
-
-
-class TaskEvents:
-    """The topic of tasks. It knows the ids of its events for a day, so that none is there twice.
-
-    Args:
-        bus: the bus.
-        topic: the topic of tasks.
-    """
-
-    def __init__(self, bus: Bus, topic: Topic[Event]) -> None:
-        self._bus = bus
-        self._topic = topic
-
-    async def write(self, events: Sequence[Event], ids: Sequence[str]) -> None:
-        """Publish, in order.
-
-        Raises:
-            BusError: they are not known to be written.
-        """
-        await self._bus.publish_many(self._topic, events, event_ids=ids)
-
-    async def answers(self) -> bool:
-        """Ask the server now."""
-        return await self._bus.ping()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from streamdesk.analysis.adapters.daily_bars import daily_bars
-from streamdesk.analysis.adapters.process_pool.pool import Pool, cores
+from streamdesk.analysis.adapters.process_pool.pool import ProcessPool
 from streamdesk.analysis.adapters.run_folder.run_folder import RunFolder, Runs
-from streamdesk.analysis.application.daily_job.publish_outcomes import TaskEvents, Telling
+from streamdesk.analysis.adapters.task_events import TaskEvents
+from streamdesk.analysis.application.daily_job.publish_outcomes import Telling
 from streamdesk.analysis.domain.chunk import ChunkBars, ChunkValues
 from streamdesk.analysis.domain.job import (
     JobProgress,
@@ -41,8 +41,8 @@ class IndicatorsJob:
     Args:
         store: where the daily bars are.
         events: where to tell of it; None to tell nobody.
-        results: folder of the results, beside the bars: `indicators`.
-        workers: processes that compute; 0 for one a core.
+        results: where the runs are kept.
+        pool: the processes that compute.
         keep_days: results of earlier days are removed.
         clock: tells the time.
     """
@@ -51,16 +51,16 @@ class IndicatorsJob:
         self,
         store: BarStore,
         events: TaskEvents | None,
-        results: Path,
+        results: Runs,
+        pool: ProcessPool,
         *,
-        workers: int = 0,
         keep_days: int = 400,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
         self._events = events
-        self._runs = Runs(results)
-        self._workers = workers or cores()
+        self._runs = results
+        self._pool = pool
         self._keep_days = keep_days
         self._clock = clock
         self._said_of: str | None = None
@@ -112,7 +112,7 @@ class IndicatorsJob:
                 folder = self._runs.folder(chosen, self._clock())
                 folder.clean()
                 attempt = await self._attempt(folder, chosen, market, on_progress)
-                published = await attempt.run(self._workers)
+                published = await attempt.run(self._pool)
                 self._said_of = chosen if attempt.telling.said else None
                 oldest = utc_day(self._clock()) - timedelta(days=self._keep_days)
                 await asyncio.to_thread(self._runs.prune, oldest)
@@ -177,7 +177,7 @@ class _Attempt:
     computed: int = 0
     resumed: int = 0
 
-    async def run(self, workers: int) -> bool:
+    async def run(self, pool: ProcessPool) -> bool:
         """Do what is left; return whether the bus has all events."""
         there = {
             number: await asyncio.to_thread(self.folder.read, number)
@@ -193,19 +193,13 @@ class _Attempt:
             self._tell_progress()
             for number in self.left.to_publish:
                 self.telling.chunk(number, there[number])
-            await self._compute(workers)
+            numbers = self.left.to_compute
+            await pool.compute(numbers, self._bars_of, self.folder.unfinished, self._done)
             succeeded = len(self.failed) < self.plan.stocks
             return await self.telling.end(self.failed, succeeded=succeeded)
         finally:
             await self.telling.close()
             self._tell_progress()
-
-    async def _compute(self, workers: int) -> None:
-        numbers = self.left.to_compute
-        if not numbers:
-            return
-        async with Pool.open(min(workers, len(numbers))) as pool:
-            await pool.compute(numbers, self._bars_of, self.folder.unfinished, self._done)
 
     def _bars_of(self, number: int) -> ChunkBars:
         symbols = self.plan.chunks[number]

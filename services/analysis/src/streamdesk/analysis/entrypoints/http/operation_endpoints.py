@@ -1,9 +1,6 @@
 """The API beside the analyses: the schedule and the daily job."""
 
-import asyncio
-from typing import TypeVar
-
-from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
+from streamdesk.analysis.application.daily_job.background_job import BackgroundJob
 from streamdesk.analysis.application.refresh import Scheduler
 from streamdesk.analysis.entrypoints.http.analysis_endpoints import Handlers, preloaded
 from streamdesk.analysis.entrypoints.http.answers import (
@@ -15,11 +12,7 @@ from streamdesk.analysis.entrypoints.http.answers import (
     Slots,
     Started,
 )
-from streamdesk.analysis.errors import JobError, JobRunningError, RequestError
-from streamdesk.runtime import logger
-
-log = logger("analysis")
-T = TypeVar("T")
+from streamdesk.analysis.errors import RequestError
 
 NO_STORE = "there is no bar store to compute from: set BAR_STORE_FOLDER to its folder"
 
@@ -38,7 +31,7 @@ class Operations:
     def __init__(
         self,
         scheduler: Scheduler,
-        job: IndicatorsJob | None,
+        job: BackgroundJob | None,
         handlers: Handlers,
         *,
         enabled: bool,
@@ -49,13 +42,6 @@ class Operations:
         self._job = job
         self._handlers = handlers
         self._ttl_seconds = ttl_seconds
-        self._run: asyncio.Task[None] | None = None
-
-    async def close(self) -> None:
-        """Break off a job that was started here; it goes on where it was, when it is run again."""
-        if self._run is not None:
-            self._run.cancel()
-            await asyncio.gather(self._run, return_exceptions=True)
 
     async def start(self) -> ScheduleStatus:
         """Fire slots from now on, on all replicas; missed ones are let go."""
@@ -93,27 +79,14 @@ class Operations:
 
     async def start_job(self) -> Started:
         """Begin the daily indicators; their task tells how far they are."""
-        job = self._needed_job()
-        if self._run is not None and not self._run.done():
-            raise JobRunningError("the daily indicators are being computed: wait for their end")
-        run_id = await asyncio.to_thread(job.next_run_id)
-        self._run = asyncio.create_task(self._follow(job, run_id))
-        return Started(task_id=run_id)
-
-    async def _follow(self, job: IndicatorsJob, run_id: str) -> None:
-        try:
-            report = await job.run(run_id)
-        except (JobError, ValueError) as error:  # a MarketError is a ValueError
-            log.warning("daily indicators failed", run=run_id, error=str(error))
-        else:
-            log.info("daily indicators done", run=run_id, stocks=report.stocks)
+        return Started(task_id=await self._needed_job().start())
 
     async def runs(self) -> Runs:
         """The runs of the daily indicators begun last, newest first."""
-        statuses = await asyncio.to_thread(self._needed_job().runs)
+        statuses = await self._needed_job().runs()
         return Runs(runs=[Run.model_validate(status) for status in statuses])
 
-    def _needed_job(self) -> IndicatorsJob:
+    def _needed_job(self) -> BackgroundJob:
         if self._job is None:
             raise RequestError(404, NO_STORE)
         return self._job
