@@ -14,12 +14,12 @@ from pathlib import Path
 import uvloop
 
 from streamdesk.analysis.adapters.process_pool.pool import ProcessPool
-from streamdesk.analysis.adapters.run_folder.run_folder import Runs
+from streamdesk.analysis.adapters.run_folder.run_folder import ResultsFolder
 from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
 from streamdesk.analysis.adapters.task_events import TaskEvents
 from streamdesk.analysis.application.daily_job.job_schedule import NAME, job_schedule
 from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob, OnProgress
-from streamdesk.analysis.application.schedule.firing import Pace
+from streamdesk.analysis.application.schedule.firing import SchedulePace
 from streamdesk.analysis.domain.job import JobReport
 from streamdesk.analysis.entrypoints.schedule import run_schedule
 from streamdesk.bus import Bus, BusConfig
@@ -28,7 +28,7 @@ from streamdesk.market.store import BarStore
 from streamdesk.runtime import Drain
 
 LEASE_SECONDS = 6
-PACE = Pace(beat_seconds=0.2, finish_seconds=30)
+PACE = SchedulePace(beat_seconds=0.2, finish_seconds=30)
 
 
 class NotedJob(IndicatorsJob):
@@ -58,7 +58,7 @@ async def main(url: str, folder: Path) -> None:
     async with Bus.connect(BusConfig(url=url)) as bus:
         store = BarStore(folder / "store")
         events = TaskEvents(bus, TASKS)
-        results = Runs(store.folder / "indicators")
+        results = ResultsFolder(store.folder / "indicators")
         job = NotedJob(store, events, results, ProcessPool(1), clock=clock)
         record = ScheduleRecord(NAME, bus.keys, auto_start=True, lease_seconds=LEASE_SECONDS)
         runner = job_schedule(record, job, "30 22 * * 1-5", clock=clock, pace=PACE)

@@ -15,7 +15,7 @@ from pathlib import Path
 import uvloop
 
 from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
-from streamdesk.analysis.application.schedule.firing import Fire, Pace
+from streamdesk.analysis.application.schedule.firing import Fire, SchedulePace
 from streamdesk.analysis.application.schedule.slot_runner import SlotRunner
 from streamdesk.analysis.domain.slots import Every, Misfire
 from streamdesk.analysis.entrypoints.schedule import run_schedule
@@ -23,7 +23,7 @@ from streamdesk.bus import Bus, BusConfig
 from streamdesk.runtime import Drain
 
 LEASE_SECONDS = 6
-PACE = Pace(beat_seconds=0.2, grace_seconds=60, finish_seconds=30)
+PACE = SchedulePace(beat_seconds=0.2, grace_seconds=60, finish_seconds=30)
 
 
 async def main(url: str, folder: Path, name: str) -> None:
@@ -59,7 +59,7 @@ async def main(url: str, folder: Path, name: str) -> None:
             pace=PACE,
         )
         running = asyncio.create_task(run_schedule(runner, drain))
-        while (await runner.standing()).state is None:  # the schedule begins with the first look
+        while (await runner.snapshot()).state is None:  # the schedule begins with the first look
             await asyncio.sleep(0.02)
         (folder / f"ready-{os.getpid()}").touch()
         await running

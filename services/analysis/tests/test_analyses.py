@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from streamdesk.analysis.adapters.cache.analysis_cache import AnalysisCache
-from streamdesk.analysis.application.analyses.compute_analyses import Computing
+from streamdesk.analysis.application.analyses.compute_analyses import ComputeAnalyses
 from streamdesk.analysis.application.analyses.get_analyses import Analyses
 from streamdesk.analysis.domain.hama import HamaAnalysis
 from streamdesk.analysis.errors import NotEnoughBarsError
@@ -71,7 +71,9 @@ class Desk:
         )
         self.analyses = Analyses(
             self.cache,
-            Computing(dict.fromkeys(PRESETS, Chain([market], 400)), 600, lambda: datetime.now(UTC)),
+            ComputeAnalyses(
+                dict.fromkeys(PRESETS, Chain([market], 400)), 600, lambda: datetime.now(UTC)
+            ),
             preset="nsdt",
             interval_seconds=60,
             ttl_seconds=300,

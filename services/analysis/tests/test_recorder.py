@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from streamdesk.analysis.adapters import bar_recorder as recorder_module
-from streamdesk.analysis.adapters.bar_recorder import Recorder
+from streamdesk.analysis.adapters.bar_recorder import BarRecorder
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import BarClosed
 from streamdesk.contracts.topics import MARKET_BARS
@@ -72,7 +72,7 @@ async def until(holds: Callable[[], Any], what: str) -> None:
 @asynccontextmanager
 async def recording(bus: Bus, store: BarStore, **more: Any) -> AsyncIterator[None]:
     drain = Drain()
-    recorder = Recorder(bus, MARKET_BARS, store, **{"keep_days": 400, **more})
+    recorder = BarRecorder(bus, MARKET_BARS, store, **{"keep_days": 400, **more})
     running = asyncio.create_task(recorder.run(drain))
     try:
         yield

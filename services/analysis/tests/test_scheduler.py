@@ -11,7 +11,7 @@ import pytest
 from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
 from streamdesk.analysis.application.analyses.outcomes import RefreshReport
 from streamdesk.analysis.application.refresh import Scheduler
-from streamdesk.analysis.application.schedule.firing import Pace
+from streamdesk.analysis.application.schedule.firing import SchedulePace
 from streamdesk.analysis.entrypoints.schedule import run_schedule
 from streamdesk.analysis.errors import BusyScheduleError
 from streamdesk.bus import Bus, BusConfig
@@ -45,7 +45,7 @@ class Room:
             self.tell,
             interval_seconds=300,
             clock=lambda: self.now,
-            pace=Pace(beat_seconds=0.05),
+            pace=SchedulePace(beat_seconds=0.05),
         )
         self._drain = Drain()
         self._running = asyncio.create_task(run_schedule(self.scheduler.runner, self._drain))
@@ -75,7 +75,7 @@ class Room:
     async def looked(self) -> None:
         """Wait until the schedule knows where it begins."""
         async with asyncio.timeout(GUARD_SECONDS):
-            while (await self.scheduler.runner.standing()).state is None:
+            while (await self.scheduler.runner.snapshot()).state is None:
                 await asyncio.sleep(0.01)
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
-from streamdesk.analysis.application.schedule.firing import Fire, Pace
+from streamdesk.analysis.application.schedule.firing import Fire, SchedulePace
 from streamdesk.analysis.application.schedule.slot_runner import MOST_ATTEMPTS, SlotRunner
 from streamdesk.analysis.domain.slots import Every, Misfire
 from streamdesk.analysis.entrypoints.schedule import run_schedule
@@ -20,7 +20,7 @@ from streamdesk.runtime import Drain
 from tests.servers import StreamServer
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-PACE = Pace(beat_seconds=0.05)
+PACE = SchedulePace(beat_seconds=0.05)
 LEASE_SECONDS = 10
 GUARD_SECONDS = 120  # only ends a wait that would never end
 
@@ -110,7 +110,7 @@ class Desk:
         """Wait until the work of this slot is noted as ended."""
 
         async def over() -> bool:
-            state = (await self.runners[-1].standing()).state
+            state = (await self.runners[-1].snapshot()).state
             last = state.last if state is not None else None
             return last is not None and last.slot == minutes(number) and last.ended_at is not None
 
@@ -127,7 +127,7 @@ class Desk:
 async def until_looked(runner: SlotRunner) -> None:
     """Wait until somebody has made the schedule's state."""
     async with asyncio.timeout(GUARD_SECONDS):
-        while (await runner.standing()).state is None:
+        while (await runner.snapshot()).state is None:
             await asyncio.sleep(0.01)
 
 
@@ -180,7 +180,7 @@ async def test_a_clock_that_jumps_forwards_leaves_it_to_the_policy(
     desk.now = minutes(22)
     if misfire is Misfire.SKIP:
         async with asyncio.timeout(GUARD_SECONDS):
-            while (state := (await runner.standing()).state) is None or state.missed < 3:
+            while (state := (await runner.snapshot()).state) is None or state.missed < 3:
                 await asyncio.sleep(0.01)
     else:
         await desk.ended(20)
@@ -210,7 +210,7 @@ async def test_a_clock_set_back_before_the_first_start_goes_on_from_there(
     desk.now = minutes(-59)
 
     async with asyncio.timeout(GUARD_SECONDS):
-        while (state := (await runner.standing()).state) is None or state.seen > desk.now:
+        while (state := (await runner.snapshot()).state) is None or state.seen > desk.now:
             await asyncio.sleep(0.01)
     await desk.pass_by(-55)
     assert desk.slots() == [-55]
@@ -228,8 +228,8 @@ async def test_nothing_is_fired_without_the_server_and_missed_slots_are_left_to_
     await asyncio.to_thread(server.stop)
     desk.now = minutes(17)
     await asyncio.sleep(0.5)  # a few looks; more would be no different
-    standing = await runner.standing()
-    assert (standing.known, desk.slots()) == (False, [5])
+    snapshot = await runner.snapshot()
+    assert (snapshot.known, desk.slots()) == (False, [5])
     await asyncio.to_thread(server.start)
     await desk.ended(15)
     await desk.pass_by(20)
@@ -259,7 +259,7 @@ async def test_stop_on_one_replica_stops_all_and_start_on_another_starts_all(
     await desk.start(3)
     await desk.pass_by(5)
     await desk.runners[1].switch(running=False)
-    assert [(await runner.standing()).running for runner in desk.runners] == [False] * 3
+    assert [(await runner.snapshot()).running for runner in desk.runners] == [False] * 3
     desk.now = minutes(31)
     await asyncio.sleep(0.5)  # a few looks
     await desk.runners[2].switch(running=True)
@@ -277,11 +277,11 @@ async def test_stopped_and_the_last_slot_are_remembered_over_a_restart(
     await desk.runners[0].switch(running=False)
     await desk.stop()
     again = await desk.start(2)
-    standing = await again.standing()
-    assert standing.state is not None
-    assert standing.state.last is not None
-    last = standing.state.last
-    assert (standing.running, last.slot, last.outcome) == (False, minutes(5), "did 1")
+    snapshot = await again.snapshot()
+    assert snapshot.state is not None
+    assert snapshot.state.last is not None
+    last = snapshot.state.last
+    assert (snapshot.running, last.slot, last.outcome) == (False, minutes(5), "did 1")
 
 
 async def test_without_auto_start_it_waits_to_be_started(make_desk: MakeDesk) -> None:
@@ -289,7 +289,7 @@ async def test_without_auto_start_it_waits_to_be_started(make_desk: MakeDesk) ->
     runner = await desk.start(2)
     desk.now = minutes(6)
     await asyncio.sleep(0.3)  # a few looks
-    assert not (await runner.standing()).running
+    assert not (await runner.snapshot()).running
     await runner.switch(running=True)
     await desk.pass_by(10)
     assert desk.slots() == [10]
@@ -341,7 +341,7 @@ async def test_work_that_fails_is_over_and_says_why(make_desk: MakeDesk) -> None
     runner = await desk.start()
     desk.fails = True
     await desk.pass_by(5)
-    state = (await runner.standing()).state
+    state = (await runner.snapshot()).state
     assert state is not None
     assert state.last is not None
     assert state.last.outcome == "failed: RuntimeError('no luck')"
@@ -360,7 +360,7 @@ async def test_a_slot_that_every_process_dies_of_is_given_up(make_desk: MakeDesk
         await abandon(desk)
         await desk.start()
     await desk.ended(5)
-    state = (await desk.runners[-1].standing()).state
+    state = (await desk.runners[-1].snapshot()).state
     assert state is not None
     assert state.last is not None
     assert state.last.outcome.startswith("given up: 5 processes")
@@ -406,7 +406,7 @@ async def test_a_state_that_cannot_be_read_fires_nothing_and_says_what_to_do(
     await asyncio.sleep(0.3)  # a few looks
     with pytest.raises(UnreadableScheduleError, match="or delete both"):
         await runner.switch(running=False)
-    assert not (await runner.standing()).known
+    assert not (await runner.snapshot()).known
     assert desk.slots() == []
 
 
@@ -432,7 +432,7 @@ async def test_a_slot_is_looked_at_when_it_begins_not_at_the_next_beat(valkey_ur
             work,
             misfire=Misfire.ONCE,
             clock=lambda: datetime.now(UTC),
-            pace=Pace(beat_seconds=3600),
+            pace=SchedulePace(beat_seconds=3600),
         )
         drain = Drain()
         running = asyncio.create_task(run_schedule(runner, drain))

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from streamdesk.analysis.domain.cron import Cron
 from streamdesk.analysis.domain.slots import (
-    MOST_RUNS,
     MOST_SLOTS,
+    MOST_STRETCHES,
     Every,
     Firing,
     Misfire,
     SlotState,
-    plan,
+    decide,
     slots_between,
 )
 
@@ -76,19 +76,19 @@ def test_the_policy_decides_about_late_slots(
     policy: Misfire, fired: list[int], missed: int
 ) -> None:
     slots = [minutes(5), minutes(10), minutes(15)]
-    todo = plan(slots, policy, minutes(17), GRACE)
+    todo = decide(slots, policy, minutes(17), GRACE)
     assert list(todo.fire) == [minutes(number) for number in fired]
     assert todo.missed == missed
 
 
 def test_a_slot_within_the_grace_is_fired_even_when_late_ones_are_skipped() -> None:
-    todo = plan([minutes(5), minutes(10)], Misfire.SKIP, minutes(10.9), GRACE)
+    todo = decide([minutes(5), minutes(10)], Misfire.SKIP, minutes(10.9), GRACE)
     assert (list(todo.fire), todo.missed) == ([minutes(10)], 1)
 
 
 def test_nothing_due_is_nothing_to_do() -> None:
     for policy in Misfire:
-        assert plan([], policy, NOON, GRACE).fire == ()
+        assert decide([], policy, NOON, GRACE).fire == ()
 
 
 def test_slots_before_the_first_look_are_nobodys() -> None:
@@ -133,7 +133,7 @@ def test_memory_is_bounded_and_rather_leaves_a_slot_out_than_fires_it_twice() ->
     state, slots = SlotState(seen=NOON), [minutes(10 * number) for number in range(1, 200)]
     for slot in slots:
         state = fire(state, slot)
-    assert len(state.fired) == MOST_RUNS
+    assert len(state.fired) == MOST_STRETCHES
     assert all(state.has_fired(slot) for slot in slots)
 
 
@@ -156,7 +156,7 @@ def test_whatever_the_clock_does_no_slot_is_fired_twice_or_before_its_time(
         if state.dealt_with(now) is None:
             state = state.passing(now, 0)
         found = due(state, now)
-        todo = plan(found, policy, now, GRACE)
+        todo = decide(found, policy, now, GRACE)
         for slot in todo.fire:
             assert slot <= now
             fired.append(slot)
@@ -173,7 +173,7 @@ def test_time_that_goes_on_after_a_jump_back_is_not_left_without_fires() -> None
     state = state.passing(now, 0) if state.dealt_with(now) is None else state
     fired = []
     for number in range(-59, 70):
-        for slot in plan(due(state, minutes(number)), Misfire.ONCE, minutes(number), GRACE).fire:
+        for slot in decide(due(state, minutes(number)), Misfire.ONCE, minutes(number), GRACE).fire:
             state = fire(state, slot)
             fired.append(slot)
     assert fired == [minutes(number) for number in range(-55, 70, 5) if number != 60]

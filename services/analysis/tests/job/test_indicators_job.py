@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from streamdesk.analysis.adapters.process_pool.pool import ProcessPool
 from streamdesk.analysis.adapters.run_folder.part_files import read_part
-from streamdesk.analysis.adapters.run_folder.run_folder import Runs
+from streamdesk.analysis.adapters.run_folder.run_folder import ResultsFolder
 from streamdesk.analysis.adapters.task_events import TaskEvents
 from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
 from streamdesk.analysis.domain.job import JobProgress
@@ -34,7 +34,7 @@ AWAY = "redis://127.0.0.1:1/0"
 @pytest.fixture
 def job_of(tmp_path: Path, now: datetime) -> JobOf:
     def make(store: BarStore, events: TaskEvents | None, at: datetime = now) -> IndicatorsJob:
-        results = Runs(tmp_path / "indicators")
+        results = ResultsFolder(tmp_path / "indicators")
         return IndicatorsJob(store, events, results, ProcessPool(), clock=lambda: at)
 
     return make
@@ -275,7 +275,9 @@ async def test_results_of_days_long_past_are_removed(
     store, results = store_of(3), tmp_path / "indicators"
     for days in (0, 30, 31):
         clock = partial(now.__add__, timedelta(days=days))
-        job = IndicatorsJob(store, None, Runs(results), ProcessPool(), keep_days=30, clock=clock)
+        job = IndicatorsJob(
+            store, None, ResultsFolder(results), ProcessPool(), keep_days=30, clock=clock
+        )
         await job.run()
     days_left = sorted(path.name for path in results.glob("day=*"))
     assert days_left == ["day=2026-12-20", "day=2026-12-21"]
@@ -300,7 +302,9 @@ async def test_a_folder_that_cannot_be_used_is_named_with_what_to_do(
     store_of: StoreOf, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    job = IndicatorsJob(store_of(2), None, Runs(tmp_path / "file" / "indicators"), ProcessPool())
+    job = IndicatorsJob(
+        store_of(2), None, ResultsFolder(tmp_path / "file" / "indicators"), ProcessPool()
+    )
     with pytest.raises(
         JobError, match=r"cannot be kept in .*file/indicators: .* run the job again"
     ):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from streamdesk.analysis.domain.job import (
     CHUNK_STOCKS,
     PERCENT,
-    Plan,
+    RunPlan,
     chunked,
     closing_words,
     day_of,
@@ -102,4 +102,4 @@ def test_a_run_ends_with_how_many_stocks_failed_and_which() -> None:
 
 
 def test_a_plan_knows_how_many_stocks_it_has() -> None:
-    assert Plan("r", None, datetime.now(UTC), (("A.US", "B.US"), ("C.US",))).stocks == 3
+    assert RunPlan("r", None, datetime.now(UTC), (("A.US", "B.US"), ("C.US",))).stocks == 3

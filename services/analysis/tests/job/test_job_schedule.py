@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from streamdesk.analysis.adapters.process_pool.pool import ProcessPool
-from streamdesk.analysis.adapters.run_folder.run_folder import Runs
+from streamdesk.analysis.adapters.run_folder.run_folder import ResultsFolder
 from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
 from streamdesk.analysis.adapters.task_events import TaskEvents
 from streamdesk.analysis.application.daily_job.job_schedule import NAME, job_schedule
 from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
-from streamdesk.analysis.application.schedule.firing import Pace
+from streamdesk.analysis.application.schedule.firing import SchedulePace
 from streamdesk.analysis.application.schedule.slot_runner import SlotRunner
 from streamdesk.analysis.domain.slots import SlotState
 from streamdesk.analysis.entrypoints.schedule import run_schedule
@@ -144,7 +144,7 @@ def test_of_a_replica_killed_in_the_job_another_takes_the_run_up_and_ends_it_onc
 
 
 async def has_ended(runner: SlotRunner, slot: datetime) -> str | None:
-    state = (await runner.standing()).state
+    state = (await runner.snapshot()).state
     last = state.last if state is not None else None
     ended = last is not None and last.slot == slot and last.ended_at is not None
     return last.outcome if last is not None and ended else None
@@ -158,7 +158,7 @@ class Runner:
         job = IndicatorsJob(
             store,
             TaskEvents(told or bus, TASKS),
-            Runs(store.folder / "indicators"),
+            ResultsFolder(store.folder / "indicators"),
             ProcessPool(1),
             clock=lambda: self.now,
         )
@@ -168,7 +168,7 @@ class Runner:
             job,
             LINE,
             clock=lambda: self.now,
-            pace=Pace(beat_seconds=0.05),
+            pace=SchedulePace(beat_seconds=0.05),
             again_seconds=0.2,
         )
         self._drain = Drain()
@@ -176,7 +176,7 @@ class Runner:
 
     async def looked(self) -> None:
         async with asyncio.timeout(GUARD_SECONDS):
-            while (await self._runner.standing()).state is None:
+            while (await self._runner.snapshot()).state is None:
                 await asyncio.sleep(0.01)
 
     async def slot(self, slot: datetime) -> str:

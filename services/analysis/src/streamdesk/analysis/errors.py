@@ -1,7 +1,7 @@
 """What can go wrong in an analysis.
 
     AnalysisError
-    ├── CacheAwayError         Redis is off or does not answer; inside the cache only
+    ├── CacheUnavailableError         Redis is off or does not answer; inside the cache only
     ├── NotEnoughBarsError     too few bars for the preset
     ├── RequestError           a client's request cannot be answered as it is
     ├── UnknownPresetError     no preset of that name
@@ -21,7 +21,7 @@ class AnalysisError(Exception):
     """Anything this service expects to go wrong."""
 
 
-class CacheAwayError(AnalysisError):
+class CacheUnavailableError(AnalysisError):
     """Redis is off, or does not answer: memory has to do."""
 
 

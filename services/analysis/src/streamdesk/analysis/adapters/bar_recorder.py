@@ -28,7 +28,7 @@ FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
 
 
-class Recorder:
+class BarRecorder:
     """Keeps every bar of the bus in one folder. Of several with one folder, one records.
 
     Args:

@@ -60,7 +60,7 @@ def changed_event(before: HamaAnalysis | None, after: HamaAnalysis) -> HamaChang
     )
 
 
-class Publication:
+class AnalysisPublisher:
     """Takes events without a wait and writes them in the background.
 
     While the server is away, the latest state of each instrument is kept, with the state before

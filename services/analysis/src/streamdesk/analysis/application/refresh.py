@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
 from streamdesk.analysis.application.analyses.outcomes import RefreshReport
-from streamdesk.analysis.application.schedule.firing import Fire, Pace, Standing
+from streamdesk.analysis.application.schedule.firing import Fire, SchedulePace, ScheduleSnapshot
 from streamdesk.analysis.application.schedule.slot_runner import SlotRunner
 from streamdesk.analysis.application.task_reports import TaskReport
 from streamdesk.analysis.domain.slots import Every, Misfire
@@ -68,7 +68,7 @@ class Scheduler:
         interval_seconds: float,
         misfire: Misfire = Misfire.ONCE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        pace: Pace | None = None,
+        pace: SchedulePace | None = None,
     ) -> None:
         self._refresh = refresh
         self._symbols = symbols
@@ -105,30 +105,30 @@ class Scheduler:
 
     async def status(self) -> SchedulerStatus:
         """Where it stands; also while Redis is away."""
-        standing = await self.runner.standing()
-        last = standing.state.last if standing.state is not None else None
+        snapshot = await self.runner.snapshot()
+        last = snapshot.state.last if snapshot.state is not None else None
         return SchedulerStatus(
-            running=standing.running,
+            running=snapshot.running,
             symbols_count=len(await self._symbols()),
             interval_minutes=self._interval_seconds / 60,
-            leader=standing.leader,
-            available=standing.known,
+            leader=snapshot.leader,
+            available=snapshot.known,
             last_slot=last.slot if last is not None else None,
             last_fired_at=last.fired_at if last is not None else None,
             last_ended_at=last.ended_at if last is not None else None,
             last_outcome=last.outcome if last is not None else "",
-            next_slot=self._next(standing, self._clock()) if standing.running else None,
-            missed_slots=standing.state.missed if standing.state is not None else 0,
+            next_slot=self._next(snapshot, self._clock()) if snapshot.running else None,
+            missed_slots=snapshot.state.missed if snapshot.state is not None else 0,
         )
 
     async def preview(self, count: int) -> list[datetime]:
         """The next slots, as if it ran; at most a hundred."""
-        standing = await self.runner.standing()
+        snapshot = await self.runner.snapshot()
         slots: list[datetime] = []
-        slot = self._next(standing, self._clock())
+        slot = self._next(snapshot, self._clock())
         while slot is not None and len(slots) < min(count, MOST_PREVIEWED):
             slots.append(slot)
-            slot = self._next(standing, slot)
+            slot = self._next(snapshot, slot)
         return slots
 
     async def fire_now(self) -> RefreshReport:
@@ -143,11 +143,11 @@ class Scheduler:
             now = self._clock().astimezone(UTC)
             return await self._as_task(f"{TASK}-by-hand-{now:%Y%m%dT%H%M%S.%fZ}")
 
-    def _next(self, standing: Standing, moment: datetime) -> datetime | None:
+    def _next(self, snapshot: ScheduleSnapshot, moment: datetime) -> datetime | None:
         timetable = self.runner.timetable
-        if standing.state is None:
+        if snapshot.state is None:
             return timetable.after(moment)
-        return standing.state.next_after(timetable, moment)
+        return snapshot.state.next_after(timetable, moment)
 
     async def _fire(self, fire: Fire) -> str:
         report = await self._as_task(f"{TASK}-{fire.slot:%Y%m%dT%H%M%SZ}")

@@ -49,7 +49,7 @@ _IDS = UUID("b5f7c1de-6d0b-5d1c-9a55-6f4f3a1d7c20")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RunPlan:
     """What a run does, fixed when it begins.
 
     Args:
@@ -71,7 +71,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RemainingChunks:
     """What a run has yet to do, as numbers of chunks.
 
     Args:
@@ -199,7 +199,7 @@ def chunked(symbols: Collection[str]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(ordered[at : at + size]) for at in range(0, len(ordered), size))
 
 
-def left(chunks: int, computed: Collection[int], published: Collection[int]) -> Left:
+def left(chunks: int, computed: Collection[int], published: Collection[int]) -> RemainingChunks:
     """What a run has yet to do.
 
     Args:
@@ -209,7 +209,7 @@ def left(chunks: int, computed: Collection[int], published: Collection[int]) -> 
             was removed by hand, and its mark does not count.
     """
     numbers = range(chunks)
-    return Left(
+    return RemainingChunks(
         to_compute=tuple(n for n in numbers if n not in computed),
         to_publish=tuple(n for n in numbers if n in computed and n not in published),
         published=tuple(n for n in numbers if n in computed and n in published),

@@ -21,7 +21,7 @@ SHORTEST_INTERVAL_SECONDS = 1.0
 MOST_SLOTS = 100
 """Missed slots that are looked at: older ones are neither fired nor counted."""
 
-MOST_RUNS = 50
+MOST_STRETCHES = 50
 """Stretches of fired slots that are remembered apart."""
 
 FIRST_LOOK_BACK = timedelta(hours=1)
@@ -99,7 +99,7 @@ def _walk(timetable: Timetable, since: datetime, until: datetime) -> Iterator[da
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SlotDecision:
     """What to do about slots that are due.
 
     Args:
@@ -111,7 +111,9 @@ class Plan:
     missed: int
 
 
-def plan(due: Sequence[datetime], policy: Misfire, now: datetime, grace: timedelta) -> Plan:
+def decide(
+    due: Sequence[datetime], policy: Misfire, now: datetime, grace: timedelta
+) -> SlotDecision:
     """Apply a policy to slots that are due.
 
     Args:
@@ -122,11 +124,11 @@ def plan(due: Sequence[datetime], policy: Misfire, now: datetime, grace: timedel
             process takes over is not to count.
     """
     if not due or policy is Misfire.ALL:
-        return Plan(tuple(due), 0)
+        return SlotDecision(tuple(due), 0)
     on_time = now - due[-1] <= grace
     if policy is Misfire.ONCE or on_time:
-        return Plan((due[-1],), len(due) - 1)
-    return Plan((), len(due))
+        return SlotDecision((due[-1],), len(due) - 1)
+    return SlotDecision((), len(due))
 
 
 class Firing(BaseModel):
@@ -167,7 +169,7 @@ class SlotState(BaseModel):
 
     def has_fired(self, slot: datetime) -> bool:
         """Whether this slot was fired already."""
-        return self._end_of_run(slot) is not None
+        return self._end_of_stretch(slot) is not None
 
     def dealt_with(self, now: datetime) -> datetime | None:
         """Up to when nothing is to do any more, seen from `now`; None when all is to come.
@@ -197,7 +199,7 @@ class SlotState(BaseModel):
         """The state after a slot is fired; `missed` more were let go for it."""
         return self.model_copy(
             update={
-                "fired": _with_run(self.fired, firing.slot, timetable),
+                "fired": _with_slot(self.fired, firing.slot, timetable),
                 "last": firing,
                 "missed": self.missed + missed,
             }
@@ -210,20 +212,20 @@ class SlotState(BaseModel):
     def next_after(self, timetable: Timetable, moment: datetime) -> datetime | None:
         """The first slot after a moment that is still to be fired."""
         slot = timetable.after(moment)
-        while slot is not None and (last := self._end_of_run(slot)) is not None:
+        while slot is not None and (last := self._end_of_stretch(slot)) is not None:
             slot = timetable.after(last)
         return slot
 
-    def _end_of_run(self, slot: datetime) -> datetime | None:
+    def _end_of_stretch(self, slot: datetime) -> datetime | None:
         return next((last for first, last in self.fired if first <= slot <= last), None)
 
 
-Runs = tuple[tuple[datetime, datetime], ...]
+Stretches = tuple[tuple[datetime, datetime], ...]
 
 
-def _with_run(runs: Runs, slot: datetime, timetable: Timetable) -> Runs:
+def _with_slot(stretches: Stretches, slot: datetime, timetable: Timetable) -> Stretches:
     """With one slot more; neighbours on the timetable become one stretch."""
-    ordered = list(runs)
+    ordered = list(stretches)
     insort(ordered, (slot, slot))
     merged = ordered[:1]
     for first, last in ordered[1:]:
@@ -233,6 +235,6 @@ def _with_run(runs: Runs, slot: datetime, timetable: Timetable) -> Runs:
             merged[-1] = (before_first, max(before_last, last))
         else:
             merged.append((first, last))
-    while len(merged) > MOST_RUNS:  # rather leave a slot out than fire one twice
+    while len(merged) > MOST_STRETCHES:  # rather leave a slot out than fire one twice
         merged[:2] = [(merged[0][0], merged[1][1])]
     return tuple(merged)

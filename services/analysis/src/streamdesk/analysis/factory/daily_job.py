@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from streamdesk.analysis.adapters.process_pool.pool import ProcessPool
-from streamdesk.analysis.adapters.run_folder.run_folder import Runs
+from streamdesk.analysis.adapters.run_folder.run_folder import ResultsFolder
 from streamdesk.analysis.adapters.task_events import TaskEvents
 from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
 from streamdesk.analysis.config import Settings
@@ -50,7 +50,7 @@ def job_of(settings: Settings, store: BarStore, bus: Bus | None) -> IndicatorsJo
     return IndicatorsJob(
         store,
         None if bus is None else TaskEvents(bus, tasks),
-        Runs(store.folder / RESULTS),
+        ResultsFolder(store.folder / RESULTS),
         ProcessPool(settings.job_workers),
         keep_days=settings.bar_store_keep_days,
     )

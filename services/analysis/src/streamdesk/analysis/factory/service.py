@@ -10,13 +10,13 @@ from functools import partial
 
 from starlette.types import ASGIApp
 
-from streamdesk.analysis.adapters.bar_recorder import Recorder
+from streamdesk.analysis.adapters.bar_recorder import BarRecorder
 from streamdesk.analysis.adapters.cache.analysis_cache import AnalysisCache
-from streamdesk.analysis.adapters.publisher import Publication
+from streamdesk.analysis.adapters.publisher import AnalysisPublisher
 from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
 from streamdesk.analysis.adapters.watched_symbols import WatchedSymbols
 from streamdesk.analysis.application import refresh
-from streamdesk.analysis.application.analyses.compute_analyses import Computing
+from streamdesk.analysis.application.analyses.compute_analyses import ComputeAnalyses
 from streamdesk.analysis.application.analyses.get_analyses import Analyses
 from streamdesk.analysis.application.daily_job import job_schedule
 from streamdesk.analysis.application.daily_job.background_job import BackgroundJob
@@ -25,8 +25,8 @@ from streamdesk.analysis.config import Settings
 from streamdesk.analysis.domain.cron import OFF
 from streamdesk.analysis.domain.hama import bars_needed
 from streamdesk.analysis.domain.slots import Misfire
-from streamdesk.analysis.entrypoints.http.analysis_endpoints import Handlers
-from streamdesk.analysis.entrypoints.http.operation_endpoints import Operations
+from streamdesk.analysis.entrypoints.http.analysis_endpoints import AnalysisEndpoints
+from streamdesk.analysis.entrypoints.http.operation_endpoints import OperationEndpoints
 from streamdesk.analysis.entrypoints.http.routes import Api
 from streamdesk.analysis.entrypoints.schedule import run_schedule
 from streamdesk.analysis.factory.daily_job import job_of, store_of
@@ -72,7 +72,7 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
         sources = sources_of(settings, store)
         for source in sources:
             stack.push_async_callback(source.close)
-        parts = Parts(settings, bus, store, sources)
+        parts = AnalysisParts(settings, bus, store, sources)
         stack.push_async_callback(parts.close)
         yield parts.tasks(listener)
 
@@ -127,7 +127,7 @@ def cache_of(settings: Settings, bus: Bus) -> AnalysisCache:
     )
 
 
-class Parts:
+class AnalysisParts:
     """The service's parts.
 
     Args:
@@ -149,7 +149,7 @@ class Parts:
         self._store = store
         tasks = TASKS.configured(key=settings.tasks_key)
         states = ANALYSIS_STATES.configured(key=settings.analysis_key)
-        self.publication = Publication(bus, states, tasks)
+        self.publisher = AnalysisPublisher(bus, states, tasks)
         self.watched = WatchedSymbols(bus.keys, settings.hama_scheduler_watched_minutes * 60)
         self.analyses = self._analyses(sources)
         self.scheduler = self._scheduler()
@@ -166,11 +166,11 @@ class Parts:
         chains = {preset: Chain(sources, bars_needed(preset)) for preset in PRESETS}
         return Analyses(
             cache_of(settings, self._bus),
-            Computing(chains, settings.hama_bars, utc_now),
+            ComputeAnalyses(chains, settings.hama_bars, utc_now),
             preset=settings.hama_preset,
             interval_seconds=settings.hama_interval_seconds,
             ttl_seconds=settings.hama_cache_ttl,
-            on_change=self.publication.changed,
+            on_change=self.publisher.changed,
         )
 
     def _scheduler(self) -> Scheduler:
@@ -188,7 +188,7 @@ class Parts:
             record,
             self.analyses.refresh,
             symbols,
-            self.publication.report,
+            self.publisher.report,
             interval_seconds=settings.hama_scheduler_interval * 60,
             misfire=Misfire(settings.hama_scheduler_misfire),
         )
@@ -196,21 +196,21 @@ class Parts:
     def _application(self) -> ASGIApp:
         """The HTTP API."""
         settings = self._settings
-        handlers = Handlers(
+        analyses = AnalysisEndpoints(
             self.analyses,
             self._usual_symbols,
             self.watched.asked_for,
             max_batch=settings.analysis_max_batch,
             redis_wanted=settings.redis_enabled,
         )
-        operations = Operations(
+        operations = OperationEndpoints(
             self.scheduler,
             self.background,
-            handlers,
+            analyses,
             enabled=settings.hama_scheduler_enabled,
             ttl_seconds=settings.hama_cache_ttl,
         )
-        return Api(handlers, operations).application()
+        return Api(analyses, operations).application()
 
     def tasks(self, listener: socket.socket) -> list[Work]:
         """What the service does all the time.
@@ -221,14 +221,14 @@ class Parts:
         settings = self._settings
         tasks = [
             Work("http", self._server(listener)),
-            Work("publication", self.publication.run),
+            Work("publication", self.publisher.run),
             Work("watched", self.watched.run),
         ]
         if settings.hama_scheduler_enabled:
             tasks.append(Work("scheduler", partial(run_schedule, self.scheduler.runner)))
         if self._store is not None:
             bars = MARKET_BARS.configured(key=settings.bars_key)
-            recorder = Recorder(
+            recorder = BarRecorder(
                 self._bus, bars, self._store, keep_days=settings.bar_store_keep_days
             )
             tasks.append(Work("record", recorder.run))
@@ -262,4 +262,4 @@ class Parts:
         if self.background is not None:
             await self.background.close()
         await self.analyses.close()
-        await self.publication.close()
+        await self.publisher.close()

@@ -17,10 +17,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
-from streamdesk.analysis.adapters.cache.cached_analysis import Clock, Entry
+from streamdesk.analysis.adapters.cache.cached_analysis import CachedAnalysis, Clock
 from streamdesk.analysis.domain.hama import HamaAnalysis
 from streamdesk.analysis.domain.recent import Recent
-from streamdesk.analysis.errors import CacheAwayError
+from streamdesk.analysis.errors import CacheUnavailableError
 from streamdesk.bus import BusError, Keys, ServerFullError
 from streamdesk.runtime import logger, metrics
 
@@ -71,7 +71,7 @@ class AnalysisCache:
         self._look_seconds = look_seconds
         self._timeout_seconds = timeout_seconds
         self._clock = clock
-        self._memory: Recent[tuple[Entry, float]] = Recent(memory_entries)
+        self._memory: Recent[tuple[CachedAnalysis, float]] = Recent(memory_entries)
         self._last: Recent[HamaAnalysis] = Recent(memory_entries)
         self._probe: asyncio.Task[None] | None = None
         self._due: set[str] = set()
@@ -91,7 +91,7 @@ class AnalysisCache:
         """Whether entries go to Redis now; else memory has to do."""
         return self._keys is not None and self._probe is None
 
-    def near(self, name: str) -> Entry | None:
+    def near(self, name: str) -> CachedAnalysis | None:
         """An entry that nobody has to be asked for."""
         kept = self._memory.get(name)
         if kept is None:
@@ -115,20 +115,20 @@ class AnalysisCache:
     async def _look_at_due(self) -> None:
         await asyncio.sleep(LOOK_TOGETHER_SECONDS)
         names = list(self._due)
-        with suppress(CacheAwayError):
+        with suppress(CacheUnavailableError):
             await self.load(names)
         self._due.clear()  # whoever asked meanwhile has what is good now
 
-    async def load(self, names: Sequence[str]) -> dict[str, Entry]:
+    async def load(self, names: Sequence[str]) -> dict[str, CachedAnalysis]:
         """Those entries that Redis has, and those that it was not told of yet.
 
         Raises:
-            CacheAwayError: Redis does not answer.
+            CacheUnavailableError: Redis does not answer.
         """
         keys = self._there()
         bodies = await self._ask(keys.get(*(PREFIX + name for name in names)))
-        found: dict[str, Entry] = {}
-        untold: dict[str, Entry] = {}
+        found: dict[str, CachedAnalysis] = {}
+        untold: dict[str, CachedAnalysis] = {}
         for name, body in zip(names, bodies, strict=True):
             entry = self._known(name, body)
             if entry is None:
@@ -141,7 +141,7 @@ class AnalysisCache:
         await self._share(untold)
         return found
 
-    def _known(self, name: str, body: bytes | None) -> Entry | None:
+    def _known(self, name: str, body: bytes | None) -> CachedAnalysis | None:
         """The entry of a body, or the one in memory that Redis was not told of."""
         kept = self._memory.get(name)
         mine = kept[0] if kept is not None else None
@@ -151,7 +151,7 @@ class AnalysisCache:
         if mine is not None and mine.body == body:
             return mine if mine.shared else replace(mine, shared=True)
         try:
-            entry = Entry.read(body, self._clock())
+            entry = CachedAnalysis.read(body, self._clock())
         except ValueError:
             log.warning("entry thrown away: it is no analysis", name=name)
             return None
@@ -165,7 +165,7 @@ class AnalysisCache:
             return known
         try:
             bodies = await self._ask(self._there().get(*(LAST + name for name in names)))
-        except CacheAwayError:
+        except CacheUnavailableError:
             return known
         for name, body in zip(names, bodies, strict=True):
             if body is not None:
@@ -173,7 +173,9 @@ class AnalysisCache:
                     known[name] = HamaAnalysis.model_validate_json(body)
         return known
 
-    async def keep(self, entries: Mapping[str, Entry], said: Mapping[str, HamaAnalysis]) -> None:
+    async def keep(
+        self, entries: Mapping[str, CachedAnalysis], said: Mapping[str, HamaAnalysis]
+    ) -> None:
         """Keep what was computed; never fails, for memory takes it too.
 
         Args:
@@ -188,7 +190,7 @@ class AnalysisCache:
             told = {LAST + name: each.model_dump_json().encode() for name, each in said.items()}
             await asyncio.gather(self._share(entries), self._put(told, LAST_TTL_SECONDS))
 
-    async def _share(self, entries: Mapping[str, Entry]) -> None:
+    async def _share(self, entries: Mapping[str, CachedAnalysis]) -> None:
         bodies = {PREFIX + name: entry.body for name, entry in entries.items()}
         oldest = max((entry.age_seconds() for entry in entries.values()), default=0.0)
         life_seconds = self._ttl_seconds - oldest
@@ -203,7 +205,7 @@ class AnalysisCache:
             return False
         try:
             await self._ask(self._there().put(bodies, life_seconds))
-        except CacheAwayError:
+        except CacheUnavailableError:
             return False
         except ServerFullError as error:
             if not self._is_full:
@@ -213,25 +215,25 @@ class AnalysisCache:
         self._is_full = False
         return True
 
-    def _remember(self, name: str, entry: Entry) -> None:
+    def _remember(self, name: str, entry: CachedAnalysis) -> None:
         self._memory.put(name, (entry, time.monotonic() + self._look_seconds))
 
     async def claim(self, names: Sequence[str]) -> list[str]:
         """Those of the names that are ours to compute now.
 
         Raises:
-            CacheAwayError: Redis does not answer, or has no memory for claims.
+            CacheUnavailableError: Redis does not answer, or has no memory for claims.
         """
         claims = [CLAIMS + name for name in names]
         try:
             won = await self._ask(self._there().claim(claims, self._owner, CLAIM_SECONDS))
         except ServerFullError as error:
-            raise CacheAwayError(str(error)) from error
+            raise CacheUnavailableError(str(error)) from error
         return [name for name, mine in zip(names, won, strict=True) if mine]
 
     async def give_back(self, names: Sequence[str]) -> None:
         """Let others compute these; a Redis that is away forgets who had them by itself."""
-        with suppress(CacheAwayError):
+        with suppress(CacheUnavailableError):
             claims = [CLAIMS + name for name in names]
             await self._ask(self._there().give_back(claims, self._owner))
 
@@ -242,7 +244,7 @@ class AnalysisCache:
         """
         names = [name for name in self._memory if self._is_alive(name)]
         if self.on_redis:
-            with suppress(CacheAwayError):
+            with suppress(CacheUnavailableError):
                 found = await self._ask(self._there().names(PREFIX, limit))
                 names = [name.removeprefix(PREFIX) for name in found]
         return sorted(name for name in names if ":" not in name)[:limit]
@@ -253,7 +255,7 @@ class AnalysisCache:
 
     def _there(self) -> Keys:
         if self._keys is None or self._probe is not None:
-            raise CacheAwayError("redis is off or away: this process's memory has to do")
+            raise CacheUnavailableError("redis is off or away: this process's memory has to do")
         return self._keys
 
     async def _ask(self, call: Awaitable[T]) -> T:
@@ -265,7 +267,7 @@ class AnalysisCache:
         except (BusError, TimeoutError) as error:
             reason = str(error) or f"no answer within {self._timeout_seconds:g} s"
             self._lost(reason)
-            raise CacheAwayError(reason) from error
+            raise CacheUnavailableError(reason) from error
 
     def _lost(self, reason: str) -> None:
         if self._probe is None and self._keys is not None:

@@ -13,7 +13,7 @@ ETAG_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CachedAnalysis:
     """A kept analysis.
 
     Attributes:
@@ -31,13 +31,13 @@ class Entry:
     shared: bool = False
 
     @classmethod
-    def of(cls, analysis: HamaAnalysis) -> "Entry":
+    def of(cls, analysis: HamaAnalysis) -> "CachedAnalysis":
         """An analysis that was computed this moment."""
         body = analysis.model_dump_json().encode()
         return cls(analysis, body, _etag(analysis), time.monotonic())
 
     @classmethod
-    def read(cls, body: bytes, now: datetime) -> "Entry":
+    def read(cls, body: bytes, now: datetime) -> "CachedAnalysis":
         """One that another process wrote.
 
         Args:

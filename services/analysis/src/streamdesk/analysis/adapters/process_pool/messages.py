@@ -13,7 +13,7 @@ LENGTH = struct.Struct("!Q")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ChunkRequest:
     """Compute this, and write it there.
 
     Args:
@@ -26,7 +26,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ChunkReply:
     """What became of a request.
 
     Args:
@@ -40,12 +40,12 @@ class Reply:
     problem: str = ""
 
 
-def packed(message: Request | Reply) -> bytes:
+def packed(message: ChunkRequest | ChunkReply) -> bytes:
     """A message as it travels."""
     body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     return LENGTH.pack(len(body)) + body
 
 
-def unpacked(body: bytes) -> Any:  # noqa: ANN401 - a Request or a Reply
+def unpacked(body: bytes) -> Any:  # noqa: ANN401 - a ChunkRequest or a ChunkReply
     """The message; only for what our own process sent over a pipe of ours."""
     return pickle.loads(body)  # noqa: S301 - see above

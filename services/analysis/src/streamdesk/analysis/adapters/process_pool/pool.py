@@ -14,8 +14,8 @@ from typing import Self
 
 from streamdesk.analysis.adapters.process_pool.messages import (
     LENGTH,
-    Reply,
-    Request,
+    ChunkReply,
+    ChunkRequest,
     packed,
     unpacked,
 )
@@ -33,11 +33,11 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-class Worker:
+class ChunkWorker:
     """One process; one request at a time."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        """Use `Worker.start`."""
+        """Use `ChunkWorker.start`."""
         self._process = process
 
     @classmethod
@@ -65,10 +65,10 @@ class Worker:
         try:
             if stdin.is_closing():
                 raise ConnectionResetError  # uvloop would raise something less telling
-            stdin.write(packed(Request(bars, file)))
+            stdin.write(packed(ChunkRequest(bars, file)))
             await stdin.drain()
             (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
-            reply: Reply = unpacked(await stdout.readexactly(length))
+            reply: ChunkReply = unpacked(await stdout.readexactly(length))
         except (ConnectionError, asyncio.IncompleteReadError):
             code = await self._process.wait()
             raise WorkerLostError(
@@ -125,7 +125,7 @@ class ProcessPool:
             return
         waiting = iter(numbers)
 
-        async def work(worker: Worker) -> None:
+        async def work(worker: ChunkWorker) -> None:
             for number in waiting:  # shared: each takes the next one
                 await done(number, *await worker.compute(bars_of(number), file_of(number)))
 
@@ -139,12 +139,12 @@ class ProcessPool:
 
 
 @asynccontextmanager
-async def _started(count: int) -> AsyncIterator[list[Worker]]:
+async def _started(count: int) -> AsyncIterator[list[ChunkWorker]]:
     """So many processes, which live as long as the context."""
-    workers: list[Worker] = []
+    workers: list[ChunkWorker] = []
     try:
         for _ in range(count):
-            workers.append(await Worker.start())  # noqa: PERF401 - those begun must be ended
+            workers.append(await ChunkWorker.start())  # noqa: PERF401 - those begun must be ended
         yield workers
     finally:
         await asyncio.gather(*(worker.close() for worker in workers))

@@ -14,8 +14,8 @@ from typing import BinaryIO
 
 from streamdesk.analysis.adapters.process_pool.messages import (
     LENGTH,
-    Reply,
-    Request,
+    ChunkReply,
+    ChunkRequest,
     packed,
     unpacked,
 )
@@ -31,14 +31,14 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
         replies.flush()
 
 
-def _answer(request: Request) -> Reply:
+def _answer(request: ChunkRequest) -> ChunkReply:
     try:
         values = compute(request.bars)
         checksum = write_part(request.file, values)
     except Exception as error:  # noqa: BLE001 - the job must hear of it, whatever it is
         traceback.print_exc()
-        return Reply(None, problem=f"{type(error).__name__}: {error}")
-    return Reply(values, checksum)
+        return ChunkReply(None, problem=f"{type(error).__name__}: {error}")
+    return ChunkReply(values, checksum)
 
 
 def main() -> None:

@@ -25,7 +25,15 @@ from pathlib import Path
 
 from streamdesk.analysis.adapters.run_folder.part_files import part_name, read_part
 from streamdesk.analysis.domain.chunk import ChunkValues
-from streamdesk.analysis.domain.job import Left, Plan, RunState, RunStatus, day_of, left, utc_day
+from streamdesk.analysis.domain.job import (
+    RemainingChunks,
+    RunPlan,
+    RunState,
+    RunStatus,
+    day_of,
+    left,
+    utc_day,
+)
 from streamdesk.analysis.errors import JobError, JobRunningError
 
 RUN_ID = re.compile(r"[A-Za-z0-9_.\-]{1,100}")
@@ -51,7 +59,7 @@ class RunFolder:
         """The run's name."""
         return self.path.name.removeprefix("run=")
 
-    def begin(self, plan: Plan) -> None:
+    def begin(self, plan: RunPlan) -> None:
         """Keep the plan of a new run."""
         self._private.mkdir(parents=True, exist_ok=True)
         text = json.dumps(
@@ -70,7 +78,7 @@ class RunFolder:
         unfinished.rename(self._plan)
         _sync(self._private)
 
-    def plan(self) -> Plan | None:
+    def plan(self) -> RunPlan | None:
         """The plan; None where no run was begun.
 
         Raises:
@@ -78,7 +86,7 @@ class RunFolder:
         """
         try:
             raw = json.loads(self._plan.read_bytes())
-            return Plan(
+            return RunPlan(
                 run_id=raw["run_id"],
                 market=raw["market"],
                 began_at=datetime.fromisoformat(raw["began_at"]),
@@ -92,7 +100,7 @@ class RunFolder:
                 "to compute the run anew"
             ) from error
 
-    def left(self, plan: Plan) -> Left:
+    def left(self, plan: RunPlan) -> RemainingChunks:
         """What is to be done yet."""
         computed = _numbers(self.path.glob("part-*.parquet"))
         published = _numbers(self._private.glob("published-*"))
@@ -135,7 +143,7 @@ class RunFolder:
         return self._told.exists()
 
 
-class Runs:
+class ResultsFolder:
     """All runs of a folder of results.
 
     Args:

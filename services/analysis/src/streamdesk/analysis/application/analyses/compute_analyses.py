@@ -22,7 +22,7 @@ class BrokenAnalysisError(AnalysisError):
     """Something that should not happen did, with one instrument; the log has it."""
 
 
-class Computing:
+class ComputeAnalyses:
     """Analyses from a source's bars.
 
     Args:

@@ -15,10 +15,14 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from streamdesk.analysis.adapters.cache.analysis_cache import AnalysisCache
-from streamdesk.analysis.adapters.cache.cached_analysis import Entry
-from streamdesk.analysis.application.analyses.compute_analyses import Computing
-from streamdesk.analysis.application.analyses.outcomes import CacheStats, Outcome, RefreshReport
-from streamdesk.analysis.application.analyses.shared_computation import Compute, Flight
+from streamdesk.analysis.adapters.cache.cached_analysis import CachedAnalysis
+from streamdesk.analysis.application.analyses.compute_analyses import ComputeAnalyses
+from streamdesk.analysis.application.analyses.outcomes import (
+    AnalysisOutcome,
+    CacheStats,
+    RefreshReport,
+)
+from streamdesk.analysis.application.analyses.shared_computation import Compute, SharedComputation
 from streamdesk.analysis.domain.hama import HamaAnalysis, changed
 from streamdesk.analysis.domain.recent import Recent
 from streamdesk.analysis.errors import NotEnoughBarsError
@@ -54,7 +58,7 @@ class Analyses:
     def __init__(
         self,
         cache: AnalysisCache,
-        compute: Computing,
+        compute: ComputeAnalyses,
         *,
         preset: str,
         interval_seconds: int,
@@ -66,7 +70,7 @@ class Analyses:
         self._usual = (preset, interval_seconds)
         self.ttl_seconds = ttl_seconds
         self._on_change = on_change
-        self._flights: dict[tuple[str, bool], asyncio.Future[Outcome]] = {}
+        self._flights: dict[tuple[str, bool], asyncio.Future[AnalysisOutcome]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: Recent[tuple[Exception, float]] = Recent(MOST_FAILURES)
         self._memory_hits = metrics.HAMA_CACHE_HITS.labels("memory")
@@ -87,7 +91,7 @@ class Analyses:
 
     def at_hand(
         self, symbol: str, preset: str | None = None, interval_seconds: int | None = None
-    ) -> Outcome | None:
+    ) -> AnalysisOutcome | None:
         """What nobody has to be waited for; None when somebody has to."""
         view = self._view(preset, interval_seconds)
         entry = self._cache.near(self._name(symbol, view))
@@ -104,7 +108,7 @@ class Analyses:
         fresh: bool = False,
         preset: str | None = None,
         interval_seconds: int | None = None,
-    ) -> dict[str, Outcome]:
+    ) -> dict[str, AnalysisOutcome]:
         """An outcome for each symbol, in this order.
 
         Args:
@@ -114,7 +118,7 @@ class Analyses:
             interval_seconds: another length of bars than the usual one.
         """
         view = self._view(preset, interval_seconds)
-        outcomes: dict[str, Outcome | None] = dict.fromkeys(symbols)
+        outcomes: dict[str, AnalysisOutcome | None] = dict.fromkeys(symbols)
         missing: list[str] = []
         for symbol in outcomes:
             outcome = None if fresh else self.at_hand(symbol, *view) or self._failed(symbol, view)
@@ -156,18 +160,18 @@ class Analyses:
     def _name(self, symbol: str, view: tuple[str, int]) -> str:
         return symbol if view == self._usual else f"{symbol}:{view[0]}:{view[1]}"
 
-    def _kept(self, symbol: str, view: tuple[str, int], entry: Entry) -> Outcome:
+    def _kept(self, symbol: str, view: tuple[str, int], entry: CachedAnalysis) -> AnalysisOutcome:
         """The outcome of a kept entry, which is renewed if it is due."""
         age_seconds = entry.age_seconds()
         if age_seconds >= renewal_share(symbol) * self.ttl_seconds:
             self._renew(symbol, view)
-        return Outcome(entry, cached=True, stale=age_seconds >= self.soft_seconds)
+        return AnalysisOutcome(entry, cached=True, stale=age_seconds >= self.soft_seconds)
 
-    def _failed(self, symbol: str, view: tuple[str, int]) -> Outcome | None:
+    def _failed(self, symbol: str, view: tuple[str, int]) -> AnalysisOutcome | None:
         kept = self._failures.get(self._name(symbol, view))
         if kept is None or time.monotonic() >= kept[1]:
             return None
-        return Outcome(error=kept[0])
+        return AnalysisOutcome(error=kept[0])
 
     def _renew(self, symbol: str, view: tuple[str, int]) -> None:
         flying = (self._name(symbol, view), True) in self._flights
@@ -176,7 +180,7 @@ class Analyses:
 
     async def _waited_for(
         self, symbols: Sequence[str], view: tuple[str, int], *, fresh: bool
-    ) -> Mapping[str, Outcome]:
+    ) -> Mapping[str, AnalysisOutcome]:
         """Join flights that are in the air, start one for the rest, and wait for all."""
         names = {symbol: self._name(symbol, view) for symbol in symbols}
         grounded = [symbol for symbol, name in names.items() if (name, fresh) not in self._flights]
@@ -187,7 +191,9 @@ class Analyses:
         outcomes = {symbol: flight.result() for symbol, flight in flights.items()}
         return {symbol: self._arrived(symbol, view, each) for symbol, each in outcomes.items()}
 
-    def _arrived(self, symbol: str, view: tuple[str, int], outcome: Outcome) -> Outcome:
+    def _arrived(
+        self, symbol: str, view: tuple[str, int], outcome: AnalysisOutcome
+    ) -> AnalysisOutcome:
         """Count it; what was kept may be old."""
         if outcome.entry is not None and outcome.cached:
             self._redis_hits.inc()
@@ -199,7 +205,7 @@ class Analyses:
 
     def _take_off(self, symbols: Iterable[str], view: tuple[str, int], *, fresh: bool) -> None:
         names = {self._name(symbol, view): symbol for symbol in symbols}
-        flight = Flight(names, self._cache, self._maker(names, view), renew=fresh)
+        flight = SharedComputation(names, self._cache, self._maker(names, view), renew=fresh)
         for name, future in flight.futures.items():
             self._flights[name, fresh] = future
         task = asyncio.create_task(flight.run())
@@ -217,19 +223,19 @@ class Analyses:
     def _maker(self, symbols: Mapping[str, str], view: tuple[str, int]) -> Compute:
         """What computes and keeps the analyses of a flight, by their names in the cache."""
 
-        async def make(names: Sequence[str]) -> dict[str, Outcome]:
+        async def make(names: Sequence[str]) -> dict[str, AnalysisOutcome]:
             last = await self._cache.last(names) if view == self._usual else {}
             results = await self._computing([symbols[name] for name in names], *view)
-            made: dict[str, Entry] = {}
-            outcomes: dict[str, Outcome] = {}
+            made: dict[str, CachedAnalysis] = {}
+            outcomes: dict[str, AnalysisOutcome] = {}
             for name in names:
                 result = results[symbols[name]]
                 if isinstance(result, Exception):
                     outcomes[name] = self._failure(name, result)
                     continue
-                made[name] = entry = Entry.of(result)
+                made[name] = entry = CachedAnalysis.of(result)
                 is_new = view == self._usual and changed(last.get(name), result)
-                outcomes[name] = Outcome(entry, changed=is_new)
+                outcomes[name] = AnalysisOutcome(entry, changed=is_new)
                 self._failures.drop(name)
             await self._keep(made, outcomes, last)
             _say_failed(outcomes)
@@ -237,14 +243,14 @@ class Analyses:
 
         return make
 
-    def _failure(self, name: str, error: Exception) -> Outcome:
+    def _failure(self, name: str, error: Exception) -> AnalysisOutcome:
         self._failures.put(name, (error, time.monotonic() + FAILURE_SECONDS))
-        return Outcome(error=error)
+        return AnalysisOutcome(error=error)
 
     async def _keep(
         self,
-        made: Mapping[str, Entry],
-        outcomes: Mapping[str, Outcome],
+        made: Mapping[str, CachedAnalysis],
+        outcomes: Mapping[str, AnalysisOutcome],
         last: Mapping[str, HamaAnalysis],
     ) -> None:
         self._counts["computations"] += len(made)
@@ -255,7 +261,7 @@ class Analyses:
                 self._on_change(last.get(name), analysis)
 
 
-def _say_failed(outcomes: Mapping[str, Outcome]) -> None:
+def _say_failed(outcomes: Mapping[str, AnalysisOutcome]) -> None:
     """One line for all that a client is not to blame for."""
     failed = {
         name: outcome.error

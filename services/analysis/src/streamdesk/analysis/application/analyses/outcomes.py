@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from streamdesk.analysis.adapters.cache.cached_analysis import Entry
+from streamdesk.analysis.adapters.cache.cached_analysis import CachedAnalysis
 from streamdesk.analysis.domain.hama import HamaAnalysis
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AnalysisOutcome:
     """An analysis, or why there is none.
 
     Attributes:
@@ -19,7 +19,7 @@ class Outcome:
         changed: it was computed here just now, and says something new.
     """
 
-    entry: Entry | None = None
+    entry: CachedAnalysis | None = None
     error: Exception | None = None
     cached: bool = False
     stale: bool = False

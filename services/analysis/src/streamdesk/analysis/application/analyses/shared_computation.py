@@ -9,18 +9,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from streamdesk.analysis.adapters.cache.analysis_cache import AnalysisCache
-from streamdesk.analysis.adapters.cache.cached_analysis import Entry
-from streamdesk.analysis.application.analyses.outcomes import Outcome
-from streamdesk.analysis.errors import CacheAwayError
+from streamdesk.analysis.adapters.cache.cached_analysis import CachedAnalysis
+from streamdesk.analysis.application.analyses.outcomes import AnalysisOutcome
+from streamdesk.analysis.errors import CacheUnavailableError
 
 FIRST_LOOK_SECONDS = 0.004
 LONGEST_LOOK_SECONDS = 0.1
 
-Compute = Callable[[Sequence[str]], Awaitable[Mapping[str, Outcome]]]
+Compute = Callable[[Sequence[str]], Awaitable[Mapping[str, AnalysisOutcome]]]
 """Computes and keeps; an outcome for each name."""
 
 
-class Flight:
+class SharedComputation:
     """What a group of askers waits for.
 
     Args:
@@ -34,23 +34,23 @@ class Flight:
         self, names: Iterable[str], cache: AnalysisCache, compute: Compute, *, renew: bool
     ) -> None:
         loop = asyncio.get_running_loop()
-        self.futures: dict[str, asyncio.Future[Outcome]] = {
+        self.futures: dict[str, asyncio.Future[AnalysisOutcome]] = {
             name: loop.create_future() for name in names
         }
         self._cache = cache
         self._compute = compute
         self._renew = renew
-        self._before: dict[str, Entry] = {}
+        self._before: dict[str, CachedAnalysis] = {}
 
     async def run(self) -> None:
         """Settle every future, whatever happens."""
         try:
             try:
                 await self._together()
-            except CacheAwayError:
+            except CacheUnavailableError:
                 await self._make(self._open)
         except Exception as error:
-            self._settle({name: Outcome(error=error) for name in self._open})
+            self._settle({name: AnalysisOutcome(error=error) for name in self._open})
             raise
         finally:
             for future in self.futures.values():
@@ -60,7 +60,7 @@ class Flight:
     def _open(self) -> list[str]:
         return [name for name, future in self.futures.items() if not future.done()]
 
-    def _settle(self, outcomes: Mapping[str, Outcome]) -> None:
+    def _settle(self, outcomes: Mapping[str, AnalysisOutcome]) -> None:
         for name, outcome in outcomes.items():
             if not self.futures[name].done():
                 self.futures[name].set_result(outcome)
@@ -69,7 +69,7 @@ class Flight:
         """Share the work with the other processes.
 
         Raises:
-            CacheAwayError: Redis does not answer (any more).
+            CacheUnavailableError: Redis does not answer (any more).
         """
         found = await self._cache.load(self._open)
         if self._renew:
@@ -98,10 +98,10 @@ class Flight:
         if names:
             self._settle(await self._compute(names))
 
-    def _take(self, found: Mapping[str, Entry], *, waited: bool) -> None:
+    def _take(self, found: Mapping[str, CachedAnalysis], *, waited: bool) -> None:
         self._settle(
             {
-                name: Outcome(entry, cached=not waited)
+                name: AnalysisOutcome(entry, cached=not waited)
                 for name, entry in found.items()
                 if name not in self._before or self._before[name].body != entry.body
             }

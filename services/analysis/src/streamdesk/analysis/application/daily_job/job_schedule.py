@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
 from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
-from streamdesk.analysis.application.schedule.firing import Fire, Pace
+from streamdesk.analysis.application.schedule.firing import Fire, SchedulePace
 from streamdesk.analysis.application.schedule.slot_runner import SlotRunner
 from streamdesk.analysis.domain.cron import Cron
 from streamdesk.analysis.domain.job import JobReport, run_id_at
@@ -24,7 +24,7 @@ def job_schedule(
     line: str,
     *,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    pace: Pace | None = None,
+    pace: SchedulePace | None = None,
     again_seconds: float = AGAIN_SECONDS,
 ) -> SlotRunner:
     """The schedule of the job.

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from streamdesk.analysis.adapters.run_folder.run_folder import RunFolder
 from streamdesk.analysis.adapters.task_events import TaskEvents
 from streamdesk.analysis.domain.chunk import ChunkValues
-from streamdesk.analysis.domain.job import NAME, Plan, closing_words, event_id, new_percent
+from streamdesk.analysis.domain.job import NAME, RunPlan, closing_words, event_id, new_percent
 from streamdesk.bus import BusError
 from streamdesk.contracts.base import Event
 from streamdesk.contracts.events import StockIndicatorsCompleted, TaskCompleted, TaskProgressed
@@ -31,7 +31,7 @@ class _Batch:
     stocks: int = 0
 
 
-class Telling:
+class RunPublisher:
     """Publishes beside the computing: that never waits for the server.
 
     Args:
@@ -46,7 +46,7 @@ class Telling:
     def __init__(
         self,
         events: TaskEvents | None,
-        plan: Plan,
+        plan: RunPlan,
         folder: RunFolder,
         clock: Callable[[], datetime],
         *,

@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 from streamdesk.analysis.adapters.daily_bars import daily_bars
 from streamdesk.analysis.adapters.process_pool.pool import ProcessPool
-from streamdesk.analysis.adapters.run_folder.run_folder import RunFolder, Runs
+from streamdesk.analysis.adapters.run_folder.run_folder import ResultsFolder, RunFolder
 from streamdesk.analysis.adapters.task_events import TaskEvents
-from streamdesk.analysis.application.daily_job.publish_outcomes import Telling
+from streamdesk.analysis.application.daily_job.publish_outcomes import RunPublisher
 from streamdesk.analysis.domain.chunk import ChunkBars, ChunkValues
 from streamdesk.analysis.domain.job import (
     JobProgress,
     JobReport,
-    Left,
-    Plan,
+    RemainingChunks,
+    RunPlan,
     RunStatus,
     chunked,
     latest_and_next,
@@ -51,7 +51,7 @@ class IndicatorsJob:
         self,
         store: BarStore,
         events: TaskEvents | None,
-        results: Runs,
+        results: ResultsFolder,
         pool: ProcessPool,
         *,
         keep_days: int = 400,
@@ -145,14 +145,14 @@ class IndicatorsJob:
                     "or try the job with simulated stocks: `streamdesk job indicators "
                     "--simulate 5000`"
                 )
-            plan = Plan(run_id, market, self._clock(), chunked(bars))
+            plan = RunPlan(run_id, market, self._clock(), chunked(bars))
             await asyncio.to_thread(folder.begin, plan)
         left = folder.left(plan)
         if left.to_compute and not bars:
             symbols = [symbol for number in left.to_compute for symbol in plan.chunks[number]]
             bars = await asyncio.to_thread(daily_bars, self._store, plan.market, symbols)
         published = sum(len(plan.chunks[number]) for number in left.published)
-        telling = Telling(
+        telling = RunPublisher(
             self._events,
             plan,
             folder,
@@ -167,11 +167,11 @@ class IndicatorsJob:
 class _Attempt:
     """One go at a run, from what is there to its end."""
 
-    plan: Plan
+    plan: RunPlan
     folder: RunFolder
-    left: Left
+    left: RemainingChunks
     bars: dict[str, BarSeries]
-    telling: Telling
+    telling: RunPublisher
     on_progress: OnProgress | None
     failed: dict[str, str] = field(default_factory=dict)
     computed: int = 0

@@ -27,7 +27,7 @@ Action = Callable[[Fire], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class SchedulePace:
     """How quickly a runner reacts.
 
     Args:
@@ -42,7 +42,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ScheduleSnapshot:
     """Where a schedule stands.
 
     Args:

@@ -15,8 +15,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from streamdesk.analysis.adapters.schedule_record import Reading, ScheduleRecord
-from streamdesk.analysis.application.schedule.firing import Action, Fire, Pace, Standing
-from streamdesk.analysis.domain.slots import Firing, Misfire, SlotState, Timetable, plan
+from streamdesk.analysis.application.schedule.firing import (
+    Action,
+    Fire,
+    SchedulePace,
+    ScheduleSnapshot,
+)
+from streamdesk.analysis.domain.slots import Firing, Misfire, SlotState, Timetable, decide
 from streamdesk.analysis.errors import UnreadableScheduleError
 from streamdesk.bus import BusUnavailableError
 from streamdesk.runtime import logger, metrics
@@ -26,7 +31,7 @@ log = logger("analysis")
 MOST_ATTEMPTS = 5
 """Processes that may die of one slot before it is given up: it probably kills them."""
 
-Outcome = Literal["fired", "taken-up", "failed", "given-up"]
+FireOutcome = Literal["fired", "taken-up", "failed", "given-up"]
 
 
 class SlotRunner:
@@ -50,13 +55,13 @@ class SlotRunner:
         *,
         misfire: Misfire,
         clock: Callable[[], datetime],
-        pace: Pace | None = None,
+        pace: SchedulePace | None = None,
         expected: tuple[type[Exception], ...] = (),
     ) -> None:
         self.name = record.name
         self.timetable = timetable
         self.clock = clock
-        self.pace = pace or Pace()
+        self.pace = pace or SchedulePace()
         self.woken = asyncio.Event()
         self._action = action
         self._misfire = misfire
@@ -68,12 +73,12 @@ class SlotRunner:
         self._last = Reading(text=None, state=None, running=record.auto_start, since=None)
         self._known = False
 
-    async def standing(self) -> Standing:
+    async def snapshot(self) -> ScheduleSnapshot:
         """Where it stands now, or stood when it could last be read."""
         with contextlib.suppress(BusUnavailableError, UnreadableScheduleError):
             await self._read()
         last = self._last
-        return Standing(last.running, self._lease.held, self._known, last.state)
+        return ScheduleSnapshot(last.running, self._lease.held, self._known, last.state)
 
     async def switch(self, *, running: bool) -> None:
         """Start or stop it everywhere; work under way is ended. No change: nothing happens.
@@ -134,16 +139,16 @@ class SlotRunner:
 
     async def _fire_due(self, state: SlotState, reading: Reading, now: datetime) -> None:
         due = state.due(self.timetable, now, reading.since)
-        todo = plan(due, self._misfire, now, timedelta(seconds=self.pace.grace_seconds))
+        decision = decide(due, self._misfire, now, timedelta(seconds=self.pace.grace_seconds))
         if not due:
             return
-        if not todo.fire:
-            if await self._put(state.passing(due[-1], todo.missed), reading):
-                self._count_missed(todo.missed, due[-1])
+        if not decision.fire:
+            if await self._put(state.passing(due[-1], decision.missed), reading):
+                self._count_missed(decision.missed, due[-1])
             return
-        firing = Firing(slot=todo.fire[0], by=self._me, fence=self._lease.fence, fired_at=now)
-        if await self._put(state.firing(firing, self.timetable, todo.missed), reading):
-            self._count_missed(todo.missed, firing.slot)
+        firing = Firing(slot=decision.fire[0], by=self._me, fence=self._lease.fence, fired_at=now)
+        if await self._put(state.firing(firing, self.timetable, decision.missed), reading):
+            self._count_missed(decision.missed, firing.slot)
             self._begin(firing, "fired")
 
     async def _resume(self, state: SlotState, firing: Firing, reading: Reading) -> bool:
@@ -167,7 +172,7 @@ class SlotRunner:
     async def _put(self, state: SlotState, reading: Reading) -> bool:
         return await self._record.write(state, reading)
 
-    def _begin(self, firing: Firing, outcome: Outcome) -> None:
+    def _begin(self, firing: Firing, outcome: FireOutcome) -> None:
         self._tell(outcome, firing)
         slot = firing.slot.astimezone(UTC)
         fire = Fire(f"{self.name}-{slot:%Y%m%dT%H%M%SZ}", slot, firing.attempt)
@@ -216,7 +221,7 @@ class SlotRunner:
             metrics.SCHEDULER_MISSED_SLOTS.labels(self.name).inc(missed)
             log.warning("missed", schedule=self.name, slots=missed, until=until.isoformat())
 
-    def _tell(self, outcome: Outcome, firing: Firing) -> None:
+    def _tell(self, outcome: FireOutcome, firing: Firing) -> None:
         metrics.SCHEDULER_FIRES.labels(self.name, outcome).inc()
         log.info(
             outcome,

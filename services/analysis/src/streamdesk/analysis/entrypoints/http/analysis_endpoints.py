@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from streamdesk.analysis.application.analyses.get_analyses import Analyses
-from streamdesk.analysis.application.analyses.outcomes import Outcome, RefreshReport
+from streamdesk.analysis.application.analyses.outcomes import AnalysisOutcome, RefreshReport
 from streamdesk.analysis.entrypoints.http.answers import CacheReport, Preloaded
-from streamdesk.analysis.entrypoints.http.replies import AnalysisReplies, Reply, success
+from streamdesk.analysis.entrypoints.http.replies import AnalysisReplies, HttpReply, success
 from streamdesk.analysis.entrypoints.http.requests import (
     BatchQuestion,
     PreloadQuestion,
@@ -17,7 +17,7 @@ from streamdesk.analysis.entrypoints.http.requests import (
 AskedFor = Callable[[Iterable[str]], None]
 
 
-class Handlers:
+class AnalysisEndpoints:
     """What the API says about analyses.
 
     Args:
@@ -44,11 +44,11 @@ class Handlers:
         self._replies = AnalysisReplies(analyses.soft_seconds, analyses.ttl_seconds)
         self.max_batch = max_batch
 
-    async def symbol(self, body: bytes, if_none_match: bytes = b"") -> Reply:
+    async def symbol(self, body: bytes, if_none_match: bytes = b"") -> HttpReply:
         """The analysis of one instrument: kept, or computed now."""
         return await self.question(read(SymbolQuestion, body), if_none_match)
 
-    async def question(self, question: SymbolQuestion, if_none_match: bytes = b"") -> Reply:
+    async def question(self, question: SymbolQuestion, if_none_match: bytes = b"") -> HttpReply:
         """The analysis of one instrument."""
         symbol, preset, seconds = question.symbol, question.preset, question.interval_seconds
         fresh = question.force_refresh
@@ -61,7 +61,7 @@ class Handlers:
         self._note({symbol: outcome})
         return self._replies.one(outcome, if_none_match)
 
-    async def batch(self, body: bytes, if_none_match: bytes = b"") -> Reply:
+    async def batch(self, body: bytes, if_none_match: bytes = b"") -> HttpReply:
         """The analyses of several instruments; what there is none of is named in `errors`."""
         question = read(BatchQuestion, body)
         check_size(question.symbols, self.max_batch)
@@ -74,7 +74,7 @@ class Handlers:
         self._note(outcomes)
         return self._replies.many(outcomes, if_none_match)
 
-    async def preload(self, body: bytes, _if_none_match: bytes = b"") -> Reply:
+    async def preload(self, body: bytes, _if_none_match: bytes = b"") -> HttpReply:
         """Have analyses computed now: of all usual instruments, or of those named."""
         question = read(PreloadQuestion, body or b"{}")
         symbols = question.symbols or tuple(self._symbols)
@@ -98,7 +98,7 @@ class Handlers:
             computations=stats.computations,
         )
 
-    def _note(self, outcomes: dict[str, Outcome]) -> None:
+    def _note(self, outcomes: dict[str, AnalysisOutcome]) -> None:
         self._asked_for([symbol for symbol, each in outcomes.items() if each.entry is not None])
 
 

@@ -10,7 +10,7 @@ from streamdesk.analysis.domain.hama import HamaAnalysis
 T = TypeVar("T")
 
 
-class Envelope(BaseModel, Generic[T]):
+class SuccessAnswer(BaseModel, Generic[T]):
     """An answer to what went well."""
 
     code: Literal[1] = Field(description="1: it went well.")
@@ -18,7 +18,7 @@ class Envelope(BaseModel, Generic[T]):
     data: T
 
 
-class Failure(BaseModel):
+class ErrorAnswer(BaseModel):
     """An answer to what did not."""
 
     model_config = ConfigDict(
@@ -46,7 +46,7 @@ class Analysis(HamaAnalysis):
     stale: bool = Field(description="It is old, and being made anew at this moment.")
 
 
-class Batch(BaseModel):
+class BatchAnswer(BaseModel):
     """Analyses of several instruments."""
 
     total: int = Field(ge=0, description="Instruments asked for, each counted once.")
@@ -116,7 +116,7 @@ class Started(BaseModel):
     task_id: str = Field(description="Of its events, on the channel events:task:{id}.")
 
 
-class Run(BaseModel):
+class JobRun(BaseModel):
     """A run of the daily indicators, as it stands in its folder."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -133,7 +133,7 @@ class Run(BaseModel):
     published: int = Field(ge=0, description="Stocks whose outcome the bus has.")
 
 
-class Runs(BaseModel):
+class JobRuns(BaseModel):
     """The runs begun last, newest first."""
 
-    runs: list[Run]
+    runs: list[JobRun]

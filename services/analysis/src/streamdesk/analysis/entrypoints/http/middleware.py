@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from streamdesk.analysis.entrypoints.http.replies import NOT_MODIFIED, Reply, failure, refusal
+from streamdesk.analysis.entrypoints.http.replies import NOT_MODIFIED, HttpReply, failure, refusal
 from streamdesk.analysis.errors import RequestError
 from streamdesk.runtime import logger, metrics
 
@@ -22,22 +22,24 @@ log = logger("http")
 LARGEST_BODY_BYTES = 1 << 20
 OTHER = "other"
 
-Quick = Callable[[bytes, bytes], Awaitable[Reply]]
+FastPath = Callable[[bytes, bytes], Awaitable[HttpReply]]
 """Takes the body and If-None-Match."""
 
 
-class Door:
+class FastPathMiddleware:
     """An ASGI application in front of another.
 
     Args:
         app: answers what is not answered here.
-        quick: POSTs that are, by their path.
+        fast_path: POSTs that are, by their path.
         routes: paths that are counted under their names; what is at others is `other`.
     """
 
-    def __init__(self, app: ASGIApp, quick: Mapping[str, Quick], routes: frozenset[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, fast_path: Mapping[str, FastPath], routes: frozenset[str]
+    ) -> None:
         self._app = app
-        self._quick = quick
+        self._fast_paths = fast_path
         self._routes = routes
         self._meters: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
@@ -51,11 +53,11 @@ class Door:
         if body is None:  # the client is gone
             return
         began = time.perf_counter()
-        quick = self._quick.get(path) if scope["method"] == "POST" else None
+        fast_path = self._fast_paths.get(path) if scope["method"] == "POST" else None
         if len(body) > LARGEST_BODY_BYTES:
             status = await _send(_too_large(), send)
-        elif quick is not None:
-            status = await _send(await _answer(quick, body, _if_none_match(scope)), send)
+        elif fast_path is not None:
+            status = await _send(await _answer(fast_path, body, _if_none_match(scope)), send)
         else:
             status = await self._pass_on(scope, body, receive, send)
         self._count(path if path in self._routes else OTHER, status, time.perf_counter() - began)
@@ -89,9 +91,9 @@ class Door:
         return status
 
 
-async def _answer(quick: Quick, body: bytes, if_none_match: bytes) -> Reply:
+async def _answer(fast_path: FastPath, body: bytes, if_none_match: bytes) -> HttpReply:
     try:
-        return await quick(body, if_none_match)
+        return await fast_path(body, if_none_match)
     except RequestError as error:
         return failure(error)
     except Exception as error:
@@ -122,7 +124,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes | None:
     return body
 
 
-def _too_large() -> Reply:
+def _too_large() -> HttpReply:
     return refusal(
         413,
         f"the body is larger than {LARGEST_BODY_BYTES:,} bytes: split the request",
@@ -130,7 +132,7 @@ def _too_large() -> Reply:
     )
 
 
-async def _send(reply: Reply, send: Send) -> int:
+async def _send(reply: HttpReply, send: Send) -> int:
     length = [] if reply.status == NOT_MODIFIED else [(b"content-length", b"%d" % len(reply.body))]
     await send(
         {

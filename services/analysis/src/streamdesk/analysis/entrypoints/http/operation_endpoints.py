@@ -2,11 +2,11 @@
 
 from streamdesk.analysis.application.daily_job.background_job import BackgroundJob
 from streamdesk.analysis.application.refresh import Scheduler
-from streamdesk.analysis.entrypoints.http.analysis_endpoints import Handlers, preloaded
+from streamdesk.analysis.entrypoints.http.analysis_endpoints import AnalysisEndpoints, preloaded
 from streamdesk.analysis.entrypoints.http.answers import (
+    JobRun,
+    JobRuns,
     Preloaded,
-    Run,
-    Runs,
     ScheduleCache,
     ScheduleStatus,
     Slots,
@@ -17,7 +17,7 @@ from streamdesk.analysis.errors import RequestError
 NO_STORE = "there is no bar store to compute from: set BAR_STORE_FOLDER to its folder"
 
 
-class Operations:
+class OperationEndpoints:
     """What people tell the service to do.
 
     Args:
@@ -32,7 +32,7 @@ class Operations:
         self,
         scheduler: Scheduler,
         job: BackgroundJob | None,
-        handlers: Handlers,
+        handlers: AnalysisEndpoints,
         *,
         enabled: bool,
         ttl_seconds: float,
@@ -81,10 +81,10 @@ class Operations:
         """Begin the daily indicators; their task tells how far they are."""
         return Started(task_id=await self._needed_job().start())
 
-    async def runs(self) -> Runs:
+    async def runs(self) -> JobRuns:
         """The runs of the daily indicators begun last, newest first."""
         statuses = await self._needed_job().runs()
-        return Runs(runs=[Run.model_validate(status) for status in statuses])
+        return JobRuns(runs=[JobRun.model_validate(status) for status in statuses])
 
     def _needed_job(self) -> BackgroundJob:
         if self._job is None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from streamdesk.analysis.adapters.cache.cached_analysis import Entry, weak_tag
-from streamdesk.analysis.application.analyses.outcomes import Outcome
+from streamdesk.analysis.adapters.cache.cached_analysis import CachedAnalysis, weak_tag
+from streamdesk.analysis.application.analyses.outcomes import AnalysisOutcome
 from streamdesk.analysis.errors import (
     BusyScheduleError,
     JobRunningError,
@@ -47,7 +47,7 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpReply:
     """An answer before it is sent.
 
     Args:
@@ -83,16 +83,16 @@ class AnalysisReplies:
             b"max-age=%d, stale-while-revalidate=%d" % (fresh, stale),
         )
 
-    def one(self, outcome: Outcome, if_none_match: bytes) -> Reply:
+    def one(self, outcome: AnalysisOutcome, if_none_match: bytes) -> HttpReply:
         """The answer about one symbol."""
         if outcome.entry is None:
             return failure(outcome.error)
         headers = self._headers(outcome.entry.etag, outcome.entry.age_seconds())
         if matches(outcome.entry.etag, if_none_match):
-            return Reply(NOT_MODIFIED, b"", headers[1:])
-        return Reply(200, _OPEN + marked(outcome.entry, outcome) + b"}", headers)
+            return HttpReply(NOT_MODIFIED, b"", headers[1:])
+        return HttpReply(200, _OPEN + marked(outcome.entry, outcome) + b"}", headers)
 
-    def many(self, outcomes: Mapping[str, Outcome], if_none_match: bytes) -> Reply:
+    def many(self, outcomes: Mapping[str, AnalysisOutcome], if_none_match: bytes) -> HttpReply:
         """The answer about several, in the order asked; an error only when all failed."""
         found = [(each.entry, each) for each in outcomes.values() if each.entry is not None]
         errors = {name: str(each.error) for name, each in outcomes.items() if each.entry is None}
@@ -102,7 +102,7 @@ class AnalysisReplies:
         etag = weak_tag(b"".join((*tags, json.dumps(errors).encode())))
         headers = self._headers(etag, max(entry.age_seconds() for entry, _ in found))
         if matches(etag, if_none_match):
-            return Reply(NOT_MODIFIED, b"", headers[1:])
+            return HttpReply(NOT_MODIFIED, b"", headers[1:])
         counts = {
             "total": len(outcomes),
             "succeeded": len(found),
@@ -112,13 +112,13 @@ class AnalysisReplies:
         head = json.dumps(counts, separators=(",", ":"))[:-1].encode()
         results = b",".join([marked(entry, outcome) for entry, outcome in found])
         tail = b'],"errors":%s}}' % json.dumps(errors).encode()
-        return Reply(200, b"".join((_OPEN, head, b',"results":[', results, tail)), headers)
+        return HttpReply(200, b"".join((_OPEN, head, b',"results":[', results, tail)), headers)
 
     def _headers(self, etag: bytes, age_seconds: float) -> Headers:
         return [_JSON, (b"etag", etag), (b"age", b"%d" % age_seconds), self._control]
 
 
-def marked(entry: Entry, outcome: Outcome) -> bytes:
+def marked(entry: CachedAnalysis, outcome: AnalysisOutcome) -> bytes:
     """The analysis with what is true of this answer alone."""
     return entry.body[:-1] + _MARKS[outcome.cached, outcome.stale]
 
@@ -130,7 +130,7 @@ def matches(etag: bytes, if_none_match: bytes) -> bool:
     return if_none_match.strip() == b"*" or etag.removeprefix(b"W/") in if_none_match
 
 
-def success(data: BaseModel | Sequence[BaseModel] | None, status: int = 200) -> Reply:
+def success(data: BaseModel | Sequence[BaseModel] | None, status: int = 200) -> HttpReply:
     """Anything else that went well."""
     if isinstance(data, BaseModel):
         body = data.model_dump_json().encode()
@@ -138,16 +138,16 @@ def success(data: BaseModel | Sequence[BaseModel] | None, status: int = 200) -> 
         body = b"null"
     else:
         body = b"[%s]" % b",".join([each.model_dump_json().encode() for each in data])
-    return Reply(status, _OPEN + body + b"}", [_JSON])
+    return HttpReply(status, _OPEN + body + b"}", [_JSON])
 
 
-def refusal(status: int, message: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> Reply:
+def refusal(status: int, message: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> HttpReply:
     """An answer that says what is wrong and what to do."""
     body = json.dumps({"code": 0, "msg": message, "data": None}, separators=(",", ":"))
-    return Reply(status, body.encode(), [_JSON, *headers])
+    return HttpReply(status, body.encode(), [_JSON, *headers])
 
 
-def failure(error: Exception | None) -> Reply:
+def failure(error: Exception | None) -> HttpReply:
     """The answer about an error: its status, and for some when to come again."""
     if isinstance(error, RequestError):
         return refusal(error.status, str(error))

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from streamdesk.analysis.entrypoints.http import answers
-from streamdesk.analysis.entrypoints.http.analysis_endpoints import Handlers
-from streamdesk.analysis.entrypoints.http.middleware import Door, Quick
-from streamdesk.analysis.entrypoints.http.operation_endpoints import Operations
+from streamdesk.analysis.entrypoints.http.analysis_endpoints import AnalysisEndpoints
+from streamdesk.analysis.entrypoints.http.middleware import FastPath, FastPathMiddleware
+from streamdesk.analysis.entrypoints.http.operation_endpoints import OperationEndpoints
 from streamdesk.analysis.entrypoints.http.replies import failure, refusal, success
 from streamdesk.analysis.entrypoints.http.requests import (
     LONGEST_SYMBOL,
@@ -57,13 +57,13 @@ class Api:
         operations: the schedule and the job.
     """
 
-    def __init__(self, handlers: Handlers, operations: Operations) -> None:
+    def __init__(self, handlers: AnalysisEndpoints, operations: OperationEndpoints) -> None:
         self._handlers = handlers
         self._operations = operations
         self._router = APIRouter(prefix=PREFIX)
-        self._quick: dict[str, Quick] = {}
+        self._fast_paths: dict[str, FastPath] = {}
 
-    def application(self) -> Door:
+    def application(self) -> FastPathMiddleware:
         """The whole, with the short cut in front."""
         app = FastAPI(
             title="Streamdesk analysis",
@@ -81,12 +81,12 @@ class Api:
         app.add_exception_handler(HTTPException, _http_error)
         for kind in (AnalysisError, MarketError, BusError, Exception):
             app.add_exception_handler(kind, _failed)
-        return Door(app, self._quick, frozenset(app.openapi()["paths"]))
+        return FastPathMiddleware(app, self._fast_paths, frozenset(app.openapi()["paths"]))
 
     def _analyses(self) -> None:
         handlers = self._handlers
         self._fast("analyze-symbol", handlers.symbol, SymbolQuestion, answers.Analysis, 304, 404)
-        self._fast("analyze-batch", handlers.batch, BatchQuestion, answers.Batch, 304, 404)
+        self._fast("analyze-batch", handlers.batch, BatchQuestion, answers.BatchAnswer, 304, 404)
         self._fast("preload", handlers.preload, PreloadQuestion, answers.Preloaded)
 
         async def analysis(
@@ -131,13 +131,18 @@ class Api:
         operations = self._operations
         begin, runs = operations.start_job, operations.runs
         self._plain("POST", "jobs/indicators", begin, answers.Started, 404, 409, 503, status=202)
-        self._plain("GET", "jobs/indicators", runs, answers.Runs, 404, 503)
+        self._plain("GET", "jobs/indicators", runs, answers.JobRuns, 404, 503)
 
     def _fast(
-        self, name: str, answer: Quick, question: type[Question], data: type[BaseModel], *more: int
+        self,
+        name: str,
+        answer: FastPath,
+        question: type[Question],
+        data: type[BaseModel],
+        *more: int,
     ) -> None:
         """A POST that the door answers; the framework only documents it."""
-        self._quick[f"{PREFIX}/{name}"] = answer
+        self._fast_paths[f"{PREFIX}/{name}"] = answer
 
         async def documented(request: Request) -> Response:
             return (await answer(await request.body(), b"")).response()
@@ -189,11 +194,11 @@ class Api:
 
 def _responses(data: type[BaseModel], *errors: int, status: int = 200) -> Responses:
     # mypy cannot know a model that is made here.
-    good: Responses = {status: {"model": answers.Envelope[data]}}  # type: ignore[valid-type]
+    good: Responses = {status: {"model": answers.SuccessAnswer[data]}}  # type: ignore[valid-type]
     for code in errors:
         good[code] = {"description": _MEANINGS[code]}
         if code != 304:  # noqa: PLR2004 - it has no body
-            good[code]["model"] = answers.Failure
+            good[code]["model"] = answers.ErrorAnswer
     return good
 
 
