@@ -299,12 +299,11 @@ async def test_a_process_of_the_pool_that_ends_is_said_and_the_rest_can_be_resum
 
 
 async def test_a_folder_that_cannot_be_used_is_named_with_what_to_do(
-    store_of: StoreOf, tmp_path: Path
+    store_of: StoreOf, tmp_path: Path, now: datetime
 ) -> None:
     (tmp_path / "file").touch()
-    job = IndicatorsJob(
-        store_of(2), None, ResultsFolder(tmp_path / "file" / "indicators"), ProcessPool()
-    )
+    results = ResultsFolder(tmp_path / "file" / "indicators")
+    job = IndicatorsJob(store_of(2), None, results, ProcessPool(), clock=lambda: now)
     with pytest.raises(
         JobError, match=r"cannot be kept in .*file/indicators: .* run the job again"
     ):

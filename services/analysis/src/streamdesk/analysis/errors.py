@@ -1,7 +1,8 @@
 """What can go wrong in an analysis.
 
     AnalysisError
-    ├── CacheUnavailableError         Redis is off or does not answer; inside the cache only
+    ├── BrokenAnalysisError      the analysis of one instrument failed unexpectedly
+    ├── CacheUnavailableError    Redis is off or does not answer; inside the cache only
     ├── NotEnoughBarsError     too few bars for the preset
     ├── RequestError           a client's request cannot be answered as it is
     ├── UnknownPresetError     no preset of that name
@@ -19,6 +20,10 @@ What a source of bars cannot do is a `MarketError` (`streamdesk.market.errors`).
 
 class AnalysisError(Exception):
     """Anything this service expects to go wrong."""
+
+
+class BrokenAnalysisError(AnalysisError):
+    """The analysis of one instrument failed unexpectedly; the log has the traceback."""
 
 
 class CacheUnavailableError(AnalysisError):

@@ -18,7 +18,7 @@ from streamdesk.market.store import BarStore
 from streamdesk.market.store_files import sole, write_durably
 from streamdesk.runtime import Drain, logger, metrics
 
-log = logger("analysis")
+log = logger(__name__)
 T = TypeVar("T")
 
 START = "0"  # all that the stream still has

@@ -12,7 +12,7 @@ from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.events import HamaChanged, TaskCompleted, TaskProgressed
 from streamdesk.runtime import Drain, logger, metrics
 
-log = logger("analysis")
+log = logger(__name__)
 
 MOST_WAITING_REPORTS = 1_000
 AGAIN_SECONDS = 1.0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from streamdesk.bus import BusUnavailableError, Keys
 from streamdesk.runtime import Drain, logger
 
-log = logger("analysis")
+log = logger(__name__)
 
 PREFIX = "hama:watched:"
 NOTE_SECONDS = 2.0

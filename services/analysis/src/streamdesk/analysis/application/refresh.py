@@ -50,8 +50,8 @@ class Scheduler:
         symbols: tells which ones a slot refreshes.
         report: takes reports about the refresh as a task; must not wait for anything.
         interval_seconds: from slot to slot.
-        misfire: what becomes of missed slots.
         clock: the time of day, with its zone.
+        misfire: what becomes of missed slots.
         pace: how quickly it reacts.
 
     Raises:
@@ -66,8 +66,8 @@ class Scheduler:
         report: Callable[[Event], None],
         *,
         interval_seconds: float,
+        clock: Callable[[], datetime],
         misfire: Misfire = Misfire.ONCE,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         pace: SchedulePace | None = None,
     ) -> None:
         self._refresh = refresh

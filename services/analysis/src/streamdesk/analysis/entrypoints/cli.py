@@ -13,12 +13,13 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import uvloop
 
 from streamdesk.analysis.application.daily_job.fill_simulated import MOST, fill
-from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob, utc_now
+from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
 from streamdesk.analysis.config import Settings
 from streamdesk.analysis.domain.job import JobProgress, JobReport
 from streamdesk.analysis.errors import JobError
@@ -104,7 +105,7 @@ async def _run(
             store,
             options.simulate,
             seed=settings.feed_seed,
-            clock=utc_now,
+            clock=lambda: datetime.now(UTC),
             on_made=lambda made: _print("making", {"done": made, "total": options.simulate}),
         )
         _print("filled", {"stocks": options.simulate, "bars": bars, "folder": str(store.folder)})

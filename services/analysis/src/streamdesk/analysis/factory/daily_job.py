@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 
 from streamdesk.analysis.adapters.process_pool.pool import ProcessPool
 from streamdesk.analysis.adapters.run_folder.run_folder import ResultsFolder
@@ -19,6 +20,11 @@ RESULTS = "indicators"
 
 PUBLISH_TIMEOUT_SECONDS = 10.0
 """Of the command line: its caller waits."""
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
 
 
 def store_of(settings: Settings) -> BarStore | None:
@@ -52,6 +58,7 @@ def job_of(settings: Settings, store: BarStore, bus: Bus | None) -> IndicatorsJo
         None if bus is None else TaskEvents(bus, tasks),
         ResultsFolder(store.folder / RESULTS),
         ProcessPool(settings.job_workers),
+        clock=utc_now,
         keep_days=settings.bar_store_keep_days,
     )
 

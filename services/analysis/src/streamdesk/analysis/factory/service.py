@@ -5,7 +5,6 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
 from functools import partial
 
 from starlette.types import ASGIApp
@@ -29,7 +28,7 @@ from streamdesk.analysis.entrypoints.http.analysis_endpoints import AnalysisEndp
 from streamdesk.analysis.entrypoints.http.operation_endpoints import OperationEndpoints
 from streamdesk.analysis.entrypoints.http.routes import Api
 from streamdesk.analysis.entrypoints.schedule import run_schedule
-from streamdesk.analysis.factory.daily_job import job_of, store_of
+from streamdesk.analysis.factory.daily_job import job_of, store_of, utc_now
 from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts.topics import ANALYSIS_STATES, MARKET_BARS, TASKS
 from streamdesk.indicators import PRESETS
@@ -51,14 +50,9 @@ from streamdesk.runtime import (
     serve_http,
 )
 
-log = logger("analysis")
+log = logger(__name__)
 
 REQUESTS_SECONDS = 5  # for requests in hand when the service stops
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
 
 
 @asynccontextmanager
@@ -190,6 +184,7 @@ class AnalysisParts:
             symbols,
             self.publisher.report,
             interval_seconds=settings.hama_scheduler_interval * 60,
+            clock=utc_now,
             misfire=Misfire(settings.hama_scheduler_misfire),
         )
 
@@ -234,7 +229,9 @@ class AnalysisParts:
             tasks.append(Work("record", recorder.run))
         if self.job is not None and settings.job_schedule != OFF:
             record = ScheduleRecord(job_schedule.NAME, self._bus.keys, auto_start=True)
-            runner = job_schedule.job_schedule(record, self.job, settings.job_schedule)
+            runner = job_schedule.job_schedule(
+                record, self.job, settings.job_schedule, clock=utc_now
+            )
             tasks.append(Work("job-schedule", partial(run_schedule, runner)))
         return tasks
 

@@ -24,7 +24,7 @@ from streamdesk.analysis.errors import CacheUnavailableError
 from streamdesk.bus import BusError, Keys, ServerFullError
 from streamdesk.runtime import logger, metrics
 
-log = logger("cache")
+log = logger(__name__)
 T = TypeVar("T")
 
 PREFIX = "hama:analysis:"

@@ -6,20 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from streamdesk.analysis.adapters.cache.cached_analysis import Clock
 from streamdesk.analysis.domain.hama import HamaAnalysis, analyse, bars_needed
-from streamdesk.analysis.errors import AnalysisError, NotEnoughBarsError
+from streamdesk.analysis.errors import BrokenAnalysisError, NotEnoughBarsError
 from streamdesk.indicators import InputError
 from streamdesk.market import BarSeries, MarketError
 from streamdesk.market.chain import Chain
 from streamdesk.market.errors import SourceUnavailableError, UnknownInstrumentError
 from streamdesk.runtime import logger, metrics
 
-log = logger("computing")
+log = logger(__name__)
 
 Result = HamaAnalysis | Exception
-
-
-class BrokenAnalysisError(AnalysisError):
-    """Something that should not happen did, with one instrument; the log has it."""
 
 
 class ComputeAnalyses:

@@ -29,7 +29,7 @@ from streamdesk.analysis.errors import NotEnoughBarsError
 from streamdesk.market.errors import UnknownInstrumentError
 from streamdesk.runtime import logger, metrics
 
-log = logger("analyses")
+log = logger(__name__)
 
 SOFT_END = 0.8
 EARLIEST_RENEWAL = 0.6

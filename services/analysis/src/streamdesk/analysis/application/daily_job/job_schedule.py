@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
 from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
@@ -23,7 +23,7 @@ def job_schedule(
     job: IndicatorsJob,
     line: str,
     *,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Callable[[], datetime],
     pace: SchedulePace | None = None,
     again_seconds: float = AGAIN_SECONDS,
 ) -> SlotRunner:

@@ -16,7 +16,7 @@ from streamdesk.contracts.base import Event
 from streamdesk.contracts.events import StockIndicatorsCompleted, TaskCompleted, TaskProgressed
 from streamdesk.runtime import logger
 
-log = logger("analysis")
+log = logger(__name__)
 
 AGAIN_SECONDS = 0.5
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from streamdesk.analysis.adapters.daily_bars import daily_bars
 from streamdesk.analysis.adapters.process_pool.pool import ProcessPool
@@ -30,11 +30,6 @@ from streamdesk.runtime import metrics
 OnProgress = Callable[[JobProgress], None]
 
 
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
-
-
 class IndicatorsJob:
     """Computes the indicators of all stocks of a store, and tells the bus.
 
@@ -43,8 +38,8 @@ class IndicatorsJob:
         events: where to tell of it; None to tell nobody.
         results: where the runs are kept.
         pool: the processes that compute.
+        clock: the time of day, with its zone.
         keep_days: results of earlier days are removed.
-        clock: tells the time.
     """
 
     def __init__(
@@ -54,8 +49,8 @@ class IndicatorsJob:
         results: ResultsFolder,
         pool: ProcessPool,
         *,
+        clock: Callable[[], datetime],
         keep_days: int = 400,
-        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
         self._events = events

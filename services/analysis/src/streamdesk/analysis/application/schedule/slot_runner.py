@@ -26,7 +26,7 @@ from streamdesk.analysis.errors import UnreadableScheduleError
 from streamdesk.bus import BusUnavailableError
 from streamdesk.runtime import logger, metrics
 
-log = logger("analysis")
+log = logger(__name__)
 
 MOST_ATTEMPTS = 5
 """Processes that may die of one slot before it is given up: it probably kills them."""

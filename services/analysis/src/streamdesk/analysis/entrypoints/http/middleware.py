@@ -17,7 +17,7 @@ from streamdesk.runtime import logger, metrics
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
 
-log = logger("http")
+log = logger(__name__)
 
 LARGEST_BODY_BYTES = 1 << 20
 OTHER = "other"

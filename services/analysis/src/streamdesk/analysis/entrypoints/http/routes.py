@@ -27,7 +27,7 @@ from streamdesk.contracts.events.analysis import HamaPreset
 from streamdesk.market.errors import MarketError
 from streamdesk.runtime import logger
 
-log = logger("http")
+log = logger(__name__)
 
 PREFIX = "/api/gainer-analysis"
 ABOUT = """HAMA analyses of instruments, cached; their schedule; and the daily indicators.
