@@ -1,8 +1,8 @@
-"""Bars off the bus into the bar store, and up to where they are there.
+"""Records the bars of the bus in the bar store, with the position reached.
 
-Read along without a group: what nobody records must not fill the server and stop the feed. How far
-the store has come is written beside the bars, after them, so that a recorder that is killed goes on
-where its bars end. A few may be written again: of two rows of one bar the store counts one.
+The bus is read without a group: bars that no recorder takes must not fill the server and stop the
+feed. The position is written beside the bars, after them, so that a killed recorder resumes where
+its bars end. A few bars may be written twice: of two rows of one bar the store counts one.
 """
 
 import asyncio
@@ -23,22 +23,22 @@ T = TypeVar("T")
 
 START = "0"  # all that the stream still has
 MOST_WAITING_BARS = 50_000
-"""Bars in memory while the disk does not take them; the rest stays on the bus."""
+"""Bars in memory while the disk cannot be written; the rest stays on the bus."""
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
 
 
 class BarRecorder:
-    """Keeps every bar of the bus in one folder. Of several with one folder, one records.
+    """Writes every bar of the bus to one folder. Of several recorders of a folder, one writes.
 
     Args:
-        bus: where bars come from.
-        topic: as what.
-        store: where they go.
+        bus: the source of the bars.
+        topic: the topic of the bars.
+        store: where they are written.
         keep_days: days that stay in the store.
-        write_every_seconds: at most one write in so many: each makes a file for each market and
-            day.
-        tidy_every_seconds: how often small files are merged, and old days removed.
+        write_every_seconds: shortest time between two writes: each makes a file for each market
+            and day.
+        tidy_every_seconds: time between two merges of small files and removals of old days.
     """
 
     def __init__(
@@ -62,11 +62,12 @@ class BarRecorder:
         self._room = asyncio.Event()
 
     async def run(self, drain: Drain) -> None:
-        """Record until the drain is requested, and tidy up from time to time."""
+        """Record and tidy the store until the drain is requested."""
         lock = self._cursor_file.with_suffix(".lock")
         while not drain.requested.is_set():
             try:
                 with sole(lock) as ours:
+                    # Another replica with the same folder may record; look again until it ends.
                     if ours:
                         await self._record(drain)
                         return
@@ -75,7 +76,7 @@ class BarRecorder:
             await drain.sleep(self._write_every_seconds)
 
     async def _record(self, drain: Drain) -> None:
-        since = await self._insisted(self._cursor, drain)
+        since = await self._retried(self._cursor, drain)
         if since is None:
             return
         async with asyncio.TaskGroup() as tasks:
@@ -105,13 +106,14 @@ class BarRecorder:
                 return
 
     async def _write(self, messages: list[Message[BarClosed]], drain: Drain) -> bool:
-        """Write bars, then how far they go; False when the process ends before that worked."""
+        """Write bars, then the position; False when the process drains before both succeed."""
         bars = [message.event for message in messages]
-        kept = await self._insisted(lambda: self._store.write(bars), drain)
+        kept = await self._retried(lambda: self._store.write(bars), drain)
         if kept is None:
             return False
         metrics.BAR_STORE_BARS.inc(kept)
-        # The rest of the last frame may be on its way.
+        # An entry of the stream may hold several bars, and the rest of the last one may still come:
+        # the position stays before it, and a restart reads that entry again.
         whole = [m.entry_id for m in messages if m.entry_id != messages[-1].entry_id]
         if not whole:
             return True
@@ -121,14 +123,14 @@ class BarRecorder:
             write_durably(self._cursor_file, cursor)
             return True
 
-        return bool(await self._insisted(note, drain))
+        return bool(await self._retried(note, drain))
 
-    async def _insisted(self, work: Callable[[], T], drain: Drain) -> T | None:
-        """Do it until it works: a full disk does not make bars worse. None at the drain."""
+    async def _retried(self, action: Callable[[], T], drain: Drain) -> T | None:
+        """Repeat until it succeeds: bars are not lost to a full disk. None at the drain."""
         wait_seconds = FIRST_WAIT_SECONDS
         while True:
             try:
-                return await asyncio.to_thread(work)
+                return await asyncio.to_thread(action)
             except (StoreError, OSError) as error:
                 self._failed(error)
             if await drain.sleep(wait_seconds):
@@ -137,7 +139,7 @@ class BarRecorder:
 
     def _failed(self, error: Exception) -> None:
         metrics.BAR_STORE_FAILURES.inc()
-        log.error("bars cannot be kept", error=str(error))
+        log.error("bars cannot be written", error=str(error))
 
     async def _keep_tidy(self, drain: Drain) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""Daily bars of a store: as they are, or made from shorter ones where a market has none."""
+"""Reads the daily bars of a store, or derives them from shorter bars where a market has none."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from streamdesk.market.series import BarSeries
 from streamdesk.market.store import BarStore
 
 SHORTER_SECONDS = (3_600, 1_800, 900, 300, 60, 30, 15, 10, 5, 1)
-"""Lengths that days are made from, the longest first: it takes fewest bars."""
+"""Lengths that days are derived from, the longest first: it takes the fewest bars."""
 
 ROWS_AT_ONCE = 10_000_000  # half a gigabyte
 
@@ -20,7 +20,7 @@ def daily_bars(
     """The newest daily bars of each stock.
 
     Args:
-        store: where they are.
+        store: the bar store.
         market: as in US; None for all.
         symbols: these alone; None for all.
 

@@ -1,4 +1,4 @@
-"""What this service says on the bus beside its answers: changed states, and how far tasks are."""
+"""Publishes changed HAMA states and the progress of tasks."""
 
 import asyncio
 import contextlib
@@ -18,19 +18,19 @@ MOST_WAITING_REPORTS = 1_000
 AGAIN_SECONDS = 1.0
 LAST_FLUSH_SECONDS = 2.0
 _IDS = uuid.UUID("6f1f9f0e-6f0c-4d53-9f4e-6d1f8c6f3a52")
-"""Of our own making; ids derived under it are no one else's."""
+"""Namespace of the ids that are derived here."""
 
 _Key = tuple[str, str, int]
 
 
 def state_id(analysis: HamaAnalysis) -> str:
-    """The event id of a state: the same for whoever computes it, so that a repeat is dropped."""
+    """The event id of a state: equal in every replica, so that the bus drops a repetition."""
     moment = f"{analysis.as_of.timestamp():.3f}"
     return _id_of(analysis.symbol, analysis.preset, analysis.interval_seconds, moment)
 
 
 def report_id(report: Event) -> str:
-    """The event id of a report: the same when its slot is taken up by another process."""
+    """The event id of a report: the same when another process resumes its slot."""
     if isinstance(report, TaskProgressed):
         return _id_of(report.task_id, report.done, report.total)
     if isinstance(report, TaskCompleted):
@@ -43,7 +43,7 @@ def _id_of(*words: object) -> str:
 
 
 def changed_event(before: HamaAnalysis | None, after: HamaAnalysis) -> HamaChanged:
-    """The event that says that a state is another now."""
+    """The event of a state that differs from the one before."""
     return HamaChanged(
         symbol=after.symbol,
         timestamp=after.as_of,
@@ -61,13 +61,13 @@ def changed_event(before: HamaAnalysis | None, after: HamaAnalysis) -> HamaChang
 
 
 class AnalysisPublisher:
-    """Takes events without a wait and writes them in the background.
+    """Accepts events without waiting, and publishes them in the background.
 
-    While the server is away, the latest state of each instrument is kept, with the state before
-    the first of those that were left out, and the latest reports of tasks.
+    While the server is unavailable, the latest state of each instrument is kept, with the state
+    before the first of those that were dropped, and the latest reports of tasks.
 
     Args:
-        bus: where they go.
+        bus: where events are published.
         states: the topic of changed states.
         tasks: the topic of tasks.
     """
@@ -81,7 +81,7 @@ class AnalysisPublisher:
         self._news = asyncio.Event()
 
     def changed(self, before: HamaAnalysis | None, after: HamaAnalysis) -> None:
-        """A state is another than before."""
+        """Publish a state that differs from the one before."""
         key = (after.symbol, after.preset, after.interval_seconds)
         event = changed_event(before, after)
         waiting = self._states.pop(key, None)
@@ -91,7 +91,7 @@ class AnalysisPublisher:
         self._news.set()
 
     def report(self, event: Event) -> None:
-        """How far a task is."""
+        """Publish the progress of a task."""
         self._reports.append(event)
         if len(self._reports) > MOST_WAITING_REPORTS:
             self._reports.popleft()
@@ -99,7 +99,7 @@ class AnalysisPublisher:
         self._news.set()
 
     async def run(self, drain: Drain) -> None:
-        """Write what comes, until the drain; what is left then is for `close`."""
+        """Publish until the drain; `close` publishes the rest."""
         stopping = asyncio.create_task(drain.requested.wait())
         stopping.add_done_callback(lambda _: self._news.set())
         while not drain.requested.is_set():
@@ -108,7 +108,7 @@ class AnalysisPublisher:
             flush = asyncio.create_task(self._flush())
             await asyncio.wait({flush, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not flush.done():
-                # A publish may wait long for a server that is away.
+                # At the drain: a publish may wait long for an unavailable server.
                 await asyncio.wait({flush}, timeout=LAST_FLUSH_SECONDS)
                 flush.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -117,7 +117,7 @@ class AnalysisPublisher:
                     await drain.sleep(AGAIN_SECONDS)
 
     async def close(self) -> None:
-        """Write what is left, if the server is there: after everything else has ended."""
+        """Publish what is left, if the server answers; to be called after all else has ended."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_FLUSH_SECONDS):
                 await self._flush()
@@ -125,13 +125,13 @@ class AnalysisPublisher:
             log.warning("not published", states=len(self._states), reports=len(self._reports))
 
     async def _flush(self) -> bool:
-        """Write all there is; False when the server does not take it, and the rest waits."""
+        """Publish all that waits; False when the server does not accept it, and the rest waits."""
         try:
             while self._reports:
                 reports = list(self._reports)
                 ids = [report_id(report) for report in reports]
                 await self._bus.publish_many(self._tasks_topic, reports, event_ids=ids)
-                self._leave_out(reports)
+                self._drop(reports)
             while self._states:
                 await self._flush_states()
         except (BusUnavailableError, QueueFullError) as error:
@@ -148,6 +148,6 @@ class AnalysisPublisher:
             if self._states.get(key) is written:
                 del self._states[key]
 
-    def _leave_out(self, written: Sequence[Event]) -> None:
+    def _drop(self, written: Sequence[Event]) -> None:
         known = {id(event) for event in written}
         self._reports = deque(event for event in self._reports if id(event) not in known)

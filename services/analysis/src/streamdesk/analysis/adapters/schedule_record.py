@@ -1,4 +1,4 @@
-"""What all replicas know of a schedule: two small values in Redis."""
+"""The state of a schedule that all replicas share: two small values in Redis."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ LEASE_SECONDS = 30.0
 
 
 class Switch(BaseModel):
-    """Whether somebody started or stopped it, and when."""
+    """Whether the schedule was started or stopped last, and when."""
 
     running: bool
     since: AwareDatetime
@@ -21,13 +21,13 @@ class Switch(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is written, at one moment.
+    """Both values at one moment.
 
     Args:
-        text: the state, byte by byte: what a write expects to find.
-        state: the same, read; None before the first look of any process.
+        text: the state as bytes: what a write expects to find.
+        state: the same, parsed; None before the first look of any process.
         running: whether slots are to be fired.
-        since: when it was started or stopped last; None if never.
+        since: when the schedule was started or stopped last; None if never.
     """
 
     text: bytes | None
@@ -37,14 +37,14 @@ class Reading:
 
 
 class ScheduleRecord:
-    """Reads and writes it.
+    """Reads and writes the record of one schedule.
 
-    The switch has a key of its own: any replica may turn it, the state is the leader's alone.
+    The switch has a key of its own: any replica may write it, the leader alone writes the state.
 
     Args:
         name: of the schedule; its keys are `analysis:scheduler:<name>:lease`, `:state` and
             `:switch`.
-        keys: where they are.
+        keys: Redis.
         auto_start: whether the schedule runs before it is started or stopped for the first time.
         lease_seconds: how long nothing is fired after a leader was killed, at most.
     """
@@ -60,11 +60,11 @@ class ScheduleRecord:
         self._keys = keys
 
     async def read(self) -> Reading:
-        """Both values.
+        """Read both values.
 
         Raises:
-            BusUnavailableError: the server is away.
-            UnreadableScheduleError: they were not written by this service, or by a later version.
+            BusUnavailableError: the server is unavailable.
+            UnreadableScheduleError: another program or a later version wrote them.
         """
         text, switch_text = await self._keys.get(self._state_key, self._switch_key)
         try:
@@ -77,19 +77,22 @@ class ScheduleRecord:
         return Reading(text, state, running=switch.running, since=switch.since)
 
     async def switch(self, *, running: bool, now: datetime) -> None:
-        """Start or stop.
+        """Start or stop the schedule.
 
         Raises:
-            BusUnavailableError: the server is away; it may be switched or not.
+            BusUnavailableError: the server is unavailable; the switch may be written or not.
         """
         value = Switch(running=running, since=now).model_dump_json()
         await self._keys.put({self._switch_key: value.encode()})
 
     async def write(self, state: SlotState, over: Reading) -> bool:
-        """Write the state, if the lease is still ours and nobody wrote since.
+        """Write the state if this process holds the lease, and the state is still that of `over`.
+
+        Returns:
+            Whether it was written.
 
         Raises:
-            BusUnavailableError: the server is away; it may be written or not.
+            BusUnavailableError: the server is unavailable; the state may be written or not.
         """
         value = state.model_dump_json().encode()
         return await self.lease.put(self._state_key, value, expected=over.text)

@@ -7,7 +7,7 @@ from streamdesk.contracts.base import Event, Topic
 
 
 class TaskEvents:
-    """The topic of tasks. It knows the ids of its events for a day, so that none is there twice.
+    """The topic of tasks. It remembers event ids for a day, so that no event is there twice.
 
     Args:
         bus: the bus.
@@ -22,10 +22,10 @@ class TaskEvents:
         """Publish, in order.
 
         Raises:
-            BusError: they are not known to be written.
+            BusError: the server did not confirm the write.
         """
         await self._bus.publish_many(self._topic, events, event_ids=ids)
 
     async def answers(self) -> bool:
-        """Ask the server now."""
+        """Whether the server answers now."""
         return await self._bus.ping()

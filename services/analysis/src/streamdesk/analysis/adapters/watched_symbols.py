@@ -1,4 +1,4 @@
-"""Symbols that somebody asked for lately, through any replica: what a smart refresh refreshes."""
+"""The symbols that clients asked for recently, through any replica."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -10,19 +10,19 @@ log = logger(__name__)
 
 PREFIX = "hama:watched:"
 NOTE_SECONDS = 2.0
-"""How soon other replicas know."""
+"""Time between two writes to Redis: how late other replicas know."""
 
 RENEW_SHARE = 0.1
-"""Of the time that a symbol is remembered: it is not noted again before."""
+"""Share of the time that a symbol is remembered; within it the symbol is not written again."""
 
 MOST_SYMBOLS = 10_000
 
 
 class WatchedSymbols:
-    """Remembers symbols for a time, in this process at once and in Redis soon after.
+    """Remembers symbols for a time: in this process at once, in Redis shortly after.
 
     Args:
-        keys: where replicas agree.
+        keys: Redis, which replicas share.
         keep_seconds: how long a symbol counts as watched after it was asked for.
         clock: monotonic, in seconds.
     """
@@ -37,16 +37,16 @@ class WatchedSymbols:
         self._noted: dict[str, float] = {}
 
     def asked_for(self, symbols: Iterable[str]) -> None:
-        """Somebody wants them, and they exist; costs a dictionary's entry each, and no wait."""
+        """Note symbols that a client asked for, and that exist. Does not wait."""
         now = self._clock()
         for symbol in symbols:
-            self._asked.pop(symbol, None)  # the order is that of the last call
+            self._asked.pop(symbol, None)  # to the end: the order is that of the last request
             self._asked[symbol] = now
         while len(self._asked) > MOST_SYMBOLS:
             self._asked.pop(next(iter(self._asked)))
 
     async def current(self) -> list[str]:
-        """All that are watched, sorted; without Redis those of this process."""
+        """All watched symbols, sorted; without Redis those of this process."""
         self._forget()
         try:
             names = await self._keys.names(PREFIX, MOST_SYMBOLS)
@@ -55,13 +55,13 @@ class WatchedSymbols:
         return sorted({name.removeprefix(PREFIX) for name in names} | set(self._asked))
 
     async def run(self, drain: Drain) -> None:
-        """Tell the other replicas what was asked for here, now and then, until the drain."""
+        """Write what was asked for here to Redis, regularly, until the drain."""
         while not await drain.sleep(NOTE_SECONDS):
             await self.note()
         await self.note()
 
     async def note(self) -> None:
-        """Tell them now what they may not know; a server that is away is told the next time."""
+        """Write what other replicas may not know; if Redis is unavailable, the next call does."""
         self._forget()
         now, renew_seconds = self._clock(), self._keep_seconds * RENEW_SHARE
         new = {
@@ -70,7 +70,8 @@ class WatchedSymbols:
             if asked - self._noted.get(symbol, -self._keep_seconds) >= renew_seconds
         }
         try:
-            # What is asked for again and again lives a little longer than what was asked for once.
+            # Counted from this write, not from the request: a symbol may live up to RENEW_SHARE
+            # longer, which saves a write for each request.
             await self._keys.put({PREFIX + symbol: b"1" for symbol in new}, self._keep_seconds)
         except BusUnavailableError:
             return

@@ -1,4 +1,4 @@
-"""A dictionary that forgets what was used least lately."""
+"""A bounded dictionary that evicts the least recently used value."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Recent(Generic[T]):
-    """At most `size` values by name; reading one counts as using it.
+    """At most `size` values by name; reading a value counts as use.
 
     Args:
         size: how many are kept.
@@ -32,12 +32,12 @@ class Recent(Generic[T]):
         return value
 
     def put(self, name: str, value: T) -> None:
-        """Keep a value, and forget the one unused for longest when there are too many."""
+        """Keep a value; above `size`, evict the least recently used one."""
         self._values[name] = value
         self._values.move_to_end(name)
         if len(self._values) > self._size:
             self._values.popitem(last=False)
 
     def drop(self, name: str) -> None:
-        """Forget one."""
+        """Remove a value, if it is there."""
         self._values.pop(name, None)

@@ -1,4 +1,4 @@
-"""An analysis as it is kept: with the bytes that go out, and an age that no clock can turn back."""
+"""An analysis in the cache: with the bytes that are sent, and an age by the monotonic clock."""
 
 import hashlib
 import time
@@ -14,14 +14,14 @@ ETAG_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class CachedAnalysis:
-    """A kept analysis.
+    """An analysis in the cache.
 
     Attributes:
         analysis: what was computed.
         body: the same as JSON, as it is in Redis and in answers.
-        etag: weak tag; the same for every analysis that says the same of the same bar.
+        etag: weak entity tag; equal for analyses that differ in the time of computation alone.
         born_at: when it was computed, by this process's monotonic clock.
-        shared: whether Redis was given it, or gave it.
+        shared: whether Redis has it.
     """
 
     analysis: HamaAnalysis
@@ -32,20 +32,20 @@ class CachedAnalysis:
 
     @classmethod
     def of(cls, analysis: HamaAnalysis) -> "CachedAnalysis":
-        """An analysis that was computed this moment."""
+        """The entry of an analysis that was just computed."""
         body = analysis.model_dump_json().encode()
         return cls(analysis, body, _etag(analysis), time.monotonic())
 
     @classmethod
     def read(cls, body: bytes, now: datetime) -> "CachedAnalysis":
-        """One that another process wrote.
+        """The entry that another process wrote.
 
         Args:
             body: its JSON.
-            now: the time, for its age; one that seems to come from the future is new.
+            now: the time of day, for its age; one from the future counts as just computed.
 
         Raises:
-            ValueError: it is no analysis.
+            ValueError: the body is not an analysis.
         """
         analysis = HamaAnalysis.model_validate_json(body)
         age_seconds = max(0.0, (now - analysis.computed_at).total_seconds())

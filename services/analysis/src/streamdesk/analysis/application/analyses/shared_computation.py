@@ -92,7 +92,7 @@ class SharedComputation:
             self._take(await self._cache.load(mine), waited=True)
             await self._make([name for name in mine if not self.futures[name].done()])
         finally:
-            await self._cache.give_back(mine)
+            await self._cache.release(mine)
 
     async def _make(self, names: Sequence[str]) -> None:
         if names:
