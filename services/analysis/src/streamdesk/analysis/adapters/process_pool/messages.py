@@ -1,4 +1,4 @@
-"""What the job and its processes say to each other over pipes."""
+"""The messages between the job and its processes, over pipes."""
 
 import pickle
 import struct
@@ -9,16 +9,16 @@ from typing import Any
 from streamdesk.analysis.domain.chunk import ChunkBars, ChunkValues
 
 LENGTH = struct.Struct("!Q")
-"""Before each message: how many bytes it has."""
+"""Before each message: its length in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkRequest:
-    """Compute this, and write it there.
+    """A chunk to compute.
 
     Args:
-        bars: of the stocks of a chunk.
-        file: where the values go.
+        bars: of the stocks of the chunk.
+        file: the file that the values are written to.
     """
 
     bars: ChunkBars
@@ -27,12 +27,12 @@ class ChunkRequest:
 
 @dataclass(frozen=True, slots=True)
 class ChunkReply:
-    """What became of a request.
+    """The outcome of a request.
 
     Args:
-        values: what was computed and written; None where that was not possible.
+        values: computed and written; None if that failed.
         checksum: of the file.
-        problem: why it was not.
+        problem: why it failed.
     """
 
     values: ChunkValues | None
@@ -41,11 +41,11 @@ class ChunkReply:
 
 
 def packed(message: ChunkRequest | ChunkReply) -> bytes:
-    """A message as it travels."""
+    """A message as bytes, with its length in front."""
     body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     return LENGTH.pack(len(body)) + body
 
 
 def unpacked(body: bytes) -> Any:  # noqa: ANN401 - a ChunkRequest or a ChunkReply
-    """The message; only for what our own process sent over a pipe of ours."""
-    return pickle.loads(body)  # noqa: S301 - see above
+    """The message of these bytes, which must come from a process of the job."""
+    return pickle.loads(body)  # noqa: S301 - the bytes come over a pipe of this process

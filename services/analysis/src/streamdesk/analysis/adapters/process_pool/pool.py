@@ -1,7 +1,7 @@
 """Processes that compute chunks, one a core.
 
-Not those of `multiprocessing`: after the kill of their parent they stay, and before their first
-task they import all that the parent's main module does. These end with the pipe that feeds them.
+`multiprocessing` is not used: its processes outlive a killed parent, and import all that the main
+module of the parent imports. These processes end with the pipe that feeds them.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ def cores() -> int:
 
 
 class ChunkWorker:
-    """One process; one request at a time."""
+    """One process; it answers one request after the other."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         """Use `ChunkWorker.start`."""
@@ -42,7 +42,7 @@ class ChunkWorker:
 
     @classmethod
     async def start(cls) -> Self:
-        """Start the process; it imports while we go on."""
+        """Start the process; does not wait for its imports."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -53,18 +53,18 @@ class ChunkWorker:
         return cls(process)
 
     async def compute(self, bars: ChunkBars, file: Path) -> tuple[ChunkValues, int]:
-        """Have a chunk computed and written; its values, and the checksum of the file.
+        """Have a chunk computed and written; returns its values and the checksum of the file.
 
         Raises:
             WorkerLostError: the process ended.
-            JobError: it could not be written.
+            JobError: the file could not be written.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise WorkerLostError("a process of the job has no pipes")
         try:
             if stdin.is_closing():
-                raise ConnectionResetError  # uvloop would raise something less telling
+                raise ConnectionResetError  # uvloop's own error would not be caught below
             stdin.write(packed(ChunkRequest(bars, file)))
             await stdin.drain()
             (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
@@ -74,14 +74,14 @@ class ChunkWorker:
             raise WorkerLostError(
                 f"a process of the job ended with code {code} in the chunk from "
                 f"{bars.symbols[0]} to {bars.symbols[-1]}; has the machine enough memory? "
-                "Run the job again, and it goes on where it was"
+                "Run the job again: it resumes there"
             ) from None
         if reply.values is None:
             raise JobError(f"a result file cannot be written: {reply.problem}")
         return reply.values, reply.checksum
 
     async def close(self) -> None:
-        """End it."""
+        """End the process: it gets a few seconds, then it is killed."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
@@ -93,10 +93,10 @@ class ChunkWorker:
 
 
 class ProcessPool:
-    """Starts processes for a computation, and ends them after it.
+    """Computes chunks in processes that live as long as the call.
 
     Args:
-        size: processes at most; 0 for one a core.
+        size: most processes; 0 for one a core.
     """
 
     def __init__(self, size: int = 0) -> None:
@@ -109,13 +109,13 @@ class ProcessPool:
         file_of: Callable[[int], Path],
         done: Callable[[int, ChunkValues, int], Awaitable[None]],
     ) -> None:
-        """Compute chunks, as many at a time as there are processes.
+        """Compute chunks, as many concurrently as there are processes.
 
         Args:
             numbers: of the chunks.
-            bars_of: the bars of one.
-            file_of: where its values go.
-            done: told of each that is computed and written, with the checksum of its file.
+            bars_of: returns the bars of a chunk.
+            file_of: returns the file that its values are written to.
+            done: called for each chunk that is written, with the checksum of its file.
 
         Raises:
             WorkerLostError: a process ended.
@@ -126,7 +126,7 @@ class ProcessPool:
         waiting = iter(numbers)
 
         async def work(worker: ChunkWorker) -> None:
-            for number in waiting:  # shared: each takes the next one
+            for number in waiting:  # one iterator for all: each takes the next chunk
                 await done(number, *await worker.compute(bars_of(number), file_of(number)))
 
         async with _started(min(self._size, len(numbers))) as workers:
@@ -135,12 +135,12 @@ class ProcessPool:
                     for worker in workers:
                         group.create_task(work(worker))
             except BaseExceptionGroup as problems:
-                raise problems.exceptions[0] from None  # one says enough
+                raise problems.exceptions[0] from None  # the first: the others follow from it
 
 
 @asynccontextmanager
 async def _started(count: int) -> AsyncIterator[list[ChunkWorker]]:
-    """So many processes, which live as long as the context."""
+    """Processes that live as long as the context."""
     workers: list[ChunkWorker] = []
     try:
         for _ in range(count):

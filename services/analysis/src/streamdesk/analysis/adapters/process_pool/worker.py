@@ -1,7 +1,7 @@
-"""A process that computes chunks: bars come on standard input, values leave on standard output.
+"""The process that computes chunks: bars on standard input, values on standard output.
 
-It ends when its input does: also when the job was killed, so that none is left behind. What it
-writes is a temporary file, which counts once the job has given it its name.
+It ends when its input ends, so that it does not outlive a killed job. It writes temporary files; a
+file counts once the job has renamed it.
 """
 
 import os
@@ -24,7 +24,7 @@ from streamdesk.analysis.domain.chunk import compute
 
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
-    """Answer one request after the other until there are no more."""
+    """Answer requests until the input ends."""
     while head := requests.read(LENGTH.size):
         body = requests.read(LENGTH.unpack(head)[0])
         replies.write(packed(_answer(unpacked(body))))
@@ -35,7 +35,7 @@ def _answer(request: ChunkRequest) -> ChunkReply:
     try:
         values = compute(request.bars)
         checksum = write_part(request.file, values)
-    except Exception as error:  # noqa: BLE001 - the job must hear of it, whatever it is
+    except Exception as error:  # noqa: BLE001 - any failure is reported to the job
         traceback.print_exc()
         return ChunkReply(None, problem=f"{type(error).__name__}: {error}")
     return ChunkReply(values, checksum)
@@ -43,13 +43,15 @@ def _answer(request: ChunkRequest) -> ChunkReply:
 
 def main() -> None:
     """Serve on the standard streams."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the job; the end of input ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the job handles Ctrl-C, and ends the input
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no reply
+    os.dup2(
+        sys.stderr.fileno(), sys.stdout.fileno()
+    )  # output of a library must not mix with replies
     try:
         serve(sys.stdin.buffer, replies)
     except (BrokenPipeError, EOFError, pickle.UnpicklingError, struct.error):
-        os._exit(1)  # the job is gone; nobody reads what closing would write
+        os._exit(1)  # the job ended: flushing the streams would fail again
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Result files: one row a stock, in Parquet, for any reader of such files.
+"""Result files: Parquet, one row a stock.
 
-Columns: `symbol`; `timestamp`, the end of its last bar (UTC); `bars`, how many the values are from;
-one for each value, NaN where a stock has too few bars for it; `error`, empty where there is none.
+Columns: `symbol`; `timestamp`, the end of its last bar (UTC); `bars`, the number of bars that the
+values are from; one column for each value, NaN where a stock has too few bars for it; `error`,
+empty where there is none.
 
-The name of a file ends in the checksum of its bytes: arro3 takes files on trust, and one that is
-damaged may end the process.
+The name of a file ends in the checksum of its bytes: arro3 does not validate files, and a damaged
+one may crash the process.
 """
 
 import os
@@ -29,12 +30,12 @@ _TIME = DataType.timestamp("ms", tz="UTC")
 
 
 def part_name(number: int, checksum: int) -> str:
-    """What the result file of a chunk is called."""
+    """The name of the result file of a chunk."""
     return f"part-{number:04}-{checksum:08x}.parquet"
 
 
 def write_part(path: Path, chunk: ChunkValues) -> int:
-    """Write a chunk's values, under any name; they are on disk when it returns the checksum."""
+    """Write a chunk's values to disk, under any name; returns the checksum of the file."""
     columns: dict[str, ArrayInput | ArrowStreamExportable] = {
         "symbol": Array(chunk.symbols, type=DataType.utf8()),
         "timestamp": Array.from_numpy(chunk.as_of).cast(_TIME),
@@ -55,7 +56,7 @@ def write_part(path: Path, chunk: ChunkValues) -> int:
 
 
 def read_part(path: Path) -> ChunkValues:
-    """Read what `write_part` wrote, under its own name.
+    """Read a file of `write_part`, under the name of `part_name`.
 
     Raises:
         JobError: it is damaged.

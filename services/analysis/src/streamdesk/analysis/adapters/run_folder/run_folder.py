@@ -1,16 +1,16 @@
-"""A run on disk: its plan, its result files, and marks for what the bus has.
+"""A run on disk: its plan, its result files, and marks for what was published.
 
     indicators/
       .lock                                   held while a job computes here; says which run
       day=2026-11-20/run=daily-2026-11-20/
         part-0000-1f3a77c2.parquet ...        results, one file a chunk, with its checksum
         _run/plan.json                        the chunks
-        _run/published-0000 ...               the bus has the events of this chunk
-        _run/told                             and that of the end
-        _run/*.tmp                            unfinished; removed by who comes next
+        _run/published-0000 ...               the events of this chunk are published
+        _run/told                             all events are, that of the end included
+        _run/*.tmp                            unfinished; the next attempt removes them
 
-A file gets its name when it is complete and on disk, so that a kill at any moment leaves a chunk
-either done or not begun.
+A file gets its name when it is complete and on disk. So a kill at any moment leaves a chunk either
+done or not begun.
 """
 
 import fcntl
@@ -52,15 +52,15 @@ class RunFolder:
         self.path = path
         self._private = path / PRIVATE
         self._plan = self._private / "plan.json"
-        self._told = self._private / "told"
+        self._all_published = self._private / "told"
 
     @property
     def run_id(self) -> str:
-        """The run's name."""
+        """The id of the run."""
         return self.path.name.removeprefix("run=")
 
     def begin(self, plan: RunPlan) -> None:
-        """Keep the plan of a new run."""
+        """Write the plan of a new run."""
         self._private.mkdir(parents=True, exist_ok=True)
         text = json.dumps(
             {
@@ -70,6 +70,8 @@ class RunFolder:
                 "chunks": plan.chunks,
             }
         )
+        # The content, then the name, then the folder: a plan that is there is whole, also after a
+        # power failure, and a chunk always has the stocks that the plan of its run gives it.
         unfinished = self._private / "plan.tmp"
         with unfinished.open("w") as file:
             file.write(text)
@@ -79,7 +81,7 @@ class RunFolder:
         _sync(self._private)
 
     def plan(self) -> RunPlan | None:
-        """The plan; None where no run was begun.
+        """The plan; None where the run was not begun.
 
         Raises:
             JobError: the file cannot be read.
@@ -101,22 +103,22 @@ class RunFolder:
             ) from error
 
     def left(self, plan: RunPlan) -> RemainingChunks:
-        """What is to be done yet."""
+        """The chunks that are not yet computed or published."""
         computed = _numbers(self.path.glob("part-*.parquet"))
         published = _numbers(self._private.glob("published-*"))
         return left(len(plan.chunks), computed, published)
 
     def clean(self) -> None:
-        """Remove what a killed job left unfinished."""
+        """Remove the temporary files of a killed job."""
         for path in self._private.glob("*.tmp"):
             path.unlink(missing_ok=True)
 
     def unfinished(self, number: int) -> Path:
-        """Where a chunk's values are written first."""
+        """The temporary file of a chunk."""
         return self._private / f"part-{number:04}-{os.getpid()}.tmp"
 
     def finish(self, number: int, checksum: int) -> None:
-        """Give a chunk's file its name: from now on it is computed."""
+        """Give a chunk's file its name: from then on the chunk counts as computed."""
         self.unfinished(number).rename(self.path / part_name(number, checksum))
         _sync(self.path)
 
@@ -130,21 +132,21 @@ class RunFolder:
         return read_part(next(self.path.glob(f"part-{number:04}-*.parquet")))
 
     def mark_published(self, number: int) -> None:
-        """The bus has the events of this chunk."""
+        """Note that the events of this chunk are published."""
         (self._private / f"published-{number:04}").touch()
 
-    def mark_told(self) -> None:
-        """The bus has all events of the run, or nobody is to be told."""
-        self._told.touch()
+    def mark_all_published(self) -> None:
+        """Note that all events of the run are published."""
+        self._all_published.touch()
 
     @property
-    def told(self) -> bool:
-        """Whether there is nothing left to tell."""
-        return self._told.exists()
+    def all_published(self) -> bool:
+        """Whether all events of the run are published."""
+        return self._all_published.exists()
 
 
 class ResultsFolder:
-    """All runs of a folder of results.
+    """All runs of the job.
 
     Args:
         root: the folder.
@@ -155,15 +157,16 @@ class ResultsFolder:
         self._lock = root / ".lock"
 
     def folder(self, run_id: str, now: datetime) -> RunFolder:
-        """The folder of a run, whether it exists or not.
+        """The folder of a run; it need not exist.
 
         Raises:
-            JobError: the name cannot be one.
+            JobError: the id is not valid.
         """
         if not RUN_ID.fullmatch(run_id):
             raise JobError(
                 f"run id {run_id[:120]!r}: expected 1 to 100 letters, digits, or any of _ . -"
             )
+        # A run that is resumed after midnight stays in the folder of the day on which it began.
         for path in self.root.glob(f"day=*/run={run_id}"):
             return RunFolder(path)
         day = day_of(run_id, utc_day(now))
@@ -178,33 +181,36 @@ class ResultsFolder:
         return [RunFolder(path.parents[1]) for _, path in sorted(begun, reverse=True)[:limit]]
 
     def names(self) -> set[str]:
-        """The ids of all runs that were begun."""
+        """The ids of all begun runs."""
         return {folder.run_id for folder in self.newest(limit=100_000)}
 
     def prune(self, oldest: date) -> None:
-        """Remove the runs of days before this one."""
+        """Remove the runs of earlier days."""
         for path in self.root.glob("day=*"):
             if path.name < f"day={oldest}":
                 shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def held(self, run_id: str) -> Iterator[None]:
-        """Nobody else computes here meanwhile; the lock ends with the process.
+        """Hold the lock of the folder: one process computes in it. The lock ends with the process.
 
         Raises:
-            JobRunningError: somebody does already.
+            JobRunningError: another process holds it.
             OSError: the folder cannot be used.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             while not _locked(descriptor, fcntl.LOCK_EX):
-                # Whoever looks has the lock too, for an instant and shared: then we can share it.
+                # `computing` of another process holds the lock too, shared and for an instant. So
+                # a shared lock tells: if it is granted, that was the reason, and the exclusive one
+                # is tried again; if not, another job holds the exclusive lock.
                 if not _locked(descriptor, fcntl.LOCK_SH):
                     raise JobRunningError(
                         f"run {os.pread(descriptor, 100, 0).decode()} is under way in "
                         f"{self.root}; wait until it has ended"
                     )
+            # The id in the file is for messages and `computing`; the lock alone decides.
             os.truncate(descriptor, 0)
             os.pwrite(descriptor, run_id.encode(), 0)
             yield
@@ -212,14 +218,14 @@ class ResultsFolder:
             os.close(descriptor)
 
     def computing(self) -> str | None:
-        """The run that somebody works on now."""
+        """The id of the run that a process computes now; None without one."""
         with suppress(OSError), self._lock.open("rb") as file:
             if not _locked(file.fileno(), fcntl.LOCK_SH):
                 return file.read().decode()
         return None
 
     def status(self, folder: RunFolder) -> RunStatus | None:
-        """How a run stands; None where it was not begun.
+        """The status of a run; None where it was not begun.
 
         Raises:
             JobError: its plan cannot be read.
@@ -234,7 +240,7 @@ class ResultsFolder:
         elif rest.to_compute:
             state = "interrupted"
         else:
-            state = "completed" if folder.told else "unpublished"
+            state = "completed" if folder.all_published else "unpublished"
         sizes = [len(chunk) for chunk in plan.chunks]
         return RunStatus(
             run_id=plan.run_id,
@@ -260,7 +266,7 @@ def _numbers(paths: Iterator[Path]) -> set[int]:
 
 
 def _sync(folder: Path) -> None:
-    """Have the names in a folder on disk."""
+    """Write the names in a folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

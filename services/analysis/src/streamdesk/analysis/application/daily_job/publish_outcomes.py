@@ -1,4 +1,4 @@
-"""What a run says on the bus: each event once, and nothing that keeps it from computing."""
+"""Publishes the outcomes of a run, each event once, without delaying the computation."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,7 +23,7 @@ AGAIN_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What is written together, and the mark for it."""
+    """Events that are published together, and the call that notes it."""
 
     events: list[Event]
     ids: list[str]
@@ -32,15 +32,15 @@ class _Batch:
 
 
 class RunPublisher:
-    """Publishes beside the computing: that never waits for the server.
+    """Publishes in a task of its own: the computation never waits for the server.
 
     Args:
-        events: where to; None to tell nobody.
+        events: the topic; None to publish nothing.
         plan: of the run.
-        folder: of the run, where is marked what was published.
-        clock: tells the time.
-        published: stocks that an earlier attempt has told of.
-        said: whether an earlier attempt has said that the bus is away.
+        folder: of the run, which notes what is published.
+        clock: the time of day, with its zone.
+        published: stocks whose outcome an earlier attempt published.
+        warned: whether an earlier attempt has logged that the bus is unavailable.
     """
 
     def __init__(
@@ -51,38 +51,38 @@ class RunPublisher:
         clock: Callable[[], datetime],
         *,
         published: int,
-        said: bool,
+        warned: bool,
     ) -> None:
         self._events = events
         self._plan = plan
         self._folder = folder
         self._clock = clock
         self._waiting: asyncio.Queue[_Batch | None] = asyncio.Queue()
-        self._told_of = published  # stocks in batches, those that wait included
+        self._stocks = published  # of published and waiting batches
         self._ending = False
         self._task: asyncio.Task[bool] | None = None
-        self.said = said
+        self.warned = warned
         self.published = published
-        """Stocks whose outcome the bus has."""
+        """Stocks whose outcome is published."""
 
     def begin(self) -> None:
-        """The run begins, or goes on."""
-        self._put([self._progressed(self._told_of)], lambda: None)
+        """Publish that the run begins or resumes, and start to publish."""
+        self._put([self._progressed(self._stocks)], lambda: None)
         self._task = asyncio.create_task(self._publish())
 
     def chunk(self, number: int, values: ChunkValues) -> None:
-        """A chunk is computed."""
+        """Publish a computed chunk."""
         entries: list[tuple[Event, str]] = []
         for at, symbol in enumerate(values.symbols):
             if not values.errors[at]:
                 entries += self._completed(symbol, values.indicators(at))
-            self._told_of += 1
-            if new_percent(self._told_of, self._plan.stocks) is not None:
-                entries.append(self._progressed(self._told_of, symbol))
+            self._stocks += 1
+            if new_percent(self._stocks, self._plan.stocks) is not None:
+                entries.append(self._progressed(self._stocks, symbol))
         self._put(entries, lambda: self._folder.mark_published(number), stocks=len(values))
 
     async def end(self, failed: dict[str, str], *, succeeded: bool) -> bool:
-        """All is computed; return whether the bus has all events.
+        """Publish the end of the run; returns whether all events are published.
 
         Waits for the server if it answers.
         """
@@ -96,22 +96,25 @@ class RunPublisher:
             message=closing_words(self._plan.stocks, failed),
         )
         last = (completed, event_id(self._plan.run_id, "end"))
-        self._put([last], self._folder.mark_told)
+        self._put([last], self._folder.mark_all_published)
         self._waiting.put_nowait(None)
         self._ending = True
         if self._task is None:
             return False
         if self._events is None:
+            # Nothing is published, so the run counts as unpublished: a later one may have a bus.
             await self._task
             return False
+        # A publish repeats until it succeeds. Now that the job waits for it, the server is asked
+        # first: an unavailable one must not keep the job from its end.
         if not self._task.done() and not await self._events.answers():
-            self._say("no answer")
+            self._warn("no answer")
             await self.close()
             return False
         return await self._task
 
     async def close(self) -> None:
-        """Stop publishing, whatever waits."""
+        """Stop publishing; what waits is left to a later attempt."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -123,9 +126,9 @@ class RunPublisher:
         self._waiting.put_nowait(_Batch(events, ids, mark, stocks))
 
     async def _publish(self) -> bool:
-        """Whether all was published."""
+        """Publish batches until the end; returns whether all are published."""
         if self._events is not None and not await self._events.answers():
-            self._say("no answer")
+            self._warn("no answer")
         while (batch := await self._waiting.get()) is not None:
             if not await self._write(batch):
                 return False
@@ -138,19 +141,19 @@ class RunPublisher:
             try:
                 await self._events.write(batch.events, batch.ids)
             except BusError as error:
-                self._say(str(error))
-                if self._ending:
+                self._warn(str(error))
+                if self._ending:  # the job waits: leave the rest to a later attempt
                     return False
                 await asyncio.sleep(AGAIN_SECONDS)
             else:
                 break
         return True
 
-    def _say(self, why: str) -> None:
-        if not self.said:
-            self.said = True
+    def _warn(self, why: str) -> None:
+        if not self.warned:  # once a run: the bus may be unavailable for all of it
+            self.warned = True
             log.warning(
-                "the bus does not take the job's events; it computes all the same, and tells "
+                "the bus does not accept the job's events; the job continues, and publishes them "
                 "later if it can",
                 run=self._plan.run_id,
                 why=why,
@@ -177,6 +180,6 @@ class RunPublisher:
                 indicators=values,
             )
         except ValidationError:
-            log.warning("not told: no symbol that travels on the bus", symbol=symbol)
+            log.warning("not published: not a valid symbol", symbol=symbol)
             return []
         return [(event, event_id(self._plan.run_id, symbol))]

@@ -1,4 +1,4 @@
-"""The job as a whole: plan, compute on all cores, tell, and go on where an earlier one ended."""
+"""Runs the daily job: plans, computes on all cores, publishes, and resumes interrupted runs."""
 
 import asyncio
 import time
@@ -31,11 +31,11 @@ OnProgress = Callable[[JobProgress], None]
 
 
 class IndicatorsJob:
-    """Computes the indicators of all stocks of a store, and tells the bus.
+    """Computes the indicators of all stocks of a store, and publishes them.
 
     Args:
-        store: where the daily bars are.
-        events: where to tell of it; None to tell nobody.
+        store: where the bars are.
+        events: the topic of its events; None to publish nothing.
         results: where the runs are kept.
         pool: the processes that compute.
         clock: the time of day, with its zone.
@@ -58,18 +58,18 @@ class IndicatorsJob:
         self._pool = pool
         self._keep_days = keep_days
         self._clock = clock
-        self._said_of: str | None = None
-        """The run of which the log has that the bus is away: once is enough."""
+        self._warned_of: str | None = None
+        """The run for which the log says that the bus is unavailable: it says so once a run."""
 
     def next_run_id(self, market: str | None = None, *, fresh: bool = False) -> str:
-        """The run that `run` would work on now: the unfinished one of today, or a new one.
+        """The id of the run that `run` would do now: the unfinished one of today, or a new one.
 
         Args:
             market: as in US; None for all.
-            fresh: a new one in any case.
+            fresh: always a new one.
 
         Raises:
-            JobError: the plan of the unfinished one cannot be read.
+            JobError: the plan of the unfinished run cannot be read.
         """
         now = self._clock()
         latest, following = latest_and_next(self._runs.names(), utc_day(now), market)
@@ -85,18 +85,18 @@ class IndicatorsJob:
         market: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> JobReport:
-        """Do a run, or what is left of it. A completed one is reported as it is.
+        """Do a run, or the rest of it. Of a completed run, returns the report.
 
         Args:
-            run_id: which; the one of `next_run_id` without. Letters, digits, and `_.-`.
-            market: stocks of this market alone, as in US. Of a run that was begun before, its
-                own market counts.
+            run_id: letters, digits, and `_.-`; None for that of `next_run_id`.
+            market: stocks of this market alone, as in US. A run that was begun before keeps its
+                own market.
             on_progress: called at the beginning and after each chunk, on the loop.
 
         Raises:
-            JobRunningError: another process is at it.
+            JobRunningError: another process computes in the folder.
             NoBarsError: the store has no bars of this market.
-            WorkerLostError: a process of the pool ended; run it again, and it goes on.
+            WorkerLostError: a process of the pool ended; the next run resumes.
             JobError: the folder of results cannot be used.
             StoreError: the bars cannot be read.
         """
@@ -108,13 +108,13 @@ class IndicatorsJob:
                 folder.clean()
                 attempt = await self._attempt(folder, chosen, market, on_progress)
                 published = await attempt.run(self._pool)
-                self._said_of = chosen if attempt.telling.said else None
+                self._warned_of = chosen if attempt.publisher.warned else None
                 oldest = utc_day(self._clock()) - timedelta(days=self._keep_days)
                 await asyncio.to_thread(self._runs.prune, oldest)
         except OSError as error:
             raise JobError(
-                f"results cannot be kept in {self._runs.root}: {error}; see to it that the folder "
-                "can be written and its disk has room, and run the job again: it goes on"
+                f"results cannot be kept in {self._runs.root}: {error}; make the folder writable, "
+                "free space on its disk, and run the job again: it resumes"
             ) from error
         return attempt.report(time.perf_counter() - began, published=published)
 
@@ -147,54 +147,54 @@ class IndicatorsJob:
             symbols = [symbol for number in left.to_compute for symbol in plan.chunks[number]]
             bars = await asyncio.to_thread(daily_bars, self._store, plan.market, symbols)
         published = sum(len(plan.chunks[number]) for number in left.published)
-        telling = RunPublisher(
+        publisher = RunPublisher(
             self._events,
             plan,
             folder,
             self._clock,
             published=published,
-            said=self._said_of == run_id,
+            warned=self._warned_of == run_id,
         )
-        return _Attempt(plan, folder, left, bars, telling, on_progress)
+        return _Attempt(plan, folder, left, bars, publisher, on_progress)
 
 
 @dataclass
 class _Attempt:
-    """One go at a run, from what is there to its end."""
+    """One attempt at a run, from what is on disk to its end."""
 
     plan: RunPlan
     folder: RunFolder
     left: RemainingChunks
     bars: dict[str, BarSeries]
-    telling: RunPublisher
+    publisher: RunPublisher
     on_progress: OnProgress | None
     failed: dict[str, str] = field(default_factory=dict)
     computed: int = 0
     resumed: int = 0
 
     async def run(self, pool: ProcessPool) -> bool:
-        """Do what is left; return whether the bus has all events."""
-        there = {
+        """Compute and publish what is left; returns whether all events are published."""
+        on_disk = {
             number: await asyncio.to_thread(self.folder.read, number)
             for number in (*self.left.published, *self.left.to_publish)
         }
-        for values in there.values():
+        for values in on_disk.values():
             self.failed |= values.failed
             self.resumed += len(values)
-        if not self.left.to_compute and self.folder.told:
+        if not self.left.to_compute and self.folder.all_published:
             return True
-        self.telling.begin()
+        self.publisher.begin()
         try:
-            self._tell_progress()
+            self._report_progress()
             for number in self.left.to_publish:
-                self.telling.chunk(number, there[number])
+                self.publisher.chunk(number, on_disk[number])
             numbers = self.left.to_compute
             await pool.compute(numbers, self._bars_of, self.folder.unfinished, self._done)
             succeeded = len(self.failed) < self.plan.stocks
-            return await self.telling.end(self.failed, succeeded=succeeded)
+            return await self.publisher.end(self.failed, succeeded=succeeded)
         finally:
-            await self.telling.close()
-            self._tell_progress()
+            await self.publisher.close()
+            self._report_progress()
 
     def _bars_of(self, number: int) -> ChunkBars:
         symbols = self.plan.chunks[number]
@@ -206,10 +206,10 @@ class _Attempt:
         self.computed += len(values)
         metrics.JOB_STOCKS.labels("failed").inc(len(values.failed))
         metrics.JOB_STOCKS.labels("computed").inc(len(values) - len(values.failed))
-        self.telling.chunk(number, values)
-        self._tell_progress()
+        self.publisher.chunk(number, values)
+        self._report_progress()
 
-    def _tell_progress(self) -> None:
+    def _report_progress(self) -> None:
         if self.on_progress is not None:
             self.on_progress(
                 JobProgress(
@@ -217,12 +217,12 @@ class _Attempt:
                     done=self.resumed + self.computed,
                     total=self.plan.stocks,
                     failed=len(self.failed),
-                    published=self.telling.published,
+                    published=self.publisher.published,
                 )
             )
 
     def report(self, duration_seconds: float, *, published: bool) -> JobReport:
-        """How it ended."""
+        """The report of the run, after this attempt."""
         if self.computed:
             metrics.JOB_DURATION.observe(duration_seconds)
         return JobReport(
