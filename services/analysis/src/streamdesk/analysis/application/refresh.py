@@ -1,4 +1,4 @@
-"""Refreshes the analyses at every slot: once over all replicas, started and stopped by anybody."""
+"""Refreshes the analyses by a schedule, once a slot over all replicas, and on request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,7 +21,7 @@ MOST_PREVIEWED = 100
 
 
 class SchedulerStatus(BaseModel):
-    """Where the schedule stands."""
+    """The status of the schedule."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,29 +30,31 @@ class SchedulerStatus(BaseModel):
     interval_minutes: float = Field(description="From slot to slot.")
     leader: bool = Field(description="Whether this replica fires the slots.")
     available: bool = Field(
-        description="Whether Redis told all this now; if not, it is what it told last, and "
+        description="Whether Redis answered just now; if not, this is its last known status, and "
         "nothing is fired until it answers."
     )
     last_slot: AwareDatetime | None = Field(description="Start of the slot that was fired last.")
     last_fired_at: AwareDatetime | None = Field(description="When it was fired.")
-    last_ended_at: AwareDatetime | None = Field(description="When its work ended; none: it lasts.")
-    last_outcome: str = Field(description="What came of it, in words.")
+    last_ended_at: AwareDatetime | None = Field(
+        description="When its refresh ended; none: in progress."
+    )
+    last_outcome: str = Field(description="Its outcome, in words.")
     next_slot: AwareDatetime | None = Field(description="Start of the next; none while stopped.")
-    missed_slots: int = Field(description="Slots that nobody fired in time, and were let go.")
+    missed_slots: int = Field(description="Slots that were not fired in time, and are skipped.")
 
 
 class Scheduler:
-    """The schedule of this service.
+    """The schedule of refreshes.
 
     Args:
-        record: where replicas agree.
-        refresh: makes analyses anew; never raises for one symbol's trouble.
-        symbols: tells which ones a slot refreshes.
-        report: takes reports about the refresh as a task; must not wait for anything.
+        record: of the schedule, which the replicas share.
+        refresh: computes analyses anew; does not raise when single symbols fail.
+        symbols: returns the symbols that a slot refreshes.
+        report: publishes the progress of a refresh as a task; must not wait.
         interval_seconds: from slot to slot.
         clock: the time of day, with its zone.
         misfire: what becomes of missed slots.
-        pace: how quickly it reacts.
+        pace: how quickly the runner reacts.
 
     Raises:
         ValueError: an interval of less than a second.
@@ -75,7 +77,7 @@ class Scheduler:
         self._report = report
         self._clock = clock
         self._interval_seconds = interval_seconds
-        self._by_hand = asyncio.Lock()
+        self._on_request = asyncio.Lock()
         self.runner = SlotRunner(
             record,
             Every(interval_seconds),
@@ -86,25 +88,25 @@ class Scheduler:
         )
 
     async def start(self) -> None:
-        """Fire slots from now on, on all replicas; what passed while it was stopped is let go.
+        """Start the schedule on all replicas; slots that passed while it was stopped are skipped.
 
         Raises:
-            BusUnavailableError: Redis is away; it may be started or not.
-            UnreadableScheduleError: what is written about the schedule cannot be read.
+            BusUnavailableError: Redis is unavailable; the schedule may be started or not.
+            UnreadableScheduleError: the record of the schedule cannot be read.
         """
         await self.runner.switch(running=True)
 
     async def stop(self) -> None:
-        """Fire no slot any more, on any replica, until it is started; a refresh under way ends.
+        """Stop the schedule on all replicas; a refresh in progress is finished.
 
         Raises:
-            BusUnavailableError: Redis is away; it may be stopped or not.
-            UnreadableScheduleError: what is written about the schedule cannot be read.
+            BusUnavailableError: Redis is unavailable; the schedule may be stopped or not.
+            UnreadableScheduleError: the record of the schedule cannot be read.
         """
         await self.runner.switch(running=False)
 
     async def status(self) -> SchedulerStatus:
-        """Where it stands; also while Redis is away."""
+        """The status; the last known one while Redis is unavailable."""
         snapshot = await self.runner.snapshot()
         last = snapshot.state.last if snapshot.state is not None else None
         return SchedulerStatus(
@@ -122,7 +124,7 @@ class Scheduler:
         )
 
     async def preview(self, count: int) -> list[datetime]:
-        """The next slots, as if it ran; at most a hundred."""
+        """The next slots, as if the schedule ran; at most a hundred."""
         snapshot = await self.runner.snapshot()
         slots: list[datetime] = []
         slot = self._next(snapshot, self._clock())
@@ -132,14 +134,14 @@ class Scheduler:
         return slots
 
     async def fire_now(self) -> RefreshReport:
-        """Refresh here and now, beside the schedule, whether or not it runs or Redis is there.
+        """Refresh in this process now, whether or not the schedule runs or Redis answers.
 
         Raises:
-            BusyScheduleError: this replica is at one already.
+            BusyScheduleError: this replica has such a refresh in progress.
         """
-        if self._by_hand.locked():
-            raise BusyScheduleError("a refresh by hand is under way: wait for its answer")
-        async with self._by_hand:
+        if self._on_request.locked():
+            raise BusyScheduleError("a refresh on request is in progress: wait for its answer")
+        async with self._on_request:
             now = self._clock().astimezone(UTC)
             return await self._as_task(f"{TASK}-by-hand-{now:%Y%m%dT%H%M%S.%fZ}")
 
@@ -162,7 +164,7 @@ class Scheduler:
         try:
             report = await self._refresh(symbols)
         except BaseException as error:
-            task.end(f"broken off: {error!r}", succeeded=False)
+            task.end(f"interrupted: {error!r}", succeeded=False)
             raise
         task.advance(len(symbols))
         task.end(in_words(report), succeeded=not report.failed)
@@ -170,7 +172,7 @@ class Scheduler:
 
 
 def in_words(report: RefreshReport) -> str:
-    """What came of a refresh, for people; names the first of the failed symbols."""
+    """The outcome of a refresh, in words; names the first of the failed symbols."""
     if not report.refreshed and not report.failed:
         return "nothing to refresh"
     words = f"{report.refreshed} refreshed, {report.changed} changed"

@@ -1,4 +1,4 @@
-"""A task of this service as the page shows it: begun, so far done, ended."""
+"""Reports the progress of a task of this service, for the page."""
 
 from collections.abc import Callable
 from datetime import datetime

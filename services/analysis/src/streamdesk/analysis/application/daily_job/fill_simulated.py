@@ -1,4 +1,4 @@
-"""Simulated daily stocks, as many as wanted, to try the job with."""
+"""Fills a store with simulated daily stocks, to try the job with."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _PRICES = (8.0, 15.0, 27.0, 50.0, 90.0, 160.0, 290.0, 520.0)
 
 
 def instruments(count: int) -> tuple[Instrument, ...]:
-    """Made-up shares: SIM00001.US and so on."""
+    """Simulated shares: SIM00001.US and so on."""
     return tuple(
         Instrument(f"SIM{number:05}.US", _PRICES[number % len(_PRICES)])
         for number in range(1, count + 1)
@@ -31,20 +31,20 @@ async def fill(
     clock: Callable[[], datetime],
     on_made: Callable[[int], None],
 ) -> int:
-    """See that the store has a year of daily bars of so many simulated stocks.
+    """Fill the store with a year of daily bars of simulated stocks, unless it has them.
 
     Args:
-        store: where they are kept.
+        store: where the bars are written.
         count: how many stocks.
         seed: of the simulated market.
-        clock: tells the time; the last bar is of the last day that has ended.
-        on_made: told how many stocks are made, while it lasts.
+        clock: the time of day; the last bar is of the last day that has ended.
+        on_made: called with the number of stocks made so far.
 
     Returns:
-        How many bars were written; 0 where all were there, up to the last day that has ended.
+        The number of bars written; 0 if all were there, up to the last day that has ended.
 
     Raises:
-        StoreError: they cannot be kept.
+        StoreError: the bars cannot be written.
     """
     wanted = instruments(count)
     source = SimulatedSource(seed, clock, wanted)

@@ -1,4 +1,4 @@
-"""Starts the daily indicators by a cron line: one run a slot, over all replicas."""
+"""Runs the daily job by a cron line: one run a slot over all replicas."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,21 +29,20 @@ def job_schedule(
 ) -> SlotRunner:
     """The schedule of the job.
 
-    The run is named after its slot. A run that is interrupted with its process is taken up by
-    another replica, under the same name: what is on disk of it is not computed again. What the
-    bus did not take, because Redis went away meanwhile, it is told later. A slot that passed while
-    no replica was up is made good once, as soon as one is.
+    A run is named after its slot. If its process dies, another replica resumes it under the same
+    name: what is on disk is not computed again. Events that the bus did not accept are published
+    later. If slots passed while no replica ran, one run makes up for all of them.
 
     Args:
-        record: where replicas agree.
+        record: of the schedule, which the replicas share.
         job: the job.
         line: a cron line, in UTC.
         clock: the time of day, with its zone.
-        pace: how quickly it reacts.
-        again_seconds: from a run that the bus did not take whole to the next try to tell it.
+        pace: how quickly the runner reacts.
+        again_seconds: time between two attempts to publish the events of a run.
 
     Raises:
-        ValueError: `line` is no cron line.
+        ValueError: `line` is not a cron line.
     """
 
     async def compute(fire: Fire) -> str:
@@ -65,8 +64,8 @@ def job_schedule(
 
 
 def in_words(report: JobReport) -> str:
-    """What came of a run, for people."""
+    """The outcome of a run, in words."""
     return (
         f"{report.run_id}: {report.stocks} stocks, {len(report.failed)} failed, "
-        f"{report.resumed} of them there from before"
+        f"{report.resumed} of them from an earlier attempt"
     )

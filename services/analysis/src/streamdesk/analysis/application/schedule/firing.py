@@ -1,4 +1,4 @@
-"""What runners of schedules, and those who use them, tell each other."""
+"""The interface between the runner of a schedule and the actions that it runs."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from streamdesk.analysis.domain.slots import SlotState
 
 @dataclass(frozen=True, slots=True)
 class Fire:
-    """What a fire is told.
+    """A slot that is fired, as its action gets it.
 
     Args:
         id: the same for every attempt at this slot, and for no other slot.
         slot: its start.
-        attempt: 1, or more when another process began it and died.
+        attempt: 1; more if processes that began it died.
     """
 
     id: str
@@ -23,7 +23,7 @@ class Fire:
 
 
 Action = Callable[[Fire], Awaitable[str]]
-"""The work of a slot; returns its outcome for people. It may come again after a crash."""
+"""What a slot does; returns its outcome in words. It may be called again after a crash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class SchedulePace:
     """How quickly a runner reacts.
 
     Args:
-        beat_seconds: from look to look; slots are also looked at when they begin.
+        beat_seconds: time between two looks; a slot is also looked at when it begins.
         grace_seconds: how late a slot may be fired and still be on time.
-        finish_seconds: how long a stop waits for the work under way.
+        finish_seconds: how long a stop waits for the action in progress.
     """
 
     beat_seconds: float = 2.0
@@ -43,12 +43,12 @@ class SchedulePace:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSnapshot:
-    """Where a schedule stands.
+    """A schedule at one moment.
 
     Args:
         running: whether slots are fired.
         leader: whether this process fires them.
-        known: whether that could be read now; if not, it is what was read last.
+        known: whether this was read now; otherwise it is what was read last.
         state: the slots so far; None before the first look of any process.
     """
 
