@@ -52,12 +52,12 @@ from streamdesk.runtime import (
 
 log = logger(__name__)
 
-REQUESTS_SECONDS = 5  # for requests in hand when the service stops
+REQUESTS_SECONDS = 5  # for requests in flight when the service stops
 
 
 @asynccontextmanager
 async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
-    """The works of the analysis service. It is ready with Redis or without."""
+    """The tasks of the analysis service. It is ready with Redis or without."""
     async with AsyncExitStack() as stack:
         listener = listen(settings.analysis_host, settings.analysis_port, "ANALYSIS_PORT")
         stack.enter_context(listener)
@@ -72,7 +72,7 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
 
 
 def bus_of(settings: Settings, service: Service) -> Bus:
-    """The bus; without Redis one inside this process, so that nothing else has to be different."""
+    """The bus; without Redis one in this process's memory, with the same interface."""
     wanted = settings.bus_config(service.name, Wait)
     if not settings.redis_enabled:
         wanted["url"] = f"memory://analysis-{secrets.token_hex(4)}"
@@ -80,10 +80,10 @@ def bus_of(settings: Settings, service: Service) -> Bus:
 
 
 def sources_of(settings: Settings, store: BarStore | None) -> list[BarSource]:
-    """The sources of bars that the settings name, in their order; a store only if there is one.
+    """The sources of bars that the settings name, in their order; without a store, not `store`.
 
     Raises:
-        BadSettingError: none is left, or a setting that one of them needs is missing.
+        BadSettingError: no source is left, or a setting that one of them needs is missing.
     """
     names = [name for name in settings.bar_sources if name != "store" or store is not None]
     if not names:
@@ -109,7 +109,7 @@ def _count(source: str, outcome: str) -> None:
 
 
 def cache_of(settings: Settings, bus: Bus) -> AnalysisCache:
-    """The cache as the settings say."""
+    """The cache that the settings describe."""
     return AnalysisCache(
         bus.keys if settings.redis_enabled else None,
         owner=f"{settings.instance}-{secrets.token_hex(4)}",
@@ -122,7 +122,7 @@ def cache_of(settings: Settings, bus: Bus) -> AnalysisCache:
 
 
 class AnalysisParts:
-    """The service's parts.
+    """The objects of the service.
 
     Args:
         settings: of the service.
@@ -151,7 +151,7 @@ class AnalysisParts:
         self.background = None if self.job is None else BackgroundJob(self.job)
 
     @property
-    def _usual_symbols(self) -> tuple[str, ...]:
+    def _default_symbols(self) -> tuple[str, ...]:
         return self._settings.hama_symbols or tuple(each.symbol for each in UNIVERSE)
 
     def _analyses(self, sources: Sequence[BarSource]) -> Analyses:
@@ -173,7 +173,7 @@ class AnalysisParts:
         async def symbols() -> Sequence[str]:
             if settings.hama_scheduler_watched_only:
                 return await self.watched.current()
-            return self._usual_symbols
+            return self._default_symbols
 
         record = ScheduleRecord(
             refresh.NAME, self._bus.keys, auto_start=settings.hama_scheduler_auto_start
@@ -193,7 +193,7 @@ class AnalysisParts:
         settings = self._settings
         analyses = AnalysisEndpoints(
             self.analyses,
-            self._usual_symbols,
+            self._default_symbols,
             self.watched.asked_for,
             max_batch=settings.analysis_max_batch,
             redis_wanted=settings.redis_enabled,
@@ -208,10 +208,10 @@ class AnalysisParts:
         return Api(analyses, operations).application()
 
     def tasks(self, listener: socket.socket) -> list[Work]:
-        """What the service does all the time.
+        """The tasks of the service.
 
         Args:
-            listener: where requests come in.
+            listener: the socket of the API.
         """
         settings = self._settings
         tasks = [

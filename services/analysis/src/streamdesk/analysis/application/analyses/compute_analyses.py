@@ -1,4 +1,4 @@
-"""Bars in, analyses out."""
+"""Computes analyses from the bars of a source."""
 
 import asyncio
 import time
@@ -19,12 +19,12 @@ Result = HamaAnalysis | Exception
 
 
 class ComputeAnalyses:
-    """Analyses from a source's bars.
+    """Computes the analyses of several instruments.
 
     Args:
-        chains: where the bars come from, by preset.
-        bars: how many of an instrument are looked at.
-        clock: the time, for `computed_at`.
+        chains: the sources of the bars, by preset.
+        bars: how many bars of an instrument are used.
+        clock: the time of day, for `computed_at`.
     """
 
     def __init__(self, chains: Mapping[str, Chain], bars: int, clock: Clock) -> None:
@@ -35,9 +35,9 @@ class ComputeAnalyses:
     async def __call__(
         self, symbols: Sequence[str], preset: str, interval_seconds: int
     ) -> dict[str, Result]:
-        """An analysis of each symbol, or why there is none."""
+        """The analysis of each symbol, or the error that prevented it."""
         began = time.perf_counter()
-        # A preset that needs more bars than are usually looked at is given as many as it needs.
+        # A preset may need more bars than are used by default.
         bars = max(self._bars, bars_needed(preset))
         chain = self._chains[preset]
         answers = await chain.latest(symbols, interval_seconds, bars)
@@ -50,7 +50,7 @@ class ComputeAnalyses:
                 metrics.HAMA_COMPUTATIONS.inc()
             else:
                 metrics.HAMA_COMPUTE_FAILURES.labels(_reason(result)).inc()
-            await asyncio.sleep(0)  # requests that are answered from the cache do not wait for all
+            await asyncio.sleep(0)  # let requests in that the cache can answer
         metrics.HAMA_COMPUTE_DURATION.observe(time.perf_counter() - began)
         return results
 
@@ -68,7 +68,7 @@ class ComputeAnalyses:
         except InputError as error:
             return SourceUnavailableError(f"{symbol}: its bars cannot be used: {error}")
         except Exception:
-            # A bug that one instrument's numbers bring out must not cost the others.
+            # A bug that the numbers of one instrument trigger must not fail the others.
             log.exception("analysis failed", symbol=symbol, preset=preset)
             return BrokenAnalysisError(f"{symbol}: the analysis failed; the service's log says how")
 

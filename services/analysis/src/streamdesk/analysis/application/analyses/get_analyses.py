@@ -1,12 +1,12 @@
-"""The one way to get analyses: kept ones at once, old ones renewed behind the scenes.
+"""Gets analyses: cached ones at once; old ones are renewed in the background.
 
-Life of a kept analysis, in shares of its TTL:
+Life of a cached analysis, in shares of its TTL:
 
     0.0 - 0.6  fresh
-    0.6 - 0.8  fresh; at a moment of its own for each symbol, the next asker has it made anew in
-               the background, so that what was made together is not renewed together
+    0.6 - 0.8  fresh; from a moment that differs by symbol, the next request has it renewed in the
+               background, so that analyses computed together are not renewed together
     0.8 - 1.0  stale: as before, and the answer says so
-    1.0        gone: the next asker waits
+    1.0        expired: the next request waits
 """
 
 import asyncio
@@ -34,13 +34,13 @@ log = logger(__name__)
 SOFT_END = 0.8
 EARLIEST_RENEWAL = 0.6
 FAILURE_SECONDS = 5.0
-"""How long a failure is the answer to further askers, so that they do not ask the source too."""
+"""How long a failure answers further requests, so that they do not reach the source too."""
 
 MOST_FAILURES = 10_000
 MOST_NAMES = 10_000
 
 OnChange = Callable[[HamaAnalysis | None, HamaAnalysis], None]
-"""Told of an analysis that says something new, and of the one before; must not wait."""
+"""Called with the analysis before and one whose state differs from it; must not wait."""
 
 
 class Analyses:
@@ -48,11 +48,11 @@ class Analyses:
 
     Args:
         cache: where they are kept.
-        compute: makes new ones.
-        preset: the usual preset.
-        interval_seconds: the usual length of bars.
+        compute: computes new ones.
+        preset: the default preset.
+        interval_seconds: the default length of bars.
         ttl_seconds: life of an analysis.
-        on_change: told of what is new in the usual preset and interval.
+        on_change: called for each changed state in the default preset and interval.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class Analyses:
     ) -> None:
         self._cache = cache
         self._computing = compute
-        self._usual = (preset, interval_seconds)
+        self._default = (preset, interval_seconds)
         self.ttl_seconds = ttl_seconds
         self._on_change = on_change
-        self._flights: dict[tuple[str, bool], asyncio.Future[AnalysisOutcome]] = {}
+        self._pending: dict[tuple[str, bool], asyncio.Future[AnalysisOutcome]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: Recent[tuple[Exception, float]] = Recent(MOST_FAILURES)
         self._memory_hits = metrics.HAMA_CACHE_HITS.labels("memory")
@@ -78,7 +78,7 @@ class Analyses:
         self._counts = {"memory": 0, "redis": 0, "misses": 0, "computations": 0}
 
     async def close(self) -> None:
-        """End what is being computed; whoever waits for it is told that it was cancelled."""
+        """Cancel what is being computed, for its callers too."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -92,7 +92,7 @@ class Analyses:
     def at_hand(
         self, symbol: str, preset: str | None = None, interval_seconds: int | None = None
     ) -> AnalysisOutcome | None:
-        """What nobody has to be waited for; None when somebody has to."""
+        """The cached outcome; None where a caller has to wait for Redis or a computation."""
         view = self._view(preset, interval_seconds)
         entry = self._cache.near(self._name(symbol, view))
         if entry is None:
@@ -112,10 +112,10 @@ class Analyses:
         """An outcome for each symbol, in this order.
 
         Args:
-            symbols: instruments; doubles are answered once.
-            fresh: have them computed now, or get what is being computed at this moment.
-            preset: another preset than the usual one.
-            interval_seconds: another length of bars than the usual one.
+            symbols: instruments; duplicates are answered once.
+            fresh: compute them now, or join a computation in progress.
+            preset: None for the default one.
+            interval_seconds: None for the default length of bars.
         """
         view = self._view(preset, interval_seconds)
         outcomes: dict[str, AnalysisOutcome | None] = dict.fromkeys(symbols)
@@ -130,7 +130,7 @@ class Analyses:
         return {symbol: outcome for symbol, outcome in outcomes.items() if outcome is not None}
 
     async def refresh(self, symbols: Sequence[str]) -> RefreshReport:
-        """Make analyses anew, in the usual preset and interval."""
+        """Compute analyses anew, in the default preset and interval."""
         outcomes = await self.of(symbols, fresh=True)
         failed = {
             symbol: str(outcome.error)
@@ -141,7 +141,7 @@ class Analyses:
         return RefreshReport(len(outcomes) - len(failed), changes, failed)
 
     async def stats(self) -> CacheStats:
-        """How the cache is doing."""
+        """Counts and content of the cache."""
         symbols = await self._cache.symbols(MOST_NAMES)
         counts = self._counts
         return CacheStats(
@@ -154,14 +154,14 @@ class Analyses:
         )
 
     def _view(self, preset: str | None, interval_seconds: int | None) -> tuple[str, int]:
-        usual_preset, usual_seconds = self._usual
-        return preset or usual_preset, interval_seconds or usual_seconds
+        default_preset, default_seconds = self._default
+        return preset or default_preset, interval_seconds or default_seconds
 
     def _name(self, symbol: str, view: tuple[str, int]) -> str:
-        return symbol if view == self._usual else f"{symbol}:{view[0]}:{view[1]}"
+        return symbol if view == self._default else f"{symbol}:{view[0]}:{view[1]}"
 
     def _kept(self, symbol: str, view: tuple[str, int], entry: CachedAnalysis) -> AnalysisOutcome:
-        """The outcome of a kept entry, which is renewed if it is due."""
+        """The outcome of a cached entry; renewed in the background if it is due."""
         age_seconds = entry.age_seconds()
         if age_seconds >= renewal_share(symbol) * self.ttl_seconds:
             self._renew(symbol, view)
@@ -174,27 +174,29 @@ class Analyses:
         return AnalysisOutcome(error=kept[0])
 
     def _renew(self, symbol: str, view: tuple[str, int]) -> None:
-        flying = (self._name(symbol, view), True) in self._flights
-        if not flying and self._failed(symbol, view) is None:
-            self._take_off([symbol], view, fresh=True)
+        pending = (self._name(symbol, view), True) in self._pending
+        # A source that failed a moment ago is not asked again at each request.
+        if not pending and self._failed(symbol, view) is None:
+            self._start([symbol], view, fresh=True)
 
     async def _waited_for(
         self, symbols: Sequence[str], view: tuple[str, int], *, fresh: bool
     ) -> Mapping[str, AnalysisOutcome]:
-        """Join flights that are in the air, start one for the rest, and wait for all."""
+        """Join computations in progress, start one for the rest, and wait for all."""
         names = {symbol: self._name(symbol, view) for symbol in symbols}
-        grounded = [symbol for symbol, name in names.items() if (name, fresh) not in self._flights]
-        if grounded:
-            self._take_off(grounded, view, fresh=fresh)
-        flights = {symbol: self._flights[name, fresh] for symbol, name in names.items()}
-        await asyncio.wait(flights.values())  # a client that leaves does not end the flight
-        outcomes = {symbol: flight.result() for symbol, flight in flights.items()}
-        return {symbol: self._arrived(symbol, view, each) for symbol, each in outcomes.items()}
+        missing = [symbol for symbol, name in names.items() if (name, fresh) not in self._pending]
+        if missing:
+            self._start(missing, view, fresh=fresh)
+        pending = {symbol: self._pending[name, fresh] for symbol, name in names.items()}
+        # `wait` does not cancel them: when one client disconnects, others may still wait.
+        await asyncio.wait(pending.values())
+        outcomes = {symbol: future.result() for symbol, future in pending.items()}
+        return {symbol: self._counted(symbol, view, each) for symbol, each in outcomes.items()}
 
-    def _arrived(
+    def _counted(
         self, symbol: str, view: tuple[str, int], outcome: AnalysisOutcome
     ) -> AnalysisOutcome:
-        """Count it; what was kept may be old."""
+        """Count an outcome; one that was cached may have to be renewed."""
         if outcome.entry is not None and outcome.cached:
             self._redis_hits.inc()
             self._counts["redis"] += 1
@@ -203,28 +205,28 @@ class Analyses:
         self._counts["misses"] += 1
         return outcome
 
-    def _take_off(self, symbols: Iterable[str], view: tuple[str, int], *, fresh: bool) -> None:
+    def _start(self, symbols: Iterable[str], view: tuple[str, int], *, fresh: bool) -> None:
         names = {self._name(symbol, view): symbol for symbol in symbols}
-        flight = SharedComputation(names, self._cache, self._maker(names, view), renew=fresh)
-        for name, future in flight.futures.items():
-            self._flights[name, fresh] = future
-        task = asyncio.create_task(flight.run())
+        shared = SharedComputation(names, self._cache, self._maker(names, view), renew=fresh)
+        for name, future in shared.futures.items():
+            self._pending[name, fresh] = future
+        task = asyncio.create_task(shared.run())
         self._tasks.add(task)
 
-        def landed(task: asyncio.Task[None]) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
             for name in names:
-                self._flights.pop((name, fresh), None)
+                self._pending.pop((name, fresh), None)
             if not task.cancelled() and (error := task.exception()) is not None:
-                log.error("flight failed", symbols=len(names), error=repr(error))
+                log.error("computation failed", symbols=len(names), error=repr(error))
 
-        task.add_done_callback(landed)
+        task.add_done_callback(ended)
 
     def _maker(self, symbols: Mapping[str, str], view: tuple[str, int]) -> Compute:
-        """What computes and keeps the analyses of a flight, by their names in the cache."""
+        """The function that computes and caches analyses, by their names in the cache."""
 
         async def make(names: Sequence[str]) -> dict[str, AnalysisOutcome]:
-            last = await self._cache.last(names) if view == self._usual else {}
+            last = await self._cache.last(names) if view == self._default else {}
             results = await self._computing([symbols[name] for name in names], *view)
             made: dict[str, CachedAnalysis] = {}
             outcomes: dict[str, AnalysisOutcome] = {}
@@ -234,11 +236,11 @@ class Analyses:
                     outcomes[name] = self._failure(name, result)
                     continue
                 made[name] = entry = CachedAnalysis.of(result)
-                is_new = view == self._usual and changed(last.get(name), result)
+                is_new = view == self._default and changed(last.get(name), result)
                 outcomes[name] = AnalysisOutcome(entry, changed=is_new)
                 self._failures.drop(name)
             await self._keep(made, outcomes, last)
-            _say_failed(outcomes)
+            _log_failed(outcomes)
             return outcomes
 
         return make
@@ -254,15 +256,15 @@ class Analyses:
         last: Mapping[str, HamaAnalysis],
     ) -> None:
         self._counts["computations"] += len(made)
-        said = {name: each.analysis for name, each in made.items() if outcomes[name].changed}
-        await self._cache.keep(made, said)
+        news = {name: each.analysis for name, each in made.items() if outcomes[name].changed}
+        await self._cache.keep(made, news)
         if self._on_change is not None:
-            for name, analysis in said.items():
+            for name, analysis in news.items():
                 self._on_change(last.get(name), analysis)
 
 
-def _say_failed(outcomes: Mapping[str, AnalysisOutcome]) -> None:
-    """One line for all that a client is not to blame for."""
+def _log_failed(outcomes: Mapping[str, AnalysisOutcome]) -> None:
+    """Log, in one line, the failures that are not the fault of a client."""
     failed = {
         name: outcome.error
         for name, outcome in outcomes.items()
@@ -274,6 +276,6 @@ def _say_failed(outcomes: Mapping[str, AnalysisOutcome]) -> None:
 
 
 def renewal_share(symbol: str) -> float:
-    """Share of the TTL after which a symbol is renewed: its own, the same in every process."""
+    """Share of the TTL after which a symbol is renewed: its own, equal in every process."""
     part = zlib.crc32(symbol.encode()) / 2**32
     return EARLIEST_RENEWAL + (SOFT_END - EARLIEST_RENEWAL) * part

@@ -1,4 +1,4 @@
-"""What somebody who asked for an analysis gets."""
+"""The outcomes of requests for analyses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ class AnalysisOutcome:
     """An analysis, or why there is none.
 
     Attributes:
-        entry: the analysis as it is kept; None when there is none.
+        entry: the analysis with its bytes; None if there is none.
         error: why there is none.
-        cached: nobody had to compute it for this answer.
-        stale: it is old enough that it is being made anew.
-        changed: it was computed here just now, and says something new.
+        cached: whether it was not computed for this request.
+        stale: whether it is old, and being renewed.
+        changed: whether it was computed here for this request, and its state is new.
     """
 
     entry: CachedAnalysis | None = None
@@ -27,18 +27,18 @@ class AnalysisOutcome:
 
     @property
     def analysis(self) -> HamaAnalysis | None:
-        """What HAMA says."""
+        """The analysis; None if there is none."""
         return None if self.entry is None else self.entry.analysis
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshReport:
-    """What became of a refresh.
+    """The outcome of a refresh.
 
     Attributes:
-        refreshed: analyses made anew, here or by another process at this moment.
-        changed: those that say something new, as far as they were made here.
-        failed: why, by symbol.
+        refreshed: analyses computed anew, here or concurrently by another process.
+        changed: those that were computed here and whose state is new.
+        failed: the reasons, by symbol.
     """
 
     refreshed: int = 0
@@ -48,15 +48,15 @@ class RefreshReport:
 
 @dataclass(frozen=True, slots=True)
 class CacheStats:
-    """How the cache is doing.
+    """Counts and content of the cache.
 
     Attributes:
         on_redis: whether Redis is used now.
-        symbols: what is kept, sorted.
-        memory_hits: answers from this process's memory, since it started.
+        symbols: of the cached analyses, sorted.
+        memory_hits: answers from the memory of this process, since it started.
         redis_hits: answers from Redis.
-        misses: answers that somebody waited for.
-        computations: analyses this process computed.
+        misses: answers that had to be computed.
+        computations: analyses that this process computed.
     """
 
     on_redis: bool

@@ -1,8 +1,8 @@
-"""One flight a symbol: whoever wants the same at the same time waits for the same computation.
+"""One computation a symbol: concurrent requests for the same symbol share it.
 
-In a process the second asker joins the first one's flight. Across processes a claim in Redis says
-who computes; the others look every few milliseconds whether the result is there. A claim of a
-process that died runs out. Without Redis each process is on its own.
+In a process, a later request waits for the computation of the first. Across processes, a claim in
+Redis decides which one computes; the others poll for the result every few milliseconds. The claim
+of a process that died expires. Without Redis each process computes for itself.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ FIRST_LOOK_SECONDS = 0.004
 LONGEST_LOOK_SECONDS = 0.1
 
 Compute = Callable[[Sequence[str]], Awaitable[Mapping[str, AnalysisOutcome]]]
-"""Computes and keeps; an outcome for each name."""
+"""Computes and caches analyses; returns an outcome for each name."""
 
 
 class SharedComputation:
-    """What a group of askers waits for.
+    """The pending outcomes of some names.
 
     Args:
-        names: what to get.
-        renew: whether what is kept already will not do.
-        cache: where it is kept.
-        compute: makes what is missing.
+        names: of the analyses, in the cache.
+        cache: where they are kept.
+        compute: computes what is missing.
+        renew: whether an analysis that is already cached is not enough.
     """
 
     def __init__(
@@ -43,18 +43,19 @@ class SharedComputation:
         self._before: dict[str, CachedAnalysis] = {}
 
     async def run(self) -> None:
-        """Settle every future, whatever happens."""
+        """Settle every future: with an outcome, an error, or by cancelling it."""
         try:
             try:
                 await self._together()
             except CacheUnavailableError:
+                # Without Redis there is nothing to share: what is left is computed here.
                 await self._make(self._open)
         except Exception as error:
             self._settle({name: AnalysisOutcome(error=error) for name in self._open})
             raise
         finally:
             for future in self.futures.values():
-                future.cancel()  # of those that are not done: the process ends
+                future.cancel()  # does nothing to settled ones; others are left if the process ends
 
     @property
     def _open(self) -> list[str]:
@@ -66,13 +67,14 @@ class SharedComputation:
                 self.futures[name].set_result(outcome)
 
     async def _together(self) -> None:
-        """Share the work with the other processes.
+        """Share the computation with the other processes.
 
         Raises:
-            CacheUnavailableError: Redis does not answer (any more).
+            CacheUnavailableError: Redis does not answer.
         """
         found = await self._cache.load(self._open)
         if self._renew:
+            # Any other body that appears from now on is a newer analysis, whoever computed it.
             self._before = found
         else:
             self._take(found, waited=False)
@@ -85,7 +87,7 @@ class SharedComputation:
                 self._take(await self._cache.load(self._open), waited=True)
 
     async def _claimed(self, mine: Sequence[str]) -> None:
-        """Compute what is ours to compute, unless it came between our look and our claim."""
+        """Compute the claimed names, except those that came between the look and the claim."""
         if not mine:
             return
         try:
