@@ -1,6 +1,6 @@
-"""`python -m streamdesk.analysis indicators`: the job once, then the end.
+"""`python -m streamdesk.analysis indicators`: runs the daily job once.
 
-Standard output is one JSON object a line, told apart by `kind`: `making` and `filled` (simulated
+Standard output is one JSON object a line, distinguished by `kind`: `making` and `filled` (simulated
 stocks are made, and are in the store), `progress`, and at the end `report`. Logs go to standard
 error.
 """
@@ -43,8 +43,8 @@ OpenJob = Callable[[Settings, BarStore], AbstractAsyncContextManager[IndicatorsJ
 def main(arguments: Sequence[str], store_of: StoreOf, open_job: OpenJob) -> int:
     """Run the job; returns the exit code.
 
-    0: there are results, single stocks may have failed; 1: there are none, or the job could not
-    run; 2: a bad setting or argument; 130: interrupted.
+    0: there are results, though single stocks may have failed; 1: there are none, or the job could
+    not run; 2: a bad setting or argument; 130: interrupted.
 
     Args:
         arguments: of the command line, after `indicators`.
@@ -63,9 +63,9 @@ def main(arguments: Sequence[str], store_of: StoreOf, open_job: OpenJob) -> int:
     except (JobError, StoreError) as error:
         return _complain(error, EXIT_FAILED)
     except BrokenPipeError:
-        return _complain("nobody reads the output any more; ended", EXIT_FAILED)
+        return _complain("the output was closed by its reader; ended", EXIT_FAILED)
     except (KeyboardInterrupt, asyncio.CancelledError):
-        return _complain("interrupted; the same command goes on where it was", EXIT_INTERRUPTED)
+        return _complain("interrupted; the same command resumes where it was", EXIT_INTERRUPTED)
     _print("report", asdict(report) | {"succeeded": report.succeeded})
     return 0 if report.succeeded else EXIT_FAILED
 
@@ -74,17 +74,17 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=f"python -m streamdesk.{NAME} indicators",
         description="Computes the daily indicators of all stocks of the bar store "
-        "(BAR_STORE_FOLDER), or goes on with what an interrupted run of today has left.",
+        "(BAR_STORE_FOLDER), or resumes an interrupted run of today.",
     )
-    parser.add_argument("--market", choices=list(CURRENCIES), help="stocks of this market alone")
-    parser.add_argument("--fresh", action="store_true", help="begin a new run in any case")
-    parser.add_argument("--run-id", help="the run to do or to go on with")
+    parser.add_argument("--market", choices=list(CURRENCIES), help="only stocks of this market")
+    parser.add_argument("--fresh", action="store_true", help="always begin a new run")
+    parser.add_argument("--run-id", help="the run to begin or to resume")
     parser.add_argument(
         "--simulate",
         type=int,
         metavar="N",
         default=0,
-        help="first see that the store has a year of daily bars of N simulated stocks",
+        help="first fill the store with a year of daily bars of N simulated stocks",
     )
     options = parser.parse_args(arguments)
     if not 0 <= options.simulate <= MOST:
@@ -97,7 +97,7 @@ async def _run(
 ) -> JobReport:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     if task is not None:
-        # Of both: a shell lets what it starts in the background ignore Ctrl-C.
+        # Both signals: a shell starts background processes with Ctrl-C ignored.
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, task.cancel)
     if options.simulate:

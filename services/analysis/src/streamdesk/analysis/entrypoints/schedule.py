@@ -25,11 +25,11 @@ Clock = Callable[[], datetime]
 
 
 class SlotTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler ships no types
-    """The slots of a timetable, by a clock of ours.
+    """The slots of a timetable, by the clock of the schedule.
 
     Args:
         timetable: when slots begin.
-        clock: the time, with its zone.
+        clock: the time of day, with its zone.
     """
 
     def __init__(self, timetable: Timetable, clock: Clock) -> None:
@@ -37,21 +37,22 @@ class SlotTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler ships no typ
         self._clock = clock
 
     def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime | None:
-        """When APScheduler's clock will show what ours shows at the next slot."""
+        """The next slot, as a time of the clock of APScheduler."""
         here = self._clock()
         slot = self._timetable.after(here)
         return None if slot is None else now + (slot - here)
 
 
 class SlotTimer:
-    """Calls `wake` at each slot; nothing depends on it but how soon a slot is looked at.
+    """Calls `wake` at each slot, so that the schedule is looked at without delay.
 
-    APScheduler plans by the time of day. When that is set back it would sleep until the old time
-    comes again, so `resync` is to be called now and then: it compares with the monotonic clock.
+    Whether a slot is fired does not depend on this timer. APScheduler plans by the time of day: if
+    that is set back, it sleeps until the old time comes again. So `resync` has to be called
+    regularly: it compares the time of day with the monotonic clock.
 
     Args:
         timetable: when slots begin.
-        clock: the time, with its zone.
+        clock: the time of day, with its zone.
         wake: called in the event loop.
     """
 
@@ -66,13 +67,13 @@ class SlotTimer:
         self._job: Any = None
 
     def start(self) -> None:
-        """Begin; inside a running loop."""
+        """Start; inside a running loop."""
         self._offset = self._measured()
         self._job = self._scheduler.add_job(self._strike, self._trigger)
         self._scheduler.start()
 
     def resync(self) -> float:
-        """Plan anew if the time of day has jumped; returns by how many seconds, 0 for no jump."""
+        """Plan anew if the time of day has jumped; returns the jump in seconds, 0 without one."""
         offset = self._measured()
         jump = offset - self._offset
         if abs(jump) < LARGEST_DRIFT_SECONDS:
@@ -82,7 +83,7 @@ class SlotTimer:
         return jump
 
     def stop(self) -> None:
-        """End; a call of `wake` may still come."""
+        """Stop; one call of `wake` may still come."""
         self._scheduler.shutdown(wait=False)
 
     async def _strike(self) -> None:

@@ -1,4 +1,4 @@
-"""Requests in, `Analyses` asked, answers out."""
+"""The endpoints of analyses and of their cache."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -18,14 +18,14 @@ AskedFor = Callable[[Iterable[str]], None]
 
 
 class AnalysisEndpoints:
-    """What the API says about analyses.
+    """The endpoints of analyses.
 
     Args:
-        analyses: where they come from.
-        symbols: the usual ones, for a preload that names none.
-        asked_for: told of symbols that exist and that somebody wants.
-        max_batch: symbols in one request at most.
-        redis_wanted: whether Redis is to be used.
+        analyses: the use case.
+        symbols: for a preload that names none.
+        asked_for: called with the symbols of a request that exist.
+        max_batch: most symbols of a request.
+        redis_wanted: whether Redis is enabled.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class AnalysisEndpoints:
         self.max_batch = max_batch
 
     async def symbol(self, body: bytes, if_none_match: bytes = b"") -> HttpReply:
-        """The analysis of one instrument: kept, or computed now."""
+        """The analysis of one instrument: cached, or computed now."""
         return await self.question(read(SymbolQuestion, body), if_none_match)
 
     async def question(self, question: SymbolQuestion, if_none_match: bytes = b"") -> HttpReply:
@@ -62,7 +62,7 @@ class AnalysisEndpoints:
         return self._replies.one(outcome, if_none_match)
 
     async def batch(self, body: bytes, if_none_match: bytes = b"") -> HttpReply:
-        """The analyses of several instruments; what there is none of is named in `errors`."""
+        """The analyses of several instruments; those without one are named in `errors`."""
         question = read(BatchQuestion, body)
         check_size(question.symbols, self.max_batch)
         outcomes = await self._analyses.of(
@@ -75,7 +75,7 @@ class AnalysisEndpoints:
         return self._replies.many(outcomes, if_none_match)
 
     async def preload(self, body: bytes, _if_none_match: bytes = b"") -> HttpReply:
-        """Have analyses computed now: of all usual instruments, or of those named."""
+        """Compute analyses now: of the default instruments, or of those named."""
         question = read(PreloadQuestion, body or b"{}")
         symbols = question.symbols or tuple(self._symbols)
         if question.symbols is not None:
@@ -84,7 +84,7 @@ class AnalysisEndpoints:
         return success(preloaded(report))
 
     async def cache_report(self) -> CacheReport:
-        """What is kept, where, and how often that helped."""
+        """Counts and content of the cache."""
         stats = await self._analyses.stats()
         return CacheReport(
             cache_type="redis" if stats.on_redis else "memory",
@@ -103,7 +103,7 @@ class AnalysisEndpoints:
 
 
 def preloaded(report: RefreshReport) -> Preloaded:
-    """A refresh as it is answered."""
+    """The answer about a refresh."""
     return Preloaded(
         symbols_count=report.refreshed + len(report.failed),
         refreshed=report.refreshed,

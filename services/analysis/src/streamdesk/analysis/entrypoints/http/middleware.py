@@ -1,7 +1,7 @@
-"""The way in, before the framework: whole bodies of a bounded size, counts, and a short cut.
+"""Middleware in front of the framework: bounded bodies, metrics, and the fast path.
 
-What is asked all the time, analyses, is answered here, in a tenth of the time that the framework's
-routing and validation take; it documents these routes and answers everything else.
+The most frequent requests, those for analyses, are answered here, in a tenth of the time that the
+routing and validation of the framework take. It documents these routes, and answers all others.
 """
 
 import time
@@ -23,23 +23,23 @@ LARGEST_BODY_BYTES = 1 << 20
 OTHER = "other"
 
 FastPath = Callable[[bytes, bytes], Awaitable[HttpReply]]
-"""Takes the body and If-None-Match."""
+"""Answers a request, given its body and its header If-None-Match."""
 
 
 class FastPathMiddleware:
     """An ASGI application in front of another.
 
     Args:
-        app: answers what is not answered here.
-        fast_path: POSTs that are, by their path.
-        routes: paths that are counted under their names; what is at others is `other`.
+        app: answers the other requests.
+        fast_paths: POSTs that are answered here, by path.
+        routes: paths that metrics name; others are counted as `other`.
     """
 
     def __init__(
-        self, app: ASGIApp, fast_path: Mapping[str, FastPath], routes: frozenset[str]
+        self, app: ASGIApp, fast_paths: Mapping[str, FastPath], routes: frozenset[str]
     ) -> None:
         self._app = app
-        self._fast_paths = fast_path
+        self._fast_paths = fast_paths
         self._routes = routes
         self._meters: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
@@ -50,7 +50,7 @@ class FastPathMiddleware:
             return
         path: str = scope["path"]
         body = await _body(scope, receive)
-        if body is None:  # the client is gone
+        if body is None:  # the client has disconnected
             return
         began = time.perf_counter()
         fast_path = self._fast_paths.get(path) if scope["method"] == "POST" else None
@@ -63,7 +63,7 @@ class FastPathMiddleware:
         self._count(path if path in self._routes else OTHER, status, time.perf_counter() - began)
 
     def _count(self, path: str, status: int, seconds: float) -> None:
-        # Looking a metric up by its labels takes longer than counting with it.
+        # Looking up a metric by its labels takes longer than incrementing it.
         meters = self._meters.get((path, status))
         if meters is None:
             route = path.rpartition("gainer-analysis/")[2]
@@ -110,7 +110,7 @@ def _if_none_match(scope: Scope) -> bytes:
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes | None:
-    """The whole body, or more than is allowed of one that is too large; None: nobody is there."""
+    """The body, cut off above the limit; None if the client disconnected."""
     if scope["method"] in ("GET", "HEAD"):
         return b""
     body = b""

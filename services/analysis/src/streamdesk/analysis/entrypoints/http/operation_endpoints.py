@@ -1,4 +1,4 @@
-"""The API beside the analyses: the schedule and the daily job."""
+"""The endpoints of the schedule and of the daily job."""
 
 from streamdesk.analysis.application.daily_job.background_job import BackgroundJob
 from streamdesk.analysis.application.refresh import Scheduler
@@ -18,13 +18,13 @@ NO_STORE = "there is no bar store to compute from: set BAR_STORE_FOLDER to its f
 
 
 class OperationEndpoints:
-    """What people tell the service to do.
+    """The endpoints of the schedule and of the daily job.
 
     Args:
         scheduler: the schedule of refreshes.
         enabled: whether it runs in this service.
         job: the daily indicators; None without a bar store.
-        handlers: knows the cache.
+        analyses: reports on the cache.
         ttl_seconds: life of an analysis.
     """
 
@@ -32,7 +32,7 @@ class OperationEndpoints:
         self,
         scheduler: Scheduler,
         job: BackgroundJob | None,
-        handlers: AnalysisEndpoints,
+        analyses: AnalysisEndpoints,
         *,
         enabled: bool,
         ttl_seconds: float,
@@ -40,25 +40,25 @@ class OperationEndpoints:
         self._scheduler = scheduler
         self._enabled = enabled
         self._job = job
-        self._handlers = handlers
+        self._analyses = analyses
         self._ttl_seconds = ttl_seconds
 
     async def start(self) -> ScheduleStatus:
-        """Fire slots from now on, on all replicas; missed ones are let go."""
+        """Start the schedule on all replicas; missed slots are skipped."""
         self._need_schedule()
         await self._scheduler.start()
         return await self.status()
 
     async def stop(self) -> ScheduleStatus:
-        """Fire no slot any more, on any replica, until it is started again."""
+        """Stop the schedule on all replicas."""
         self._need_schedule()
         await self._scheduler.stop()
         return await self.status()
 
     async def status(self) -> ScheduleStatus:
-        """Where the schedule stands, and the cache that it fills."""
+        """The status of the schedule, and of the cache that it fills."""
         status = await self._scheduler.status()
-        report = await self._handlers.cache_report()
+        report = await self._analyses.cache_report()
         cache = ScheduleCache(
             available=report.cache_type == "redis",
             cached_symbols=report.cached_symbols,
@@ -70,15 +70,15 @@ class OperationEndpoints:
         return ScheduleStatus(**known, enabled=self._enabled, cache_stats=cache)
 
     async def preview(self, count: int) -> Slots:
-        """The next slots, as if it ran."""
+        """The next slots, as if the schedule ran."""
         return Slots(slots=await self._scheduler.preview(count))
 
     async def fire(self) -> Preloaded:
-        """Refresh here and now, beside the schedule; answers when it is done."""
+        """Refresh now, beside the schedule; answers when it is done."""
         return preloaded(await self._scheduler.fire_now())
 
     async def start_job(self) -> Started:
-        """Begin the daily indicators; their task tells how far they are."""
+        """Start the daily indicators; their task reports the progress."""
         return Started(task_id=await self._needed_job().start())
 
     async def runs(self) -> JobRuns:

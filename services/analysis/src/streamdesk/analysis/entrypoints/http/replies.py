@@ -1,6 +1,6 @@
-"""Answers as bytes: the envelope, the headers, and which status an error has.
+"""Replies as bytes: the envelope, the headers, and the status of an error.
 
-A kept analysis goes out as the bytes that the cache has; nothing is parsed or made again.
+A cached analysis is sent as the bytes that the cache has, without parsing or encoding.
 """
 
 import json
@@ -48,12 +48,12 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """An answer before it is sent.
+    """An HTTP response.
 
     Args:
         status: of HTTP.
-        body: whole.
-        headers: beside the length of the body.
+        body: all of it.
+        headers: without Content-Length.
     """
 
     status: int
@@ -61,7 +61,7 @@ class HttpReply:
     headers: Headers
 
     def response(self) -> Response:
-        """The same for Starlette."""
+        """The response as an object of Starlette."""
         response = Response(self.body, self.status)
         length = response.raw_headers if self.status != NOT_MODIFIED else []
         response.raw_headers = [*self.headers, *length]
@@ -69,11 +69,11 @@ class HttpReply:
 
 
 class AnalysisReplies:
-    """Answers that have analyses in them.
+    """Replies with analyses.
 
     Args:
         soft_seconds: age from which an analysis is stale.
-        ttl_seconds: age at which it is gone.
+        ttl_seconds: age at which it expires.
     """
 
     def __init__(self, soft_seconds: float, ttl_seconds: float) -> None:
@@ -84,7 +84,7 @@ class AnalysisReplies:
         )
 
     def one(self, outcome: AnalysisOutcome, if_none_match: bytes) -> HttpReply:
-        """The answer about one symbol."""
+        """The reply about one symbol."""
         if outcome.entry is None:
             return failure(outcome.error)
         headers = self._headers(outcome.entry.etag, outcome.entry.age_seconds())
@@ -93,12 +93,14 @@ class AnalysisReplies:
         return HttpReply(200, _OPEN + marked(outcome.entry, outcome) + b"}", headers)
 
     def many(self, outcomes: Mapping[str, AnalysisOutcome], if_none_match: bytes) -> HttpReply:
-        """The answer about several, in the order asked; an error only when all failed."""
+        """The reply about several symbols, in the order asked; an error only if all failed."""
         found = [(each.entry, each) for each in outcomes.values() if each.entry is not None]
         errors = {name: str(each.error) for name, each in outcomes.items() if each.entry is None}
+        # With at least one analysis the request succeeded: the errors of others are in its data.
         if not found:
             return failure(_mildest([each.error for each in outcomes.values()]))
         tags = [entry.etag for entry, _ in found]
+        # Errors belong to the tag: a symbol that fails must not look unchanged.
         etag = weak_tag(b"".join((*tags, json.dumps(errors).encode())))
         headers = self._headers(etag, max(entry.age_seconds() for entry, _ in found))
         if matches(etag, if_none_match):
@@ -109,6 +111,7 @@ class AnalysisReplies:
             "failed": len(errors),
             "cached": sum(outcome.cached for _, outcome in found),
         }
+        # Joined from bytes: to encode a batch again would cost more than all the rest.
         head = json.dumps(counts, separators=(",", ":"))[:-1].encode()
         results = b",".join([marked(entry, outcome) for entry, outcome in found])
         tail = b'],"errors":%s}}' % json.dumps(errors).encode()
@@ -119,7 +122,7 @@ class AnalysisReplies:
 
 
 def marked(entry: CachedAnalysis, outcome: AnalysisOutcome) -> bytes:
-    """The analysis with what is true of this answer alone."""
+    """The analysis with the fields of this reply alone."""
     return entry.body[:-1] + _MARKS[outcome.cached, outcome.stale]
 
 
@@ -131,7 +134,7 @@ def matches(etag: bytes, if_none_match: bytes) -> bool:
 
 
 def success(data: BaseModel | Sequence[BaseModel] | None, status: int = 200) -> HttpReply:
-    """Anything else that went well."""
+    """The reply to any other request that succeeded."""
     if isinstance(data, BaseModel):
         body = data.model_dump_json().encode()
     elif data is None:
@@ -142,20 +145,20 @@ def success(data: BaseModel | Sequence[BaseModel] | None, status: int = 200) -> 
 
 
 def refusal(status: int, message: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> HttpReply:
-    """An answer that says what is wrong and what to do."""
+    """A reply that says what is wrong and what to do."""
     body = json.dumps({"code": 0, "msg": message, "data": None}, separators=(",", ":"))
     return HttpReply(status, body.encode(), [_JSON, *headers])
 
 
 def failure(error: Exception | None) -> HttpReply:
-    """The answer about an error: its status, and for some when to come again."""
+    """The reply about an error: its status, and for some when to try again."""
     if isinstance(error, RequestError):
         return refusal(error.status, str(error))
     status = status_of(error)
-    if status == 500:  # noqa: PLR2004 - the one status of errors that nobody foresaw
+    if status == 500:  # noqa: PLR2004 - the status of unforeseen errors
         return refusal(status, "something failed here that should not; the service's log says how")
     headers: Headers = []
-    if status == 503:  # noqa: PLR2004 - the one status that says when to come again
+    if status == 503:  # noqa: PLR2004 - the one status with Retry-After
         wait = error.retry_after_seconds if isinstance(error, SourceUnavailableError) else None
         headers.append((b"retry-after", b"%d" % math.ceil(wait or RETRY_SECONDS)))
     return refusal(status, str(error), headers)
@@ -167,5 +170,5 @@ def status_of(error: Exception | None) -> int:
 
 
 def _mildest(errors: Sequence[Exception | None]) -> Exception | None:
-    """Of several errors the one a client can do most about: coming again helps with 503 alone."""
-    return max(errors, key=lambda error: status_of(error) == 503)  # noqa: PLR2004 - as above
+    """Of several errors one that a retry may resolve, if there is one: a 503."""
+    return max(errors, key=lambda error: status_of(error) == 503)  # noqa: PLR2004 - the one status with Retry-After

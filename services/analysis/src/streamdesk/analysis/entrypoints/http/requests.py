@@ -1,4 +1,4 @@
-"""What clients ask, and what is said to those whose question cannot be read."""
+"""The bodies of requests, and the errors of those that are not valid."""
 
 from functools import lru_cache
 from typing import Annotated, Literal, TypeVar, cast
@@ -29,7 +29,7 @@ Interval = Literal[60, 300, 900, 1_800, 3_600, 14_400, 86_400]
 
 
 class Question(BaseModel):
-    """Base of all requests: what is not asked for here is refused, not ignored."""
+    """Base of all bodies: unknown fields are refused, not ignored."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -78,7 +78,7 @@ class BatchQuestion(Question):
 
 
 class PreloadQuestion(Question):
-    """What is to be computed before anybody asks for it."""
+    """Which analyses to compute in advance."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"symbols": ["BTCUSDT"]}, {}]})
 
@@ -90,7 +90,7 @@ class PreloadQuestion(Question):
 
 
 def read(kind: type[R], body: bytes) -> R:
-    """As `parse`; questions repeat, and the short ones are remembered."""
+    """Parse a body; the results of short ones are cached, for requests repeat."""
     if len(body) > REMEMBERED_BYTES:
         return parse(kind, body)
     return cast("R", _remembered(kind, body))
@@ -102,11 +102,11 @@ def _remembered(kind: type[Question], body: bytes) -> Question:
 
 
 def parse(kind: type[R], body: bytes) -> R:
-    """The question in a request's body.
+    """Parse a body.
 
     Raises:
-        RequestError: 400 where the body is no JSON, 422 where it is not this question; the
-            message names the field, what is wrong with it, and an example that is right.
+        RequestError: 400 if the body is not JSON, 422 if it does not match; the message names the
+            field, what is wrong with it, and a valid example.
     """
     try:
         return kind.model_validate_json(body)
@@ -116,7 +116,7 @@ def parse(kind: type[R], body: bytes) -> R:
         if problems[0]["type"] == "json_invalid":
             detail = problems[0]["msg"].removeprefix("Invalid JSON: ")
             raise RequestError(
-                400, f"the body is no JSON: {detail}; expected as in {_json(examples[0])}"
+                400, f"the body is not JSON: {detail}; expected as in {_json(examples[0])}"
             ) from None
         words = [f"{_place(each['loc'])}{_said(each)}" for each in problems[:SHOWN_PROBLEMS]]
         more = len(problems) - len(words)
@@ -130,7 +130,7 @@ def check_size(symbols: tuple[str, ...], most: int) -> None:
     """Refuse a batch that is too large.
 
     Raises:
-        RequestError: 422; says how many there may be.
+        RequestError: 422, with the limit.
     """
     if len(symbols) > most:
         raise RequestError(

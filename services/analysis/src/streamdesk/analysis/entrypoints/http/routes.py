@@ -1,4 +1,4 @@
-"""The HTTP application: routes, their documentation, and errors in the envelope."""
+"""The HTTP application: its routes, their documentation, and its errors."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
@@ -39,13 +39,13 @@ Analyses carry `ETag`, `Age` and `Cache-Control`; with `If-None-Match` an unchan
 
 Responses = dict[int | str, dict[str, Any]]
 _MEANINGS = {
-    304: "The analysis that the client has is the present one.",
-    400: "The body is no JSON.",
+    304: "The client has the current analysis.",
+    400: "The body is not JSON.",
     404: "Unknown instrument, or too few bars of it.",
-    409: "Not now: it is under way, or switched off.",
+    409: "Not now: it is in progress, or switched off.",
     413: "The body is too large.",
     422: "The body is JSON, but not this question; or it names too many symbols.",
-    503: "Bars, or Redis, cannot be had now: `Retry-After` says when to come again.",
+    503: "Bars or Redis are unavailable: `Retry-After` says when to try again.",
 }
 
 
@@ -53,23 +53,23 @@ class Api:
     """All routes.
 
     Args:
-        handlers: answer about analyses.
-        operations: the schedule and the job.
+        analyses: the endpoints of analyses.
+        operations: the endpoints of the schedule and the job.
     """
 
-    def __init__(self, handlers: AnalysisEndpoints, operations: OperationEndpoints) -> None:
-        self._handlers = handlers
+    def __init__(self, analyses: AnalysisEndpoints, operations: OperationEndpoints) -> None:
+        self._endpoints = analyses
         self._operations = operations
         self._router = APIRouter(prefix=PREFIX)
         self._fast_paths: dict[str, FastPath] = {}
 
     def application(self) -> FastPathMiddleware:
-        """The whole, with the short cut in front."""
+        """The application, with the middleware in front."""
         app = FastAPI(
             title="Streamdesk analysis",
             description=ABOUT,
             version="1",
-            docs_url=None,  # the page takes its scripts from elsewhere
+            docs_url=None,  # its page loads scripts from a CDN
             redoc_url=None,
             openapi_url=f"{PREFIX}/openapi.json",
         )
@@ -77,17 +77,17 @@ class Api:
         self._schedule()
         self._job()
         app.include_router(self._router)
-        app.add_exception_handler(RequestValidationError, _not_understood)
+        app.add_exception_handler(RequestValidationError, _invalid)
         app.add_exception_handler(HTTPException, _http_error)
         for kind in (AnalysisError, MarketError, BusError, Exception):
             app.add_exception_handler(kind, _failed)
         return FastPathMiddleware(app, self._fast_paths, frozenset(app.openapi()["paths"]))
 
     def _analyses(self) -> None:
-        handlers = self._handlers
-        self._fast("analyze-symbol", handlers.symbol, SymbolQuestion, answers.Analysis, 304, 404)
-        self._fast("analyze-batch", handlers.batch, BatchQuestion, answers.BatchAnswer, 304, 404)
-        self._fast("preload", handlers.preload, PreloadQuestion, answers.Preloaded)
+        endpoints = self._endpoints
+        self._fast("analyze-symbol", endpoints.symbol, SymbolQuestion, answers.Analysis, 304, 404)
+        self._fast("analyze-batch", endpoints.batch, BatchQuestion, answers.BatchAnswer, 304, 404)
+        self._fast("preload", endpoints.preload, PreloadQuestion, answers.Preloaded)
 
         async def analysis(
             request: Request,
@@ -97,17 +97,17 @@ class Api:
             ],
             preset: Annotated[HamaPreset | None, Query(description="Edition of HAMA.")] = None,
         ) -> Response:
-            """The analysis of one instrument, for caches between us and the client."""
+            """The analysis of one instrument, for caches between the service and its clients."""
             tag = request.headers.get("if-none-match", "").encode()
             question = SymbolQuestion(symbol=symbol, preset=preset)
-            return (await handlers.question(question, tag)).response()
+            return (await endpoints.question(question, tag)).response()
 
         self._router.add_api_route(
             "/analyses/{symbol}",
             analysis,
             responses=_responses(answers.Analysis, 304, 404, 422, 503),
         )
-        self._plain("GET", "cache-stats", handlers.cache_report, answers.CacheReport)
+        self._plain("GET", "cache-stats", endpoints.cache_report, answers.CacheReport)
 
     def _schedule(self) -> None:
         operations = self._operations
@@ -120,7 +120,7 @@ class Api:
         async def preview(
             count: Annotated[int, Query(ge=1, le=100, description="How many.")] = 10,
         ) -> Response:
-            """The next slots of the schedule, as if it ran."""
+            """The next slots, as if the schedule ran."""
             return success(await operations.preview(count)).response()
 
         self._router.add_api_route(
@@ -141,7 +141,7 @@ class Api:
         data: type[BaseModel],
         *more: int,
     ) -> None:
-        """A POST that the door answers; the framework only documents it."""
+        """A POST that the middleware answers; the framework only documents it."""
         self._fast_paths[f"{PREFIX}/{name}"] = answer
 
         async def documented(request: Request) -> Response:
@@ -162,7 +162,7 @@ class Api:
         symbols = schema["properties"].get("symbols", {})
         for part in [symbols, *symbols.get("anyOf", [])]:
             if part.get("type") == "array":
-                part["maxItems"] = self._handlers.max_batch
+                part["maxItems"] = self._endpoints.max_batch
         examples = {str(n): {"value": value} for n, value in enumerate(schema.pop("examples"), 1)}
         content = {"application/json": {"schema": schema, "examples": examples}}
         return {"required": question is not PreloadQuestion, "content": content}
@@ -176,7 +176,7 @@ class Api:
         *more: int,
         status: int = 200,
     ) -> None:
-        """A route without a question."""
+        """A route without a request body."""
 
         async def answer() -> Response:
             return success(await act(), status).response()
@@ -193,16 +193,15 @@ class Api:
 
 
 def _responses(data: type[BaseModel], *errors: int, status: int = 200) -> Responses:
-    # mypy cannot know a model that is made here.
-    good: Responses = {status: {"model": answers.SuccessAnswer[data]}}  # type: ignore[valid-type]
+    good: Responses = {status: {"model": answers.SuccessAnswer[data]}}  # type: ignore[valid-type] # a model made at run time
     for code in errors:
         good[code] = {"description": _MEANINGS[code]}
-        if code != 304:  # noqa: PLR2004 - it has no body
+        if code != 304:  # noqa: PLR2004 - Not Modified has no body
             good[code]["model"] = answers.ErrorAnswer
     return good
 
 
-async def _not_understood(_request: Request, error: Exception) -> Response:
+async def _invalid(_request: Request, error: Exception) -> Response:
     problems = error.errors() if isinstance(error, RequestValidationError) else []
     words = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems]
     return refusal(422, "; ".join(words)).response()
@@ -225,6 +224,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _failed(_request: Request, error: Exception) -> Response:
     reply = failure(error)
-    if reply.status == 500:  # noqa: PLR2004 - errors that nobody foresaw
+    if reply.status == 500:  # noqa: PLR2004 - unforeseen errors have no other status
         log.error("request failed", exc_info=error)
     return reply.response()
