@@ -372,8 +372,8 @@ async def abandon(desk: Desk) -> None:
     for _, task in desk._running:
         task.cancel()
     for runner in desk.runners:
-        if runner._work is not None:
-            runner._work.cancel()
+        if runner._action_task is not None:
+            runner._action_task.cancel()
     await asyncio.gather(*(task for _, task in desk._running), return_exceptions=True)
     desk._running.clear()
 

@@ -213,8 +213,8 @@ def test_a_slot_of_a_cron_line_is_later_than_the_moment_before_it() -> None:
         ("", "0 fields; expected five"),
         ("* * * *", "4 fields"),
         ("60 * * * *", "higher than the maximum"),
-        ("* * * * 8", "no weekday; expected 0 to 7"),
-        ("* * * * 1/0", "no step"),
+        ("* * * * 8", "not a weekday; expected 0 to 7"),
+        ("* * * * 1/0", "not a step"),
         ("0 0 30 2 *", "never comes"),
     ],
 )

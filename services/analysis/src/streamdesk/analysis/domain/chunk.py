@@ -1,4 +1,4 @@
-"""A chunk of stocks: its bars on their way to a process, and the values that come back."""
+"""A chunk of stocks: its bars, and the indicators computed from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _NEVER: Times = np.empty(0, np.int64)
 
 AVERAGES = (5, 10, 20, 60)
 FEWEST_BARS = AVERAGES[0]
-"""With fewer bars than this there is not one value."""
+"""With fewer bars than this there is no value at all."""
 
 
 class Bars(Protocol):
@@ -51,13 +51,13 @@ class Bars(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChunkBars:
-    """Bars of several stocks in few arrays: five small ones a stock would be slow to send.
+    """Bars of several stocks in a few large arrays: many small ones would be slow to send.
 
     Args:
         symbols: of the chunk, in order.
-        counts: bars of each.
-        as_of: end of each one's last bar, ms since 1970; 0 without a bar.
-        prices: highs, lows and closes, three rows, one stock after the other.
+        counts: number of bars of each.
+        as_of: end of the last bar of each, ms since 1970; 0 without a bar.
+        prices: three rows: highs, lows and closes; one stock after the other.
     """
 
     symbols: tuple[str, ...]
@@ -67,7 +67,7 @@ class ChunkBars:
 
     @classmethod
     def of(cls, symbols: Sequence[str], found: Sequence[Bars | None]) -> "ChunkBars":
-        """The bars of these symbols; None where there are none."""
+        """The chunk of these symbols and their bars; None for a symbol without bars."""
         there = [series for series in found if series is not None and len(series.timestamps)]
         columns = [
             np.concatenate([np.empty(0), *(getattr(series, name) for series in there)])
@@ -84,14 +84,14 @@ class ChunkBars:
 
 @dataclass(frozen=True, slots=True)
 class ChunkValues:
-    """What was computed of a chunk: one row a stock, in the order of its symbols.
+    """The values of a chunk: one row a stock, in the order of its symbols.
 
     Args:
         symbols: of the chunk.
-        counts: bars that each one's values are from.
-        as_of: end of each one's last bar, ms since 1970; 0 without a bar.
+        counts: number of bars that the values of each are from.
+        as_of: end of the last bar of each, ms since 1970; 0 without a bar.
         values: a column for each of VALUES; NaN where there are too few bars for it.
-        errors: why a stock failed; empty where it did not.
+        errors: why a stock failed; empty for one that did not.
     """
 
     symbols: tuple[str, ...]
@@ -105,14 +105,14 @@ class ChunkValues:
 
     @property
     def failed(self) -> dict[str, str]:
-        """Why, by symbol."""
+        """The reasons, by symbol."""
         pairs = zip(self.symbols, self.errors, strict=True)
         return {symbol: error for symbol, error in pairs if error}
 
     def indicators(self, at: int) -> dict[str, float]:
-        """The values of one stock by name, those alone that there are."""
+        """The values of one stock by name, without the missing ones."""
         row = zip(VALUES, self.values[at].tolist(), strict=True)
-        return {name: value for name, value in row if value == value}  # noqa: PLR0124 - not NaN
+        return {name: value for name, value in row if value == value}  # noqa: PLR0124 - false for NaN alone
 
 
 def compute(bars: ChunkBars) -> ChunkValues:
@@ -140,7 +140,7 @@ def latest(high: Floats, low: Floats, close: Floats) -> list[float]:
     Raises:
         InputError: a price is not finite.
     """
-    convergence = macd(close, 12, 26, 9)  # first: it calls a price that is none by its name
+    convergence = macd(close, 12, 26, 9)  # first: its error names a price that is not finite
     columns = (
         *(sma(close, period) for period in AVERAGES),
         *convergence,

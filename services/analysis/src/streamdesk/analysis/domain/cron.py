@@ -11,21 +11,21 @@ FIELDS = 5
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 SHORTEST_STEP = timedelta(microseconds=1)
 OFF = "off"
-"""Instead of a cron line: never."""
+"""The setting of a schedule that never fires."""
 
 
 class Cron:
-    """The five fields of a cron line, in UTC, with cron's own meaning.
+    """The five fields of a cron line, in UTC, with the meaning of POSIX (crontab).
 
-    APScheduler's differs in two points: it counts weekdays from Monday, so that `1-5` would be
-    Tuesday to Saturday; and of a day of the month and a weekday it wants both, cron either
-    (POSIX, crontab). It reads single fields here, and the two points are ours.
+    APScheduler reads the single fields, but differs in two points, which are handled here: it
+    counts weekdays from Monday, so that `1-5` would be Tuesday to Saturday; and of a day of the
+    month and a weekday it requires both, where cron accepts either.
 
     Args:
         line: minute, hour, day of the month, month, weekday: `30 22 * * 1-5`.
 
     Raises:
-        ValueError: it is no cron line; says which part, and what was expected.
+        ValueError: it is not a cron line; the message says which part, and what was expected.
     """
 
     def __init__(self, line: str) -> None:
@@ -38,6 +38,8 @@ class Cron:
         self.line = line
         minute, hour, day, month, weekday = fields
         names = ",".join(_weekdays(part) for part in weekday.lower().split(","))
+        # Either of the two fields suffices if both are restricted; otherwise both have to match,
+        # which is the same as the restricted one.
         pairs = [(day, names)]
         if not day.startswith("*") and not weekday.startswith("*"):
             pairs = [(day, "*"), ("*", names)]
@@ -49,7 +51,7 @@ class Cron:
             raise ValueError(f"{line!r} never comes; expected a date that the calendar has")
 
     def after(self, moment: datetime) -> datetime | None:
-        """The first slot after a moment; None when the calendar is at its end.
+        """The first slot after a moment; None at the end of the calendar.
 
         Args:
             moment: a time with its zone.
@@ -63,7 +65,7 @@ class Cron:
 
 
 def _weekdays(part: str) -> str:
-    """One part of the weekday field, by names: 0 and 7 are Sunday."""
+    """One part of the weekday field as names; 0 and 7 are Sunday."""
     span, _, step = part.partition("/")
     if span == "*":
         if not step:
@@ -81,7 +83,7 @@ def _weekdays(part: str) -> str:
 def _step(word: str) -> int:
     if word.isdecimal() and int(word) > 0:
         return int(word)
-    raise ValueError(f"{word!r} is no step of weekdays; expected 1 or more")
+    raise ValueError(f"{word!r} is not a step of weekdays; expected 1 or more")
 
 
 def _number(word: str) -> int:
@@ -89,4 +91,6 @@ def _number(word: str) -> int:
         return WEEKDAYS.index(word)
     if word.isdecimal() and int(word) < len(WEEKDAYS):
         return int(word)
-    raise ValueError(f"{word!r} is no weekday; expected 0 to 7, 0 and 7 are Sunday, or sun to sat")
+    raise ValueError(
+        f"{word!r} is not a weekday; expected 0 to 7, 0 and 7 are Sunday, or sun to sat"
+    )

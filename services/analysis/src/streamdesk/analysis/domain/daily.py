@@ -1,4 +1,4 @@
-"""Days out of shorter bars."""
+"""Daily bars from shorter ones."""
 
 import numpy as np
 
