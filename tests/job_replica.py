@@ -32,7 +32,7 @@ PACE = SchedulePace(beat_seconds=0.2, finish_seconds=30)
 
 
 class NotedJob(IndicatorsJob):
-    """Says which process is at which run."""
+    """Notes which process does which run."""
 
     async def run(
         self,
@@ -41,14 +41,14 @@ class NotedJob(IndicatorsJob):
         market: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> JobReport:
-        """As it is, after a note."""
+        """Run as usual, after a note."""
         with (Path(sys.argv[2]) / "attempts").open("a") as file:
             file.write(f"{run_id} {os.getpid()}\n")
         return await super().run(run_id, market=market, on_progress=on_progress)
 
 
 async def main(url: str, folder: Path) -> None:
-    """Run until told to stop."""
+    """Run until stopped."""
 
     def clock() -> datetime:
         return datetime.fromtimestamp(float((folder / "clock").read_text()), UTC)

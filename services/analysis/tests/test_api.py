@@ -1,4 +1,4 @@
-"""The API over HTTP: envelopes, refusals that help, and what caches are told."""
+"""The API over HTTP: envelopes, refusals that help, and headers for caches."""
 
 import json
 from collections.abc import Iterator

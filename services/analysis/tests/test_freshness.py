@@ -85,7 +85,7 @@ async def test_one_that_is_asked_for_is_renewed_before_it_is_stale(
     await until_renewed(server, EARLY, before)
 
 
-def test_one_that_is_older_than_its_life_is_not_answered_whoever_kept_it(
+def test_one_that_is_older_than_its_life_is_not_answered_wherever_it_was_kept(
     replica: Replica, aged: Aged
 ) -> None:
     aged("BTCUSDT", TTL_SECONDS + 1)

@@ -93,13 +93,13 @@ async def test_two_replicas_that_see_the_same_change_publish_one_event(
     assert length(server, ANALYSIS_STATES.key) == 3
 
 
-async def test_while_the_server_is_away_the_latest_state_waits_with_what_was_known_before(
+async def test_while_the_server_is_down_the_latest_state_waits_with_what_was_known_before(
     start_server: StartServer,
 ) -> None:
     server = start_server()
     async with open_publisher(server.url) as (publisher, bus):
         await asyncio.to_thread(server.stop)
-        publisher.report(progress(0))  # a publish is under way from here on
+        publisher.report(progress(0))  # a publish is in progress from here on
         await asyncio.sleep(0.1)
         publisher.changed(analysis(state="neutral"), analysis(minute=1, state="bullish"))
         publisher.changed(analysis(state="bullish"), analysis(minute=2, state="bearish"))
@@ -126,7 +126,7 @@ async def test_reports_that_wait_are_bounded_and_the_latest_stay(start_server: S
     assert [events[0].done, events[-1].done] == [7, MOST_WAITING_REPORTS + 6]
 
 
-async def test_a_refresh_that_is_taken_up_tells_nothing_twice(start_server: StartServer) -> None:
+async def test_a_refresh_that_is_resumed_reports_nothing_twice(start_server: StartServer) -> None:
     server = start_server()
     async with open_publisher(server.url) as (publisher, bus):
         for _ in range(2):
@@ -139,16 +139,16 @@ async def test_a_refresh_that_is_taken_up_tells_nothing_twice(start_server: Star
     assert length(server, TASKS.key) == 4
 
 
-async def test_a_task_tells_its_progress_by_the_percent() -> None:
-    told: list[object] = []
-    task = TaskReport("hama-refresh", "t-1", 5_000, told.append, lambda: NOON)
+async def test_a_task_reports_its_progress_by_the_percent() -> None:
+    reported: list[object] = []
+    task = TaskReport("hama-refresh", "t-1", 5_000, reported.append, lambda: NOON)
     task.advance(0)
     for _ in range(5_000):
         task.advance(1)
     task.end("done")
-    steps = [event.done for event in told if isinstance(event, TaskProgressed)]
+    steps = [event.done for event in reported if isinstance(event, TaskProgressed)]
     assert steps == list(range(0, 5_001, 50))
-    assert isinstance(told[-1], TaskCompleted)
+    assert isinstance(reported[-1], TaskCompleted)
 
 
 async def test_at_the_end_with_no_server_it_does_not_wait_for_one(

@@ -125,7 +125,7 @@ class Desk:
 
 
 async def until_looked(runner: SlotRunner) -> None:
-    """Wait until somebody has made the schedule's state."""
+    """Wait until a replica has written the schedule's state."""
     async with asyncio.timeout(GUARD_SECONDS):
         while (await runner.snapshot()).state is None:
             await asyncio.sleep(0.01)
@@ -188,7 +188,7 @@ async def test_a_clock_that_jumps_forwards_leaves_it_to_the_policy(
     assert desk.slots() == fired
 
 
-async def test_a_clock_that_is_set_back_fires_nothing_twice_and_goes_on(
+async def test_a_clock_that_is_set_back_fires_nothing_twice_and_continues(
     make_desk: MakeDesk,
 ) -> None:
     desk = make_desk()
@@ -202,7 +202,7 @@ async def test_a_clock_that_is_set_back_fires_nothing_twice_and_goes_on(
     assert desk.slots() == [5, 60, 10, 15, 50, 55, 65]
 
 
-async def test_a_clock_set_back_before_the_first_start_goes_on_from_there(
+async def test_a_clock_set_back_before_the_first_start_continues_from_there(
     make_desk: MakeDesk,
 ) -> None:
     desk = make_desk()
@@ -236,7 +236,7 @@ async def test_nothing_is_fired_without_the_server_and_missed_slots_are_left_to_
     assert desk.slots() == fired
 
 
-async def test_work_goes_on_while_the_server_is_away_and_its_end_is_noted_later(
+async def test_an_action_continues_while_the_server_is_down_and_its_end_is_written_later(
     make_desk: MakeDesk, server: StreamServer
 ) -> None:
     desk = make_desk(server.url)
@@ -368,7 +368,7 @@ async def test_a_slot_that_every_process_dies_of_is_given_up(make_desk: MakeDesk
 
 
 async def abandon(desk: Desk) -> None:
-    """End the replicas as a kill would, but for the lease, which they give back."""
+    """End the replicas as a kill would, but for the lease, which they release."""
     for _, task in desk._running:
         task.cancel()
     for runner in desk.runners:
@@ -378,7 +378,7 @@ async def abandon(desk: Desk) -> None:
     desk._running.clear()
 
 
-async def test_metrics_count_a_fire_once_whoever_does_it_and_what_was_missed(
+async def test_metrics_count_a_fire_once_whichever_replica_does_it_and_what_was_missed(
     make_desk: MakeDesk,
 ) -> None:
     desk = make_desk()

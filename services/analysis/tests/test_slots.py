@@ -91,7 +91,7 @@ def test_nothing_due_is_nothing_to_do() -> None:
         assert decide([], policy, NOON, GRACE).fire == ()
 
 
-def test_slots_before_the_first_look_are_nobodys() -> None:
+def test_slots_before_the_first_look_are_not_due() -> None:
     assert due(SlotState(seen=minutes(7)), minutes(9)) == []
     assert due(SlotState(seen=minutes(7)), minutes(11)) == [minutes(10)]
 
@@ -167,7 +167,7 @@ def test_whatever_the_clock_does_no_slot_is_fired_twice_or_before_its_time(
     assert all(state.has_fired(slot) for slot in fired)
 
 
-def test_time_that_goes_on_after_a_jump_back_is_not_left_without_fires() -> None:
+def test_time_after_a_jump_back_is_not_left_without_fires() -> None:
     state = fire(SlotState(seen=NOON), minutes(60))
     now = minutes(-60)
     state = state.passing(now, 0) if state.dealt_with(now) is None else state
@@ -218,6 +218,6 @@ def test_a_slot_of_a_cron_line_is_later_than_the_moment_before_it() -> None:
         ("0 0 30 2 *", "never comes"),
     ],
 )
-def test_what_is_no_cron_line_is_refused_with_the_reason(line: str, why: str) -> None:
+def test_what_is_not_a_cron_line_is_refused_with_the_reason(line: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         Cron(line)

@@ -202,12 +202,12 @@ class ResultsFolder:
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             while not _locked(descriptor, fcntl.LOCK_EX):
-                # `computing` of another process holds the lock too, shared and for an instant. So
-                # a shared lock tells: if it is granted, that was the reason, and the exclusive one
+                # `computing` of another process holds the lock too, shared and for an instant.
+                # If a shared one is granted, that was the reason, and the exclusive one
                 # is tried again; if not, another job holds the exclusive lock.
                 if not _locked(descriptor, fcntl.LOCK_SH):
                     raise JobRunningError(
-                        f"run {os.pread(descriptor, 100, 0).decode()} is under way in "
+                        f"run {os.pread(descriptor, 100, 0).decode()} is in progress in "
                         f"{self.root}; wait until it has ended"
                     )
             # The id in the file is for messages and `computing`; the lock alone decides.
