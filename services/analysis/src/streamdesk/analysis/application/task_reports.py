@@ -7,7 +7,7 @@ from streamdesk.contracts.base import Event
 from streamdesk.contracts.events import TaskCompleted, TaskProgressed
 
 STEPS = 100
-"""Progress is told by the percent: at most 101 reports, the one at the beginning included."""
+"""Progress is reported by the percent: at most 101 reports, including the one at the beginning."""
 
 
 class TaskReport:

@@ -74,7 +74,7 @@ class SharedComputation:
         """
         found = await self._cache.load(self._open)
         if self._renew:
-            # Any other body that appears from now on is a newer analysis, whoever computed it.
+            # Any other body that appears from now on is a newer analysis, of whichever process.
             self._before = found
         else:
             self._take(found, waited=False)
