@@ -6,7 +6,7 @@
         part-0000-1f3a77c2.parquet ...        results, one file a chunk, with its checksum
         _run/plan.json                        the chunks
         _run/published-0000 ...               the events of this chunk are published
-        _run/told                             all events are, that of the end included
+        _run/told                             all events are, or there is no bus
         _run/*.tmp                            unfinished; the next attempt removes them
 
 A file gets its name when it is complete and on disk. So a kill at any moment leaves a chunk either
@@ -136,12 +136,12 @@ class RunFolder:
         (self._private / f"published-{number:04}").touch()
 
     def mark_all_published(self) -> None:
-        """Note that all events of the run are published."""
+        """Note that all events of the run are published, or that there is no bus."""
         self._all_published.touch()
 
     @property
     def all_published(self) -> bool:
-        """Whether all events of the run are published."""
+        """Whether all events of the run are published, or were not to be."""
         return self._all_published.exists()
 
 

@@ -102,7 +102,8 @@ class RunPublisher:
         if self._task is None:
             return False
         if self._events is None:
-            # Nothing is published, so the run counts as unpublished: a later one may have a bus.
+            # Without a bus the batches are only marked: the run counts as completed, though its
+            # report says that nothing was published.
             await self._task
             return False
         # A publish repeats until it succeeds. Now that the job waits for it, the server is asked
