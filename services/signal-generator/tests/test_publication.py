@@ -8,10 +8,10 @@ from streamdesk.contracts.events import Side, SignalGenerated, SignalType
 from streamdesk.contracts.topics import TRADING_SIGNALS
 from streamdesk.runtime import Drain
 from streamdesk.signal_generator.config import Settings
-from streamdesk.signal_generator.domain.scoring import SideScore
-from streamdesk.signal_generator.domain.signals import Draft
 from streamdesk.signal_generator.factory import topics
 from streamdesk.signal_generator.publication import Publication
+from streamdesk.strategy.scoring import SideScore
+from streamdesk.strategy.signals import Draft
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DRAFT = Draft(

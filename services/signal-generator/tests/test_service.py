@@ -29,11 +29,11 @@ from streamdesk.market.bars import BarSequence
 from streamdesk.runtime import Drain, Service
 from streamdesk.runtime.probes import Health
 from streamdesk.signal_generator.config import Settings
-from streamdesk.signal_generator.domain.scanner import Scanner
 from streamdesk.signal_generator.factory import build, topics
 from streamdesk.signal_generator.feed import Batch
 from streamdesk.signal_generator.handlers import REFUSALS_LOGGED, SignalGenerator
 from streamdesk.signal_generator.publication import Publication
+from streamdesk.strategy.scanner import Scanner
 
 BarOf = Callable[..., BarClosed]
 CsvOf = Callable[..., Path]

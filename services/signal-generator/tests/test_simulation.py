@@ -9,10 +9,10 @@ import pytest
 from streamdesk.contracts.events import BarClosed, SignalType
 from streamdesk.market.instruments import BUILT_IN, Instrument, on_tick, tick_size
 from streamdesk.runtime import Drain
-from streamdesk.signal_generator.domain.scanner import Scanner
-from streamdesk.signal_generator.domain.signals import Draft
 from streamdesk.signal_generator.domain.simulation import Walk
 from streamdesk.signal_generator.feed_simulated import SimulatedFeed
+from streamdesk.strategy.scanner import Scanner
+from streamdesk.strategy.signals import Draft
 
 START = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 KNOWN_CLOSES = [622.0, 623.5, 625.0, 619.5, 620.0]

@@ -21,9 +21,9 @@ from streamdesk.contracts.topics import (
     TRADING_SIGNALS,
 )
 from streamdesk.runtime import CommaSeparated, ServiceSettings
-from streamdesk.signal_generator.domain.scanner import Rules
-from streamdesk.signal_generator.domain.signals import Exits, Thresholds
-from streamdesk.signal_generator.errors import SignalGeneratorError
+from streamdesk.strategy.errors import StrategyError
+from streamdesk.strategy.scanner import Rules
+from streamdesk.strategy.signals import Exits, Thresholds
 
 _SYMBOLS: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[Symbol, ...])
 DEFAULTS = Rules()
@@ -158,7 +158,7 @@ class Settings(ServiceSettings):
     def _settings_fit_together(self) -> Self:
         try:
             self.thresholds()
-        except SignalGeneratorError as error:
+        except StrategyError as error:
             raise ValueError(
                 f"SCORE_MIN, SCORE_BUY_MIN, SCORE_STRONG_BUY_MIN, SCORE_SELL_MIN: {error}"
             ) from None

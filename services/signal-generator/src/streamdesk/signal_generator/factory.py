@@ -20,13 +20,13 @@ from streamdesk.market.instruments import BUILT_IN, Instrument
 from streamdesk.runtime import BadSettingError, Service, Work
 from streamdesk.signal_generator import watchlist
 from streamdesk.signal_generator.config import Settings
-from streamdesk.signal_generator.domain.scanner import Scanner
 from streamdesk.signal_generator.errors import WatchlistError
 from streamdesk.signal_generator.feed import Feed
 from streamdesk.signal_generator.feed_recorded import RecordedFeed
 from streamdesk.signal_generator.feed_simulated import SimulatedFeed
 from streamdesk.signal_generator.handlers import SignalGenerator
 from streamdesk.signal_generator.publication import Publication, Topics
+from streamdesk.strategy.scanner import Scanner
 
 PUBLISH_TIMEOUT_SECONDS = 7 * 86_400.0
 """The feed waits as long as a publish does: nothing is lost, nothing is written twice."""

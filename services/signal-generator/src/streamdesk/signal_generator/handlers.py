@@ -12,16 +12,16 @@ from streamdesk.contracts.events import BarClosed
 from streamdesk.market.bars import BarSequence
 from streamdesk.market.errors import BarError
 from streamdesk.runtime import Drain, exemplar, logger, metrics, span
-from streamdesk.signal_generator.domain.scanner import (
+from streamdesk.signal_generator.feed import Batch, Feed
+from streamdesk.signal_generator.publication import Publication
+from streamdesk.signal_generator.tasks import Task
+from streamdesk.strategy.scanner import (
     BelowThreshold,
     CoolingDown,
     NotEnoughBars,
     Scanner,
 )
-from streamdesk.signal_generator.domain.signals import Draft
-from streamdesk.signal_generator.feed import Batch, Feed
-from streamdesk.signal_generator.publication import Publication
-from streamdesk.signal_generator.tasks import Task
+from streamdesk.strategy.signals import Draft
 
 log = logger("signal-generator")
 

@@ -14,7 +14,7 @@ from streamdesk.contracts.events import (
     SystemEvent,
 )
 from streamdesk.runtime import Drain, logger, metrics
-from streamdesk.signal_generator.domain.signals import STRATEGY, Draft
+from streamdesk.strategy.signals import STRATEGY, Draft
 
 log = logger("signal-generator")
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streamdesk.contracts.events import BarClosed, Side, SignalType
-from streamdesk.signal_generator.domain.scanner import (
+from streamdesk.strategy.scanner import (
     MIN_BARS,
     BelowThreshold,
     CoolingDown,
@@ -14,7 +14,7 @@ from streamdesk.signal_generator.domain.scanner import (
     Rules,
     Scanner,
 )
-from streamdesk.signal_generator.domain.signals import Draft, Thresholds
+from streamdesk.strategy.signals import Draft, Thresholds
 
 BarOf = Callable[..., BarClosed]
 EVERYTHING = Rules(Thresholds(0, 0, 0, 0), cooldown_bars=0)

@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields
 
 from streamdesk.contracts.events import Reason, Side
 from streamdesk.indicators import IndicatorValues, Parameters
-from streamdesk.signal_generator.errors import SignalGeneratorError
+from streamdesk.strategy.errors import StrategyError
 
 MEMORY = 3
 """Bars, the latest included, in which a low RSI or a touch of a band still counts."""
@@ -60,14 +60,14 @@ class Weights:
         """Refuse weights that do not make a score from 0 to 100.
 
         Raises:
-            SignalGeneratorError: a weight is negative or no number, or they do not sum to 100.
+            StrategyError: a weight is negative or no number, or they do not sum to 100.
         """
         weights = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, value in weights.items():
             if not value >= 0:
-                raise SignalGeneratorError(f"weight of {name} is {value}; expected 0 or more")
+                raise StrategyError(f"weight of {name} is {value}; expected 0 or more")
         if not math.isclose(sum(weights.values()), 100):
-            raise SignalGeneratorError(f"weights sum to {sum(weights.values())}; expected 100")
+            raise StrategyError(f"weights sum to {sum(weights.values())}; expected 100")
 
 
 @dataclass(frozen=True, slots=True)

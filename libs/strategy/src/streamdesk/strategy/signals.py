@@ -6,8 +6,8 @@ from datetime import datetime
 
 from streamdesk.contracts.events import Side, SignalGenerated, SignalType
 from streamdesk.indicators import IndicatorValues
-from streamdesk.signal_generator.domain.scoring import SideScore
-from streamdesk.signal_generator.errors import SignalGeneratorError
+from streamdesk.strategy.errors import StrategyError
+from streamdesk.strategy.scoring import SideScore
 
 STRATEGY = "composite-v1"
 """Name of the rules in `scoring` and here; change it when they change."""
@@ -36,15 +36,15 @@ class Thresholds:
         """Refuse thresholds that leave a type without scores.
 
         Raises:
-            SignalGeneratorError: names them.
+            StrategyError: names them.
         """
         if not 0 <= self.minimum <= self.buy <= self.strong_buy <= 100:  # noqa: PLR2004 - the top
-            raise SignalGeneratorError(
+            raise StrategyError(
                 f"thresholds {self.minimum:g}, {self.buy:g}, {self.strong_buy:g} (minimum, buy, "
                 "strong buy) must ascend from 0 to 100"
             )
         if not self.minimum <= self.sell <= 100:  # noqa: PLR2004 - the top of the scale
-            raise SignalGeneratorError(
+            raise StrategyError(
                 f"threshold {self.sell:g} (sell) must lie from {self.minimum:g}, the minimum, "
                 "to 100"
             )

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from streamdesk.contracts.events import BarClosed, Side, SignalType
 from streamdesk.indicators import IndicatorSet, IndicatorValues, Parameters
-from streamdesk.signal_generator.domain.scoring import MEMORY, Moment, SideScore, Weights, score
-from streamdesk.signal_generator.domain.signals import Draft, Exits, Thresholds, exit_prices, known
+from streamdesk.strategy.scoring import MEMORY, Moment, SideScore, Weights, score
+from streamdesk.strategy.signals import Draft, Exits, Thresholds, exit_prices, known
 
 MIN_BARS = 30
 """Bars of an instrument before its first signal: below, its indicators say too little."""

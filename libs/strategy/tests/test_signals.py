@@ -5,15 +5,15 @@ import pytest
 
 from streamdesk.contracts.events import Side, SignalType
 from streamdesk.indicators import IndicatorValues
-from streamdesk.signal_generator.domain.scoring import SideScore
-from streamdesk.signal_generator.domain.signals import (
+from streamdesk.strategy.errors import StrategyError
+from streamdesk.strategy.scoring import SideScore
+from streamdesk.strategy.signals import (
     Draft,
     Exits,
     Thresholds,
     exit_prices,
     known,
 )
-from streamdesk.signal_generator.errors import SignalGeneratorError
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -48,7 +48,7 @@ def test_a_sale_has_a_threshold_of_its_own() -> None:
 def test_thresholds_that_leave_a_type_without_scores_are_refused(
     thresholds: dict[str, float],
 ) -> None:
-    with pytest.raises(SignalGeneratorError, match="threshold"):
+    with pytest.raises(StrategyError, match="threshold"):
         Thresholds(**thresholds)
 
 

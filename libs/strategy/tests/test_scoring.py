@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from streamdesk.contracts.events import Side
 from streamdesk.indicators import IndicatorValues, Parameters
-from streamdesk.signal_generator.domain.scoring import Moment, SideScore, Weights, score
-from streamdesk.signal_generator.errors import SignalGeneratorError
+from streamdesk.strategy.errors import StrategyError
+from streamdesk.strategy.scoring import Moment, SideScore, Weights, score
 
 PERIODS = Parameters()
 NEUTRAL = IndicatorValues(
@@ -173,10 +173,10 @@ def test_contributions_sum_to_a_score_from_0_to_100(
 
 
 def test_weights_that_do_not_sum_to_100_are_refused() -> None:
-    with pytest.raises(SignalGeneratorError, match="sum to 95"):
+    with pytest.raises(StrategyError, match="sum to 95"):
         Weights(rsi=20)
 
 
 def test_a_negative_weight_is_refused() -> None:
-    with pytest.raises(SignalGeneratorError, match="weight of rsi is -5"):
+    with pytest.raises(StrategyError, match="weight of rsi is -5"):
         Weights(rsi=-5, bollinger=50)
