@@ -41,10 +41,10 @@ from streamdesk.order_executor.ledger.digest import Dump, dump
 from streamdesk.order_executor.publication import Publication as Outgoing
 from streamdesk.runtime import BusMetrics, Drain
 from streamdesk.signal_generator import factory
+from streamdesk.signal_generator.adapters.feeds.port import Batch, Feed
+from streamdesk.signal_generator.adapters.publisher import Publication
+from streamdesk.signal_generator.application.scan_feed import SignalGenerator
 from streamdesk.signal_generator.config import Settings as GeneratorSettings
-from streamdesk.signal_generator.feed import Batch, Feed
-from streamdesk.signal_generator.handlers import SignalGenerator
-from streamdesk.signal_generator.publication import Publication
 from streamdesk.strategy.scanner import Scanner
 
 SYMBOL = "SPX.US"

@@ -28,11 +28,11 @@ from streamdesk.contracts.topics import (
 from streamdesk.market.bars import BarSequence
 from streamdesk.runtime import Drain, Service
 from streamdesk.runtime.probes import Health
+from streamdesk.signal_generator.adapters.feeds.port import Batch
+from streamdesk.signal_generator.adapters.publisher import Publication
+from streamdesk.signal_generator.application.scan_feed import REFUSALS_LOGGED, SignalGenerator
 from streamdesk.signal_generator.config import Settings
 from streamdesk.signal_generator.factory import build, topics
-from streamdesk.signal_generator.feed import Batch
-from streamdesk.signal_generator.handlers import REFUSALS_LOGGED, SignalGenerator
-from streamdesk.signal_generator.publication import Publication
 from streamdesk.strategy.scanner import Scanner
 
 BarOf = Callable[..., BarClosed]

@@ -9,8 +9,8 @@ import pytest
 from streamdesk.contracts.events import BarClosed, SignalType
 from streamdesk.market.instruments import BUILT_IN, Instrument, on_tick, tick_size
 from streamdesk.runtime import Drain
+from streamdesk.signal_generator.adapters.feeds.simulated import SimulatedFeed
 from streamdesk.signal_generator.domain.simulation import Walk
-from streamdesk.signal_generator.feed_simulated import SimulatedFeed
 from streamdesk.strategy.scanner import Scanner
 from streamdesk.strategy.signals import Draft
 

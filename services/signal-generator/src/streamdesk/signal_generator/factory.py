@@ -18,14 +18,14 @@ from streamdesk.market.bars import BarSequence
 from streamdesk.market.errors import BarFileError
 from streamdesk.market.instruments import BUILT_IN, Instrument
 from streamdesk.runtime import BadSettingError, Service, Work
-from streamdesk.signal_generator import watchlist
+from streamdesk.signal_generator.adapters import watchlist
+from streamdesk.signal_generator.adapters.feeds.port import Feed
+from streamdesk.signal_generator.adapters.feeds.recorded import RecordedFeed
+from streamdesk.signal_generator.adapters.feeds.simulated import SimulatedFeed
+from streamdesk.signal_generator.adapters.publisher import Publication, Topics
+from streamdesk.signal_generator.application.scan_feed import SignalGenerator
 from streamdesk.signal_generator.config import Settings
 from streamdesk.signal_generator.errors import WatchlistError
-from streamdesk.signal_generator.feed import Feed
-from streamdesk.signal_generator.feed_recorded import RecordedFeed
-from streamdesk.signal_generator.feed_simulated import SimulatedFeed
-from streamdesk.signal_generator.handlers import SignalGenerator
-from streamdesk.signal_generator.publication import Publication, Topics
 from streamdesk.strategy.scanner import Scanner
 
 PUBLISH_TIMEOUT_SECONDS = 7 * 86_400.0

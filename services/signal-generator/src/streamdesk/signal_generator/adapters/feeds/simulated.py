@@ -7,9 +7,9 @@ from itertools import islice
 
 from streamdesk.market.instruments import Instrument
 from streamdesk.runtime import Drain
+from streamdesk.signal_generator.adapters.feeds.pacing import Pacer
+from streamdesk.signal_generator.adapters.feeds.port import Batch
 from streamdesk.signal_generator.domain.simulation import Walk
-from streamdesk.signal_generator.feed import Batch
-from streamdesk.signal_generator.pacing import Pacer
 
 
 class SimulatedFeed:

@@ -8,7 +8,7 @@ from streamdesk.contracts.events import BarClosed
 from streamdesk.market.bar_files import FileFormat
 from streamdesk.market.errors import BarFileError
 from streamdesk.runtime import Drain
-from streamdesk.signal_generator.feed_recorded import RecordedFeed
+from streamdesk.signal_generator.adapters.feeds.recorded import RecordedFeed
 
 CsvOf = Callable[..., Path]
 PLAIN = FileFormat()

@@ -7,9 +7,9 @@ from streamdesk.bus import Bus, BusConfig, Message
 from streamdesk.contracts.events import Side, SignalGenerated, SignalType
 from streamdesk.contracts.topics import TRADING_SIGNALS
 from streamdesk.runtime import Drain
+from streamdesk.signal_generator.adapters.publisher import Publication
 from streamdesk.signal_generator.config import Settings
 from streamdesk.signal_generator.factory import topics
-from streamdesk.signal_generator.publication import Publication
 from streamdesk.strategy.scoring import SideScore
 from streamdesk.strategy.signals import Draft
 

@@ -8,8 +8,8 @@ from streamdesk.contracts.events import BarClosed
 from streamdesk.market.bar_files import FileFormat, Recording, read_recording
 from streamdesk.market.errors import BarFileError
 from streamdesk.runtime import Drain
-from streamdesk.signal_generator.feed import Batch
-from streamdesk.signal_generator.pacing import Pacer
+from streamdesk.signal_generator.adapters.feeds.pacing import Pacer
+from streamdesk.signal_generator.adapters.feeds.port import Batch
 
 
 class RecordedFeed:

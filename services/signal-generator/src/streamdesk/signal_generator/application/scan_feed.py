@@ -12,9 +12,9 @@ from streamdesk.contracts.events import BarClosed
 from streamdesk.market.bars import BarSequence
 from streamdesk.market.errors import BarError
 from streamdesk.runtime import Drain, exemplar, logger, metrics, span
-from streamdesk.signal_generator.feed import Batch, Feed
-from streamdesk.signal_generator.publication import Publication
-from streamdesk.signal_generator.tasks import Task
+from streamdesk.signal_generator.adapters.feeds.port import Batch, Feed
+from streamdesk.signal_generator.adapters.publisher import Publication
+from streamdesk.signal_generator.application.tasks import Task
 from streamdesk.strategy.scanner import (
     BelowThreshold,
     CoolingDown,
