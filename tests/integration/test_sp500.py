@@ -34,7 +34,6 @@ from streamdesk.contracts.events import (
     SignalGenerated,
 )
 from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS, TRADING_SIGNALS
-from streamdesk.market.bars import BarSequence
 from streamdesk.order_executor.config import Settings as ExecutorSettings
 from streamdesk.order_executor.desk import Desk
 from streamdesk.order_executor.ledger.digest import Dump, dump
@@ -43,8 +42,8 @@ from streamdesk.runtime import BusMetrics, Drain
 from streamdesk.signal_generator import factory
 from streamdesk.signal_generator.adapters.feeds.port import Batch, Feed
 from streamdesk.signal_generator.adapters.publisher import Publication
-from streamdesk.signal_generator.application.scan_feed import SignalGenerator
 from streamdesk.signal_generator.config import Settings as GeneratorSettings
+from streamdesk.signal_generator.entrypoints.feed import FeedRunner
 from streamdesk.strategy.scanner import Scanner
 
 SYMBOL = "SPX.US"
@@ -173,7 +172,7 @@ def executor_settings(folder: Path) -> ExecutorSettings:
     )
 
 
-def generator(bus: Bus, executor: Executor, published: PublishedSignals) -> SignalGenerator:
+def generator(bus: Bus, executor: Executor, published: PublishedSignals) -> FeedRunner:
     settings = GeneratorSettings.model_validate(
         {
             "feed": "recorded",
@@ -182,17 +181,11 @@ def generator(bus: Bus, executor: Executor, published: PublishedSignals) -> Sign
         }
     )
     feed = InStep(factory.recorded_feed(settings, recording()), executor, published)
-    return SignalGenerator(
-        feed=feed,
-        sequence=BarSequence(frozenset(feed.symbols)),
-        scanner=Scanner(settings.rules()),
-        publication=Publication(
-            bus, factory.topics(settings), factory.utc_now, wait_for_room=settings.waits_for_room
-        ),
-        clock=factory.utc_now,
-        stop_seconds=60,
-        exit_at_end=True,
+    publication = Publication(
+        bus, factory.topics(settings), factory.utc_now, wait_for_room=settings.waits_for_room
     )
+    scanner = Scanner(settings.rules())
+    return FeedRunner(factory.feed_scan(feed, scanner, publication, exit_at_end=True), 60)
 
 
 async def first_of(bus: Bus, topic: Topic[Any], count: int) -> dict[str, Any]:

@@ -25,14 +25,14 @@ from streamdesk.contracts.topics import (
     TASKS,
     TRADING_SIGNALS,
 )
-from streamdesk.market.bars import BarSequence
 from streamdesk.runtime import Drain, Service
 from streamdesk.runtime.probes import Health
 from streamdesk.signal_generator.adapters.feeds.port import Batch
 from streamdesk.signal_generator.adapters.publisher import Publication
-from streamdesk.signal_generator.application.scan_feed import REFUSALS_LOGGED, SignalGenerator
+from streamdesk.signal_generator.application.scan_bars import REFUSALS_LOGGED
 from streamdesk.signal_generator.config import Settings
-from streamdesk.signal_generator.factory import build, topics
+from streamdesk.signal_generator.entrypoints.feed import FeedRunner
+from streamdesk.signal_generator.factory import build, feed_scan, topics, utc_now
 from streamdesk.strategy.scanner import Scanner
 
 BarOf = Callable[..., BarClosed]
@@ -298,18 +298,9 @@ async def scan(url: str, feed: GivenFeed) -> list[BarClosed]:
     """Scan a feed to its end; the bars that were published."""
     settings = Settings(redis_url=SecretStr(url))
     async with Bus.connect(BusConfig(url=url)) as bus:
-        generator = SignalGenerator(
-            feed=feed,
-            sequence=BarSequence(frozenset(feed.symbols)),
-            scanner=Scanner(),
-            publication=Publication(
-                bus, topics(settings), lambda: datetime.now(UTC), wait_for_room=False
-            ),
-            clock=lambda: datetime.now(UTC),
-            stop_seconds=5,
-            exit_at_end=True,
-        )
-        await generator.run(Drain())
+        publication = Publication(bus, topics(settings), utc_now, wait_for_room=False)
+        runner = FeedRunner(feed_scan(feed, Scanner(), publication, exit_at_end=True), 5)
+        await runner.run(Drain())
         return await everything(bus, MARKET_BARS)
 
 
@@ -402,5 +393,5 @@ async def test_a_stop_without_a_server_does_not_wait_for_it(
                 await asyncio.gather(*running.works)
     server.start()
     assert [entry["event"] for entry in logs] == [
-        "stopped without the bus: what was in hand is not published"
+        "stopped without the bus: what was pending is not published"
     ]

@@ -23,8 +23,10 @@ from streamdesk.signal_generator.adapters.feeds.port import Feed
 from streamdesk.signal_generator.adapters.feeds.recorded import RecordedFeed
 from streamdesk.signal_generator.adapters.feeds.simulated import SimulatedFeed
 from streamdesk.signal_generator.adapters.publisher import Publication, Topics
-from streamdesk.signal_generator.application.scan_feed import SignalGenerator
+from streamdesk.signal_generator.application.scan_bars import BarScan
+from streamdesk.signal_generator.application.scan_feed import FeedScan
 from streamdesk.signal_generator.config import Settings
+from streamdesk.signal_generator.entrypoints.feed import FeedRunner
 from streamdesk.signal_generator.errors import WatchlistError
 from streamdesk.strategy.scanner import Scanner
 
@@ -103,6 +105,20 @@ def topics(settings: Settings) -> Topics:
     )
 
 
+def feed_scan(
+    feed: Feed, scanner: Scanner, publication: Publication, *, exit_at_end: bool
+) -> FeedScan:
+    """The scan of a feed; a bar of an instrument that the feed does not name is refused."""
+    return FeedScan(
+        feed=feed,
+        bars=BarScan(feed.name, BarSequence(frozenset(feed.symbols)), scanner, publication),
+        scanner=scanner,
+        publication=publication,
+        clock=utc_now,
+        exit_at_end=exit_at_end,
+    )
+
+
 @asynccontextmanager
 async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
     """The works of the signal generator.
@@ -123,17 +139,12 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
         tracer=service.bus_tracer(),
     )
     async with bus:
-        generator = SignalGenerator(
-            feed=feed,
-            sequence=BarSequence(frozenset(feed.symbols)),
-            scanner=Scanner(settings.rules()),
-            publication=Publication(
-                bus, topics(settings), utc_now, wait_for_room=settings.waits_for_room
-            ),
-            clock=utc_now,
-            stop_seconds=settings.grace_seconds * STOP_SHARE,
+        scan = feed_scan(
+            feed,
+            Scanner(settings.rules()),
+            Publication(bus, topics(settings), utc_now, wait_for_room=settings.waits_for_room),
             exit_at_end=settings.feed_exit_at_end,
         )
         service.ready_when("bus", lambda: bus.connected)
-        service.ready_when("warm", lambda: generator.warm)
-        yield [Work("scan", generator.run)]
+        service.ready_when("warm", lambda: scan.warm)
+        yield [Work("scan", FeedRunner(scan, settings.grace_seconds * STOP_SHARE).run)]

@@ -16,7 +16,7 @@ from streamdesk.contracts.events import (
 from streamdesk.runtime import Drain, logger, metrics
 from streamdesk.strategy.signals import STRATEGY, Draft
 
-log = logger("signal-generator")
+log = logger(__name__)
 
 SERVICE = "signal-generator"
 FIRST_WAIT_SECONDS = 0.02
@@ -127,6 +127,7 @@ class Publication:
         )
         await self._bus.publish(self._topics.system, event)
 
-    async def task(self, event: Event) -> None:
-        """How far a task is."""
-        await self._bus.publish(self._topics.tasks, event)
+    async def task(self, event: Event | None) -> None:
+        """A report of a task; None is nothing to report."""
+        if event is not None:
+            await self._bus.publish(self._topics.tasks, event)
