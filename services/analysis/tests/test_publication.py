@@ -8,11 +8,12 @@ from typing import Any
 
 from streamdesk.analysis.domain.hama import HamaAnalysis
 from streamdesk.analysis.publication import MOST_WAITING_REPORTS, Publication
-from streamdesk.analysis.task_reports import TaskReport
+from streamdesk.analysis.scheduler import REPORTS_OF_A_REFRESH
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import HamaChanged, TaskCompleted, TaskProgressed
 from streamdesk.contracts.topics import ANALYSIS_STATES, TASKS
 from streamdesk.runtime import Drain
+from streamdesk.runtime.task_report import TaskReport
 from tests.servers import StreamServer
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -130,22 +131,19 @@ async def test_a_refresh_that_is_taken_up_tells_nothing_twice(start_server: Star
     server = start_server()
     async with open_publication(server.url) as (publication, bus):
         for _ in range(2):
-            task = TaskReport("hama-refresh", "t-1", 78, publication.report, lambda: NOON)
-            task.advance(0)
-            task.advance(78)
-            task.end("78 refreshed, 0 changed")
+            task = TaskReport("hama-refresh", "t-1", 78, lambda: NOON, resolution=100)
+            for event in (task.advance(0), task.advance(78), task.end("78 refreshed, 0 changed")):
+                assert event is not None
+                publication.report(event)
         publication.report(progress(5))
         await read(bus, TASKS, 4)
     assert length(server, TASKS.key) == 4
 
 
 async def test_a_task_tells_its_progress_by_the_percent() -> None:
-    told: list[object] = []
-    task = TaskReport("hama-refresh", "t-1", 5_000, told.append, lambda: NOON)
-    task.advance(0)
-    for _ in range(5_000):
-        task.advance(1)
-    task.end("done")
+    resolution = REPORTS_OF_A_REFRESH
+    task = TaskReport("hama-refresh", "t-1", 5_000, lambda: NOON, resolution=resolution)
+    told = [task.advance(0), *(task.advance(1) for _ in range(5_000)), task.end("done")]
     steps = [event.done for event in told if isinstance(event, TaskProgressed)]
     assert steps == list(range(0, 5_001, 50))
     assert isinstance(told[-1], TaskCompleted)

@@ -11,14 +11,15 @@ from streamdesk.analysis.errors import BusyScheduleError
 from streamdesk.analysis.firing import Fire, Pace, Standing
 from streamdesk.analysis.outcomes import RefreshReport
 from streamdesk.analysis.slot_runner import SlotRunner
-from streamdesk.analysis.task_reports import TaskReport
 from streamdesk.bus import Keys
 from streamdesk.contracts.base import Event
 from streamdesk.runtime import Drain
+from streamdesk.runtime.task_report import TaskReport
 
 NAME = "hama"
 TASK = "hama-refresh"
 MOST_PREVIEWED = 100
+REPORTS_OF_A_REFRESH = 100
 
 
 class SchedulerStatus(BaseModel):
@@ -166,16 +167,20 @@ class Scheduler:
         symbols = await self._symbols()
         if not symbols:
             return RefreshReport()
-        task = TaskReport(TASK, task_id, len(symbols), self._report, self._clock)
-        task.advance(0)
+        task = TaskReport(TASK, task_id, len(symbols), self._clock, resolution=REPORTS_OF_A_REFRESH)
+        self._publish(task.advance(0))
         try:
             report = await self._refresh(symbols)
         except BaseException as error:
-            task.end(f"broken off: {error!r}", succeeded=False)
+            self._publish(task.end(f"broken off: {error!r}", succeeded=False))
             raise
-        task.advance(len(symbols))
-        task.end(in_words(report), succeeded=not report.failed)
+        self._publish(task.advance(len(symbols)))
+        self._publish(task.end(in_words(report), succeeded=not report.failed))
         return report
+
+    def _publish(self, event: Event | None) -> None:
+        if event is not None:
+            self._report(event)
 
 
 def in_words(report: RefreshReport) -> str:
