@@ -12,8 +12,8 @@ import pytest
 from pyarrow import parquet
 
 from streamdesk.contracts.events import BarClosed
-from streamdesk.market.bar_files import FileFormat, Recording, read_recording
 from streamdesk.market.errors import BarFileError
+from streamdesk.market.recordings.files import FileFormat, Recording, read_recording
 
 CsvOf = Callable[..., Path]
 PLAIN = FileFormat()
@@ -105,7 +105,7 @@ def test_without_arro3_a_parquet_file_says_what_to_install(
     real = builtins.__import__
 
     def without_arro3(name: str, *rest: Any) -> Any:
-        if name.startswith("streamdesk.market.parquet"):
+        if name.startswith("streamdesk.market.recordings.parquet"):
             raise ImportError(name)
         return real(name, *rest)
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from streamdesk.market import BarSeries, MarketError, SourceUnavailableError, UnknownInstrumentError
-from streamdesk.market.source_binance import FAILURES_IN_A_ROW, PAUSE_SECONDS, BinanceSource
-from streamdesk.market.weight import BAN_SECONDS, SLOW_DOWN_SECONDS
+from streamdesk.market.sources.binance.source import FAILURES_IN_A_ROW, PAUSE_SECONDS, BinanceSource
+from streamdesk.market.sources.binance.weight import BAN_SECONDS, SLOW_DOWN_SECONDS
 from tests.klines_server import (
     NOW_MS,
     Answer,

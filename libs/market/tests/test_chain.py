@@ -9,9 +9,9 @@ from streamdesk.market import (
     SourceUnavailableError,
     UnknownInstrumentError,
 )
-from streamdesk.market.chain import REMEMBERED_SYMBOLS, Chain
-from streamdesk.market.source import Answers
-from streamdesk.market.source_simulated import SimulatedSource
+from streamdesk.market.sources.chain import REMEMBERED_SYMBOLS, Chain
+from streamdesk.market.sources.port import Answers
+from streamdesk.market.sources.simulated import SimulatedSource
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 MARKET = SimulatedSource(1, lambda: NOW)

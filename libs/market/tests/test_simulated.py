@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from streamdesk.market import BUILT_IN, UNIVERSE, BarSeries, SeriesError, UnknownInstrumentError
 from streamdesk.market.instruments import CRYPTO, Instrument, market_of, tick_size
 from streamdesk.market.series import COLUMNS
-from streamdesk.market.source_simulated import VOLATILITY, SimulatedSource
+from streamdesk.market.sources.simulated import VOLATILITY, SimulatedSource
 
 NOW = datetime(2026, 11, 20, 15, 30, 17, tzinfo=UTC)
 SYMBOLS = [instrument.symbol for instrument in UNIVERSE]

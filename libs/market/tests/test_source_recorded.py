@@ -7,8 +7,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from streamdesk.market import BarFileError, BarSeries, UnknownInstrumentError
-from streamdesk.market.bar_files import FileFormat, read_recording
-from streamdesk.market.source_recorded import RecordedSource
+from streamdesk.market.recordings.files import FileFormat, read_recording
+from streamdesk.market.sources.recorded import RecordedSource
 
 CsvOf = Callable[..., Path]
 DAY_SECONDS = 86_400

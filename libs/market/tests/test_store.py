@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from pyarrow import dataset
 
 from streamdesk.contracts.events import BarClosed
-from streamdesk.market import BarSeries, StoreError, UnknownInstrumentError, store_layout
-from streamdesk.market.source_store import StoreSource
-from streamdesk.market.store import LEAST_REACH_DAYS, BarStore, reach_days
-from streamdesk.market.store_files import WRITING, write_durably
-from streamdesk.market.store_layout import Part
-from streamdesk.market.store_reading import read_part
-from streamdesk.market.store_rows import Rows, from_parquet
-from streamdesk.market.store_upkeep import PARTS_OF_A_SIZE, ROWS_OF_A_PART, plan
+from streamdesk.market import BarSeries, StoreError, UnknownInstrumentError
+from streamdesk.market.sources.stored import StoreSource
+from streamdesk.market.store import layout
+from streamdesk.market.store.bar_store import LEAST_REACH_DAYS, BarStore, reach_days
+from streamdesk.market.store.files import WRITING, write_durably
+from streamdesk.market.store.layout import Part
+from streamdesk.market.store.reading import read_part
+from streamdesk.market.store.rows import Rows, from_parquet
+from streamdesk.market.store.upkeep import PARTS_OF_A_SIZE, ROWS_OF_A_PART, plan
 
 DAY = timedelta(days=1)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -199,7 +200,7 @@ def test_a_second_tidier_does_nothing_while_the_first_one_works(store: BarStore)
     store.write(minutes(1, start=NOON - DAY))
     store.write(minutes(2, start=NOON - DAY))
     store.write(minutes(1))
-    from streamdesk.market.store_files import sole  # noqa: PLC0415 - of this test alone
+    from streamdesk.market.store.files import sole  # noqa: PLC0415 - of this test alone
 
     with sole(store.folder / "bars" / ".upkeep-lock") as first:
         assert first
@@ -343,7 +344,7 @@ def test_a_listing_torn_by_a_merge_is_made_again(
     for number in range(3):
         store.write([bar(at=NOON - DAY + timedelta(minutes=number)), bar()])
     listed: list[str] = []
-    whole = store_layout._names
+    whole = layout._names
 
     def torn(path: Path) -> list[str]:
         if path.name == "day=2026-11-19" and not listed:
@@ -352,7 +353,7 @@ def test_a_listing_torn_by_a_merge_is_made_again(
             return []  # looked at the merged file's place before it came, at the others' after
         return whole(path)
 
-    monkeypatch.setattr(store_layout, "_names", torn)
+    monkeypatch.setattr(layout, "_names", torn)
     assert len(store.read("AAPL.US", 60, 10)) == 4
     assert listed
 
@@ -370,7 +371,7 @@ def test_a_file_merged_between_listing_and_opening_is_read_in_its_new_place(
             assert store.compact() == 2
         return read_part(part)
 
-    monkeypatch.setattr("streamdesk.market.store_reading.read_part", late)
+    monkeypatch.setattr("streamdesk.market.store.reading.read_part", late)
     assert len(store.read("AAPL.US", 60, 10)) == 4
     assert opened
 

@@ -20,7 +20,7 @@ from pyarrow import parquet
 
 from streamdesk.market.series import to_milliseconds
 from streamdesk.market.store import BarStore
-from streamdesk.market.store_files import WRITING
+from streamdesk.market.store.files import WRITING
 
 CHILDREN = Path(__file__).with_name("store_children.py")
 FIRST_MS = to_milliseconds(datetime(2026, 11, 18, 15, 0, tzinfo=UTC))  # as the children have it

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdesk.market import SourceUnavailableError
-from streamdesk.market.weight import WeightBudget, retry_after_seconds
+from streamdesk.market.sources.binance.weight import WeightBudget, retry_after_seconds
 
 MINUTE = 1_795_000_020.0  # the first second of a minute
 MINUTE -= MINUTE % 60

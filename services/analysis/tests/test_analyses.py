@@ -17,9 +17,9 @@ from streamdesk.analysis.errors import NotEnoughBarsError
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.indicators import PRESETS
 from streamdesk.market import UNIVERSE, Answers
-from streamdesk.market.chain import Chain
 from streamdesk.market.errors import SourceUnavailableError, UnknownInstrumentError
-from streamdesk.market.source_simulated import SimulatedSource
+from streamdesk.market.sources.chain import Chain
+from streamdesk.market.sources.simulated import SimulatedSource
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SYMBOLS = [instrument.symbol for instrument in UNIVERSE]

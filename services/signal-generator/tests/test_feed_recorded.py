@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from streamdesk.contracts.events import BarClosed
-from streamdesk.market.bar_files import FileFormat
 from streamdesk.market.errors import BarFileError
+from streamdesk.market.recordings.files import FileFormat
 from streamdesk.runtime import Drain
 from streamdesk.signal_generator.adapters.feeds.recorded import RecordedFeed
 

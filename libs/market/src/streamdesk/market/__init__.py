@@ -9,7 +9,7 @@ from streamdesk.market.errors import (
 )
 from streamdesk.market.instruments import BUILT_IN, UNIVERSE, Instrument, market_of
 from streamdesk.market.series import BarSeries
-from streamdesk.market.source import Answers, BarSource
+from streamdesk.market.sources.port import Answers, BarSource
 
 # Sources and the store are imported from their modules: they need the extra `sources`.
 __all__ = [

@@ -9,8 +9,8 @@ from streamdesk.analysis.entry import Clock
 from streamdesk.analysis.errors import AnalysisError, NotEnoughBarsError
 from streamdesk.indicators import InputError
 from streamdesk.market import BarSeries, MarketError
-from streamdesk.market.chain import Chain
 from streamdesk.market.errors import SourceUnavailableError, UnknownInstrumentError
+from streamdesk.market.sources.chain import Chain
 from streamdesk.runtime import logger, metrics
 
 log = logger("computing")

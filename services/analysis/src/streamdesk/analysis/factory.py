@@ -28,11 +28,11 @@ from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts.topics import ANALYSIS_STATES, MARKET_BARS, TASKS
 from streamdesk.indicators import PRESETS
 from streamdesk.market import UNIVERSE, BarSource
-from streamdesk.market.chain import Chain
-from streamdesk.market.source_binance import BinanceSource
-from streamdesk.market.source_recorded import RecordedSource
-from streamdesk.market.source_simulated import SimulatedSource
-from streamdesk.market.source_store import StoreSource
+from streamdesk.market.sources.binance.source import BinanceSource
+from streamdesk.market.sources.chain import Chain
+from streamdesk.market.sources.recorded import RecordedSource
+from streamdesk.market.sources.simulated import SimulatedSource
+from streamdesk.market.sources.stored import StoreSource
 from streamdesk.market.store import BarStore
 from streamdesk.runtime import (
     BadSettingError,

@@ -13,10 +13,10 @@ from streamdesk.contracts.topics import (
     TASKS,
     TRADING_SIGNALS,
 )
-from streamdesk.market.bar_files import FileFormat
 from streamdesk.market.bars import BarSequence
 from streamdesk.market.errors import BarFileError
 from streamdesk.market.instruments import BUILT_IN, Instrument
+from streamdesk.market.recordings.files import FileFormat
 from streamdesk.runtime import BadSettingError, Service, Work
 from streamdesk.signal_generator.adapters import watchlist
 from streamdesk.signal_generator.adapters.feeds.port import Feed

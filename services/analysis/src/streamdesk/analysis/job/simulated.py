@@ -7,7 +7,7 @@ from datetime import datetime
 from streamdesk.analysis.domain.job import DAY_SECONDS, HISTORY_BARS
 from streamdesk.market.instruments import Instrument
 from streamdesk.market.series import BarSeries
-from streamdesk.market.source_simulated import SimulatedSource
+from streamdesk.market.sources.simulated import SimulatedSource
 from streamdesk.market.store import BarStore
 
 MOST = 20_000

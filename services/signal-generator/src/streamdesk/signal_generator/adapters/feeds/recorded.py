@@ -5,8 +5,8 @@ from itertools import groupby
 from pathlib import Path
 
 from streamdesk.contracts.events import BarClosed
-from streamdesk.market.bar_files import FileFormat, Recording, read_recording
 from streamdesk.market.errors import BarFileError
+from streamdesk.market.recordings.files import FileFormat, Recording, read_recording
 from streamdesk.runtime import Drain
 from streamdesk.signal_generator.adapters.feeds.pacing import Pacer
 from streamdesk.signal_generator.adapters.feeds.port import Batch

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from streamdesk.market.errors import MarketError, SourceUnavailableError, UnknownInstrumentError
 from streamdesk.market.series import BarSeries
-from streamdesk.market.source import Answers, BarSource
+from streamdesk.market.sources.port import Answers, BarSource
 
 REMEMBERED_SYMBOLS = 20_000
 

@@ -3,11 +3,11 @@
     bars/market=US/interval=60/day=2026-11-20/part-<written>-<rows>-<token>-<crc32>.parquet
 
 A part never changes once it has its name, which says all that can be known without opening it.
-Other files are none of ours. Parts of a day are merged from time to time (`store_upkeep.py`): the
+Other files are none of ours. Parts of a day are merged from time to time (`upkeep.py`): the
 merged part is put beside them, then the mark is changed, then they are removed. So a reader that
 finds the same mark before and after it listed a day has seen all its bars: if it missed any that
 were removed, the part that has them now was there before it began. A crash in between leaves bars
-in two parts; rows say which of two is the later (`store_rows.py`).
+in two parts; rows say which of two is the later (`rows.py`).
 """
 
 import os
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Self
 
 from streamdesk.market.errors import StoreError
-from streamdesk.market.store_files import write_durably
+from streamdesk.market.store.files import write_durably
 
 _PART = re.compile(
     r"part-(?P<written>\d{1,20})-(?P<rows>\d+)-(?P<token>[0-9a-f]{8})-(?P<crc>[0-9a-f]{8})\.parquet"

@@ -2,7 +2,7 @@
 
 Any number of processes write, read and tidy the same folder at once. What `write` returned from is
 on disk, and every read that begins afterwards has it, whatever is killed and whenever.
-`store_layout.py` says how.
+`layout.py` says how.
 """
 
 import threading
@@ -14,14 +14,14 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from streamdesk.contracts.events import BarClosed
-from streamdesk.market import store_upkeep
 from streamdesk.market.errors import StoreError
 from streamdesk.market.instruments import market_of
 from streamdesk.market.series import BarSeries
-from streamdesk.market.store_files import make_folder, sync_folder, write_durably
-from streamdesk.market.store_layout import Drawer, Part, drawers
-from streamdesk.market.store_reading import Gathering, Shelf
-from streamdesk.market.store_rows import Rows, rows_of_bars, rows_of_series, to_parquet
+from streamdesk.market.store import upkeep
+from streamdesk.market.store.files import make_folder, sync_folder, write_durably
+from streamdesk.market.store.layout import Drawer, Part, drawers
+from streamdesk.market.store.reading import Gathering, Shelf
+from streamdesk.market.store.rows import Rows, rows_of_bars, rows_of_series, to_parquet
 
 CACHE_BYTES = 64 * 1024 * 1024
 LEAST_REACH_DAYS = 7
@@ -203,7 +203,7 @@ class BarStore:
         Raises:
             StoreError: parts of some day cannot be read or written; all other days are done.
         """
-        return store_upkeep.compact(self._root)
+        return upkeep.compact(self._root)
 
     def prune(self, keep_days: int, today: date | None = None) -> int:
         """Remove all but the newest `keep_days` days; return how many were removed.
@@ -216,4 +216,4 @@ class BarStore:
         Raises:
             StoreError: something cannot be removed.
         """
-        return store_upkeep.prune(self._root, keep_days, today or datetime.now(UTC).date())
+        return upkeep.prune(self._root, keep_days, today or datetime.now(UTC).date())

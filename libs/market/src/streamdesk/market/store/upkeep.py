@@ -7,10 +7,10 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from streamdesk.market.errors import StoreError
-from streamdesk.market.store_files import remove_left_behind, sole, sync_folder, write_durably
-from streamdesk.market.store_layout import Drawer, Part, change_mark, drawers
-from streamdesk.market.store_reading import read_part
-from streamdesk.market.store_rows import merged, to_parquet
+from streamdesk.market.store.files import remove_left_behind, sole, sync_folder, write_durably
+from streamdesk.market.store.layout import Drawer, Part, change_mark, drawers
+from streamdesk.market.store.reading import read_part
+from streamdesk.market.store.rows import merged, to_parquet
 
 ROWS_OF_A_PART = 250_000
 """A part is not merged beyond this: what is merged is in memory, 60 bytes a row, three times."""

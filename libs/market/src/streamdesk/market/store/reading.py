@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from streamdesk.market.errors import StoreError
 from streamdesk.market.series import COLUMNS, BarSeries
-from streamdesk.market.store_layout import Drawer, Part
-from streamdesk.market.store_rows import Rows, from_parquet, merged
+from streamdesk.market.store.layout import Drawer, Part
+from streamdesk.market.store.rows import Rows, from_parquet, merged
 
 _SMALL = 1 << 16
 _ATTEMPTS = 100

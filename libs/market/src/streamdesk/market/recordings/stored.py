@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from streamdesk.market.bar_files import FileFormat, Recording
 from streamdesk.market.errors import BarFileError, StoreError
 from streamdesk.market.instruments import CRYPTO
-from streamdesk.market.store import BarStore
-from streamdesk.market.store_layout import drawers
+from streamdesk.market.recordings.files import FileFormat, Recording
+from streamdesk.market.store.bar_store import BarStore
+from streamdesk.market.store.layout import drawers
 
 ALL_BARS = 1_000_000_000
 

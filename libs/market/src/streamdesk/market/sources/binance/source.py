@@ -17,15 +17,15 @@ from streamdesk.market.errors import (
     UnknownInstrumentError,
 )
 from streamdesk.market.instruments import CRYPTO, market_of
-from streamdesk.market.klines import INTERVALS, MOST_BARS, read_klines
 from streamdesk.market.series import COLUMNS, BarSeries
-from streamdesk.market.source import Answers, Observe
-from streamdesk.market.weight import (
+from streamdesk.market.sources.binance.klines import INTERVALS, MOST_BARS, read_klines
+from streamdesk.market.sources.binance.weight import (
     BAN_SECONDS,
     SLOW_DOWN_SECONDS,
     WeightBudget,
     retry_after_seconds,
 )
+from streamdesk.market.sources.port import Answers, Observe
 
 BASE_URL = "https://api.binance.com"
 PATH = "/api/v3/klines"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from streamdesk.market.errors import StoreError, UnknownInstrumentError
 from streamdesk.market.instruments import market_of
-from streamdesk.market.source import Answers
-from streamdesk.market.store import BarStore
+from streamdesk.market.sources.port import Answers
+from streamdesk.market.store.bar_store import BarStore
 
 
 class StoreSource:

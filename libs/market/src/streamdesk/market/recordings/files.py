@@ -117,7 +117,7 @@ def read_recording(
 
 def _stored(path: Path, form: FileFormat, symbols: frozenset[str] | None) -> Recording:
     try:
-        from streamdesk.market.store_recording import read_stored  # noqa: PLC0415 - as `parquet`
+        from streamdesk.market.recordings.stored import read_stored  # noqa: PLC0415 - as `parquet`
     except ImportError as error:
         raise _without_arro3(f"{path} is a bar store") from error
     return read_stored(path, form, symbols)
@@ -162,7 +162,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        from streamdesk.market.parquet import batches  # noqa: PLC0415 - an optional extra
+        from streamdesk.market.recordings.parquet import batches  # noqa: PLC0415 - an optional extra
     except ImportError as error:
         raise _without_arro3(f"{path} is a Parquet file") from error
     number = 0

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from streamdesk.market.errors import SeriesError, UnknownInstrumentError
 from streamdesk.market.instruments import CRYPTO, UNIVERSE, Instrument, on_ticks
 from streamdesk.market.series import BarSeries, Floats, to_milliseconds
-from streamdesk.market.source import Answers
+from streamdesk.market.sources.port import Answers
 
 VOLATILITY = {"US": 0.0008, "HK": 0.0008, CRYPTO: 0.0012}
 """Standard deviation of the log return of a minute, about."""

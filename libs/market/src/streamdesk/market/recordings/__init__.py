@@ -1,0 +1,1 @@
+"""Recorded bars: files, folders of files, and bar stores."""
