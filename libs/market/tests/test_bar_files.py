@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from streamdesk.contracts.events import BarClosed
 from streamdesk.market.errors import BarFileError
-from streamdesk.market.recordings.files import FileFormat, Recording, read_recording
+from streamdesk.market.recordings import BarRecording, FileFormat, read_recording
 
 CsvOf = Callable[..., Path]
 PLAIN = FileFormat()
@@ -22,7 +22,7 @@ NUMBERS = ("open", "high", "low", "close", "volume")
 NEXT = ("2026-11-20", 11, 13, 10, 12, 1500)
 
 
-def refusals(recording: Recording) -> list[tuple[str, str]]:
+def refusals(recording: BarRecording) -> list[tuple[str, str]]:
     return [(error.reason, str(error)) for error in recording.refused]
 
 

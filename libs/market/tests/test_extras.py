@@ -12,7 +12,7 @@ WITHOUT_EXTRAS = """
 import sys
 sys.modules["arro3"] = sys.modules["httpx"] = None  # an import of these fails
 import streamdesk.market
-import streamdesk.market.recordings.files
+import streamdesk.market.recordings
 import streamdesk.market.sources.chain
 import streamdesk.market.sources.simulated
 import {service}

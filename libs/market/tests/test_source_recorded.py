@@ -7,7 +7,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from streamdesk.market import BarFileError, BarSeries, UnknownInstrumentError
-from streamdesk.market.recordings.files import FileFormat, read_recording
+from streamdesk.market.recordings import FileFormat, read_recording
 from streamdesk.market.sources.recorded import RecordedSource
 
 CsvOf = Callable[..., Path]

@@ -8,7 +8,7 @@ import pytest
 
 from streamdesk.contracts.events import BarClosed
 from streamdesk.market import BarFileError
-from streamdesk.market.recordings.files import FileFormat, read_recording
+from streamdesk.market.recordings import FileFormat, read_recording
 from streamdesk.market.store import BarStore
 
 START = datetime(2024, 3, 1, 14, 30, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 
 from streamdesk.contracts.events import BarClosed
 from streamdesk.market.errors import BarFileError
-from streamdesk.market.recordings.files import FileFormat
+from streamdesk.market.recordings import FileFormat
 from streamdesk.runtime import Drain
 from streamdesk.signal_generator.adapters.feeds.recorded import RecordedFeed
 

@@ -16,7 +16,7 @@ from streamdesk.contracts.topics import (
 from streamdesk.market.bars import BarSequence
 from streamdesk.market.errors import BarFileError
 from streamdesk.market.instruments import BUILT_IN, Instrument
-from streamdesk.market.recordings.files import FileFormat
+from streamdesk.market.recordings import FileFormat
 from streamdesk.runtime import BadSettingError, Service, Work
 from streamdesk.signal_generator.adapters import watchlist
 from streamdesk.signal_generator.adapters.feeds.port import Feed

@@ -4,14 +4,16 @@ from pathlib import Path
 
 from streamdesk.market.errors import BarFileError, StoreError
 from streamdesk.market.instruments import CRYPTO
-from streamdesk.market.recordings.files import FileFormat, Recording
+from streamdesk.market.recordings.recording import BarRecording, FileFormat
 from streamdesk.market.store.bar_store import BarStore
 from streamdesk.market.store.layout import drawers
 
 ALL_BARS = 1_000_000_000
 
 
-def read_stored(folder: Path, form: FileFormat, symbols: frozenset[str] | None = None) -> Recording:
+def read_stored(
+    folder: Path, form: FileFormat, symbols: frozenset[str] | None = None
+) -> BarRecording:
     """All bars of a store, in the order of their time.
 
     Where a market has bars of several lengths, those of the shortest: the others say it again.
@@ -29,7 +31,7 @@ def read_stored(folder: Path, form: FileFormat, symbols: frozenset[str] | None =
         if drawer.market != CRYPTO or form.with_crypto:
             length = shortest.get(drawer.market, drawer.interval_seconds)
             shortest[drawer.market] = min(length, drawer.interval_seconds)
-    store, recording = BarStore(folder, cache_bytes=0), Recording()
+    store, recording = BarStore(folder, cache_bytes=0), BarRecording()
     for market, interval_seconds in shortest.items():
         try:
             found = store.read_market(market, interval_seconds, ALL_BARS)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamdesk.contracts.events import BarClosed
 from streamdesk.market.errors import BarFileError, UnknownInstrumentError
-from streamdesk.market.recordings.files import FileFormat, read_recording
+from streamdesk.market.recordings import FileFormat, read_recording
 from streamdesk.market.series import BarSeries
 from streamdesk.market.sources.port import Answers
 
@@ -19,7 +19,7 @@ class RecordedSource:
     in `refused` then, and is left out.
 
     Args:
-        path: file or folder, see `streamdesk.market.recordings.files`.
+        path: file or folder, see `streamdesk.market.recordings`.
         form: what the files do not say; crypto pairs are taken, too, if it is left out.
     """
 

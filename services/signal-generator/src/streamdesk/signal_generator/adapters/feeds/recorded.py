@@ -6,7 +6,7 @@ from pathlib import Path
 
 from streamdesk.contracts.events import BarClosed
 from streamdesk.market.errors import BarFileError
-from streamdesk.market.recordings.files import FileFormat, Recording, read_recording
+from streamdesk.market.recordings import BarRecording, FileFormat, read_recording
 from streamdesk.runtime import Drain
 from streamdesk.signal_generator.adapters.feeds.pacing import Pacer
 from streamdesk.signal_generator.adapters.feeds.port import Batch
@@ -22,7 +22,7 @@ class RecordedFeed:
 
     name = "recorded"
 
-    def __init__(self, recording: Recording, *, steps_per_second: float) -> None:
+    def __init__(self, recording: BarRecording, *, steps_per_second: float) -> None:
         self._bars = recording.bars
         self._refused = tuple(recording.refused)
         self._steps_per_second = steps_per_second
