@@ -8,6 +8,8 @@ from streamdesk.market.sources.port import Answers, BarSource
 
 REMEMBERED_SYMBOLS = 20_000
 
+_Best = dict[str, tuple[BarSeries, str]]
+
 
 class Chain:
     """Asks each source for the symbols that those before it could not serve.
@@ -42,7 +44,7 @@ class Chain:
     ) -> dict[str, tuple[BarSeries | MarketError, str]]:
         """The same, each with the name of its source; the name is empty beside an error."""
         enough = min(self._minimum_bars, count)
-        best: dict[str, tuple[BarSeries, str]] = {}
+        best: _Best = {}
         errors: dict[str, MarketError] = {}
         asked = list(dict.fromkeys(symbols))
         waiting = asked
@@ -50,11 +52,8 @@ class Chain:
             if not waiting:
                 break
             answers = await _ask(source, waiting, interval_seconds, count)
-            for symbol, answer in answers.items():
-                if isinstance(answer, MarketError):
-                    errors[symbol] = _worse(errors.get(symbol), answer)
-                elif len(answer) > (len(best[symbol][0]) if symbol in best else 0):
-                    best[symbol] = (answer, source.name)
+            _keep_best(source.name, answers, best, errors)
+            # A symbol with too few bars stays: the next source may have more of it.
             waiting = [s for s in waiting if s not in best or len(best[s][0]) < enough]
         self._remember({symbol: name for symbol, (_, name) in best.items()})
         return {
@@ -88,6 +87,18 @@ async def _ask(
     except Exception as error:  # noqa: BLE001 - the next source is asked, whatever it is
         failure = SourceUnavailableError(f"source {source.name} failed: {error!r}")
         return dict.fromkeys(symbols, failure)
+
+
+def _keep_best(source: str, answers: Answers, best: _Best, errors: dict[str, MarketError]) -> None:
+    """Keep of each symbol the longest series and the error that says most."""
+    for symbol, answer in answers.items():
+        if isinstance(answer, MarketError):
+            errors[symbol] = _worse(errors.get(symbol), answer)
+            continue
+        # At equal length the earlier source stays; an empty series is no answer.
+        longest = len(best[symbol][0]) if symbol in best else 0
+        if len(answer) > longest:
+            best[symbol] = (answer, source)
 
 
 def _worse(before: MarketError | None, error: MarketError) -> MarketError:
