@@ -77,17 +77,21 @@ def _columns(path: Path, header: Iterable[str | None]) -> dict[str, list[str]]:
         ours: [spelled[alias] for alias in aliases if alias in spelled]
         for ours, aliases in _ALIASES.items()
     }
-    # Only the symbol can come from elsewhere: the format or the name of the file.
-    missing = [ours for ours, names in found.items() if not names and ours != "symbol"]
-    if missing:
-        raise BarFileError(
-            f"{path} has no column {', '.join(missing)}; it has: {', '.join(spelled) or 'none'}"
-        )
+    _check_complete(path, found, spelled)
     # Of several columns for one thing the first alias is the most exact.
     chosen = {ours: names[:1] for ours, names in found.items()}
     if _has_time_apart(spelled.keys()):
         chosen["timestamp"] = found["timestamp"][:2]
     return chosen
+
+
+def _check_complete(path: Path, found: Mapping[str, list[str]], header: Iterable[str]) -> None:
+    # Only the symbol can come from elsewhere: the format or the name of the file.
+    missing = [ours for ours, names in found.items() if not names and ours != "symbol"]
+    if missing:
+        raise BarFileError(
+            f"{path} has no column {', '.join(missing)}; it has: {', '.join(header) or 'none'}"
+        )
 
 
 def _has_time_apart(names: AbstractSet[str]) -> bool:
