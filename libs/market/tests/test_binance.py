@@ -6,8 +6,17 @@ from typing import Any
 
 import pytest
 
-from streamdesk.market import BarSeries, MarketError, SourceUnavailableError, UnknownInstrumentError
-from streamdesk.market.sources.binance.source import FAILURES_IN_A_ROW, PAUSE_SECONDS, BinanceSource
+from streamdesk.market import (
+    BarSeries,
+    BarSourceUnavailableError,
+    MarketError,
+    UnknownInstrumentError,
+)
+from streamdesk.market.sources.binance.source import (
+    FAILURES_IN_A_ROW,
+    PAUSE_SECONDS,
+    BinanceBarSource,
+)
 from streamdesk.market.sources.binance.weight import BAN_SECONDS, SLOW_DOWN_SECONDS
 from tests.klines_server import (
     NOW_MS,
@@ -48,12 +57,12 @@ async def server() -> AsyncIterator[KlinesServer]:
 
 
 @pytest.fixture
-async def source_of(clock: Clock) -> AsyncIterator[Callable[..., BinanceSource]]:
-    made: list[BinanceSource] = []
+async def source_of(clock: Clock) -> AsyncIterator[Callable[..., BinanceBarSource]]:
+    made: list[BinanceBarSource] = []
 
-    def make(server: KlinesServer, **more: Any) -> BinanceSource:
+    def make(server: KlinesServer, **more: Any) -> BinanceBarSource:
         options: dict[str, Any] = {"timeout_seconds": 60.0, "clock": clock, **more}
-        made.append(BinanceSource(server.url, **options))
+        made.append(BinanceBarSource(server.url, **options))
         return made[-1]
 
     yield make
@@ -61,30 +70,30 @@ async def source_of(clock: Clock) -> AsyncIterator[Callable[..., BinanceSource]]
         await source.close()
 
 
-SourceOf = Callable[..., BinanceSource]
+SourceOf = Callable[..., BinanceBarSource]
 
 
-async def one(source: BinanceSource, symbol: str = "BTCUSDT", count: int = 5) -> Any:
+async def one(source: BinanceBarSource, symbol: str = "BTCUSDT", count: int = 5) -> Any:
     return (await source.latest([symbol], 60, count))[symbol]
 
 
-async def series(source: BinanceSource, symbol: str = "BTCUSDT", count: int = 5) -> BarSeries:
+async def series(source: BinanceBarSource, symbol: str = "BTCUSDT", count: int = 5) -> BarSeries:
     answer = await one(source, symbol, count)
     assert isinstance(answer, BarSeries), answer
     return answer
 
 
-async def trouble(source: BinanceSource, symbol: str = "BTCUSDT", count: int = 5) -> MarketError:
+async def trouble(source: BinanceBarSource, symbol: str = "BTCUSDT", count: int = 5) -> MarketError:
     answer = await one(source, symbol, count)
     assert isinstance(answer, MarketError)
     return answer
 
 
 async def unavailable(
-    source: BinanceSource, symbol: str = "BTCUSDT", count: int = 5
-) -> SourceUnavailableError:
+    source: BinanceBarSource, symbol: str = "BTCUSDT", count: int = 5
+) -> BarSourceUnavailableError:
     error = await trouble(source, symbol, count)
-    assert isinstance(error, SourceUnavailableError), error
+    assert isinstance(error, BarSourceUnavailableError), error
     return error
 
 
@@ -244,7 +253,7 @@ class TestWhenTheServerSaysStop:
         server.symbols = {f"C{n}USDT" for n in range(50)}
         server.always = status(code)
         answers = await source_of(server, connections=2).latest(sorted(server.symbols), 60, 5)
-        assert all(isinstance(a, SourceUnavailableError) for a in answers.values())
+        assert all(isinstance(a, BarSourceUnavailableError) for a in answers.values())
         assert {word in str(answer) for answer in answers.values()} == {True}
         assert unsaid > 0
         assert len(server.requests) <= 2  # those that were under way
@@ -439,7 +448,7 @@ async def test_a_server_that_hangs_does_not_make_every_symbol_of_a_batch_wait(
     server.always = silence()
     source = source_of(server, timeout_seconds=0.2, connections=2)
     answers = await source.latest(sorted(server.symbols), 60, 5)
-    assert all(isinstance(answer, SourceUnavailableError) for answer in answers.values())
+    assert all(isinstance(answer, BarSourceUnavailableError) for answer in answers.values())
     assert len(server.requests) <= FAILURES_IN_A_ROW + 1  # one may be under way by then
 
 

@@ -16,7 +16,7 @@ from pyarrow import dataset
 
 from streamdesk.contracts.events import BarClosed
 from streamdesk.market import BarSeries, StoreError, UnknownInstrumentError
-from streamdesk.market.sources.stored import StoreSource
+from streamdesk.market.sources.stored import StoredBarSource
 from streamdesk.market.store import layout
 from streamdesk.market.store.bar_store import LEAST_REACH_DAYS, BarStore, reach_days
 from streamdesk.market.store.files import WRITING, write_durably
@@ -425,14 +425,14 @@ async def test_the_source_answers_each_symbol_with_its_bars_or_its_own_error(
     store: BarStore, tmp_path: Path
 ) -> None:
     store.write([*minutes(5), bar("700.HK")])
-    source = StoreSource(store)
+    source = StoredBarSource(store)
     answers = await source.latest(["AAPL.US", "700.HK", "MSFT.US", "BTCUSDT"], 60, 3)
     assert list(answers) == ["AAPL.US", "700.HK", "MSFT.US", "BTCUSDT"]
     assert answers["AAPL.US"] == store.read("AAPL.US", 60, 3)
     assert isinstance(answers["MSFT.US"], UnknownInstrumentError)
     assert isinstance(answers["BTCUSDT"], UnknownInstrumentError)
     parts(tmp_path / "bars" / "market=HK")[0].write_bytes(b"broken")
-    broken = await StoreSource(BarStore(tmp_path)).latest(["AAPL.US", "700.HK"], 60, 3)
+    broken = await StoredBarSource(BarStore(tmp_path)).latest(["AAPL.US", "700.HK"], 60, 3)
     assert isinstance(broken["700.HK"], StoreError)
     assert broken["AAPL.US"] == answers["AAPL.US"]
     await source.close()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamdesk.market import SourceUnavailableError
+from streamdesk.market import BarSourceUnavailableError
 from streamdesk.market.sources.binance.weight import WeightBudget, retry_after_seconds
 
 MINUTE = 1_795_000_020.0  # the first second of a minute
@@ -27,7 +27,7 @@ def test_the_other_half_is_spread_over_the_minute() -> None:
 def test_who_would_wait_longer_than_its_patience_is_told_at_once_and_not_counted() -> None:
     budget = WeightBudget(100)
     budget.learn(MINUTE, 90)
-    with pytest.raises(SourceUnavailableError, match=r"90 of 100 weight .* early") as refusal:
+    with pytest.raises(BarSourceUnavailableError, match=r"90 of 100 weight .* early") as refusal:
         budget.take(MINUTE, 2, 5.0)
     assert refusal.value.retry_after_seconds == pytest.approx(50.4)
     assert budget.used == 90
@@ -36,7 +36,7 @@ def test_who_would_wait_longer_than_its_patience_is_told_at_once_and_not_counted
 def test_a_new_minute_begins_with_nothing_used() -> None:
     budget = WeightBudget(100)
     budget.learn(MINUTE + 59.9, 100)
-    with pytest.raises(SourceUnavailableError) as refusal:
+    with pytest.raises(BarSourceUnavailableError) as refusal:
         budget.take(MINUTE + 59.9, 2, 60.0)
     assert refusal.value.retry_after_seconds == pytest.approx(0.1)
     assert budget.take(MINUTE + 60, 2, 60.0) == 0.0
@@ -55,7 +55,7 @@ def test_a_shorter_block_does_not_end_a_longer_one() -> None:
     budget = WeightBudget(100)
     budget.block(MINUTE, 120, "banned")
     budget.block(MINUTE, 5, "slow down")
-    with pytest.raises(SourceUnavailableError, match="banned"):
+    with pytest.raises(BarSourceUnavailableError, match="banned"):
         budget.check(MINUTE + 119)
     budget.check(MINUTE + 120)
 
@@ -77,7 +77,7 @@ def test_no_minute_ever_has_more_than_its_budget(
         try:
             budget.take(now, 2, 60.0)
             gone[minute] += 2
-        except SourceUnavailableError as refusal:
+        except BarSourceUnavailableError as refusal:
             told.append(refusal.retry_after_seconds or 0.0)
         budget.learn(now, gone[minute] + others)
     assert all(weight <= limit for weight in gone.values())

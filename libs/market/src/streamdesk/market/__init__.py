@@ -1,9 +1,9 @@
 from streamdesk.market.errors import (
     BarError,
     BarFileError,
+    BarSourceUnavailableError,
     MarketError,
     SeriesError,
-    SourceUnavailableError,
     StoreError,
     UnknownInstrumentError,
 )
@@ -20,10 +20,10 @@ __all__ = [
     "BarFileError",
     "BarSeries",
     "BarSource",
+    "BarSourceUnavailableError",
     "Instrument",
     "MarketError",
     "SeriesError",
-    "SourceUnavailableError",
     "StoreError",
     "UnknownInstrumentError",
     "market_of",

@@ -12,7 +12,7 @@ MarketError
 ├── BarFileError          a file of bars that cannot be used at all
 ├── SeriesError           bars that make no series
 ├── UnknownInstrumentError    a source does not have this instrument
-├── SourceUnavailableError    a source cannot answer now
+├── BarSourceUnavailableError    a source cannot answer now
 └── StoreError            the bar store cannot be read or written
 """
 
@@ -115,7 +115,7 @@ class UnknownInstrumentError(MarketError):
         self.symbol = symbol
 
 
-class SourceUnavailableError(MarketError):
+class BarSourceUnavailableError(MarketError):
     """A source cannot answer now.
 
     Attributes:

@@ -9,7 +9,7 @@ from streamdesk.analysis.entry import Clock
 from streamdesk.analysis.errors import AnalysisError, NotEnoughBarsError
 from streamdesk.indicators import InputError
 from streamdesk.market import BarSeries, MarketError
-from streamdesk.market.errors import SourceUnavailableError, UnknownInstrumentError
+from streamdesk.market.errors import BarSourceUnavailableError, UnknownInstrumentError
 from streamdesk.market.sources.chain import Chain
 from streamdesk.runtime import logger, metrics
 
@@ -62,7 +62,9 @@ class Computing:
         self, symbol: str, series: BarSeries | MarketError | None, source: str, preset: str
     ) -> Result:
         if series is None:
-            return SourceUnavailableError(f"{symbol}: the source did not answer for it; ask again")
+            return BarSourceUnavailableError(
+                f"{symbol}: the source did not answer for it; ask again"
+            )
         if isinstance(series, MarketError):
             return series
         try:
@@ -70,7 +72,7 @@ class Computing:
         except NotEnoughBarsError as error:
             return error
         except InputError as error:
-            return SourceUnavailableError(f"{symbol}: its bars cannot be used: {error}")
+            return BarSourceUnavailableError(f"{symbol}: its bars cannot be used: {error}")
         except Exception:
             # A bug that one instrument's numbers bring out must not cost the others.
             log.exception("analysis failed", symbol=symbol, preset=preset)
@@ -81,7 +83,7 @@ def _reason(error: Exception) -> str:
     for kind, reason in (
         (UnknownInstrumentError, "unknown-symbol"),
         (NotEnoughBarsError, "not-enough-bars"),
-        (SourceUnavailableError, "source-unavailable"),
+        (BarSourceUnavailableError, "source-unavailable"),
     ):
         if isinstance(error, kind):
             return reason

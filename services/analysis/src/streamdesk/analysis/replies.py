@@ -16,7 +16,7 @@ from streamdesk.analysis.errors import BusyScheduleError, NotEnoughBarsError, Re
 from streamdesk.analysis.job.errors import JobRunningError
 from streamdesk.analysis.outcomes import Outcome
 from streamdesk.bus import BusUnavailableError, ServerFullError
-from streamdesk.market.errors import MarketError, SourceUnavailableError, UnknownInstrumentError
+from streamdesk.market.errors import BarSourceUnavailableError, MarketError, UnknownInstrumentError
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -152,7 +152,7 @@ def failure(error: Exception | None) -> Reply:
         return refusal(status, "something failed here that should not; the service's log says how")
     headers: Headers = []
     if status == 503:  # noqa: PLR2004 - the one status that says when to come again
-        wait = error.retry_after_seconds if isinstance(error, SourceUnavailableError) else None
+        wait = error.retry_after_seconds if isinstance(error, BarSourceUnavailableError) else None
         headers.append((b"retry-after", b"%d" % math.ceil(wait or RETRY_SECONDS)))
     return refusal(status, str(error), headers)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from streamdesk.market.errors import MarketError, SourceUnavailableError, UnknownInstrumentError
+from streamdesk.market.errors import BarSourceUnavailableError, MarketError, UnknownInstrumentError
 from streamdesk.market.series import BarSeries
 from streamdesk.market.sources.port import Answers, BarSource
 
@@ -85,7 +85,7 @@ async def _ask(
     try:
         return await source.latest(symbols, interval_seconds, count)
     except Exception as error:  # noqa: BLE001 - the next source is asked, whatever it is
-        failure = SourceUnavailableError(f"source {source.name} failed: {error!r}")
+        failure = BarSourceUnavailableError(f"source {source.name} failed: {error!r}")
         return dict.fromkeys(symbols, failure)
 
 

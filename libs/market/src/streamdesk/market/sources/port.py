@@ -37,7 +37,7 @@ class BarSource(Protocol):
 
         Returns:
             An entry for each symbol: its bars, or UnknownInstrumentError (never had it),
-            SourceUnavailableError (ask again later) or another MarketError. The trouble of one
+            BarSourceUnavailableError (ask again later) or another MarketError. The trouble of one
             symbol is never raised, so that it does not cost the others.
         """
         ...

@@ -12,7 +12,7 @@ from streamdesk.market.series import BarSeries
 from streamdesk.market.sources.port import Answers
 
 
-class RecordedSource:
+class RecordedBarSource:
     """The last bars of a recording: CSV or Parquet, a file or a folder of files.
 
     It is read once, at first use: files that come later are not seen. What was refused in it is

@@ -40,7 +40,7 @@ Integers = NDArray[np.int64]
 _Hashes = NDArray[np.uint64]
 
 
-class SimulatedSource:
+class SimulatedBarSource:
     """The simulated market as a source: bar `i` ends `i` times its length after 1970.
 
     Args:

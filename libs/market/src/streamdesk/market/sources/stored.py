@@ -10,7 +10,7 @@ from streamdesk.market.sources.port import Answers
 from streamdesk.market.store.bar_store import BarStore
 
 
-class StoreSource:
+class StoredBarSource:
     """What was recorded.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from streamdesk.market.errors import SourceUnavailableError
+from streamdesk.market.errors import BarSourceUnavailableError
 from streamdesk.market.series import BarSeries, Floats, Times
 
 INTERVALS = {
@@ -31,7 +31,7 @@ _OPEN_TIME, _CLOSE_TIME = 0, 6
 _COLUMNS = slice(1, 6)
 
 
-class NotKlinesError(SourceUnavailableError):
+class NotKlinesError(BarSourceUnavailableError):
     """An answer that is no list of klines: of another server, or cut off."""
 
 

@@ -11,9 +11,9 @@ import httpx
 import numpy as np
 
 from streamdesk.market.errors import (
+    BarSourceUnavailableError,
     MarketError,
     SeriesError,
-    SourceUnavailableError,
     UnknownInstrumentError,
 )
 from streamdesk.market.instruments import CRYPTO, market_of
@@ -50,7 +50,7 @@ _TOO_MANY = 429
 _SERVER_ERRORS = 500
 
 
-class BinanceSource:
+class BinanceBarSource:
     """The latest bars of crypto pairs, from a server that speaks Binance's klines.
 
     Nothing is asked twice: who polls asks again, and until then another source may answer.
@@ -129,7 +129,7 @@ class BinanceSource:
             limit = min(missing + (before is None), MOST_BARS)  # the newest is still open
             page, sent = await self._page(symbol, seconds, limit, before)
             if before is not None and len(page) and page.timestamps[-1] > before:
-                raise SourceUnavailableError(
+                raise BarSourceUnavailableError(
                     f"{symbol}: {self._http.base_url} was asked for older klines and sent others"
                 )
             pages.append(page)
@@ -159,7 +159,7 @@ class BinanceSource:
         except UnknownInstrumentError:
             outcome = "unknown"
             raise
-        except SourceUnavailableError as error:
+        except BarSourceUnavailableError as error:
             outcome = "unavailable" if error.retry_after_seconds is None else "limited"
             raise
         else:
@@ -187,16 +187,16 @@ class BinanceSource:
                 async for chunk in response.aiter_bytes():
                     body += chunk
                     if len(body) > LARGEST_ANSWER_BYTES:
-                        raise SourceUnavailableError(
+                        raise BarSourceUnavailableError(
                             f"{symbol}: an answer of more than {LARGEST_ANSWER_BYTES} bytes"
                         )
                 failed = response.status_code >= _SERVER_ERRORS
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise SourceUnavailableError(
+            raise BarSourceUnavailableError(
                 f"{symbol}: no whole answer of {self._http.base_url} in {self._timeout_seconds} s"
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise SourceUnavailableError(
+            raise BarSourceUnavailableError(
                 f"{symbol}: {self._http.base_url} cannot be asked: {error or type(error).__name__}"
             ) from error
         finally:
@@ -237,7 +237,7 @@ class BinanceSource:
             self._budget.check(self._clock())  # raises, and says how long it lasts
         if status == _BAD_REQUEST and _code(body) == INVALID_SYMBOL:
             raise UnknownInstrumentError(symbol, "Binance does not have it")
-        raise SourceUnavailableError(
+        raise BarSourceUnavailableError(
             f"{symbol}: {self._http.base_url} answered {status}: "
             f"{body[:120].decode(errors='replace')}"
         )

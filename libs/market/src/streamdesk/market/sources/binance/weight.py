@@ -6,7 +6,7 @@ seconds. Who goes on is banned with 418, for two minutes at first and up to thre
 (https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits).
 """
 
-from streamdesk.market.errors import SourceUnavailableError
+from streamdesk.market.errors import BarSourceUnavailableError
 
 MINUTE_SECONDS = 60.0
 LONGEST_BAN_SECONDS = 3 * 86_400.0
@@ -47,7 +47,7 @@ class WeightBudget:
         """Count a request that is about to go; return the seconds to wait before it goes.
 
         Raises:
-            SourceUnavailableError: none may go now, or only after more than `patience_seconds`;
+            BarSourceUnavailableError: none may go now, or only after more than `patience_seconds`;
                 says when one may. Nothing is counted then.
         """
         self.check(now)
@@ -55,7 +55,7 @@ class WeightBudget:
         left_seconds = self._minute + MINUTE_SECONDS - now
         used = self._used + weight
         if used > self._per_minute:
-            raise SourceUnavailableError(
+            raise BarSourceUnavailableError(
                 f"{self._used} of {self._per_minute} weight are used in this minute; "
                 "ask fewer symbols, or less often",
                 left_seconds,
@@ -65,7 +65,7 @@ class WeightBudget:
         due = (used - free) / (self._per_minute - free) * MINUTE_SECONDS
         wait_seconds = max(0.0, due - (now - self._minute))
         if wait_seconds > patience_seconds:
-            raise SourceUnavailableError(
+            raise BarSourceUnavailableError(
                 f"{self._used} of {self._per_minute} weight are used early in this minute; "
                 "ask fewer symbols, or less often",
                 wait_seconds,
@@ -74,11 +74,11 @@ class WeightBudget:
         return wait_seconds
 
     def check(self, now: float) -> None:
-        """Raise SourceUnavailableError while nothing may go; it says how long that lasts."""
+        """Raise BarSourceUnavailableError while nothing may go; it says how long that lasts."""
         # A clock that was set back must not make a block longer than it was meant to be.
         self._blocked_until = min(self._blocked_until, now + self._blocked_seconds)
         if now < self._blocked_until:
-            raise SourceUnavailableError(self._why, self._blocked_until - now)
+            raise BarSourceUnavailableError(self._why, self._blocked_until - now)
 
     def learn(self, now: float, used: int) -> None:
         """Take the server's word for what was used; ours if it is higher, as for what is under way.
