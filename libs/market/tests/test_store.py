@@ -20,7 +20,7 @@ from streamdesk.market.sources.stored import StoredBarSource
 from streamdesk.market.store import layout
 from streamdesk.market.store.bar_store import LEAST_REACH_DAYS, BarStore, reach_days
 from streamdesk.market.store.files import WRITING, write_durably
-from streamdesk.market.store.layout import Part
+from streamdesk.market.store.layout import PartFile
 from streamdesk.market.store.reading import read_part
 from streamdesk.market.store.rows import Rows, from_parquet
 from streamdesk.market.store.upkeep import PARTS_OF_A_SIZE, ROWS_OF_A_PART, plan
@@ -185,8 +185,8 @@ def test_many_small_files_of_the_newest_day_become_few(store: BarStore) -> None:
 
 
 def test_a_merged_file_does_not_grow_without_end(tmp_path: Path) -> None:
-    def sized(*rows: int) -> list[Part]:
-        return [Part.new(tmp_path, number, each, 0) for number, each in enumerate(rows)]
+    def sized(*rows: int) -> list[PartFile]:
+        return [PartFile.new(tmp_path, number, each, 0) for number, each in enumerate(rows)]
 
     half = ROWS_OF_A_PART // 2
     assert list(plan(sized(half + 1, half + 1), settled=True)) == []
@@ -333,9 +333,9 @@ def test_files_read_before_are_remembered_within_bounds(tmp_path: Path) -> None:
     for limit_bytes, remembered in ((0, False), (10_000, False), (10_000_000, True)):
         store = BarStore(tmp_path, cache_bytes=limit_bytes)
         store.read("AAPL.US", 60, 5)
-        assert bool(store._shelf._parts) == remembered
+        assert bool(store._cache._parts) == remembered
         assert len(store.read("AAPL.US", 60, 2_000)) == 1_000
-        assert store._shelf._taken_bytes <= limit_bytes
+        assert store._cache._taken_bytes <= limit_bytes
 
 
 def test_a_listing_torn_by_a_merge_is_made_again(
@@ -363,9 +363,9 @@ def test_a_file_merged_between_listing_and_opening_is_read_in_its_new_place(
 ) -> None:
     for number in range(3):
         store.write([bar(at=NOON - DAY + timedelta(minutes=number)), bar()])
-    opened: list[Part] = []
+    opened: list[PartFile] = []
 
-    def late(part: Part) -> Rows:
+    def late(part: PartFile) -> Rows:
         if not opened and "day=2026-11-19" in str(part.path):
             opened.append(part)
             assert store.compact() == 2

@@ -6,7 +6,7 @@ from streamdesk.market.errors import BarFileError, StoreError
 from streamdesk.market.instruments import CRYPTO
 from streamdesk.market.recordings.recording import BarRecording, FileFormat
 from streamdesk.market.store.bar_store import BarStore
-from streamdesk.market.store.layout import drawers
+from streamdesk.market.store.layout import partitions
 
 ALL_BARS = 1_000_000_000
 
@@ -27,10 +27,10 @@ def read_stored(
         BarFileError: a file of the store cannot be read, or there is no bar to play.
     """
     shortest: dict[str, int] = {}
-    for drawer in drawers(folder / "bars"):
-        if drawer.market != CRYPTO or form.with_crypto:
-            length = shortest.get(drawer.market, drawer.interval_seconds)
-            shortest[drawer.market] = min(length, drawer.interval_seconds)
+    for partition in partitions(folder / "bars"):
+        if partition.market != CRYPTO or form.with_crypto:
+            length = shortest.get(partition.market, partition.interval_seconds)
+            shortest[partition.market] = min(length, partition.interval_seconds)
     store, recording = BarStore(folder, cache_bytes=0), BarRecording()
     for market, interval_seconds in shortest.items():
         try:

@@ -19,8 +19,8 @@ from streamdesk.market.instruments import market_of
 from streamdesk.market.series import BarSeries
 from streamdesk.market.store import upkeep
 from streamdesk.market.store.files import make_folder, sync_folder, write_durably
-from streamdesk.market.store.layout import Drawer, Part, drawers
-from streamdesk.market.store.reading import Gathering, Shelf
+from streamdesk.market.store.layout import PartFile, Partition, partitions
+from streamdesk.market.store.reading import BarCollector, PartCache
 from streamdesk.market.store.rows import Rows, rows_of_bars, rows_of_series, to_parquet
 
 CACHE_BYTES = 64 * 1024 * 1024
@@ -58,7 +58,7 @@ class BarStore:
     ) -> None:
         self.folder = folder
         self._root = folder / "bars"
-        self._shelf = Shelf(cache_bytes)
+        self._cache = PartCache(cache_bytes)
         self._clock_ns = clock_ns
         self._lock = threading.Lock()
         self._written = 0
@@ -79,7 +79,7 @@ class BarStore:
         for bar in bars:
             groups[market_of(bar.symbol), bar.interval_seconds].append(bar)
         return sum(
-            self._keep(Drawer(self._root, *kind), rows_of_bars(group))
+            self._keep(Partition(self._root, *kind), rows_of_bars(group))
             for kind, group in groups.items()
         )
 
@@ -90,37 +90,37 @@ class BarStore:
             if len(each):
                 groups[market_of(each.symbol), each.interval_seconds].append(each)
         return sum(
-            self._keep(Drawer(self._root, *kind), rows_of_series(group))
+            self._keep(Partition(self._root, *kind), rows_of_series(group))
             for kind, group in groups.items()
         )
 
-    def _keep(self, drawer: Drawer, rows: Rows) -> int:
+    def _keep(self, partition: Partition, rows: Rows) -> int:
         for number, of_day in rows.split_by_day():
             day = _FIRST_DAY + timedelta(days=number)
-            self._prepare(drawer, day)
+            self._prepare(partition, day)
             written = self._now()
             of_day.written[:] = written
             content = to_parquet(of_day)
-            part = Part.new(drawer.day(day), written, len(of_day), zlib.crc32(content))
+            part = PartFile.new(partition.day(day), written, len(of_day), zlib.crc32(content))
             write_durably(part.path, content)
         return len(rows)
 
-    def _prepare(self, drawer: Drawer, day: date) -> None:
+    def _prepare(self, partition: Partition, day: date) -> None:
         """See that a day's folder is on disk, and that what is in it counts as written before."""
-        folder = drawer.day(day)
+        folder = partition.day(day)
         if folder in self._known:
             return
         try:
             make_folder(folder)
             # Another writer may have made them, and not have brought them to the disk yet.
-            for above in (drawer.folder, drawer.folder.parent, drawer.root, self.folder):
+            for above in (partition.folder, partition.folder.parent, partition.root, self.folder):
                 sync_folder(above)
         except OSError as error:
             raise StoreError(
                 f"{folder} cannot be made: {error}; check that the store's folder may be written to"
             ) from error
         with self._lock:
-            newest = max((part.written for part in drawer.parts(day)), default=0)
+            newest = max((part.written for part in partition.parts(day)), default=0)
             self._written = max(self._written, newest)
             self._known.add(folder)
 
@@ -161,18 +161,18 @@ class BarStore:
         Raises:
             StoreError: a file cannot be read.
         """
-        drawer = Drawer(self._root, market, interval_seconds)
+        partition = Partition(self._root, market, interval_seconds)
         wanted = None if symbols is None else frozenset(symbols)
-        gathering = Gathering(count, wanted)
-        newest = drawer.days()[: -reach_days(interval_seconds, count) - 1 : -1]
+        collector = BarCollector(count, wanted)
+        newest = partition.days()[: -reach_days(interval_seconds, count) - 1 : -1]
         least_days = LEAST_REACH_DAYS if wanted is None else 1
         for number, day in enumerate(newest, start=1):
-            rows = self._shelf.day(drawer, day, count, wanted)
+            rows = self._cache.day(partition, day, count, wanted)
             if rows is not None:
-                gathering.add(rows)
-            if gathering.is_full and number >= least_days:
+                collector.add(rows)
+            if collector.is_full and number >= least_days:
                 break
-        return {series.symbol: series for series in gathering.series(interval_seconds)}
+        return {series.symbol: series for series in collector.series(interval_seconds)}
 
     def symbols(self, market: str | None = None, interval_seconds: int | None = None) -> list[str]:
         """Instruments with a bar on one of the newest `LEAST_REACH_DAYS` stored days, sorted.
@@ -185,13 +185,13 @@ class BarStore:
             StoreError: a file cannot be read.
         """
         found: set[str] = set()
-        for drawer in drawers(self._root):
-            if market in (None, drawer.market) and interval_seconds in (
+        for partition in partitions(self._root):
+            if market in (None, partition.market) and interval_seconds in (
                 None,
-                drawer.interval_seconds,
+                partition.interval_seconds,
             ):
-                for day in drawer.days()[-LEAST_REACH_DAYS:]:
-                    rows = self._shelf.day(drawer, day, 1, None)
+                for day in partition.days()[-LEAST_REACH_DAYS:]:
+                    rows = self._cache.day(partition, day, 1, None)
                     found.update(rows.symbols if rows is not None else ())
         return sorted(found)
 

@@ -28,7 +28,7 @@ _PART = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartFile:
     """One file of bars.
 
     Args:
@@ -59,7 +59,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawer:
+class Partition:
     """All bars of one market and one length.
 
     Args:
@@ -87,7 +87,7 @@ class Drawer:
             day for value in _values(self.folder, "day") if (day := _date(value)) is not None
         )
 
-    def parts(self, day: date) -> list[Part]:
+    def parts(self, day: date) -> list[PartFile]:
         """The parts that hold every bar of a day, in the order of their writing.
 
         A part may be gone before it is opened: then ask again.
@@ -98,17 +98,19 @@ class Drawer:
         folder = self.day(day)
         while True:
             mark = _mark(self.root)
-            parts = [part for name in _names(folder) if (part := Part.at(folder, name)) is not None]
+            parts = [
+                part for name in _names(folder) if (part := PartFile.at(folder, name)) is not None
+            ]
             if _mark(self.root) == mark:
                 return sorted(parts, key=lambda part: (part.written, part.path.name))
 
 
-def drawers(root: Path) -> Iterator[Drawer]:
-    """All drawers of a store, by name."""
+def partitions(root: Path) -> Iterator[Partition]:
+    """All partitions of a store, by name."""
     for market in sorted(_values(root, "market")):
         intervals = _values(root / f"market={market}", "interval")
         for interval in sorted(int(value) for value in intervals if value.isdigit()):
-            yield Drawer(root, market, interval)
+            yield Partition(root, market, interval)
 
 
 def change_mark(root: Path) -> None:

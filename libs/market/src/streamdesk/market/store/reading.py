@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from streamdesk.market.errors import StoreError
 from streamdesk.market.series import COLUMNS, BarSeries
-from streamdesk.market.store.layout import Drawer, Part
+from streamdesk.market.store.layout import PartFile, Partition
 from streamdesk.market.store.rows import Rows, from_parquet, merged
 
 _SMALL = 1 << 16
 _ATTEMPTS = 100
 
 
-def read_part(part: Part) -> Rows:
+def read_part(part: PartFile) -> Rows:
     """The rows of a part.
 
     Raises:
@@ -40,7 +40,7 @@ def read_part(part: Part) -> Rows:
     return from_parquet(content, str(part.path))
 
 
-class Shelf:
+class PartCache:
     """Reads days, and remembers the parts used last: a part never changes.
 
     Args:
@@ -54,7 +54,7 @@ class Shelf:
         self._lock = threading.Lock()  # asked from several threads
 
     def day(
-        self, drawer: Drawer, day: date, count: int, wanted: frozenset[str] | None
+        self, partition: Partition, day: date, count: int, wanted: frozenset[str] | None
     ) -> Rows | None:
         """The last `count` bars of each wanted symbol (None: of all) on a day; None if none is.
 
@@ -63,14 +63,16 @@ class Shelf:
         """
         for _ in range(_ATTEMPTS):
             try:
-                parts = [self._part(part).newest(count, wanted) for part in drawer.parts(day)]
+                parts = [self._part(part).newest(count, wanted) for part in partition.parts(day)]
             except FileNotFoundError:
                 continue  # merged into another part since it was listed
             found = [rows for rows in parts if len(rows)]
             return merged(found).newest(count, None) if found else None
-        raise StoreError(f"{drawer.day(day)} lists a file that is not there; is it a broken link?")
+        raise StoreError(
+            f"{partition.day(day)} lists a file that is not there; is it a broken link?"
+        )
 
-    def _part(self, part: Part) -> Rows:
+    def _part(self, part: PartFile) -> Rows:
         with self._lock:
             if (known := self._parts.get(part.path)) is not None:
                 self._parts.move_to_end(part.path)
@@ -91,7 +93,7 @@ class Shelf:
             self._taken_bytes -= oldest.nbytes
 
 
-class Gathering:
+class BarCollector:
     """Days, the newest first, until every symbol has its bars.
 
     Args:
@@ -130,7 +132,7 @@ class Gathering:
         return self._last[1]
 
     def series(self, interval_seconds: int) -> Iterator[BarSeries]:
-        """What was gathered, by symbol."""
+        """What was collected, by symbol."""
         if not self._days:
             return
         days = self._days[::-1]

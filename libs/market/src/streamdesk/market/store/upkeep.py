@@ -8,7 +8,7 @@ from pathlib import Path
 
 from streamdesk.market.errors import StoreError
 from streamdesk.market.store.files import remove_left_behind, sole, sync_folder, write_durably
-from streamdesk.market.store.layout import Drawer, Part, change_mark, drawers
+from streamdesk.market.store.layout import PartFile, Partition, change_mark, partitions
 from streamdesk.market.store.reading import read_part
 from streamdesk.market.store.rows import merged, to_parquet
 
@@ -35,11 +35,11 @@ def compact(root: Path) -> int:
         remove_left_behind(root)
         merged_away = 0
         trouble: Exception | None = None
-        for drawer in drawers(root):
-            days = drawer.days()
+        for partition in partitions(root):
+            days = partition.days()
             for day in days:
                 try:
-                    merged_away += _compact_day(drawer, day, settled=day != days[-1])
+                    merged_away += _compact_day(partition, day, settled=day != days[-1])
                 except (StoreError, OSError) as error:
                     trouble = trouble or error
         if trouble is not None:
@@ -47,28 +47,28 @@ def compact(root: Path) -> int:
         return merged_away
 
 
-def _compact_day(drawer: Drawer, day: date, *, settled: bool) -> int:
-    remove_left_behind(drawer.day(day))
+def _compact_day(partition: Partition, day: date, *, settled: bool) -> int:
+    remove_left_behind(partition.day(day))
     merged_away = 0
-    for group in plan(drawer.parts(day), settled=settled):
-        _merge(drawer, day, group)
+    for group in plan(partition.parts(day), settled=settled):
+        _merge(partition, day, group)
         merged_away += len(group) - 1
     return merged_away
 
 
-def plan(parts: Sequence[Part], *, settled: bool) -> Iterator[list[Part]]:
+def plan(parts: Sequence[PartFile], *, settled: bool) -> Iterator[list[PartFile]]:
     """Which parts of a day are merged with which.
 
     Args:
         parts: all there are.
         settled: the day is over, so that all its parts are merged, not only many of a size.
     """
-    sizes: dict[int, list[Part]] = {}
+    sizes: dict[int, list[PartFile]] = {}
     for part in sorted(parts, key=lambda part: part.rows):
         size = 0 if settled else part.rows.bit_length() // 3  # a factor of eight
         sizes.setdefault(size, []).append(part)
     for alike in sizes.values():
-        group: list[Part] = []
+        group: list[PartFile] = []
         rows = 0
         for part in alike:
             if group and rows + part.rows > ROWS_OF_A_PART:
@@ -79,15 +79,15 @@ def plan(parts: Sequence[Part], *, settled: bool) -> Iterator[list[Part]]:
             yield group
 
 
-def _merge(drawer: Drawer, day: date, group: Sequence[Part]) -> None:
+def _merge(partition: Partition, day: date, group: Sequence[PartFile]) -> None:
     """Put one part in the place of several; at no moment a bar is in none."""
     rows = merged([read_part(part) for part in group])
     content = to_parquet(rows)
-    part = Part.new(
-        drawer.day(day), max(part.written for part in group), len(rows), zlib.crc32(content)
+    part = PartFile.new(
+        partition.day(day), max(part.written for part in group), len(rows), zlib.crc32(content)
     )
     write_durably(part.path, content)
-    change_mark(drawer.root)
+    change_mark(partition.root)
     for old in group:
         old.path.unlink(missing_ok=True)
 
@@ -106,25 +106,25 @@ def prune(root: Path, keep_days: int, today: date) -> int:
         if not ours:
             return 0
         removed = 0
-        for drawer in drawers(root):
-            days = drawer.days()
+        for partition in partitions(root):
+            days = partition.days()
             if not days:
                 continue
             first = min(days[-1], today) - timedelta(days=keep_days - 1)
             for day in (day for day in days if day < first):
-                removed += _remove_day(drawer, day)
+                removed += _remove_day(partition, day)
         return removed
 
 
-def _remove_day(drawer: Drawer, day: date) -> bool:
-    folder = drawer.day(day)
+def _remove_day(partition: Partition, day: date) -> bool:
+    folder = partition.day(day)
     try:
         remove_left_behind(folder)
-        for part in drawer.parts(day):
+        for part in partition.parts(day):
             part.path.unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
             folder.rmdir()
-        sync_folder(drawer.folder)
+        sync_folder(partition.folder)
     except OSError as error:
         if any(folder.glob("*")):
             return False  # somebody is writing into it: the next time
