@@ -40,8 +40,8 @@ from streamdesk.order_executor.ledger.digest import Dump, dump
 from streamdesk.order_executor.publication import Publication as Outgoing
 from streamdesk.runtime import BusMetrics, Drain
 from streamdesk.signal_generator import factory
-from streamdesk.signal_generator.adapters.feeds.port import Batch, Feed
-from streamdesk.signal_generator.adapters.publisher import Publication
+from streamdesk.signal_generator.adapters.feeds.port import Feed, FeedBatch
+from streamdesk.signal_generator.adapters.publisher import SignalPublisher
 from streamdesk.signal_generator.config import Settings as GeneratorSettings
 from streamdesk.signal_generator.entrypoints.feed import FeedRunner
 from streamdesk.strategy.scanner import Scanner
@@ -107,10 +107,10 @@ class InStep:
         self._published = published
         self.name, self.symbols, self.total_bars = feed.name, feed.symbols, feed.total_bars
 
-    def history(self, drain: Drain) -> AsyncIterator[Batch]:
+    def history(self, drain: Drain) -> AsyncIterator[FeedBatch]:
         return self._feed.history(drain)
 
-    async def live(self, drain: Drain) -> AsyncIterator[Batch]:
+    async def live(self, drain: Drain) -> AsyncIterator[FeedBatch]:
         signals = 0
         async for batch in self._feed.live(drain):
             assert batch.refused == ()
@@ -181,11 +181,11 @@ def generator(bus: Bus, executor: Executor, published: PublishedSignals) -> Feed
         }
     )
     feed = InStep(factory.recorded_feed(settings, recording()), executor, published)
-    publication = Publication(
+    publisher = SignalPublisher(
         bus, factory.topics(settings), factory.utc_now, wait_for_room=settings.waits_for_room
     )
     scanner = Scanner(settings.rules())
-    return FeedRunner(factory.feed_scan(feed, scanner, publication, exit_at_end=True), 60)
+    return FeedRunner(factory.feed_scan(feed, scanner, publisher, exit_at_end=True), 60)
 
 
 async def first_of(bus: Bus, topic: Topic[Any], count: int) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from streamdesk.strategy.scanner import (
     BelowThreshold,
     CoolingDown,
     NotEnoughBars,
-    Rules,
     Scanner,
+    ScanRules,
 )
-from streamdesk.strategy.signals import Draft, Thresholds
+from streamdesk.strategy.signals import SignalDraft, Thresholds
 
 BarOf = Callable[..., BarClosed]
-EVERYTHING = Rules(Thresholds(0, 0, 0, 0), cooldown_bars=0)
+EVERYTHING = ScanRules(Thresholds(0, 0, 0, 0), cooldown_bars=0)
 
 
 def wave(bar_of: BarOf, number: int, symbol: str = "AAPL.US") -> BarClosed:
@@ -40,14 +40,14 @@ def verdicts(scanner: Scanner, bar_of: BarOf, count: int = 200) -> list[Any]:
 def test_there_is_no_signal_before_30_bars_and_the_scanner_says_so(bar_of: BarOf) -> None:
     results = verdicts(Scanner(EVERYTHING), bar_of, MIN_BARS)
     assert results[:-1] == [NotEnoughBars("AAPL.US", bars, 30) for bars in range(1, 30)]
-    assert isinstance(results[-1], Draft)
+    assert isinstance(results[-1], SignalDraft)
 
 
 def test_history_counts_as_bars_and_gives_no_signals(bar_of: BarOf) -> None:
     scanner = Scanner(EVERYTHING)
     for number in range(MIN_BARS - 1):
         scanner.learn(wave(bar_of, number))
-    assert isinstance(scanner.scan(wave(bar_of, MIN_BARS - 1)), Draft)
+    assert isinstance(scanner.scan(wave(bar_of, MIN_BARS - 1)), SignalDraft)
 
 
 def test_each_instrument_needs_its_own_bars(bar_of: BarOf) -> None:
@@ -57,7 +57,7 @@ def test_each_instrument_needs_its_own_bars(bar_of: BarOf) -> None:
 
 
 def test_a_signal_tells_price_stops_reasons_and_indicators(bar_of: BarOf) -> None:
-    drafts = [v for v in verdicts(Scanner(), bar_of) if isinstance(v, Draft)]
+    drafts = [v for v in verdicts(Scanner(), bar_of) if isinstance(v, SignalDraft)]
     assert {draft.score.side for draft in drafts} == set(Side)
     for draft in drafts:
         sign = 1 if draft.score.side is Side.BUY else -1
@@ -72,16 +72,16 @@ def test_a_signal_tells_price_stops_reasons_and_indicators(bar_of: BarOf) -> Non
 
 
 def test_below_the_threshold_nothing_is_sent(bar_of: BarOf) -> None:
-    scanner = Scanner(Rules(Thresholds(100, 100, 100, 100)))
+    scanner = Scanner(ScanRules(Thresholds(100, 100, 100, 100)))
     results = verdicts(scanner, bar_of)[MIN_BARS:]
     assert all(isinstance(result, BelowThreshold) for result in results)
 
 
 def test_the_side_with_more_points_wins(bar_of: BarOf) -> None:
-    free, picky = Scanner(EVERYTHING), Scanner(Rules(Thresholds(100, 100, 100, 100)))
+    free, picky = Scanner(EVERYTHING), Scanner(ScanRules(Thresholds(100, 100, 100, 100)))
     for number in range(120):
         draft, best = (scanner.scan(wave(bar_of, number)) for scanner in (free, picky))
-        if isinstance(draft, Draft) and isinstance(best, BelowThreshold):
+        if isinstance(draft, SignalDraft) and isinstance(best, BelowThreshold):
             assert draft.score == best.best
 
 
@@ -92,9 +92,9 @@ def test_a_flat_market_gives_no_signal(bar_of: BarOf) -> None:
 
 
 def test_one_situation_is_signalled_once_within_the_cooldown(bar_of: BarOf) -> None:
-    scanner = Scanner(Rules(Thresholds(0, 100, 100, 100), cooldown_bars=10))
+    scanner = Scanner(ScanRules(Thresholds(0, 100, 100, 100), cooldown_bars=10))
     results = verdicts(scanner, bar_of, 100)
-    sent = [number for number, result in enumerate(results) if isinstance(result, Draft)]
+    sent = [number for number, result in enumerate(results) if isinstance(result, SignalDraft)]
     assert all(later - earlier > 10 for earlier, later in pairwise(sent))
     held = [result for result in results if isinstance(result, CoolingDown)]
     assert held
@@ -102,20 +102,20 @@ def test_one_situation_is_signalled_once_within_the_cooldown(bar_of: BarOf) -> N
 
 
 def test_a_stronger_type_does_not_wait_for_the_cooldown(bar_of: BarOf) -> None:
-    scanner = Scanner(Rules(Thresholds(5, 60, 100, 100), cooldown_bars=1_000))
-    drafts = [v for v in verdicts(scanner, bar_of) if isinstance(v, Draft)]
+    scanner = Scanner(ScanRules(Thresholds(5, 60, 100, 100), cooldown_bars=1_000))
+    drafts = [v for v in verdicts(scanner, bar_of) if isinstance(v, SignalDraft)]
     assert [draft.type for draft in drafts] == [SignalType.WEAK_BUY, SignalType.BUY]
 
 
 def test_the_other_side_does_not_wait_for_the_cooldown(bar_of: BarOf) -> None:
-    scanner = Scanner(Rules(Thresholds(30, 30, 30, 30), cooldown_bars=1_000))
-    drafts = [v for v in verdicts(scanner, bar_of) if isinstance(v, Draft)]
+    scanner = Scanner(ScanRules(Thresholds(30, 30, 30, 30), cooldown_bars=1_000))
+    drafts = [v for v in verdicts(scanner, bar_of) if isinstance(v, SignalDraft)]
     assert sorted(draft.score.side for draft in drafts) == ["BUY", "SELL"]
 
 
 def test_without_a_cooldown_every_bar_may_signal(bar_of: BarOf) -> None:
     results = verdicts(Scanner(EVERYTHING), bar_of)
-    assert all(isinstance(result, Draft) for result in results[MIN_BARS:])
+    assert all(isinstance(result, SignalDraft) for result in results[MIN_BARS:])
 
 
 def test_the_same_bars_give_the_same_signals(bar_of: BarOf) -> None:
@@ -123,7 +123,7 @@ def test_the_same_bars_give_the_same_signals(bar_of: BarOf) -> None:
 
 
 def test_the_strategy_tells_every_number_it_goes_by() -> None:
-    parameters = Rules().parameters()
+    parameters = ScanRules().parameters()
     assert parameters["score_minimum"] == 30
     assert parameters["atr_stop_loss"] == 2
     assert parameters["weight_rsi"] == 25

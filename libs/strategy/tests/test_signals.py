@@ -8,8 +8,8 @@ from streamdesk.indicators import IndicatorValues
 from streamdesk.strategy.errors import StrategyError
 from streamdesk.strategy.scoring import SideScore
 from streamdesk.strategy.signals import (
-    Draft,
     Exits,
+    SignalDraft,
     Thresholds,
     exit_prices,
     known,
@@ -71,7 +71,7 @@ def test_there_are_no_exits_without_an_atr(atr: float) -> None:
 
 @pytest.mark.parametrize(("score", "priority"), [(30, 30), (69.99, 60), (70, 70), (100, 100)])
 def test_the_priority_is_the_score_in_steps_of_ten(score: float, priority: int) -> None:
-    draft = Draft(
+    draft = SignalDraft(
         symbol="AAPL.US",
         type=SignalType.BUY,
         score=SideScore(Side.BUY, score, ()),

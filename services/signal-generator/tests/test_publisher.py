@@ -7,14 +7,14 @@ from streamdesk.bus import Bus, BusConfig, Message
 from streamdesk.contracts.events import Side, SignalGenerated, SignalType
 from streamdesk.contracts.topics import TRADING_SIGNALS
 from streamdesk.runtime import Drain
-from streamdesk.signal_generator.adapters.publisher import Publication
+from streamdesk.signal_generator.adapters.publisher import SignalPublisher
 from streamdesk.signal_generator.config import Settings
 from streamdesk.signal_generator.factory import topics
 from streamdesk.strategy.scoring import SideScore
-from streamdesk.strategy.signals import Draft
+from streamdesk.strategy.signals import SignalDraft
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-DRAFT = Draft(
+DRAFT = SignalDraft(
     symbol="AAPL.US",
     type=SignalType.BUY,
     score=SideScore(Side.BUY, 65, ()),
@@ -26,9 +26,9 @@ DRAFT = Draft(
 )
 
 
-def publication(bus: Bus, url: str, *, wait_for_room: bool) -> Publication:
+def publisher(bus: Bus, url: str, *, wait_for_room: bool) -> SignalPublisher:
     settings = Settings(redis_url=SecretStr(url), signal_queue_max_size=1)
-    return Publication(bus, topics(settings), lambda: NOON, wait_for_room=wait_for_room)
+    return SignalPublisher(bus, topics(settings), lambda: NOON, wait_for_room=wait_for_room)
 
 
 async def test_the_log_says_once_that_the_queue_is_full_and_once_that_it_has_room(
@@ -40,7 +40,7 @@ async def test_the_log_says_once_that_the_queue_is_full_and_once_that_it_has_roo
         drain.request()
 
     async with Bus.connect(BusConfig(url=memory_url)) as bus:
-        queue = publication(bus, memory_url, wait_for_room=False)
+        queue = publisher(bus, memory_url, wait_for_room=False)
         with capture_logs() as logs:
             sent = [await queue.signal(DRAFT, drain) for _ in range(4)]
             await bus.subscribe(TRADING_SIGNALS, "order-executors", take).run(drain.requested)
@@ -56,6 +56,6 @@ async def test_a_signal_does_not_wait_for_room_when_the_process_stops(memory_url
     drain = Drain()
     drain.request()
     async with Bus.connect(BusConfig(url=memory_url)) as bus:
-        queue = publication(bus, memory_url, wait_for_room=True)
+        queue = publisher(bus, memory_url, wait_for_room=True)
         assert await queue.signal(DRAFT, drain)
         assert not await queue.signal(DRAFT, drain)

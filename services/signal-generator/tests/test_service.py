@@ -27,8 +27,8 @@ from streamdesk.contracts.topics import (
 )
 from streamdesk.runtime import Drain, Service
 from streamdesk.runtime.probes import Health
-from streamdesk.signal_generator.adapters.feeds.port import Batch
-from streamdesk.signal_generator.adapters.publisher import Publication
+from streamdesk.signal_generator.adapters.feeds.port import FeedBatch
+from streamdesk.signal_generator.adapters.publisher import SignalPublisher
 from streamdesk.signal_generator.application.scan_bars import REFUSALS_LOGGED
 from streamdesk.signal_generator.config import Settings
 from streamdesk.signal_generator.entrypoints.feed import FeedRunner
@@ -66,16 +66,16 @@ class Running:
 class GivenFeed:
     """A feed that delivers what it is given, good or bad."""
 
-    batches: Sequence[Batch]
+    batches: Sequence[FeedBatch]
     name: str = "given"
     symbols: tuple[str, ...] = ("AAPL.US",)
     total_bars: int | None = None
 
-    async def history(self, _drain: Drain) -> AsyncIterator[Batch]:
+    async def history(self, _drain: Drain) -> AsyncIterator[FeedBatch]:
         return
         yield
 
-    async def live(self, _drain: Drain) -> AsyncIterator[Batch]:
+    async def live(self, _drain: Drain) -> AsyncIterator[FeedBatch]:
         for batch in self.batches:
             yield batch
 
@@ -298,8 +298,8 @@ async def scan(url: str, feed: GivenFeed) -> list[BarClosed]:
     """Scan a feed to its end; the bars that were published."""
     settings = Settings(redis_url=SecretStr(url))
     async with Bus.connect(BusConfig(url=url)) as bus:
-        publication = Publication(bus, topics(settings), utc_now, wait_for_room=False)
-        runner = FeedRunner(feed_scan(feed, Scanner(), publication, exit_at_end=True), 5)
+        publisher = SignalPublisher(bus, topics(settings), utc_now, wait_for_room=False)
+        runner = FeedRunner(feed_scan(feed, Scanner(), publisher, exit_at_end=True), 5)
         await runner.run(Drain())
         return await everything(bus, MARKET_BARS)
 
@@ -317,7 +317,7 @@ async def test_bad_bars_of_a_feed_are_skipped_and_the_scan_goes_on(
         bar_of(number=5),
     ]
     with capture_logs() as logs:
-        published = await scan(memory_url, GivenFeed([Batch((bar,)) for bar in bars]))
+        published = await scan(memory_url, GivenFeed([FeedBatch((bar,)) for bar in bars]))
     assert [bar.timestamp for bar in published] == [bars[0].timestamp, bars[-1].timestamp]
     reasons = [entry["reason"] for entry in logs if entry["event"] == "bar refused"]
     assert reasons == [
@@ -330,7 +330,7 @@ async def test_bad_bars_of_a_feed_are_skipped_and_the_scan_goes_on(
 
 
 async def test_a_flood_of_bad_bars_does_not_flood_the_log(memory_url: str, bar_of: BarOf) -> None:
-    flood = Batch(tuple(bar_of(number=n, close=math.nan) for n in range(100)))
+    flood = FeedBatch(tuple(bar_of(number=n, close=math.nan) for n in range(100)))
     with capture_logs() as logs:
         await scan(memory_url, GivenFeed([flood]))
     events = [entry["event"] for entry in logs if entry["log_level"] == "warning"]
@@ -343,7 +343,7 @@ async def test_a_flood_of_bad_bars_does_not_flood_the_log(memory_url: str, bar_o
 
 async def test_a_feed_that_breaks_ends_the_work_with_its_error(memory_url: str) -> None:
     class Breaking(GivenFeed):
-        async def live(self, _drain: Drain) -> AsyncIterator[Batch]:
+        async def live(self, _drain: Drain) -> AsyncIterator[FeedBatch]:
             raise ConnectionError("the feed is gone")
             yield
 

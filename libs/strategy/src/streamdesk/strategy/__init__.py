@@ -5,22 +5,22 @@ from streamdesk.strategy.scanner import (
     BelowThreshold,
     CoolingDown,
     NotEnoughBars,
-    Rules,
     Scanner,
+    ScanRules,
 )
 from streamdesk.strategy.scoring import SideScore, Weights
-from streamdesk.strategy.signals import STRATEGY, Draft, Exits, Thresholds
+from streamdesk.strategy.signals import STRATEGY, Exits, SignalDraft, Thresholds
 
 __all__ = [
     "STRATEGY",
     "BelowThreshold",
     "CoolingDown",
-    "Draft",
     "Exits",
     "NotEnoughBars",
-    "Rules",
+    "ScanRules",
     "Scanner",
     "SideScore",
+    "SignalDraft",
     "StrategyError",
     "Thresholds",
     "Weights",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from streamdesk.contracts.events import BarClosed, Side, SignalType
 from streamdesk.indicators import IndicatorSet, IndicatorValues, Parameters
 from streamdesk.strategy.scoring import MEMORY, Moment, SideScore, Weights, score
-from streamdesk.strategy.signals import Draft, Exits, Thresholds, exit_prices, known
+from streamdesk.strategy.signals import Exits, SignalDraft, Thresholds, exit_prices, known
 
 MIN_BARS = 30
 """Bars of an instrument before its first signal: below, its indicators say too little."""
@@ -20,7 +20,7 @@ _RANK = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ScanRules:
     """All that the verdict depends on, next to the bars.
 
     Args:
@@ -91,7 +91,7 @@ class CoolingDown:
     bars_left: int
 
 
-Verdict = Draft | NotEnoughBars | BelowThreshold | CoolingDown
+Verdict = SignalDraft | NotEnoughBars | BelowThreshold | CoolingDown
 
 
 @dataclass(slots=True)
@@ -109,8 +109,8 @@ class _Instrument:
 class Scanner:
     """The state of all instruments. The same bars always give the same verdicts."""
 
-    def __init__(self, rules: Rules | None = None) -> None:
-        self.rules = rules or Rules()
+    def __init__(self, rules: ScanRules | None = None) -> None:
+        self.rules = rules or ScanRules()
         self._instruments: dict[str, _Instrument] = {}
 
     def learn(self, bar: BarClosed) -> None:
@@ -161,7 +161,7 @@ class Scanner:
             return CoolingDown(bar.symbol, candidate, left)
         instrument.signalled[candidate.side] = (moment.bars, _RANK[kind])
         stop_loss, take_profit = exit_prices(candidate.side, bar.close, moment.now.atr, rules.exits)
-        return Draft(
+        return SignalDraft(
             symbol=bar.symbol,
             type=kind,
             score=candidate,

@@ -112,8 +112,8 @@ class SideScore:
     reasons: tuple[Reason, ...]
 
 
-Part = tuple[float, str]
-Rule = Callable[[Moment, int], Part]
+RuleResult = tuple[float, str]
+Rule = Callable[[Moment, int], RuleResult]
 
 
 def score(moment: Moment, side: Side, weights: Weights, periods: Parameters) -> SideScore:
@@ -151,7 +151,7 @@ def _needs(name: str, moment: Moment, periods: Parameters) -> str:
     return f"{moment.bars} of {needed}"
 
 
-def _rsi(moment: Moment, sign: int) -> Part:
+def _rsi(moment: Moment, sign: int) -> RuleResult:
     seen = [values.rsi for _, values in moment.recent if not math.isnan(values.rsi)]
     if not seen or math.isnan(moment.now.rsi):
         return 0.0, f"RSI: {NOT_ENOUGH}"
@@ -164,7 +164,7 @@ def _rsi(moment: Moment, sign: int) -> Part:
     return part, f"RSI {moment.now.rsi:.1f} was {value:.1f} a moment ago, which is {word}"
 
 
-def _bollinger(moment: Moment, sign: int) -> Part:
+def _bollinger(moment: Moment, sign: int) -> RuleResult:
     if math.isnan(moment.now.bollinger_middle):
         return 0.0, f"Bollinger bands: {NOT_ENOUGH}"
     found = [_place(close, values) for close, values in moment.recent]
@@ -186,7 +186,7 @@ def _place(close: float, values: IndicatorValues) -> float | None:
     return (close - values.bollinger_middle) / reach
 
 
-def _macd(moment: Moment, sign: int) -> Part:
+def _macd(moment: Moment, sign: int) -> RuleResult:
     now, before = moment.now.macd_histogram, moment.before.macd_histogram
     if math.isnan(now) or math.isnan(before):
         return 0.0, f"MACD: {NOT_ENOUGH}"
@@ -199,7 +199,7 @@ def _macd(moment: Moment, sign: int) -> Part:
     return sign * change / MACD_REACH, f"MACD histogram {verb} by {abs(change):.2f} ATR"
 
 
-def _trend(moment: Moment, sign: int) -> Part:
+def _trend(moment: Moment, sign: int) -> RuleResult:
     short, long = moment.now.sma_short, moment.now.sma_long
     if math.isnan(short) or math.isnan(long):
         return 0.0, f"trend: {NOT_ENOUGH}"
@@ -211,7 +211,7 @@ def _trend(moment: Moment, sign: int) -> Part:
     return sign * distance / TREND_REACH, text
 
 
-def _volume(moment: Moment, sign: int) -> Part:
+def _volume(moment: Moment, sign: int) -> RuleResult:
     ratio = moment.now.volume_ratio
     if math.isnan(ratio):
         enough = moment.bars > 1 and not math.isnan(moment.now.bollinger_middle)

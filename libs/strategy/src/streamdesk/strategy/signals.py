@@ -69,7 +69,7 @@ class Exits:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class SignalDraft:
     """A signal before it is queued: all but the time of that."""
 
     symbol: str

@@ -22,11 +22,11 @@ from streamdesk.contracts.topics import (
 )
 from streamdesk.runtime import CommaSeparated, ServiceSettings
 from streamdesk.strategy.errors import StrategyError
-from streamdesk.strategy.scanner import Rules
+from streamdesk.strategy.scanner import ScanRules
 from streamdesk.strategy.signals import Exits, Thresholds
 
 _SYMBOLS: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[Symbol, ...])
-DEFAULTS = Rules()
+DEFAULTS = ScanRules()
 
 
 def _symbols(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -175,9 +175,9 @@ class Settings(ServiceSettings):
             sell=self.score_sell_min,
         )
 
-    def rules(self) -> Rules:
+    def rules(self) -> ScanRules:
         """What the verdict on a bar depends on."""
-        return Rules(
+        return ScanRules(
             thresholds=self.thresholds(),
             exits=Exits(self.atr_stop_loss, self.atr_take_profit),
             cooldown_bars=self.signal_cooldown_bars,

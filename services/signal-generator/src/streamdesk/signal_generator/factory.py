@@ -22,7 +22,7 @@ from streamdesk.signal_generator.adapters import watchlist
 from streamdesk.signal_generator.adapters.feeds.port import Feed
 from streamdesk.signal_generator.adapters.feeds.recorded import RecordedFeed
 from streamdesk.signal_generator.adapters.feeds.simulated import SimulatedFeed
-from streamdesk.signal_generator.adapters.publisher import Publication, Topics
+from streamdesk.signal_generator.adapters.publisher import GeneratorTopics, SignalPublisher
 from streamdesk.signal_generator.application.scan_bars import BarScan
 from streamdesk.signal_generator.application.scan_feed import FeedScan
 from streamdesk.signal_generator.config import Settings
@@ -92,9 +92,9 @@ def _watchlist(path: Path | None) -> tuple[Instrument, ...]:
         raise BadSettingError("WATCHLIST_FILE", path, f"a usable watchlist: {error}") from None
 
 
-def topics(settings: Settings) -> Topics:
+def topics(settings: Settings) -> GeneratorTopics:
     """The topics under the keys and the limit that were set."""
-    return Topics(
+    return GeneratorTopics(
         bars=MARKET_BARS.configured(key=settings.bars_key),
         signals=TRADING_SIGNALS.configured(
             key=settings.signal_queue_key, max_backlog=settings.signal_queue_max_size
@@ -106,14 +106,14 @@ def topics(settings: Settings) -> Topics:
 
 
 def feed_scan(
-    feed: Feed, scanner: Scanner, publication: Publication, *, exit_at_end: bool
+    feed: Feed, scanner: Scanner, publisher: SignalPublisher, *, exit_at_end: bool
 ) -> FeedScan:
     """The scan of a feed; a bar of an instrument that the feed does not name is refused."""
     return FeedScan(
         feed=feed,
-        bars=BarScan(feed.name, BarSequence(frozenset(feed.symbols)), scanner, publication),
+        bars=BarScan(feed.name, BarSequence(frozenset(feed.symbols)), scanner, publisher),
         scanner=scanner,
-        publication=publication,
+        publisher=publisher,
         clock=utc_now,
         exit_at_end=exit_at_end,
     )
@@ -142,7 +142,7 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
         scan = feed_scan(
             feed,
             Scanner(settings.rules()),
-            Publication(bus, topics(settings), utc_now, wait_for_room=settings.waits_for_room),
+            SignalPublisher(bus, topics(settings), utc_now, wait_for_room=settings.waits_for_room),
             exit_at_end=settings.feed_exit_at_end,
         )
         service.ready_when("bus", lambda: bus.connected)

@@ -14,7 +14,7 @@ from streamdesk.contracts.events import (
     SystemEvent,
 )
 from streamdesk.runtime import Drain, logger, metrics
-from streamdesk.strategy.signals import STRATEGY, Draft
+from streamdesk.strategy.signals import STRATEGY, SignalDraft
 
 log = logger(__name__)
 
@@ -24,7 +24,7 @@ LONGEST_WAIT_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Topics:
+class GeneratorTopics:
     """Where each kind of event goes, keys and limits as set."""
 
     bars: Topic[BarClosed]
@@ -34,7 +34,7 @@ class Topics:
     tasks: Topic[Event]
 
 
-class Publication:
+class SignalPublisher:
     """Writes to the bus.
 
     Args:
@@ -45,7 +45,12 @@ class Publication:
     """
 
     def __init__(
-        self, bus: Bus, topics: Topics, clock: Callable[[], datetime], *, wait_for_room: bool
+        self,
+        bus: Bus,
+        topics: GeneratorTopics,
+        clock: Callable[[], datetime],
+        *,
+        wait_for_room: bool,
     ) -> None:
         self._bus = bus
         self._topics = topics
@@ -58,7 +63,7 @@ class Publication:
         if bars:
             await self._bus.publish_many(self._topics.bars, bars)
 
-    async def signal(self, draft: Draft, drain: Drain) -> bool:
+    async def signal(self, draft: SignalDraft, drain: Drain) -> bool:
         """One signal; return whether it is in the queue.
 
         At a full queue it is dropped and counted, or waits for room: not longer than until the
@@ -83,17 +88,17 @@ class Publication:
         self._queued(draft)
         return True
 
-    async def _queue(self, draft: Draft) -> None:
+    async def _queue(self, draft: SignalDraft) -> None:
         await self._bus.publish(self._topics.signals, draft.queued(self._clock()))
 
-    def _queued(self, draft: Draft) -> None:
+    def _queued(self, draft: SignalDraft) -> None:
         metrics.SIGNALS_GENERATED.labels(draft.type).inc()
         metrics.SIGNAL_SCORES.observe(draft.score.score)
         if self._dropped_in_a_row:
             log.info("queue has room again", signals_dropped=self._dropped_in_a_row)
             self._dropped_in_a_row = 0
 
-    def _dropped(self, draft: Draft, error: QueueFullError | ServerFullError) -> None:
+    def _dropped(self, draft: SignalDraft, error: QueueFullError | ServerFullError) -> None:
         """Count every one, say it once a row."""
         metrics.SIGNALS_QUEUE_FULL.inc()
         self._dropped_in_a_row += 1

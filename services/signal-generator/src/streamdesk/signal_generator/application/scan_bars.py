@@ -6,10 +6,10 @@ from streamdesk.contracts.events import BarClosed
 from streamdesk.market.bars import BarSequence
 from streamdesk.market.errors import BarError
 from streamdesk.runtime import Drain, logger, metrics
-from streamdesk.signal_generator.adapters.feeds.port import Batch
-from streamdesk.signal_generator.adapters.publisher import Publication
+from streamdesk.signal_generator.adapters.feeds.port import FeedBatch
+from streamdesk.signal_generator.adapters.publisher import SignalPublisher
 from streamdesk.strategy.scanner import BelowThreshold, CoolingDown, NotEnoughBars, Scanner
-from streamdesk.strategy.signals import Draft
+from streamdesk.strategy.signals import SignalDraft
 
 log = logger(__name__)
 
@@ -24,7 +24,7 @@ class BarScan:
         feed: name of the feed, for metrics.
         sequence: decides which bars are good.
         scanner: decides what they mean.
-        publication: writes bars and signals to the bus.
+        publisher: writes bars and signals to the bus.
 
     Attributes:
         bars: good bars so far.
@@ -33,35 +33,35 @@ class BarScan:
     """
 
     def __init__(
-        self, feed: str, sequence: BarSequence, scanner: Scanner, publication: Publication
+        self, feed: str, sequence: BarSequence, scanner: Scanner, publisher: SignalPublisher
     ) -> None:
         self._feed = feed
         self._sequence = sequence
         self._scanner = scanner
-        self._publication = publication
+        self._publisher = publisher
         self._too_short: set[str] = set()
         self.bars = 0
         self.signals = 0
         self.refused: Counter[str] = Counter()
 
-    async def learn(self, batch: Batch) -> list[BarClosed]:
+    async def learn(self, batch: FeedBatch) -> list[BarClosed]:
         """Publish bars of the past and feed the indicators with them; return the good ones."""
         bars = self._good(batch)
-        await self._publication.bars(bars)
+        await self._publisher.bars(bars)
         for bar in bars:
             self._scanner.learn(bar)
         return bars
 
-    async def scan(self, batch: Batch, drain: Drain) -> None:
+    async def scan(self, batch: FeedBatch, drain: Drain) -> None:
         """Publish bars that just closed, and the signals they give."""
         bars = self._good(batch)
         # Bars first: a consumer that receives a signal finds its bar on the bus.
-        await self._publication.bars(bars)
+        await self._publisher.bars(bars)
         for bar in bars:
             verdict = self._scanner.scan(bar)
             match verdict:
-                case Draft():
-                    self.signals += await self._publication.signal(verdict, drain)
+                case SignalDraft():
+                    self.signals += await self._publisher.signal(verdict, drain)
                 case NotEnoughBars():
                     metrics.SIGNALS_WITHHELD.labels("not-enough-bars").inc()
                     self._log_once(verdict)
@@ -70,7 +70,7 @@ class BarScan:
                 case CoolingDown():
                     metrics.SIGNALS_WITHHELD.labels("cooling-down").inc()
 
-    def _good(self, batch: Batch) -> list[BarClosed]:
+    def _good(self, batch: FeedBatch) -> list[BarClosed]:
         for error in batch.refused:
             self._refuse(error)
         good = []

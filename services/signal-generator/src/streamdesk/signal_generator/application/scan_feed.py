@@ -8,7 +8,7 @@ from datetime import datetime
 from streamdesk.runtime import Drain, exemplar, logger, metrics, span
 from streamdesk.runtime.task_report import TaskReport
 from streamdesk.signal_generator.adapters.feeds.port import Feed
-from streamdesk.signal_generator.adapters.publisher import Publication
+from streamdesk.signal_generator.adapters.publisher import SignalPublisher
 from streamdesk.signal_generator.application.scan_bars import BarScan
 from streamdesk.strategy.scanner import Scanner
 
@@ -24,7 +24,7 @@ class FeedScan:
         feed: where bars come from.
         bars: scans a batch of them.
         scanner: the state of `bars`.
-        publication: writes to the bus.
+        publisher: writes to the bus.
         clock: the time of day.
         exit_at_end: return when the feed ends, instead of waiting for the drain.
 
@@ -38,22 +38,22 @@ class FeedScan:
         feed: Feed,
         bars: BarScan,
         scanner: Scanner,
-        publication: Publication,
+        publisher: SignalPublisher,
         clock: Callable[[], datetime],
         exit_at_end: bool,
     ) -> None:
         self._feed = feed
         self._bars = bars
         self._scanner = scanner
-        self._publication = publication
+        self._publisher = publisher
         self._clock = clock
         self._exit_at_end = exit_at_end
         self.warm = False
 
     async def run(self, drain: Drain) -> None:
         """Announce the start, warm up, and scan until the feed ends or the drain is requested."""
-        await self._publication.strategy(self._scanner.rules.parameters(), "started")
-        await self._publication.system("started", "signal-generator is ready", self._details())
+        await self._publisher.strategy(self._scanner.rules.parameters(), "started")
+        await self._publisher.system("started", "signal-generator is ready", self._details())
         await self._warm_up(drain)
         expected = metrics.FEED_OPEN.labels(self._feed.name)
         expected.set(1)
@@ -70,7 +70,7 @@ class FeedScan:
 
     async def announce_stop(self) -> None:
         """Publish that the service stops."""
-        await self._publication.system("stopped", "signal-generator stops", self._details())
+        await self._publisher.system("stopped", "signal-generator stops", self._details())
 
     async def _warm_up(self, drain: Drain) -> None:
         task: TaskReport | None = None
@@ -80,14 +80,14 @@ class FeedScan:
             bars = await self._bars.learn(batch)
             if bars:
                 symbol = bars[-1].symbol
-                await self._publication.task(task.stock(symbol, self._scanner.indicators(symbol)))
+                await self._publisher.task(task.stock(symbol, self._scanner.indicators(symbol)))
             loaded = f"{bars[0].symbol}: {len(bars)} bars" if bars else ""
-            await self._publication.task(task.advance(1, loaded))
+            await self._publisher.task(task.advance(1, loaded))
         self.warm = True
         if task is not None:
             summary = f"{task.done} of {len(self._feed.symbols)} instruments loaded"
             complete = task.done == len(self._feed.symbols)
-            await self._publication.task(task.end(summary, succeeded=complete))
+            await self._publisher.task(task.end(summary, succeeded=complete))
             log.info("warm", instruments=task.done, bars=self._bars.bars)
 
     async def _scan_live(self, drain: Drain) -> None:
@@ -100,17 +100,17 @@ class FeedScan:
                 await self._bars.scan(batch, drain)
                 metrics.SCAN_DURATION.observe(time.perf_counter() - began, exemplar())
             if task is not None:
-                await self._publication.task(task.advance(len(batch.bars)))
+                await self._publisher.task(task.advance(len(batch.bars)))
         if task is not None:
             bars = self._bars
             summary = f"{bars.bars} bars, {bars.signals} signals, {bars.refused.total()} refused"
             complete = task.done == self._feed.total_bars
-            await self._publication.task(task.end(summary, succeeded=complete))
+            await self._publisher.task(task.end(summary, succeeded=complete))
 
     async def _begin(self, name: str, total: int) -> TaskReport:
         task_id = f"{name}-{secrets.token_hex(6)}"
         task = TaskReport(name, task_id, total, self._clock, resolution=REPORTS_OF_A_TASK)
-        await self._publication.task(task.advance(0, self._feed.name))
+        await self._publisher.task(task.advance(0, self._feed.name))
         return task
 
     def _details(self) -> dict[str, str]:

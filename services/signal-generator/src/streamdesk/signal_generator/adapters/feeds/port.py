@@ -10,7 +10,7 @@ from streamdesk.runtime import Drain
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class FeedBatch:
     """Bars that closed together, at most one an instrument; and what could not be read.
 
     Args:
@@ -37,11 +37,11 @@ class Feed(Protocol):
     def total_bars(self) -> int | None:
         """Bars that `live` will deliver in all; None when it has no end."""
 
-    def history(self, drain: Drain) -> AsyncIterator[Batch]:
+    def history(self, drain: Drain) -> AsyncIterator[FeedBatch]:
         """Bars of the past, oldest first, one batch an instrument; may be none.
 
         Ends early when the drain is requested.
         """
 
-    def live(self, drain: Drain) -> AsyncIterator[Batch]:
+    def live(self, drain: Drain) -> AsyncIterator[FeedBatch]:
         """Bars as they close; ends with the feed, or soon after the drain is requested."""

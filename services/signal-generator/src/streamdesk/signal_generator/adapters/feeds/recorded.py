@@ -9,7 +9,7 @@ from streamdesk.market.errors import BarFileError
 from streamdesk.market.recordings import BarRecording, FileFormat, read_recording
 from streamdesk.runtime import Drain
 from streamdesk.signal_generator.adapters.feeds.pacing import Pacer
-from streamdesk.signal_generator.adapters.feeds.port import Batch
+from streamdesk.signal_generator.adapters.feeds.port import FeedBatch
 
 
 class RecordedFeed:
@@ -60,20 +60,20 @@ class RecordedFeed:
             recording.bars = [bar for bar in recording.bars if bar.symbol in chosen]
         return cls(recording, steps_per_second=steps_per_second)
 
-    async def history(self, _drain: Drain) -> AsyncIterator[Batch]:
+    async def history(self, _drain: Drain) -> AsyncIterator[FeedBatch]:
         """Nothing: a recording is played from its first bar on."""
         return
         yield
 
-    async def live(self, drain: Drain) -> AsyncIterator[Batch]:
+    async def live(self, drain: Drain) -> AsyncIterator[FeedBatch]:
         """The bars of one time after another; the first batch tells what was refused."""
         if self._refused:
-            yield Batch((), self._refused)
+            yield FeedBatch((), self._refused)
         pacer = Pacer(self._steps_per_second)
         for _, bars in groupby(self._bars, key=_time_of):
             if await pacer.wait(drain):
                 return
-            yield Batch(tuple(bars))
+            yield FeedBatch(tuple(bars))
 
 
 def _time_of(bar: BarClosed) -> float:

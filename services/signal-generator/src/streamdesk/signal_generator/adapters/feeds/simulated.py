@@ -8,7 +8,7 @@ from itertools import islice
 from streamdesk.market.instruments import Instrument
 from streamdesk.runtime import Drain
 from streamdesk.signal_generator.adapters.feeds.pacing import Pacer
-from streamdesk.signal_generator.adapters.feeds.port import Batch
+from streamdesk.signal_generator.adapters.feeds.port import FeedBatch
 from streamdesk.signal_generator.domain.simulation import Walk
 
 
@@ -53,16 +53,16 @@ class SimulatedFeed:
             for instrument in instruments
         ]
 
-    async def history(self, drain: Drain) -> AsyncIterator[Batch]:
+    async def history(self, drain: Drain) -> AsyncIterator[FeedBatch]:
         """The bars before the start, one batch an instrument."""
         for walk in self._walks:
             await asyncio.sleep(0)
             if drain.requested.is_set():
                 return
-            yield Batch(tuple(islice(walk, self._history_bars)))
+            yield FeedBatch(tuple(islice(walk, self._history_bars)))
 
-    async def live(self, drain: Drain) -> AsyncIterator[Batch]:
+    async def live(self, drain: Drain) -> AsyncIterator[FeedBatch]:
         """One bar of every instrument at a time."""
         pacer = Pacer(self._bars_per_second)
         while not await pacer.wait(drain):
-            yield Batch(tuple(next(walk) for walk in self._walks))
+            yield FeedBatch(tuple(next(walk) for walk in self._walks))
