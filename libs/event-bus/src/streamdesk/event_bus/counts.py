@@ -30,7 +30,7 @@ class Statistics:
         return replace(self, **{name: getattr(self, name) + by for name, by in more.items()})
 
 
-class Counts:
+class EventCounts:
     """An observer that counts by event type; everything goes on to the next one.
 
     Args:

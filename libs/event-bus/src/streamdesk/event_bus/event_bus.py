@@ -27,10 +27,10 @@ from streamdesk.contracts.events import (
     StrategyUpdated,
     SystemEvent,
 )
-from streamdesk.event_bus.counts import Counts, Statistics
+from streamdesk.event_bus.counts import EventCounts, Statistics
 from streamdesk.event_bus.errors import EventBusError
 from streamdesk.event_bus.event_types import EventType
-from streamdesk.event_bus.health import Health, type_health
+from streamdesk.event_bus.health import BusHealth, type_health
 from streamdesk.event_bus.publishing import EventPublisher, utc_now
 
 
@@ -68,7 +68,7 @@ class EventBus(EventPublisher):
         bus: Bus,
         source: str,
         *,
-        counts: Counts | None = None,
+        counts: EventCounts | None = None,
         topics: Mapping[EventType, Topic[Any]] | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -96,7 +96,7 @@ class EventBus(EventPublisher):
             tracer: carries the trace across the bus.
             topics: as for `EventBus`.
         """
-        counts = Counts(observer or Unobserved())
+        counts = EventCounts(observer or Unobserved())
         async with Bus.connect(config, counts, tracer) as bus:
             yield cls(bus, source, counts=counts, topics=topics)
 
@@ -207,16 +207,16 @@ class EventBus(EventPublisher):
         """What passed since the beginning, in this process.
 
         Raises:
-            EventBusError: nobody counts.
+            EventBusError: no statistics are kept.
         """
         if self._counts is None:
             raise EventBusError(
-                "nobody counts on this bus: use EventBus.connect(...), or give one Counts both to "
-                "Bus.connect as its observer and to EventBus as counts"
+                "no statistics are kept on this bus: use EventBus.connect(...), or give one "
+                "EventCounts both to Bus.connect as its observer and to EventBus as counts"
             )
         return self._counts.statistics()
 
-    async def health(self) -> Health:
+    async def health(self) -> BusHealth:
         """Where each type and each of its groups stands now.
 
         The groups are those that the topics name, and those that this bus subscribed for.
@@ -224,8 +224,10 @@ class EventBus(EventPublisher):
         try:
             rows = {kind: await self._bus.lag(topic) for kind, topic in self._topics.items()}
         except BusUnavailableError:
-            return Health(connected=False, types={})
-        return Health(connected=True, types={kind: type_health(row) for kind, row in rows.items()})
+            return BusHealth(connected=False, types={})
+        return BusHealth(
+            connected=True, types={kind: type_health(row) for kind, row in rows.items()}
+        )
 
     async def active_consumers(self, event_type: EventType, group: str) -> list[str]:
         """Names of the group's consumers that are alive.

@@ -46,7 +46,7 @@ class TypeHealth:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class BusHealth:
     """The whole.
 
     Attributes:

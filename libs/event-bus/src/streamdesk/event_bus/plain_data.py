@@ -1,17 +1,21 @@
 """From plain data to an event of the contract, or to an error that names the field."""
 
+import math
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from streamdesk.contracts.base import Event
+from streamdesk.contracts.events import Side, SignalType
 from streamdesk.event_bus.errors import InvalidEventError
 
 E = TypeVar("E", bound=Event)
 Data = Mapping[str, object]
 SHOWN_CHARACTERS = 80
 WHOLE = "event"
+BEST_SCORE = 100
 
 
 def make_event(model: type[E], *parts: Data | None) -> E:
@@ -48,3 +52,31 @@ def _problems(error: ValidationError) -> dict[str, str]:
         got = "" if field == WHOLE else f", got {str(detail['input'])[:SHOWN_CHARACTERS]!r}"
         problems[field] = f"{message}{got}"
     return problems
+
+
+def signal_defaults(
+    signal_type: object, score: object, strategy: str, now: datetime
+) -> dict[str, object]:
+    """Fields by name; of a score that is none, nothing is derived.
+
+    Args:
+        signal_type: as given; a sale or, whatever else it is, a purchase.
+        score: as given, 0 to 100.
+        strategy: name of the rules.
+        now: when it is queued.
+    """
+    defaults: dict[str, object] = {
+        "side": Side.SELL if signal_type == SignalType.SELL else Side.BUY,
+        "reasons": (),
+        "indicators": {},
+        "strategy": strategy,
+        "timestamp": now,
+        "queued_at": now,
+        "strength": 0,
+        "priority": 0,
+    }
+    if isinstance(score, int | float) and math.isfinite(score):
+        bounded = min(max(score, 0), BEST_SCORE)
+        defaults["strength"] = round(bounded / BEST_SCORE, 4)
+        defaults["priority"] = int(bounded // 10 * 10)
+    return defaults

@@ -15,8 +15,7 @@ from streamdesk.contracts.events import (
     SystemEvent,
 )
 from streamdesk.event_bus.event_types import EventType
-from streamdesk.event_bus.plain_data import Data, make_event
-from streamdesk.event_bus.signal_defaults import signal_defaults
+from streamdesk.event_bus.plain_data import Data, make_event, signal_defaults
 
 
 def utc_now() -> datetime:
