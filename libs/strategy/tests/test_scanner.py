@@ -37,7 +37,7 @@ def verdicts(scanner: Scanner, bar_of: BarOf, count: int = 200) -> list[Any]:
     return [scanner.scan(wave(bar_of, number)) for number in range(count)]
 
 
-def test_there_is_no_signal_before_30_bars_and_the_scanner_says_so(bar_of: BarOf) -> None:
+def test_there_is_no_signal_before_30_bars_but_a_verdict_that_says_so(bar_of: BarOf) -> None:
     results = verdicts(Scanner(EVERYTHING), bar_of, MIN_BARS)
     assert results[:-1] == [NotEnoughBars("AAPL.US", bars, 30) for bars in range(1, 30)]
     assert isinstance(results[-1], SignalDraft)
@@ -56,7 +56,7 @@ def test_each_instrument_needs_its_own_bars(bar_of: BarOf) -> None:
     assert scanner.scan(wave(bar_of, 200, "700.HK")) == NotEnoughBars("700.HK", 1)
 
 
-def test_a_signal_tells_price_stops_reasons_and_indicators(bar_of: BarOf) -> None:
+def test_a_signal_carries_price_stops_reasons_and_indicators(bar_of: BarOf) -> None:
     drafts = [v for v in verdicts(Scanner(), bar_of) if isinstance(v, SignalDraft)]
     assert {draft.score.side for draft in drafts} == set(Side)
     for draft in drafts:
@@ -122,7 +122,7 @@ def test_the_same_bars_give_the_same_signals(bar_of: BarOf) -> None:
     assert verdicts(Scanner(), bar_of) == verdicts(Scanner(), bar_of)
 
 
-def test_the_strategy_tells_every_number_it_goes_by() -> None:
+def test_the_parameters_hold_every_number_of_the_rules() -> None:
     parameters = ScanRules().parameters()
     assert parameters["score_minimum"] == 30
     assert parameters["atr_stop_loss"] == 2

@@ -54,7 +54,7 @@ def test_a_neutral_market_scores_nothing(side: Side) -> None:
 @pytest.mark.parametrize(
     ("rsi", "expected"), [(50, 0), (60, 0), (45, 6.25), (40, 12.5), (30, 25), (10, 25)]
 )
-def test_a_low_rsi_speaks_for_a_purchase_up_to_25_points(rsi: float, expected: float) -> None:
+def test_a_low_rsi_speaks_for_a_buy_up_to_25_points(rsi: float, expected: float) -> None:
     before = {"rsi": rsi}
     assert points(judge(moment(rsi=rsi, before=before)))["rsi"] == expected
 
@@ -72,7 +72,7 @@ def test_a_dip_of_a_moment_ago_still_counts_and_says_so() -> None:
 
 
 @pytest.mark.parametrize(("close", "expected"), [(100, 0), (95, 10), (90, 20), (80, 20), (105, 0)])
-def test_a_price_below_the_middle_band_speaks_for_a_purchase(close: float, expected: float) -> None:
+def test_a_price_below_the_middle_band_speaks_for_a_buy(close: float, expected: float) -> None:
     assert points(judge(moment(close=close)))["bollinger"] == expected
 
 
@@ -113,7 +113,7 @@ def test_volume_confirms_the_way_the_price_went() -> None:
     assert points(judge(rising, Side.SELL))["volume"] == 0
 
 
-def test_what_is_not_known_yet_gives_nothing_and_says_how_many_bars_it_needs() -> None:
+def test_an_indicator_without_a_value_gives_nothing_and_says_how_many_bars_it_needs() -> None:
     young = Moment(100, 100, [(100, replace(NEUTRAL, sma_long=math.nan))], 42)
     result = judge(young)
     assert text(result, "trend") == "trend: not enough bars (42 of 50)"

@@ -30,9 +30,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
         (100, SignalType.STRONG_BUY),
     ],
 )
-def test_the_thresholds_make_the_type_of_a_purchase(
-    score: float, expected: SignalType | None
-) -> None:
+def test_the_thresholds_make_the_type_of_a_buy(score: float, expected: SignalType | None) -> None:
     assert Thresholds().type_of(Side.BUY, score) == expected
 
 
@@ -52,7 +50,7 @@ def test_thresholds_that_leave_a_type_without_scores_are_refused(
         Thresholds(**thresholds)
 
 
-def test_the_exits_of_a_purchase_lie_two_atrs_below_and_four_above() -> None:
+def test_the_exits_of_a_buy_lie_two_atrs_below_and_four_above() -> None:
     assert exit_prices(Side.BUY, 271.75, 2.175, Exits()) == (267.4, 280.45)
 
 

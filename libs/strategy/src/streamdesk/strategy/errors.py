@@ -1,4 +1,4 @@
-"""What is wrong with the numbers a strategy is given.
+"""What can be wrong with the numbers of a strategy.
 
 StrategyError         weights or thresholds that make no score from 0 to 100
 """

@@ -1,4 +1,4 @@
-"""All instruments, bar by bar: the state between bars, and the verdict on each."""
+"""Scans all instruments bar by bar: the state between bars, and the verdict on each."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from streamdesk.strategy.scoring import MEMORY, Moment, SideScore, Weights, scor
 from streamdesk.strategy.signals import Exits, SignalDraft, Thresholds, exit_prices, known
 
 MIN_BARS = 30
-"""Bars of an instrument before its first signal: below, its indicators say too little."""
+"""Bars of an instrument before its first signal; with fewer, too few indicators have a value."""
 
 _RANK = {
     SignalType.WEAK_BUY: 1,
@@ -21,7 +21,7 @@ _RANK = {
 
 @dataclass(frozen=True, slots=True)
 class ScanRules:
-    """All that the verdict depends on, next to the bars.
+    """Everything that a verdict depends on besides the bars.
 
     Args:
         thresholds: least scores of the types.
@@ -39,7 +39,7 @@ class ScanRules:
     cooldown_bars: int = 10
 
     def parameters(self) -> dict[str, float]:
-        """All numbers by name, as `StrategyUpdated` tells them."""
+        """All numbers by name, as `StrategyUpdated` carries them."""
         groups: tuple[tuple[str, Thresholds | Exits | Weights | Parameters], ...] = (
             ("score", self.thresholds),
             ("atr", self.exits),
@@ -78,12 +78,12 @@ class BelowThreshold:
 
 @dataclass(frozen=True, slots=True)
 class CoolingDown:
-    """A signal, but the situation was signalled a moment ago.
+    """A signal, but the same situation was signalled within the cooldown.
 
     Args:
         symbol: the instrument.
-        score: what it would have been.
-        bars_left: bars until it may be repeated.
+        score: score of the withheld signal.
+        bars_left: bars until the side may signal again.
     """
 
     symbol: str
@@ -130,7 +130,7 @@ class Scanner:
         return known(instrument.indicators.values) if instrument else {}
 
     def scan(self, bar: BarClosed) -> Verdict:
-        """Take a bar that just closed and say what it means."""
+        """Take a bar that just closed and return the verdict on it."""
         self.learn(bar)
         instrument = self._instruments[bar.symbol]
         bars = instrument.indicators.bars
@@ -147,8 +147,8 @@ class Scanner:
     def _judge(self, bar: BarClosed, instrument: _Instrument, moment: Moment) -> Verdict:
         rules = self.rules
         buy, sell = (score(moment, side, rules.weights, rules.periods) for side in Side)
-        # Of two sides that both have enough points the higher wins; a sale, which protects,
-        # wins a tie.
+        # Of two sides that both have enough points the higher wins. On a tie it is the sell,
+        # because it protects.
         first, second = (buy, sell) if buy.score > sell.score else (sell, buy)
         for candidate in (first, second):
             kind = rules.thresholds.type_of(candidate.side, candidate.score)
@@ -178,4 +178,5 @@ class Scanner:
         if side not in instrument.signalled:
             return 0
         at, rank = instrument.signalled[side]
+        # A stronger type is news, however soon after the weaker one it comes.
         return 0 if _RANK[kind] > rank else at + self.rules.cooldown_bars + 1 - bars

@@ -1,19 +1,19 @@
-"""Points for a purchase and for a sale, from 0 to 100, and where they come from.
+"""Points for a buy and for a sell, from 0 to 100, and the reasons for them.
 
 Both sides are scored by the same five rules, one the mirror of the other. Each rule gives a part
 from 0 to 1, which its weight turns into points:
 
-    rsi        how far the RSI lies below 50 (above, for a sale); all points from 30 (70) on
+    rsi        how far the RSI lies below 50 (above, for a sell); all points from 30 (70) on
     bollinger  how far the price lies below the middle band; all points at the lower band
     macd       how much the histogram rose within a bar, in tenths of the ATR; all points
                when it crossed zero
     trend      how far the short average lies above the long one, in ATRs
-    volume     how far the volume lies above its mean, when the price went our way; all points
-               at twice the mean
+    volume     how far the volume lies above its mean, when the price moved towards the side;
+               all points at twice the mean
 
-So a purchase scores best when, in a rising market, a dip ends on volume. A dip counts for
-`MEMORY` bars, because the turn that MACD and volume tell of comes after it. What an indicator
-cannot say yet counts 0 points and says "not enough bars".
+So a buy scores best when, in a rising market, a dip ends on volume. A dip counts for `MEMORY`
+bars, because the turn that MACD and volume show comes after it. An indicator without a value yet
+gives 0 points, and its reason is "not enough bars".
 """
 
 import math
@@ -60,7 +60,7 @@ class Weights:
         """Refuse weights that do not make a score from 0 to 100.
 
         Raises:
-            StrategyError: a weight is negative or no number, or they do not sum to 100.
+            StrategyError: a weight is negative or not a number, or they do not sum to 100.
         """
         weights = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, value in weights.items():
@@ -102,9 +102,9 @@ class SideScore:
     """Points for one side.
 
     Args:
-        side: purchase or sale.
+        side: buy or sell.
         score: sum of the reasons' contributions, in hundredths exactly.
-        reasons: one a rule, and one for the ATR, which gives no points.
+        reasons: one for each rule, and one for the ATR, which gives no points.
     """
 
     side: Side
@@ -136,7 +136,7 @@ def score(moment: Moment, side: Side, weights: Weights, periods: Parameters) -> 
         text = f"{text} ({_needs(name, moment, periods)})" if text.endswith(NOT_ENOUGH) else text
         reasons.append(Reason(indicator=name, contribution=points / 100, text=text))
     reasons.append(Reason(indicator="atr", contribution=0.0, text=_volatility(moment)))
-    # Weights that are no whole hundredths may round to a few hundredths above 100.
+    # Weights that are not whole hundredths may round to a few hundredths above 100.
     return SideScore(side, min(hundredths, 10_000) / 100, tuple(reasons))
 
 

@@ -21,7 +21,7 @@ class Thresholds:
     """Least scores, 0 to 100.
 
     Args:
-        minimum: below it nothing is sent, whichever side; from it on a purchase is WEAK_BUY.
+        minimum: below it nothing is sent, whichever side; from it on a buy is WEAK_BUY.
         buy: from it on BUY.
         strong_buy: from it on STRONG_BUY.
         sell: from it on SELL.
@@ -70,7 +70,7 @@ class Exits:
 
 @dataclass(frozen=True, slots=True)
 class SignalDraft:
-    """A signal before it is queued: all but the time of that."""
+    """A signal before it is queued: everything but the time of queueing."""
 
     symbol: str
     type: SignalType
@@ -87,7 +87,7 @@ class SignalDraft:
         return int(self.score.score // 10 * 10)
 
     def queued(self, at: datetime) -> SignalGenerated:
-        """The signal, as queued at this time."""
+        """The event, as queued at this time."""
         return SignalGenerated(
             symbol=self.symbol,
             type=self.type,
@@ -111,9 +111,9 @@ def exit_prices(
 ) -> tuple[float | None, float | None]:
     """Stop loss and take profit.
 
-    price -/+ `exits.stop_loss` ATRs and price +/- `exits.take_profit` ATRs, for a purchase and,
-    mirrored, a sale. None where there is no ATR yet, the price stands still, or an exit would
-    not lie above 0.
+    For a buy, price - `exits.stop_loss` ATRs and price + `exits.take_profit` ATRs; for a sell,
+    mirrored. None where there is no ATR yet, the price does not move, or an exit would not be
+    above 0.
     """
     if not atr > 0:
         return None, None
