@@ -16,15 +16,17 @@ DAY = ("2026-11-19", 10, 12, 9, 11, 1000)
 NEXT = ("2026-11-20", 11, 13, 10, 12, 1500)
 
 
-async def play(feed: RecordedFeed) -> list[tuple[BarClosed, ...]]:
+async def replay(feed: RecordedFeed) -> list[tuple[BarClosed, ...]]:
     return [batch.bars async for batch in feed.live(Drain()) if batch.bars]
 
 
-async def test_a_folder_is_played_in_the_order_of_the_times(csv_of: CsvOf, tmp_path: Path) -> None:
+async def test_a_folder_is_replayed_in_the_order_of_the_times(
+    csv_of: CsvOf, tmp_path: Path
+) -> None:
     csv_of(DAY, NEXT, name="AAPL.US.csv")
     csv_of(NEXT, name="700.HK.csv")
     feed = RecordedFeed.from_path(tmp_path, PLAIN, steps_per_second=0)
-    steps = [[bar.symbol for bar in bars] for bars in await play(feed)]
+    steps = [[bar.symbol for bar in bars] for bars in await replay(feed)]
     assert steps == [["AAPL.US"], ["700.HK", "AAPL.US"]]
     assert feed.total_bars == 3
 
@@ -51,7 +53,7 @@ async def test_crypto_pairs_are_refused_because_no_signal_may_name_one(csv_of: C
     assert "symbol is 'BTCUSDT'" in str(batches[0].refused[0])
 
 
-async def test_the_recording_is_played_once_and_tells_first_what_was_refused(
+async def test_the_recording_is_replayed_once_and_reports_refused_rows_first(
     csv_of: CsvOf,
 ) -> None:
     feed = RecordedFeed.from_path(
@@ -65,11 +67,11 @@ async def test_the_recording_is_played_once_and_tells_first_what_was_refused(
 async def test_a_replay_ends_when_the_process_is_asked_to_stop(csv_of: CsvOf) -> None:
     drain = Drain()
     feed = RecordedFeed.from_path(csv_of(DAY, NEXT), PLAIN, steps_per_second=0.001)
-    played = []
+    replayed = []
     async for batch in feed.live(drain):
-        played.append(batch)
+        replayed.append(batch)
         drain.request()
-    assert len(played) == 1
+    assert len(replayed) == 1
 
 
 async def test_a_replay_keeps_its_pace(csv_of: CsvOf, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def publisher(bus: Bus, url: str, *, wait_for_room: bool) -> SignalPublisher:
     return SignalPublisher(bus, topics(settings), lambda: NOON, wait_for_room=wait_for_room)
 
 
-async def test_the_log_says_once_that_the_queue_is_full_and_once_that_it_has_room(
+async def test_the_log_reports_once_that_the_queue_is_full_and_once_that_it_has_room(
     memory_url: str,
 ) -> None:
     drain = Drain()

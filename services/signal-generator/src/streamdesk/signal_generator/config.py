@@ -37,7 +37,7 @@ def _symbols(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Settings(ServiceSettings):
-    """What the signal generator can be told."""
+    """Settings of the signal generator."""
 
     feed: Literal["simulated", "recorded"] = Field(
         "simulated", description="Where bars come from: a seeded market, or FEED_FILE."
@@ -65,7 +65,7 @@ class Settings(ServiceSettings):
         ge=1,
         le=86_400,
         description="Simulated: length of a bar on the market's clock. With a bar a second and "
-        "bars of a second, as by default, that clock is ours.",
+        "bars of a second, the default, it is the wall clock.",
     )
     feed_history_bars: int = Field(
         60,
@@ -101,7 +101,7 @@ class Settings(ServiceSettings):
     feed_exit_at_end: bool = Field(
         default=False,
         description="Recorded: end the process with the recording. Off, it stays up and idle, so "
-        "that what restarts ended processes does not play the recording again.",
+        "that a supervisor which restarts ended processes does not replay the recording.",
     )
 
     score_min: float = Field(
@@ -138,7 +138,7 @@ class Settings(ServiceSettings):
     signal_queue_max_size: int = Field(
         TRADING_SIGNALS.max_backlog or 1_000,
         ge=1,
-        description="Signals waiting, in hand or delayed at which another is refused.",
+        description="Signals waiting, pending or delayed at which another is refused.",
     )
     signal_queue_wait: Literal["auto", "always", "never"] = Field(
         "auto",
@@ -176,7 +176,7 @@ class Settings(ServiceSettings):
         )
 
     def rules(self) -> ScanRules:
-        """What the verdict on a bar depends on."""
+        """The rules of the scan."""
         return ScanRules(
             thresholds=self.thresholds(),
             exits=Exits(self.atr_stop_loss, self.atr_take_profit),

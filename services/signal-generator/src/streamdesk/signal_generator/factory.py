@@ -31,10 +31,10 @@ from streamdesk.signal_generator.errors import WatchlistError
 from streamdesk.strategy.scanner import Scanner
 
 PUBLISH_TIMEOUT_SECONDS = 7 * 86_400.0
-"""The feed waits as long as a publish does: nothing is lost, nothing is written twice."""
+"""The feed waits as long as a publish waits for the server: nothing is lost or written twice."""
 
 STOP_SHARE = 0.3
-"""Of the grace period, for what is in hand at a stop, and once more for the last words."""
+"""Of the grace period, for what is pending at a stop, and as much again to announce the stop."""
 
 
 def utc_now() -> datetime:
@@ -43,7 +43,7 @@ def utc_now() -> datetime:
 
 
 def simulated_feed(settings: Settings, now: datetime) -> Feed:
-    """The seeded market.
+    """The feed of the simulated market.
 
     Raises:
         BadSettingError: the watchlist cannot be used, or lacks one of the symbols.
@@ -65,7 +65,7 @@ def simulated_feed(settings: Settings, now: datetime) -> Feed:
 
 
 def recorded_feed(settings: Settings, path: Path) -> Feed:
-    """The recording.
+    """The feed of a recording.
 
     Raises:
         BadSettingError: the recording or the watchlist cannot be used.
@@ -93,7 +93,7 @@ def _watchlist(path: Path | None) -> tuple[Instrument, ...]:
 
 
 def topics(settings: Settings) -> GeneratorTopics:
-    """The topics under the keys and the limit that were set."""
+    """The topics under the configured keys and limit."""
     return GeneratorTopics(
         bars=MARKET_BARS.configured(key=settings.bars_key),
         signals=TRADING_SIGNALS.configured(
@@ -121,7 +121,7 @@ def feed_scan(
 
 @asynccontextmanager
 async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
-    """The works of the signal generator.
+    """The tasks of the signal generator.
 
     Raises:
         BadSettingError: a file that a setting names cannot be used.

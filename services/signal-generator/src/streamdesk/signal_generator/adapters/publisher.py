@@ -1,4 +1,4 @@
-"""Everything this service says on the bus: bars, signals, and what it is doing."""
+"""Everything this service publishes: bars, signals, and what it is doing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ LONGEST_WAIT_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class GeneratorTopics:
-    """Where each kind of event goes, keys and limits as set."""
+    """The topic of each kind of event, with the configured keys and limits."""
 
     bars: Topic[BarClosed]
     signals: Topic[SignalGenerated]
@@ -35,12 +35,12 @@ class GeneratorTopics:
 
 
 class SignalPublisher:
-    """Writes to the bus.
+    """Publishes bars, signals and reports on the bus.
 
     Args:
         bus: the bus.
-        topics: where to.
-        clock: tells the time.
+        topics: the topics to publish on.
+        clock: the time of day.
         wait_for_room: at a full queue, wait instead of dropping the signal.
     """
 
@@ -66,8 +66,8 @@ class SignalPublisher:
     async def signal(self, draft: SignalDraft, drain: Drain) -> bool:
         """One signal; return whether it is in the queue.
 
-        At a full queue it is dropped and counted, or waits for room: not longer than until the
-        drain is requested.
+        At a full queue the signal is dropped and counted, or waits for room until the drain is
+        requested.
         """
         wait = FIRST_WAIT_SECONDS
         while True:
@@ -99,7 +99,7 @@ class SignalPublisher:
             self._dropped_in_a_row = 0
 
     def _dropped(self, draft: SignalDraft, error: QueueFullError | ServerFullError) -> None:
-        """Count every one, say it once a row."""
+        """Count every dropped signal; log only the first in a row."""
         metrics.SIGNALS_QUEUE_FULL.inc()
         self._dropped_in_a_row += 1
         if self._dropped_in_a_row == 1:
@@ -111,7 +111,7 @@ class SignalPublisher:
             )
 
     async def strategy(self, parameters: Mapping[str, float], message: str) -> None:
-        """The rules in force."""
+        """The rules in force, by name."""
         event = StrategyUpdated(
             strategy=STRATEGY,
             parameters=dict(parameters),
@@ -121,7 +121,7 @@ class SignalPublisher:
         await self._bus.publish(self._topics.strategy, event)
 
     async def system(self, kind: str, message: str, details: Mapping[str, str]) -> None:
-        """What happened to this service, as in started."""
+        """An event of this service, as in started."""
         event = SystemEvent(
             service=SERVICE,
             kind=kind,

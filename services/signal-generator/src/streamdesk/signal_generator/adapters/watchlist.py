@@ -1,4 +1,4 @@
-"""What is watched: built in, or a YAML file."""
+"""The watchlist: built in, or a YAML file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,8 +42,8 @@ def read_watchlist(path: Path) -> tuple[Instrument, ...]:
     for Hong Kong) and `currency`; or only a symbol, if it is one of the built-in list.
 
     Raises:
-        WatchlistError: the file cannot be read, is empty, or an entry makes no sense or is
-            there twice; the message names the entry.
+        WatchlistError: the file cannot be read, is empty, or an entry is invalid or occurs
+            twice; the message names the entry.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -88,7 +88,7 @@ def _instrument(entry: object) -> Instrument:
             return instrument
     if isinstance(entry, dict) and isinstance(entry.get("symbol"), str):
         return _Entry.model_validate(entry).instrument()
-    # A bare symbol that is not built in, or no symbol at all: let the model say what it wants.
+    # A bare symbol that is not built in, or no symbol at all: the model names what is missing.
     return _Entry.model_validate(
         {"symbol": entry} if isinstance(entry, str) else entry
     ).instrument()

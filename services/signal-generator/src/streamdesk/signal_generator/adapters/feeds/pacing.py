@@ -6,7 +6,7 @@ from streamdesk.runtime import Drain
 
 
 class Pacer:
-    """Lets steps through at a rate; after a hold-up it goes on from there, without a rush.
+    """Lets steps through at a rate. After a delay it resumes at that rate and does not catch up.
 
     Args:
         per_second: steps per second; 0 for no waiting at all.

@@ -1,4 +1,4 @@
-"""Where bars come from: what a feed is."""
+"""The port of a feed of bars."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from streamdesk.runtime import Drain
 
 @dataclass(frozen=True, slots=True)
 class FeedBatch:
-    """Bars that closed together, at most one an instrument; and what could not be read.
+    """Bars that closed together, at most one for each instrument, and the errors of the others.
 
     Args:
         bars: in the order of the watchlist or the file.
-        refused: one error for each bar that is missing here because it made no sense.
+        refused: one error for each bar that is left out because it cannot be used.
     """
 
     bars: tuple[BarClosed, ...]
@@ -23,7 +23,7 @@ class FeedBatch:
 
 
 class Feed(Protocol):
-    """A source of bars. It waits for whoever reads it: nothing is dropped."""
+    """A source of bars. It waits for its reader: nothing is dropped."""
 
     @property
     def name(self) -> str:
@@ -35,10 +35,10 @@ class Feed(Protocol):
 
     @property
     def total_bars(self) -> int | None:
-        """Bars that `live` will deliver in all; None when it has no end."""
+        """Bars that `live` delivers in total; None when it has no end."""
 
     def history(self, drain: Drain) -> AsyncIterator[FeedBatch]:
-        """Bars of the past, oldest first, one batch an instrument; may be none.
+        """Bars of the past, oldest first, one batch for each instrument; may be none.
 
         Ends early when the drain is requested.
         """

@@ -1,4 +1,4 @@
-"""Recorded bars as a feed: a file is played in the order of its times."""
+"""Recorded bars as a feed, replayed in the order of their times."""
 
 from collections.abc import AsyncIterator, Sequence
 from itertools import groupby
@@ -13,10 +13,10 @@ from streamdesk.signal_generator.adapters.feeds.port import FeedBatch
 
 
 class RecordedFeed:
-    """The bars of a recording; all bars of one time are one step. It ends with the recording.
+    """The bars of a recording; all bars of one time are one step. Ends with the recording.
 
     Args:
-        recording: what was read.
+        recording: the bars and the refused rows.
         steps_per_second: pace; 0 for as fast as the bars are taken.
     """
 
@@ -43,10 +43,10 @@ class RecordedFeed:
 
         Args:
             path: file or folder.
-            form: what the file does not say about itself.
+            form: what the file does not contain.
             steps_per_second: pace; 0 for as fast as the bars are taken.
             watched: bars of other instruments are refused; None for any.
-            chosen: bars of other instruments are left out without a word; empty for all.
+            chosen: bars of other instruments are left out silently; empty for all.
 
         Raises:
             BarFileError: the file cannot be used, or has no bar of a chosen instrument.
@@ -61,12 +61,12 @@ class RecordedFeed:
         return cls(recording, steps_per_second=steps_per_second)
 
     async def history(self, _drain: Drain) -> AsyncIterator[FeedBatch]:
-        """Nothing: a recording is played from its first bar on."""
+        """Nothing: a recording is replayed from its first bar on."""
         return
         yield
 
     async def live(self, drain: Drain) -> AsyncIterator[FeedBatch]:
-        """The bars of one time after another; the first batch tells what was refused."""
+        """The bars of one time after another; the first batch holds the errors of refused rows."""
         if self._refused:
             yield FeedBatch((), self._refused)
         pacer = Pacer(self._steps_per_second)

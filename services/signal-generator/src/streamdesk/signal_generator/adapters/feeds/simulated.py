@@ -15,14 +15,14 @@ from streamdesk.signal_generator.domain.simulation import Walk
 class SimulatedFeed:
     """Bars of `domain.simulation`, at a steady pace and without an end.
 
-    While nobody takes its bars the market stands still.
+    While its bars are not read the market stands still.
 
     Args:
-        instruments: whose bars.
-        seed: the same seed and start, the very same bars.
+        instruments: the instruments of the market.
+        seed: the same seed and start give the very same bars.
         start: end of the last bar of the history.
         interval_seconds: length of a bar, on the market's clock.
-        bars_per_second: pace for each instrument, on ours; 0 for as fast as they are taken.
+        bars_per_second: pace for each instrument, in real time; 0 for as fast as they are read.
         history_bars: bars of the past for each instrument.
     """
 
@@ -54,7 +54,7 @@ class SimulatedFeed:
         ]
 
     async def history(self, drain: Drain) -> AsyncIterator[FeedBatch]:
-        """The bars before the start, one batch an instrument."""
+        """The bars before the start, one batch for each instrument."""
         for walk in self._walks:
             await asyncio.sleep(0)
             if drain.requested.is_set():
@@ -62,7 +62,7 @@ class SimulatedFeed:
             yield FeedBatch(tuple(islice(walk, self._history_bars)))
 
     async def live(self, drain: Drain) -> AsyncIterator[FeedBatch]:
-        """One bar of every instrument at a time."""
+        """Batches of one bar of every instrument."""
         pacer = Pacer(self._bars_per_second)
         while not await pacer.wait(drain):
             yield FeedBatch(tuple(next(walk) for walk in self._walks))
