@@ -139,10 +139,10 @@ def test_a_bad_row_is_refused_with_its_line_and_the_others_are_played(
     csv_of: CsvOf, row: tuple[Any, ...], reason: str, detail: str
 ) -> None:
     recording = read_recording(csv_of(DAY, row, ("2026-11-21", 1, 1, 1, 1, 1)), PLAIN)
-    [(refused_as, told)] = refusals(recording)
+    [(refused_as, message)] = refusals(recording)
     assert refused_as == reason
-    assert told.startswith("AAPL.US.csv line 3: ")
-    assert detail in told
+    assert message.startswith("AAPL.US.csv line 3: ")
+    assert detail in message
     assert len(recording.bars) == 2
 
 
@@ -150,9 +150,9 @@ def test_rows_of_an_instrument_that_is_not_watched_are_refused(csv_of: CsvOf) ->
     header = "symbol,date,open,high,low,close,volume"
     path = csv_of(("AAPL.US", *DAY), ("XYZ.US", *DAY), header=header)
     recording = read_recording(path, PLAIN, frozenset({"AAPL.US"}))
-    [(reason, told)] = refusals(recording)
+    [(reason, message)] = refusals(recording)
     assert reason == "unknown-symbol"
-    assert "line 3: 'XYZ.US' is not on the watchlist" in told
+    assert "line 3: 'XYZ.US' is not on the watchlist" in message
 
 
 def test_a_row_with_a_malformed_symbol_is_refused(csv_of: CsvOf) -> None:
@@ -160,7 +160,7 @@ def test_a_row_with_a_malformed_symbol_is_refused(csv_of: CsvOf) -> None:
     path = csv_of(("aapl.us", *DAY), ("TESLA", *DAY), ("", *DAY), header=header)
     recording = read_recording(path, PLAIN)
     assert recording.bars[0].symbol == "AAPL.US"
-    assert [told for _, told in refusals(recording)] == [
+    assert [message for _, message in refusals(recording)] == [
         "AAPL.US.csv line 3: symbol is 'TESLA'; expected one like AAPL.US or 700.HK in its column",
         "AAPL.US.csv line 4: symbol is ''; expected one like AAPL.US or 700.HK in its column",
     ]

@@ -256,7 +256,7 @@ class TestWhenTheServerSaysStop:
         assert all(isinstance(a, BarSourceUnavailableError) for a in answers.values())
         assert {word in str(answer) for answer in answers.values()} == {True}
         assert unsaid > 0
-        assert len(server.requests) <= 2  # those that were under way
+        assert len(server.requests) <= 2  # those in flight
 
 
 async def test_a_ban_cannot_be_named_longer_than_the_longest_there_is(
@@ -372,7 +372,7 @@ async def test_numbers_that_make_no_sense_are_refused_and_named(
     good = kline(OPENED - 2 * MINUTE, MINUTE)
     bad = [OPENED - MINUTE, *numbers, OPENED - 1]
     server.always = status(200, json.dumps([good, bad]).encode())
-    assert "kline 2 makes no sense" in str(await unavailable(source_of(server)))
+    assert "kline 2 is invalid" in str(await unavailable(source_of(server)))
 
 
 async def test_klines_out_of_order_or_twice_are_refused(
@@ -437,7 +437,7 @@ async def test_an_answer_without_an_end_is_not_read_to_it(
 async def test_a_server_that_is_not_there_is_told(
     server: KlinesServer, source_of: SourceOf
 ) -> None:
-    server.url = "http://127.0.0.1:9"  # discard: nobody listens
+    server.url = "http://127.0.0.1:9"  # discard: nothing listens
     assert "http://127.0.0.1:9 cannot be asked" in str(await unavailable(source_of(server)))
 
 
@@ -449,7 +449,7 @@ async def test_a_server_that_hangs_does_not_make_every_symbol_of_a_batch_wait(
     source = source_of(server, timeout_seconds=0.2, connections=2)
     answers = await source.latest(sorted(server.symbols), 60, 5)
     assert all(isinstance(answer, BarSourceUnavailableError) for answer in answers.values())
-    assert len(server.requests) <= FAILURES_IN_A_ROW + 1  # one may be under way by then
+    assert len(server.requests) <= FAILURES_IN_A_ROW + 1  # one may be in flight by then
 
 
 async def test_after_some_failures_in_a_row_it_is_asked_again_when_the_pause_is_over(

@@ -1,4 +1,4 @@
-"""The bar store: what is written is read, the later writing counts, and what is old goes."""
+"""The bar store: what is written is read, the later write counts, and old days are removed."""
 
 import threading
 import time
@@ -386,7 +386,7 @@ def at_once() -> Iterator[Callable[[Callable[[], None]], None]]:
             try:
                 while not stop.is_set():
                     work()
-            except BaseException as error:  # noqa: BLE001 - told below
+            except BaseException as error:  # noqa: BLE001 - reported below
                 raised.append(error)
 
         threads.append(threading.Thread(target=loop))

@@ -1,4 +1,4 @@
-"""What the store kept can be played again."""
+"""Stored bars can be replayed."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

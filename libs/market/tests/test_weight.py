@@ -70,18 +70,18 @@ def test_no_minute_ever_has_more_than_its_budget(
     steps: list[float], limit: int, others: int
 ) -> None:
     budget = WeightBudget(limit)
-    now, gone, told = MINUTE, Counter[float](), []
+    now, sent, waits = MINUTE, Counter[float](), []
     for step in steps:
         now += step
         minute = now - now % 60
         try:
             budget.take(now, 2, 60.0)
-            gone[minute] += 2
+            sent[minute] += 2
         except BarSourceUnavailableError as refusal:
-            told.append(refusal.retry_after_seconds or 0.0)
-        budget.learn(now, gone[minute] + others)
-    assert all(weight <= limit for weight in gone.values())
-    assert all(0 < seconds <= 60 for seconds in told)
+            waits.append(refusal.retry_after_seconds or 0.0)
+        budget.learn(now, sent[minute] + others)
+    assert all(weight <= limit for weight in sent.values())
+    assert all(0 < seconds <= 60 for seconds in waits)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Bars of CSV and Parquet files.
 
-A row that makes no sense becomes an error with its place; only a file that cannot be used at all
+A row that cannot be used becomes an error with its place; only a file that cannot be used at all
 raises.
 """
 

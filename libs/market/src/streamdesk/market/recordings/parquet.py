@@ -1,7 +1,7 @@
-"""Reads Parquet files of others through arro3, which takes them on trust; needs an extra.
+"""Reads Parquet files through arro3, which trusts their content; needs an extra.
 
-A damaged file makes arro3 panic, and in some places end the process. So a file is read once by a
-process that may end, before it is read by one that may not. (The bar store has checksums instead.)
+A damaged file makes arro3 panic, and in some places end the process. So a child process reads each
+file once before this process does. (The bar store has checksums instead.)
 """
 
 import subprocess
@@ -31,10 +31,10 @@ for batch in read_parquet(sys.argv[1]):
 
 
 def batches(path: Path) -> Iterator[RecordBatch]:
-    """The rows of a file, some thousands at a time.
+    """The rows of a file, in batches of some thousands.
 
     Raises:
-        BarFileError: it is no Parquet file, or a damaged one.
+        BarFileError: it is not a Parquet file, or is damaged.
         OSError: it cannot be opened.
     """
     _check_ends(path)
@@ -43,7 +43,7 @@ def batches(path: Path) -> Iterator[RecordBatch]:
 
 
 def _check_ends(path: Path) -> None:
-    """Refuse what is of another kind or was cut off, as most damaged files are."""
+    """Refuse a file of another kind or one that was cut off, as most damaged files are."""
     size_bytes = path.stat().st_size
     ends = len(MAGIC) + _LENGTH_BYTES
     with path.open("rb") as file:
@@ -57,7 +57,7 @@ def _check_ends(path: Path) -> None:
 
 
 def _check_all(path: Path) -> None:
-    """Refuse what a process of its own could not read to the end."""
+    """Refuse a file that a child process could not read to the end."""
     try:
         done = subprocess.run(  # noqa: S603 - ourselves
             [sys.executable, "-I", "-c", _READ_ALL, str(path)],

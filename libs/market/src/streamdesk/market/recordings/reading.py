@@ -1,4 +1,4 @@
-"""Reads a recording, whichever kind it is of."""
+"""Reads a recording of any kind."""
 
 from pathlib import Path
 
@@ -13,15 +13,15 @@ def read_recording(
     """The bars of a file, of all files in a folder, or of a bar store.
 
     Times without a zone are UTC. The length of an instrument's bars is the shortest step between
-    two of them; a day, if there is but one.
+    two of them; a day, if there is only one.
 
     Args:
         path: file, folder of files, or a bar store's folder.
-        form: what the file does not say.
+        form: what the file does not contain.
         symbols: the instruments that are watched; None for any.
 
     Raises:
-        BarFileError: there is no such file, it is none of `SUFFIXES`, a column is missing, it
+        BarFileError: there is no such file, it has none of `SUFFIXES`, a column is missing, it
             holds no usable bar, or arro3 is needed and missing.
     """
     if not any((path / "bars").glob("market=*")):

@@ -1,4 +1,4 @@
-"""What a recording is: bars in the order of their time, and what could not be read."""
+"""What a recording is: bars in the order of their times, and what could not be read."""
 
 from dataclasses import dataclass, field
 
@@ -8,10 +8,10 @@ from streamdesk.market.errors import BarError
 
 @dataclass(frozen=True, slots=True)
 class FileFormat:
-    """What a file does not say about itself.
+    """What a file does not contain.
 
     Args:
-        symbol: of all rows, where there is no column for it; empty: the file's name says it.
+        symbol: of all rows, where there is no column for it; empty: the file's name is the symbol.
         time_format: as for `strptime`; empty for ISO 8601.
         with_crypto: take pairs such as BTCUSDT as well as shares.
     """

@@ -1,4 +1,4 @@
-"""A bar store as a recording: what was kept can be played again."""
+"""A bar store as a recording: stored bars can be replayed."""
 
 from pathlib import Path
 
@@ -14,17 +14,17 @@ ALL_BARS = 1_000_000_000
 def read_stored(
     folder: Path, form: FileFormat, symbols: frozenset[str] | None = None
 ) -> BarRecording:
-    """All bars of a store, in the order of their time.
+    """All bars of a store, in the order of their times.
 
-    Where a market has bars of several lengths, those of the shortest: the others say it again.
+    Where a market has bars of several lengths, those of the shortest: the longer ones repeat them.
 
     Args:
         folder: the store's.
-        form: whether crypto pairs are taken.
+        form: whether crypto pairs are included.
         symbols: the instruments that are watched; None for any.
 
     Raises:
-        BarFileError: a file of the store cannot be read, or there is no bar to play.
+        BarFileError: a file of the store cannot be read, or there is no bar to replay.
     """
     shortest: dict[str, int] = {}
     for partition in partitions(folder / "bars"):

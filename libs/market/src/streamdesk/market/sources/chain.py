@@ -1,4 +1,4 @@
-"""Several sources as one: the first that has enough bars of a symbol is taken."""
+"""Several sources as one: the first that has enough bars of a symbol answers."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,11 @@ _Best = dict[str, tuple[BarSeries, str]]
 
 
 class Chain:
-    """Asks each source for the symbols that those before it could not serve.
+    """Asks each source for the symbols that the sources before it could not serve.
 
-    A source that has fewer than `minimum_bars` of a symbol is kept in mind: where no other has
-    more, its bars are the answer. Where none has any, the error is that of the first source
-    which may have some later, and only if there is no such source, UnknownInstrumentError.
+    Where no source has `minimum_bars` of a symbol, the most bars that any has are the answer. Where
+    none has any, the error is that of the first source that may have some later, and only if there
+    is no such source, UnknownInstrumentError.
 
     Args:
         sources: in the order in which they are asked.
@@ -31,11 +31,11 @@ class Chain:
         self._source_of: dict[str, str] = {}
 
     def source_of(self, symbol: str) -> str:
-        """The name of the source whose bars of this symbol were answered last; empty: none."""
+        """The name of the source that last answered for this symbol; empty: none."""
         return self._source_of.get(symbol, "")
 
     async def latest(self, symbols: Sequence[str], interval_seconds: int, count: int) -> Answers:
-        """The bars of each symbol, from whichever source; see `BarSource`."""
+        """The bars of each symbol, from any source; see `BarSource`."""
         found = await self.latest_with_sources(symbols, interval_seconds, count)
         return {symbol: answer for symbol, (answer, _) in found.items()}
 
@@ -62,12 +62,12 @@ class Chain:
         }
 
     async def close(self) -> None:
-        """Close all sources, also if one of them fails; the first failure is raised then."""
+        """Close all sources, even if closing one fails; raise the first failure afterwards."""
         failures = []
         for source in self._sources:
             try:
                 await source.close()
-            except Exception as error:  # noqa: BLE001 - the others have to be closed, whatever it is
+            except Exception as error:  # noqa: BLE001 - the others have to be closed whatever the error
                 failures.append(error)
         if failures:
             raise failures[0]
@@ -81,16 +81,16 @@ class Chain:
 async def _ask(
     source: BarSource, symbols: Sequence[str], interval_seconds: int, count: int
 ) -> Answers:
-    """The source's answers; if it raises against its contract, that is what it has of each."""
+    """The source's answers; if it raises against its contract, that error for each symbol."""
     try:
         return await source.latest(symbols, interval_seconds, count)
-    except Exception as error:  # noqa: BLE001 - the next source is asked, whatever it is
+    except Exception as error:  # noqa: BLE001 - the next source is asked whatever the error
         failure = BarSourceUnavailableError(f"source {source.name} failed: {error!r}")
         return dict.fromkeys(symbols, failure)
 
 
 def _keep_best(source: str, answers: Answers, best: _Best, errors: dict[str, MarketError]) -> None:
-    """Keep of each symbol the longest series and the error that says most."""
+    """Keep of each symbol the longest series and the most telling error."""
     for symbol, answer in answers.items():
         if isinstance(answer, MarketError):
             errors[symbol] = _worse(errors.get(symbol), answer)
@@ -102,7 +102,7 @@ def _keep_best(source: str, answers: Answers, best: _Best, errors: dict[str, Mar
 
 
 def _worse(before: MarketError | None, error: MarketError) -> MarketError:
-    """The one that says more: that a source does not have a symbol is said of many."""
+    """The more telling error: most symbols are unknown to some source of the chain."""
     if before is None or isinstance(before, UnknownInstrumentError):
         return error
     return before

@@ -1,4 +1,4 @@
-"""Where bars come from, whatever is behind it."""
+"""The port of all sources of bars."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -7,41 +7,42 @@ from streamdesk.market.errors import MarketError
 from streamdesk.market.series import BarSeries
 
 Answers = dict[str, BarSeries | MarketError]
-"""By symbol, its bars or what was wrong with this one symbol."""
+"""By symbol, its bars or the error of this one symbol."""
 
 Observe = Callable[[str, str], None]
-"""Told of each request to a source: the source's name and how it ended, both for metrics.
+"""Called after each request to a source: with the source's name and the outcome, for metrics.
 
-Outcomes are `ok`, `unknown`, `unavailable`, and `limited`: not now, says the server or our pace."""
+Outcomes are `ok`, `unknown`, `unavailable`, and `limited`: refused for now by the server's rate
+limit or our own."""
 
 
 class BarSource(Protocol):
     """Something that has the latest bars of instruments.
 
     Attributes:
-        name: short stable word, as it stands in settings, analyses and metrics.
+        name: short stable name, as used in settings, analyses and metrics.
     """
 
     @property
     def name(self) -> str:
-        """Short stable word, as it stands in settings, analyses and metrics."""
+        """Short stable name, as used in settings, analyses and metrics."""
         ...
 
     async def latest(self, symbols: Sequence[str], interval_seconds: int, count: int) -> Answers:
         """The newest closed bars of each instrument: at most `count`, often fewer.
 
         Args:
-            symbols: instruments, as in AAPL.US or BTCUSDT; doubles are answered once.
+            symbols: instruments, as in AAPL.US or BTCUSDT; duplicates are answered once.
             interval_seconds: length of a bar.
             count: bars that are wanted of each.
 
         Returns:
-            An entry for each symbol: its bars, or UnknownInstrumentError (never had it),
-            BarSourceUnavailableError (ask again later) or another MarketError. The trouble of one
-            symbol is never raised, so that it does not cost the others.
+            An entry for each symbol: its bars, or UnknownInstrumentError (the source does not have
+            it), BarSourceUnavailableError (ask again later) or another MarketError. The error of
+            one symbol is never raised, so that the others are answered.
         """
         ...
 
     async def close(self) -> None:
-        """Give back connections and files; asked for bars after this, a source may fail."""
+        """Release connections and files; `latest` may fail after this."""
         ...

@@ -1,4 +1,4 @@
-"""Recorded files as a source: what is in them, and nothing after it."""
+"""A recording as a source of bars."""
 
 import asyncio
 from collections import defaultdict
@@ -15,12 +15,12 @@ from streamdesk.market.sources.port import Answers
 class RecordedBarSource:
     """The last bars of a recording: CSV or Parquet, a file or a folder of files.
 
-    It is read once, at first use: files that come later are not seen. What was refused in it is
-    in `refused` then, and is left out.
+    It is read once, at first use: files added later are not seen. Rows that were refused are left
+    out; from then on `refused` has their errors.
 
     Args:
         path: file or folder, see `streamdesk.market.recordings`.
-        form: what the files do not say; crypto pairs are taken, too, if it is left out.
+        form: what the files do not contain; by default crypto pairs are included.
     """
 
     name = "recorded"

@@ -1,10 +1,10 @@
-"""A market to compute with, at any time and of any length, without a past that is kept.
+"""A simulated market whose bars are computed on demand, for any time and length.
 
 The log price is a sum of noises, each a straight line between random points that lie so many
 seconds apart; the further apart the higher, by the square root, as in a random walk.
 Every random number is a hash of seed, symbol, noise and point. So a price depends on the moment
-alone: any bar can be had without those before it, and bars of any length agree about the price
-at their ends. It is no model of any real market.
+alone: any bar is computed without those before it, and bars of any length agree about the price
+at their ends. It is not a model of any real market.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _SECONDS_OF_A_STEP = 60.0
 # A noise of amplitude sqrt(spacing), summed over all, returns this times more in a minute.
 _CALIBRATION = 0.87
 _SHAPE = 64  # a number that no noise has
-_POINTS_AT_ONCE = 16_384  # some milliseconds, after which others have their turn
+_POINTS_AT_ONCE = 16_384  # some milliseconds, after which other tasks run
 
 Integers = NDArray[np.int64]
 _Hashes = NDArray[np.uint64]
@@ -44,9 +44,9 @@ class SimulatedBarSource:
     """The simulated market as a source: bar `i` ends `i` times its length after 1970.
 
     Args:
-        seed: the same seed, the very same bars, on every machine and for ever.
-        clock: says which bar is the latest.
-        instruments: whose bars there are.
+        seed: the same seed always gives the very same bars, on every machine.
+        clock: the time of day, which decides the latest bar.
+        instruments: the instruments of the market.
     """
 
     name = "simulated"
@@ -104,7 +104,7 @@ class SimulatedBarSource:
         return {symbol: found[symbol] for symbol in symbols}
 
     async def close(self) -> None:
-        """Nothing to give back."""
+        """Nothing to release."""
 
     def _by_market(self, symbols: Sequence[str]) -> dict[str, list[Instrument]]:
         markets: dict[str, list[Instrument]] = {}
@@ -200,7 +200,7 @@ def _share(bits: _Hashes, part: int) -> Floats:
 def _normal(keys: _Hashes, number: int, points: Integers) -> Floats:
     """Random numbers, a row a key: mean 0, deviation 1, nearly normal, none beyond 3.5."""
     bits = _random(keys, number, points)
-    # The sum of four uniform numbers of 16 bits, two of them added at a time.
+    # The sum of four uniform numbers of 16 bits, added in pairs.
     pairs = (bits & np.uint64(0x0000FFFF0000FFFF)) + (
         (bits >> np.uint64(16)) & np.uint64(0x0000FFFF0000FFFF)
     )

@@ -11,10 +11,10 @@ from streamdesk.market.store.bar_store import BarStore
 
 
 class StoredBarSource:
-    """What was recorded.
+    """The bar store as a source.
 
     Args:
-        store: where it is.
+        store: the store.
     """
 
     name = "store"

@@ -1,8 +1,8 @@
 """The bar store: Parquet files by market, length of bar, and day.
 
-Any number of processes write, read and tidy the same folder at once. What `write` returned from is
-on disk, and every read that begins afterwards has it, whatever is killed and whenever.
-`layout.py` says how.
+Any number of processes write, read and tidy the same folder at once. When `write` returns, its bars
+are on disk, and every read that begins afterwards has them, whichever process is killed and when.
+`layout.py` describes how.
 """
 
 import threading
@@ -32,19 +32,19 @@ _OPEN_SHARE = 4  # a market is open for a quarter of the time, or more
 
 
 def reach_days(interval_seconds: int, count: int) -> int:
-    """How many of the newest stored days are looked through for `count` bars.
+    """How many of the newest stored days are searched for `count` bars.
 
-    An instrument that did not trade for so long has no bars then. Without a bound, one that is
-    suspended would make every read go through the whole store.
+    An instrument that did not trade for so long has no bars. Without a bound, a suspended
+    instrument would make every read search the whole store.
     """
     return LEAST_REACH_DAYS + _OPEN_SHARE * -(-count * interval_seconds // DAY_SECONDS)
 
 
 class BarStore:
-    """Bars on disk. Cheap to make; safe to use from several threads.
+    """Bars on disk. Cheap to create; safe to use from several threads.
 
     Args:
-        folder: where the store is, or is to be; bars are in `bars` in it.
+        folder: the store's folder, made when needed; bars are in `bars` in it.
         cache_bytes: memory for files read last; 0 for none.
         clock_ns: the time, ns since 1970: of two writes of one bar the later counts.
     """
@@ -65,15 +65,15 @@ class BarStore:
         self._known: set[Path] = set()
 
     def write(self, bars: Sequence[BarClosed]) -> int:
-        """Keep bars, of whatever instruments, lengths and days; on disk when this returns.
+        """Store bars of any instruments, lengths and days; on disk when this returns.
 
-        A bar that is there already is replaced.
+        A bar that is stored already is replaced.
 
         Returns:
-            How many bars these are; one that is named twice counts once.
+            The number of bars; one that occurs twice counts once.
 
         Raises:
-            StoreError: not all of them are kept. To write all of them again does no harm.
+            StoreError: not all of them are stored. Writing all of them again is safe.
         """
         groups: dict[tuple[str, int], list[BarClosed]] = defaultdict(list)
         for bar in bars:
@@ -84,7 +84,7 @@ class BarStore:
         )
 
     def write_series(self, series: Iterable[BarSeries]) -> int:
-        """Keep whole series, as `write` does: for many bars at once."""
+        """Store whole series, as `write` does: for many bars at once."""
         groups: dict[tuple[str, int], list[BarSeries]] = defaultdict(list)
         for each in series:
             if len(each):
@@ -131,7 +131,7 @@ class BarStore:
             return self._written
 
     def read(self, symbol: str, interval_seconds: int, count: int) -> BarSeries:
-        """The newest `count` bars of an instrument, or what there is within `reach_days`.
+        """The newest `count` bars of an instrument, or those within `reach_days`.
 
         Raises:
             StoreError: a file cannot be read.
@@ -146,7 +146,7 @@ class BarStore:
         count: int,
         symbols: Collection[str] | None = None,
     ) -> dict[str, BarSeries]:
-        """The newest `count` bars of each instrument of a market, or what there is.
+        """The newest `count` bars of each instrument of a market, or all there are.
 
         Args:
             market: as `market_of` has it.
@@ -156,7 +156,7 @@ class BarStore:
                 `LEAST_REACH_DAYS` stored days.
 
         Returns:
-            By symbol; those without a bar within `reach_days` are not in it.
+            By symbol; without symbols that have no bar within `reach_days`.
 
         Raises:
             StoreError: a file cannot be read.
@@ -196,7 +196,7 @@ class BarStore:
         return sorted(found)
 
     def compact(self) -> int:
-        """Merge small files into larger ones; return by how many files there are fewer.
+        """Merge small files into larger ones; return how many files fewer there are.
 
         Does nothing while another process does.
 
@@ -211,7 +211,7 @@ class BarStore:
         Args:
             keep_days: counted back from the newest stored day of a market and length, or from
                 today if that is earlier.
-            today: in UTC; None: what the clock says.
+            today: in UTC; None: from the clock.
 
         Raises:
             StoreError: something cannot be removed.

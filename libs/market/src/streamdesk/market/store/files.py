@@ -1,9 +1,9 @@
-"""Files that are there whole or not at all, whatever is killed and whenever.
+"""Files that are complete or absent, whichever process is killed and when.
 
-A file is written beside its place under a name that nobody reads, brought to the disk, and renamed;
-then the folder is brought to the disk, too. Its writer holds a lock on it meanwhile. The kernel
-takes the lock back when a process dies, so a file in the making that nobody has locked is one that
-a crash left behind.
+A file is written beside its place under a temporary name that no reader looks at, synced to disk,
+and renamed; then the folder is synced, too. Its writer holds a lock on it meanwhile. The kernel
+releases the lock when a process dies, so a temporary file that is not locked was left behind by a
+crash.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from pathlib import Path
 from streamdesk.market.errors import StoreError
 
 WRITING = ".writing-"
-"""How the name of a file begins that is being written."""
+"""Prefix of the name of a file that is being written."""
 
 _ATTEMPTS = 100
 
@@ -24,10 +24,10 @@ _ATTEMPTS = 100
 def write_durably(path: Path, content: bytes) -> None:
     """Write a file, or replace it, in one step; on disk when this returns.
 
-    Folders that are missing are made.
+    Missing folders are made.
 
     Raises:
-        StoreError: it cannot be written; nothing is at its place then, or what was there before.
+        StoreError: it cannot be written; its place is empty or holds the previous file.
     """
     try:
         for _ in range(_ATTEMPTS):
@@ -40,11 +40,13 @@ def write_durably(path: Path, content: bytes) -> None:
             f"{path} cannot be written: {error}; check that the disk has room and that its folder "
             "may be written to"
         ) from error
-    raise StoreError(f"{path} cannot be written: its folder is removed again and again; by whom?")
+    raise StoreError(
+        f"{path} cannot be written: its folder is removed repeatedly; find out by which process"
+    )
 
 
 def _write(path: Path, content: bytes) -> bool:
-    """Whether it is written; not if somebody took the file for one left behind."""
+    """Whether it is written; not if a clean-up took the file for one left behind."""
     temporary = path.with_name(f"{WRITING}{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
@@ -65,7 +67,7 @@ def _write(path: Path, content: bytes) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, each of them on disk when this returns.
+    """Make a folder and those above it, each on disk when this returns.
 
     Raises:
         OSError: it cannot be made.
@@ -81,7 +83,7 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk.
+    """Sync the names in a folder to disk.
 
     Raises:
         OSError: there is no such folder, or the disk fails.
@@ -94,7 +96,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_left_behind(folder: Path) -> int:
-    """Remove what dead writers left in a folder; return how many files that were."""
+    """Remove the files that dead writers left in a folder; return how many."""
     removed = 0
     for path in folder.glob(f"{WRITING}*"):
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
@@ -109,7 +111,7 @@ def remove_left_behind(folder: Path) -> int:
 
 @contextlib.contextmanager
 def sole(path: Path) -> Iterator[bool]:
-    """Hold a lock file; whether it is held: not if another holds it. A dead holder holds none.
+    """Hold a lock file; yield whether it is held. A lock ends with the process that holds it.
 
     Raises:
         StoreError: the lock file cannot be made.

@@ -1,13 +1,13 @@
-"""Where bars lie in the store's folder, and which of its files count.
+"""The layout of the store's folder, and which of its files count.
 
     bars/market=US/interval=60/day=2026-11-20/part-<written>-<rows>-<token>-<crc32>.parquet
 
-A part never changes once it has its name, which says all that can be known without opening it.
-Other files are none of ours. Parts of a day are merged from time to time (`upkeep.py`): the
+A part never changes once it has its name, which holds everything that is needed before it is
+opened. Other files are ignored. Parts of a day are merged from time to time (`upkeep.py`): the
 merged part is put beside them, then the mark is changed, then they are removed. So a reader that
 finds the same mark before and after it listed a day has seen all its bars: if it missed any that
 were removed, the part that has them now was there before it began. A crash in between leaves bars
-in two parts; rows say which of two is the later (`rows.py`).
+in two parts; each row has the time of its writing, and the later one counts (`rows.py`).
 """
 
 import os
@@ -32,7 +32,7 @@ class PartFile:
     """One file of bars.
 
     Args:
-        path: where it is.
+        path: the file.
         written: when its newest rows were written, ns since 1970.
         rows: how many bars are in it.
         crc32: checksum of the file's bytes.
@@ -51,7 +51,7 @@ class PartFile:
 
     @classmethod
     def at(cls, folder: Path, name: str) -> Self | None:
-        """The part of this name; None if it is no part's name."""
+        """The part of this name; None for any other name."""
         found = _PART.fullmatch(name)
         if found is None:
             return None
@@ -74,7 +74,7 @@ class Partition:
 
     @property
     def folder(self) -> Path:
-        """Where its days are."""
+        """The folder of its days."""
         return self.root / f"market={self.market}" / f"interval={self.interval_seconds}"
 
     def day(self, day: date) -> Path:
@@ -90,7 +90,7 @@ class Partition:
     def parts(self, day: date) -> list[PartFile]:
         """The parts that hold every bar of a day, in the order of their writing.
 
-        A part may be gone before it is opened: then ask again.
+        A part may be removed before it is opened: then list them again.
 
         Raises:
             StoreError: the folder cannot be read.
@@ -114,7 +114,7 @@ def partitions(root: Path) -> Iterator[Partition]:
 
 
 def change_mark(root: Path) -> None:
-    """Tell readers that parts are about to be removed whose bars are in another one.
+    """Tell readers that parts are about to be removed whose bars are in another part.
 
     Raises:
         StoreError: the mark cannot be written.
@@ -141,7 +141,7 @@ def _names(folder: Path) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise StoreError(f"{folder} cannot be read: {error}; check who owns it") from error
+        raise StoreError(f"{folder} cannot be read: {error}; check its owner") from error
 
 
 def _values(folder: Path, key: str) -> list[str]:

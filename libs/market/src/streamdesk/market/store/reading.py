@@ -1,4 +1,4 @@
-"""Parts read from disk, remembered, and put together as series."""
+"""Reads parts from disk, caches them, and puts them together as series."""
 
 import threading
 import zlib
@@ -23,8 +23,8 @@ def read_part(part: PartFile) -> Rows:
     """The rows of a part.
 
     Raises:
-        FileNotFoundError: it was merged into another one, or is too old.
-        StoreError: it cannot be read, or is not what was written.
+        FileNotFoundError: it was merged into another part, or pruned.
+        StoreError: it cannot be read, or is damaged.
     """
     try:
         content = part.path.read_bytes()
@@ -34,24 +34,24 @@ def read_part(part: PartFile) -> Rows:
         raise StoreError(f"{part.path} cannot be read: {error}; check the disk") from error
     if zlib.crc32(content) != part.crc32:
         raise StoreError(
-            f"{part.path} is damaged: its checksum is not the one in its name; move it away to go "
-            "on without its bars"
+            f"{part.path} is damaged: its checksum is not the one in its name; move it away to "
+            "continue without its bars"
         )
     return from_parquet(content, str(part.path))
 
 
 class PartCache:
-    """Reads days, and remembers the parts used last: a part never changes.
+    """Reads days, and caches the parts used last: a part never changes.
 
     Args:
-        limit_bytes: memory for parts that are remembered; 0 for none.
+        limit_bytes: memory for cached parts; 0 for none.
     """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._taken_bytes = 0
         self._parts: OrderedDict[Path, Rows] = OrderedDict()
-        self._lock = threading.Lock()  # asked from several threads
+        self._lock = threading.Lock()  # used by several threads
 
     def day(
         self, partition: Partition, day: date, count: int, wanted: frozenset[str] | None
@@ -83,7 +83,7 @@ class PartCache:
         return rows
 
     def _remember(self, path: Path, rows: Rows) -> None:
-        # One part does not push out most of the others.
+        # A part that would push out most of the others is not cached.
         if path in self._parts or rows.nbytes > self._limit_bytes // 4:
             return
         self._parts[path] = rows
@@ -94,7 +94,7 @@ class PartCache:
 
 
 class BarCollector:
-    """Days, the newest first, until every symbol has its bars.
+    """Collects days, the newest first, until every symbol has its bars.
 
     Args:
         count: bars wanted of each symbol.
@@ -117,7 +117,7 @@ class BarCollector:
         return bool(len(self._have)) and int(self._have.min()) >= self._count
 
     def add(self, rows: Rows) -> None:
-        """Take a day; older than all before."""
+        """Add a day, older than all before."""
         codes = self._table(rows.symbols)[rows.codes]
         self._days.append((rows, codes))
         have = np.bincount(codes, minlength=len(self._places))
@@ -125,7 +125,7 @@ class BarCollector:
         self._have = have
 
     def _table(self, symbols: tuple[str, ...]) -> NDArray[np.int32]:
-        """By the day's code our own; most days have the very same symbols."""
+        """Our code of each of the day's codes; most days have the very same symbols."""
         if self._last is None or self._last[0] != symbols:
             ours = [self._places.setdefault(symbol, len(self._places)) for symbol in symbols]
             self._last = (symbols, np.array(ours, np.int32))

@@ -54,7 +54,7 @@ class Rows:
 
     @property
     def nbytes(self) -> int:
-        """Memory that it takes, roughly."""
+        """Memory that they take, roughly."""
         return (4 + 8 + 8 * len(COLUMNS) + 8) * len(self)
 
     def take(self, index: NDArray[Any] | slice) -> "Rows":
@@ -183,24 +183,24 @@ def to_parquet(rows: Rows) -> bytes:
 
 
 def from_parquet(content: bytes, name: str) -> Rows:
-    """The rows of a file of `to_parquet`.
+    """The rows of a file that `to_parquet` made.
 
     Args:
         content: its bytes.
-        name: what to call it in an error.
+        name: its name in errors.
 
     Raises:
-        StoreError: it is no such file.
+        StoreError: it is not such a file.
     """
     try:
         table = read_parquet(content, batch_size=max(1, len(content))).read_all()
         return merged([_rows(batch) for batch in table.combine_chunks().to_batches()])
     except BaseException as error:
-        # arro3 panics on a broken footer; the class that it raises then is no Exception, and
+        # arro3 panics on a broken footer; the class it raises then is not an Exception, and
         # cannot be imported.
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             raise StoreError(
-                f"{name} is not a file of bars: {error}; move it away to go on without it"
+                f"{name} is not a file of bars: {error}; move it away to continue without it"
             ) from error
         raise
 

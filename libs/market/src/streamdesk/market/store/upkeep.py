@@ -1,4 +1,4 @@
-"""Merges small parts, and removes what is old: one process at a time, and nobody waits for it."""
+"""Merges small parts and removes old days, in one process; no reader or writer waits for it."""
 
 import contextlib
 import zlib
@@ -13,16 +13,16 @@ from streamdesk.market.store.reading import read_part
 from streamdesk.market.store.rows import merged, to_parquet
 
 ROWS_OF_A_PART = 250_000
-"""A part is not merged beyond this: what is merged is in memory, 60 bytes a row, three times."""
+"""A merged part has no more rows than this: a merge needs three times 60 bytes a row in memory."""
 PARTS_OF_A_SIZE = 8
-"""So many parts of like size are merged on the newest day. A bar is written again once for each
-factor of eight that its day grows by, and the day has some eight parts of each size."""
+"""So many parts of like size are merged on the newest day. A bar is rewritten once for each factor
+of eight that its day grows by, and the day has some eight parts of each size."""
 
 _LOCK = ".upkeep-lock"
 
 
 def compact(root: Path) -> int:
-    """Merge parts and remove what dead writers left; return how many parts became fewer.
+    """Merge parts and remove what dead writers left; return how many parts fewer there are.
 
     Does nothing while another process does.
 
@@ -34,16 +34,16 @@ def compact(root: Path) -> int:
             return 0
         remove_left_behind(root)
         merged_away = 0
-        trouble: Exception | None = None
+        failure: Exception | None = None
         for partition in partitions(root):
             days = partition.days()
             for day in days:
                 try:
                     merged_away += _compact_day(partition, day, settled=day != days[-1])
                 except (StoreError, OSError) as error:
-                    trouble = trouble or error
-        if trouble is not None:
-            raise StoreError(f"not all parts are merged: {trouble}") from trouble
+                    failure = failure or error
+        if failure is not None:
+            raise StoreError(f"not all parts are merged: {failure}") from failure
         return merged_away
 
 
@@ -57,7 +57,7 @@ def _compact_day(partition: Partition, day: date, *, settled: bool) -> int:
 
 
 def plan(parts: Sequence[PartFile], *, settled: bool) -> Iterator[list[PartFile]]:
-    """Which parts of a day are merged with which.
+    """The groups of parts of a day to merge.
 
     Args:
         parts: all there are.
@@ -80,7 +80,7 @@ def plan(parts: Sequence[PartFile], *, settled: bool) -> Iterator[list[PartFile]
 
 
 def _merge(partition: Partition, day: date, group: Sequence[PartFile]) -> None:
-    """Put one part in the place of several; at no moment a bar is in none."""
+    """Replace several parts by one; at every moment each bar is in at least one."""
     rows = merged([read_part(part) for part in group])
     content = to_parquet(rows)
     part = PartFile.new(
@@ -96,7 +96,7 @@ def prune(root: Path, keep_days: int, today: date) -> int:
     """Remove days; return how many.
 
     The days are counted back from the newest that is stored, or from today if that is earlier: so
-    neither a recording of old bars, nor a clock or a bar that is years ahead, costs the rest.
+    neither a recording of old bars, nor a clock or a bar that is years ahead, removes the rest.
     Does nothing while another process does.
 
     Raises:
@@ -127,6 +127,6 @@ def _remove_day(partition: Partition, day: date) -> bool:
         sync_folder(partition.folder)
     except OSError as error:
         if any(folder.glob("*")):
-            return False  # somebody is writing into it: the next time
-        raise StoreError(f"{folder} cannot be removed: {error}; check who owns it") from error
+            return False  # a writer is at it: the next prune removes it
+        raise StoreError(f"{folder} cannot be removed: {error}; check its owner") from error
     return True

@@ -1,9 +1,9 @@
-"""What Binance calls klines, as it sends them, becomes a series.
+"""From Binance's klines to a series of bars.
 
 An answer is a JSON list of lists, oldest first: open time (ms), open, high, low, close, volume
 (decimal strings), close time (ms, the last millisecond of the bar), and five more values
 (https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-endpoints).
-The last one is usually still open: its close time lies ahead.
+The last one is usually still open: its close time is in the future.
 """
 
 import json
@@ -19,20 +19,20 @@ INTERVALS = {
     14_400: "4h", 21_600: "6h", 28_800: "8h", 43_200: "12h", 86_400: "1d", 259_200: "3d",
     604_800: "1w",
 }  # fmt: skip
-"""The lengths of bars that there are, in seconds; months are not of one length."""
+"""The lengths of bars that Binance has, in seconds; months vary in length and are left out."""
 
 MOST_BARS = 1_000
 """Bars of one answer."""
 
 LATEST_MS = 4_102_444_800_000
-"""The year 2100: what is later than that is no time of a bar."""
+"""The year 2100: a later time is not that of a bar."""
 
 _OPEN_TIME, _CLOSE_TIME = 0, 6
 _COLUMNS = slice(1, 6)
 
 
 class NotKlinesError(BarSourceUnavailableError):
-    """An answer that is no list of klines: of another server, or cut off."""
+    """An answer that is not a list of klines: of another server, or cut off."""
 
 
 def read_klines(
@@ -47,14 +47,14 @@ def read_klines(
         now_ms: a bar that ends later than this, in ms since 1970, is still open.
 
     Raises:
-        NotKlinesError: the answer is not what it should be, or its numbers make no sense.
+        NotKlinesError: the answer is not a list of klines, or its numbers are invalid.
     """
     try:
         rows: Any = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise NotKlinesError(f"{symbol}: the answer is not JSON: {body[:80]!r}") from error
     if not isinstance(rows, list):
-        raise NotKlinesError(f"{symbol}: the answer is no list of klines: {body[:80]!r}")
+        raise NotKlinesError(f"{symbol}: the answer is not a list of klines: {body[:80]!r}")
     if not rows:
         return BarSeries.empty(symbol, interval_seconds), 0
     try:
@@ -85,7 +85,7 @@ def _check(symbol: str, opened: Times, table: Floats) -> None:
     if not good.all():
         wrong = int(np.argmin(good))
         raise NotKlinesError(
-            f"{symbol}: kline {wrong + 1} makes no sense: open, high, low, close, volume are "
+            f"{symbol}: kline {wrong + 1} is invalid: open, high, low, close, volume are "
             f"{table[wrong].tolist()}"
         )
     if not (opened[0] >= 0 and opened[-1] < LATEST_MS and (opened[1:] > opened[:-1]).all()):

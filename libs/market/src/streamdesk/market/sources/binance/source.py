@@ -36,12 +36,12 @@ INVALID_SYMBOL = -1121
 """`code` of the answer to a symbol that does not exist."""
 
 LARGEST_ANSWER_BYTES = 4_000_000
-"""A thousand klines are some 150 KB; what goes on and on is not read."""
+"""A thousand klines are some 150 KB; a longer answer is not read."""
 
 FAILURES_IN_A_ROW = 3
 PAUSE_SECONDS = 10.0
-"""After so many requests without an answer none is made for so long: one server that hangs must
-not make each of many symbols wait for its own time-out."""
+"""How long no request is made after `FAILURES_IN_A_ROW`: a server that hangs must not make each of
+many symbols wait for its own time-out."""
 
 _OK = 200
 _BAD_REQUEST = 400
@@ -53,16 +53,16 @@ _SERVER_ERRORS = 500
 class BinanceBarSource:
     """The latest bars of crypto pairs, from a server that speaks Binance's klines.
 
-    Nothing is asked twice: who polls asks again, and until then another source may answer.
+    Nothing is retried: a caller that polls asks again, and until then another source may answer.
 
     Args:
         base_url: scheme, host and port.
-        weight_per_minute: how much of Binance's 6,000 a minute we take; others may share our
+        weight_per_minute: how much of Binance's 6,000 a minute we use; others may share our
             address.
         timeout_seconds: for one whole answer, however slowly its bytes come.
         patience_seconds: a request that would have to wait longer for its turn is not made.
-        connections: requests at one time.
-        observe: told of each request; see `Observe`.
+        connections: concurrent requests.
+        observe: called after each request; see `Observe`.
         clock: seconds since 1970.
     """
 
@@ -122,7 +122,7 @@ class BinanceBarSource:
             return error
 
     async def _newest(self, symbol: str, seconds: int, count: int) -> BarSeries:
-        """Pages from the newest back, until there are enough or no more."""
+        """Pages from the newest back, until there are enough bars or no more."""
         pages: list[BarSeries] = []
         missing, before = count, None
         while missing > 0:
@@ -172,10 +172,10 @@ class BinanceBarSource:
         wait_seconds = self._budget.take(self._clock(), WEIGHT, self._patience_seconds)
         if wait_seconds:
             await asyncio.sleep(wait_seconds)
-            self._budget.check(self._clock())  # what was said to others meanwhile holds for all
+            self._budget.check(self._clock())  # a refusal of another request holds for all
 
     async def _get(self, symbol: str, params: dict[str, str | int]) -> tuple[httpx.Response, bytes]:
-        """The whole answer, in time and of a sensible size."""
+        """The whole answer, within the time-out and the size limit."""
         body = bytearray()
         failed = True
         try:
@@ -216,7 +216,7 @@ class BinanceBarSource:
             )
 
     def _obey(self, response: httpx.Response) -> None:
-        """Take note of what the server says about our pace, before its words are read."""
+        """Apply what the headers say about our rate, before the body is read."""
         now = self._clock()
         used = response.headers.get("x-mbx-used-weight-1m", "")
         if used.isascii() and used.isdigit():
@@ -234,7 +234,7 @@ class BinanceBarSource:
         if status == _OK:
             return
         if status in {_BANNED, _TOO_MANY}:
-            self._budget.check(self._clock())  # raises, and says how long it lasts
+            self._budget.check(self._clock())  # raises, and names the time left
         if status == _BAD_REQUEST and _code(body) == INVALID_SYMBOL:
             raise UnknownInstrumentError(symbol, "Binance does not have it")
         raise BarSourceUnavailableError(
@@ -243,7 +243,7 @@ class BinanceBarSource:
         )
 
     def _now_ms(self, response: httpx.Response) -> int:
-        """The server's time, which says what is closed; it is cut to seconds, so never ahead."""
+        """The server's time, which decides what is closed; it is cut to seconds, so never ahead."""
         with contextlib.suppress(KeyError, TypeError, ValueError):
             return int(parsedate_to_datetime(response.headers["date"]).timestamp() * 1_000)
         return int(self._clock() * 1_000)

@@ -1,8 +1,8 @@
-"""How fast Binance may be asked: a budget of weight a minute, and what it says when it is passed.
+"""How fast Binance may be asked: a budget of weight a minute, and its answers above the limit.
 
-Each answer says in `X-MBX-USED-WEIGHT-1M` what was used in the minute, by everybody at this
-address; the limit is 6,000 (exchangeInfo, `REQUEST_WEIGHT`). 429 means: stop, for `Retry-After`
-seconds. Who goes on is banned with 418, for two minutes at first and up to three days
+Each answer has in `X-MBX-USED-WEIGHT-1M` what all clients at this address used in the minute; the
+limit is 6,000 (exchangeInfo, `REQUEST_WEIGHT`). 429 means: stop, for `Retry-After` seconds. A
+client that does not stop is banned with 418, for two minutes at first and up to three days
 (https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits).
 """
 
@@ -11,20 +11,20 @@ from streamdesk.market.errors import BarSourceUnavailableError
 MINUTE_SECONDS = 60.0
 LONGEST_BAN_SECONDS = 3 * 86_400.0
 SLOW_DOWN_SECONDS = 60.0
-"""To wait after a 429 that does not say how long."""
+"""Wait after a 429 without `Retry-After`."""
 
 BAN_SECONDS = 120.0
-"""To wait after a 418 that does not say how long: the shortest ban there is."""
+"""Wait after a 418 without `Retry-After`: the shortest ban there is."""
 
 FREE_SHARE = 0.5
-"""Of the budget, that may be used as fast as one likes; the rest is spread over the minute."""
+"""Share of the budget that is not paced; the rest is spread over the minute."""
 
 
 class WeightBudget:
-    """Says whether, and how soon, the next request may go. Does not wait and knows no clock.
+    """Decides whether, and how soon, the next request may go. Does not wait and has no clock.
 
-    Times are seconds since 1970 on our clock; the minutes counted are those of the server's,
-    which are ours but for the difference of the clocks.
+    Times are seconds since 1970 on the local clock; the minutes counted are the server's, which
+    differ by the difference of the clocks.
 
     Args:
         per_minute: weight that we allow ourselves; less than the limit where others share it.
@@ -48,7 +48,7 @@ class WeightBudget:
 
         Raises:
             BarSourceUnavailableError: none may go now, or only after more than `patience_seconds`;
-                says when one may. Nothing is counted then.
+                it has the time when one may. Nothing is counted then.
         """
         self.check(now)
         self._turn(now)
@@ -74,22 +74,22 @@ class WeightBudget:
         return wait_seconds
 
     def check(self, now: float) -> None:
-        """Raise BarSourceUnavailableError while nothing may go; it says how long that lasts."""
+        """Raise BarSourceUnavailableError while nothing may go; it has the time left."""
         # A clock that was set back must not make a block longer than it was meant to be.
         self._blocked_until = min(self._blocked_until, now + self._blocked_seconds)
         if now < self._blocked_until:
             raise BarSourceUnavailableError(self._why, self._blocked_until - now)
 
     def learn(self, now: float, used: int) -> None:
-        """Take the server's word for what was used; ours if it is higher, as for what is under way.
+        """Take the server's count of what was used, unless ours is higher.
 
-        An answer that says less than we counted may have left before our last requests came.
+        An answer with less than we counted may have left before our last requests arrived.
         """
         self._turn(now)
         self._used = max(self._used, used)
 
     def block(self, now: float, seconds: float, why: str) -> None:
-        """Let nothing go for so long, a second at least; a longer block stays."""
+        """Let nothing go for so long, at least a second; a longer block stays."""
         seconds = min(max(seconds, 1.0), LONGEST_BAN_SECONDS)
         if now + seconds > self._blocked_until:
             self._blocked_until, self._blocked_seconds, self._why = now + seconds, seconds, why
@@ -101,7 +101,7 @@ class WeightBudget:
 
 
 def retry_after_seconds(header: str | None, otherwise: float) -> float:
-    """What a Retry-After header says, in seconds; `otherwise` where it says nothing readable."""
+    """The seconds of a Retry-After header; `otherwise` where it is missing or unreadable."""
     text = (header or "").strip()
     if not (text.isascii() and text.isdigit()):
         return otherwise
