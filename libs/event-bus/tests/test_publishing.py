@@ -177,15 +177,15 @@ WRONG: list[tuple[Publish, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("publish", "field", "says"), WRONG)
+@pytest.mark.parametrize(("publish", "field", "problem"), WRONG)
 async def test_data_that_make_no_event_are_refused_and_the_field_is_named(
-    events: EventBus, written: Written, publish: Publish, field: str, says: str
+    events: EventBus, written: Written, publish: Publish, field: str, problem: str
 ) -> None:
     with pytest.raises(InvalidEventError) as caught:
         await publish(events)
     assert list(caught.value.problems) == [field]
     assert f"{field}: " in str(caught.value)
-    assert says in str(caught.value)
+    assert problem in str(caught.value)
     for kind in EventType:
         assert await written(kind) == []
 

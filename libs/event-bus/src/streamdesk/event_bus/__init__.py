@@ -1,4 +1,4 @@
-"""The desk's five kinds of events by name: publish plain data, subscribe, look after it."""
+"""The desk's five kinds of events by name: publish plain data, subscribe, watch."""
 
 from streamdesk.event_bus.counts import EventCounts, Statistics
 from streamdesk.event_bus.errors import EventBusError, InvalidEventError

@@ -38,11 +38,11 @@ class SubscribeOptions(TypedDict, total=False):
     """How a subscription consumes; `Bus.subscribe` explains each.
 
     Attributes:
-        batch: most entries in hand.
-        concurrency: handlers at a time.
+        batch: most pending entries.
+        concurrency: concurrent handlers.
         retry: instead of the bus's policy.
         lease_seconds: instead of the bus's.
-        breaker: when to stop taking because most messages die; instead of the bus's.
+        breaker: when to pause because most messages are dead-lettered; instead of the bus's.
     """
 
     batch: int
@@ -57,10 +57,10 @@ class EventBus(EventPublisher):
 
     Args:
         bus: what carries them; the caller closes it.
-        source: name of the service that speaks and, unless told otherwise, of its group.
+        source: name of the publishing service and, by default, of its group.
         counts: the observer of `bus`, for `statistics`. `EventBus.connect` brings its own.
         topics: topics under other keys or limits than the default, by type.
-        clock: tells the time of what is published without one.
+        clock: the time of events published without one.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class EventBus(EventPublisher):
         Args:
             config: where the server is.
             source: as for `EventBus`.
-            observer: is told of everything, too.
+            observer: receives everything, too.
             tracer: carries the trace across the bus.
             topics: as for `EventBus`.
         """
@@ -156,14 +156,14 @@ class EventBus(EventPublisher):
     ) -> Subscription:
         """Consume events of a type; nothing happens until `run`.
 
-        Every event goes to one consumer of a group. What is there before the group's first
-        consumer is handled, too; of a group that `topics.py` does not name that may be the
-        topic's `keep` newest entries alone.
+        Every event goes to one consumer of a group. Events from before the group's first
+        consumer are handled, too; for a group that `topics.py` does not name these may be only
+        the topic's `keep` newest entries.
 
         Args:
             event_type: which events.
             handler: called with one message; returns an outcome, None for done.
-            group: whose consumer this is; the name of the source unless given.
+            group: the consumer's group; by default the name of the source.
             options: as `SubscribeOptions` says.
         """
         group = group or self._source
@@ -173,7 +173,7 @@ class EventBus(EventPublisher):
         return subscription
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume for all subscriptions until `stop` is set; then finish what is in work.
+        """Consume for all subscriptions until `stop` is set; then finish what is pending.
 
         One that fails ends the others in order; then its error is raised.
         """
@@ -204,7 +204,7 @@ class EventBus(EventPublisher):
             raise failures[0]
 
     def statistics(self) -> Mapping[EventType, Statistics]:
-        """What passed since the beginning, in this process.
+        """What passed in this process since it began.
 
         Raises:
             EventBusError: no statistics are kept.
@@ -217,7 +217,7 @@ class EventBus(EventPublisher):
         return self._counts.statistics()
 
     async def health(self) -> BusHealth:
-        """Where each type and each of its groups stands now.
+        """The health of each type and of each of its groups now.
 
         The groups are those that the topics name, and those that this bus subscribed for.
         """

@@ -31,9 +31,9 @@ def make_event(model: type[E], *parts: Data | None) -> E:
     values = {name: value for part in parts if part for name, value in part.items()}
     unknown = sorted(set(values) - set(model.model_fields))
     if unknown:
-        # Readers ignore what they do not know; a writer has misspelt it.
+        # Readers ignore unknown fields, but a writer has misspelt one.
         known = ", ".join(model.model_fields)
-        problem = f"is no field of it; its fields are {known}"
+        problem = f"is not a field of it; its fields are {known}"
         raise InvalidEventError(model.type_name(), dict.fromkeys(unknown, problem))
     try:
         return model.model_validate(values)
@@ -57,10 +57,10 @@ def _problems(error: ValidationError) -> dict[str, str]:
 def signal_defaults(
     signal_type: object, score: object, strategy: str, now: datetime
 ) -> dict[str, object]:
-    """Fields by name; of a score that is none, nothing is derived.
+    """Fields by name; from a score that is not a number nothing is derived.
 
     Args:
-        signal_type: as given; a sale or, whatever else it is, a purchase.
+        signal_type: as given; everything but a sell is taken for a buy.
         score: as given, 0 to 100.
         strategy: name of the rules.
         now: when it is queued.
