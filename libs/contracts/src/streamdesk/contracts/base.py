@@ -1,4 +1,4 @@
-"""What every event and every topic is, whatever it is about.
+"""What every event and every topic has in common.
 
 `libs/bus` knows this module and nothing else of the contracts.
 """
@@ -45,7 +45,7 @@ class Event(BaseModel):
         """Read a body of any version this code knows.
 
         Raises:
-            UnknownVersionError: no chain of upcasters leads from `version` to ours.
+            UnknownVersionError: no chain of upcasters leads from `version` to the current one.
             InvalidBodyError: not JSON, or not this model.
         """
         try:
@@ -110,7 +110,7 @@ class Topic(Generic[E_co]):
         classes: priority classes, ascending; empty where arrival is the only order.
         dead_key: Redis key of the dead letters.
         keep: how many entries stay readable after every group has acknowledged them.
-        max_backlog: entries waiting, in hand or delayed for a group at which a publish is
+        max_backlog: entries waiting, pending or delayed for a group at which a publish is
             refused; None for no limit. With shards, of each shard.
         shards: more than 1 spreads the topic over so many streams, `{<key>:0}` and so on. What
             has the same `key_field` stays in one shard, in order. Changing it moves keys.
@@ -148,7 +148,7 @@ class Topic(Generic[E_co]):
     compress_above_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work together."""
+        """Refuse arguments that contradict each other."""
         window, size = self.dedup_window_seconds, self.compress_above_bytes
         sharded, frames = self.shards > 1, self.mode == "frame"
         refusals = (
