@@ -135,7 +135,7 @@ def test_a_broken_parquet_file_is_refused(tmp_path: Path) -> None:
         (("2026-11-18", 10, 12, 9, 11, 5), "out-of-order", "after the one of"),
     ],
 )
-def test_a_bad_row_is_refused_with_its_line_and_the_others_are_played(
+def test_a_bad_row_is_refused_with_its_line_and_the_others_are_replayed(
     csv_of: CsvOf, row: tuple[Any, ...], reason: str, detail: str
 ) -> None:
     recording = read_recording(csv_of(DAY, row, ("2026-11-21", 1, 1, 1, 1, 1)), PLAIN)
@@ -166,7 +166,7 @@ def test_a_row_with_a_malformed_symbol_is_refused(csv_of: CsvOf) -> None:
     ]
 
 
-def test_a_file_that_does_not_say_its_symbol_says_how_to(csv_of: CsvOf) -> None:
+def test_a_file_without_its_symbol_is_an_error_with_the_remedy(csv_of: CsvOf) -> None:
     with pytest.raises(BarFileError, match="in FEED_SYMBOL or as the file's name"):
         read_recording(csv_of(DAY, name="prices.csv"), PLAIN)
 

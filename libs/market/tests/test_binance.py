@@ -123,7 +123,7 @@ async def test_the_bar_that_is_still_open_is_left_out(
     assert server.requests[0]["limit"] == "6"  # one more, for the open one
 
 
-async def test_the_servers_time_says_what_is_closed_however_wrong_ours_is(
+async def test_the_servers_time_decides_what_is_closed_however_wrong_ours_is(
     server: KlinesServer, source_of: SourceOf, clock: Clock
 ) -> None:
     clock.now += 3_600
@@ -134,7 +134,7 @@ async def test_the_servers_time_says_what_is_closed_however_wrong_ours_is(
     assert (await series(source_of(server))).timestamps[-1] == OPENED + MINUTE
 
 
-async def test_without_a_date_our_own_time_says_what_is_closed(
+async def test_without_a_date_our_own_time_decides_what_is_closed(
     server: KlinesServer, source_of: SourceOf, clock: Clock
 ) -> None:
     server.date = "no date at all"
@@ -397,7 +397,7 @@ async def test_klines_out_of_order_or_twice_are_refused(
         (503, b"{}"),
     ],
 )
-async def test_any_other_status_is_told_with_what_the_server_said(
+async def test_any_other_status_is_reported_with_the_servers_text(
     server: KlinesServer, source_of: SourceOf, code: int, body: bytes
 ) -> None:
     server.always = status(code, body)
@@ -478,7 +478,7 @@ async def test_an_answer_in_between_ends_a_row_of_failures(
     await series(source)
 
 
-async def test_whoever_measures_is_told_of_each_request(
+async def test_the_observer_is_called_for_each_request(
     server: KlinesServer, source_of: SourceOf
 ) -> None:
     seen: list[tuple[str, str]] = []

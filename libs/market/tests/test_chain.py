@@ -96,7 +96,7 @@ async def test_an_empty_series_is_no_answer() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-async def test_that_a_source_may_have_it_later_says_more_than_that_another_never_had_it(
+async def test_an_error_that_may_pass_takes_precedence_over_an_unknown_symbol(
     order: int,
 ) -> None:
     away = BarSourceUnavailableError("asked to slow down", 30.0)

@@ -116,7 +116,7 @@ def test_a_known_seed_gives_known_bars_on_every_machine() -> None:
     assert [getattr(series, name).tolist() for name in COLUMNS] == KNOWN
 
 
-def test_another_list_of_instruments_changes_nobodys_prices() -> None:
+def test_another_list_of_instruments_changes_no_prices() -> None:
     alone = market(instruments=BUILT_IN[7:8])
     assert alone.bars(["700.HK"], 60, 29_000_000, 20) == MARKET.bars(["700.HK"], 60, 29_000_000, 20)
 

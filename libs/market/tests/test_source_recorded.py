@@ -46,7 +46,7 @@ async def test_other_instruments_and_lengths_are_unknown(csv_of: CsvOf) -> None:
     assert "AAPL.US.csv has no bars of 60 s of it" in str(answers["AAPL.US"])
 
 
-async def test_a_file_that_cannot_be_used_is_told_for_each_symbol(tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_used_is_the_error_of_each_symbol(tmp_path: Path) -> None:
     answers = await RecordedBarSource(tmp_path / "no.csv").latest(["AAPL.US", "700.HK"], 60, 3)
     assert {type(answer) for answer in answers.values()} == {BarFileError}
     assert "there is no file" in str(answers["700.HK"])
@@ -60,7 +60,7 @@ async def test_what_was_refused_can_be_seen(csv_of: CsvOf) -> None:
     )
 
 
-async def test_many_who_ask_at_once_read_the_file_once(csv_of: CsvOf) -> None:
+async def test_concurrent_requests_read_the_file_once(csv_of: CsvOf) -> None:
     path = csv_of(*ROWS)
     source = RecordedBarSource(path)
     first, *others = await asyncio.gather(

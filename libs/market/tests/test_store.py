@@ -196,7 +196,7 @@ def test_a_merged_file_does_not_grow_without_end(tmp_path: Path) -> None:
     assert [len(group) for group in plan(sized(*[10] * 9, 900), settled=False)] == [9]
 
 
-def test_a_second_tidier_does_nothing_while_the_first_one_works(store: BarStore) -> None:
+def test_a_second_compaction_does_nothing_while_the_first_one_runs(store: BarStore) -> None:
     store.write(minutes(1, start=NOON - DAY))
     store.write(minutes(2, start=NOON - DAY))
     store.write(minutes(1))

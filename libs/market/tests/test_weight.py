@@ -24,7 +24,7 @@ def test_the_other_half_is_spread_over_the_minute() -> None:
     assert budget.take(MINUTE + 30, 2, 60.0) == 0.0  # late: it is due already
 
 
-def test_who_would_wait_longer_than_its_patience_is_told_at_once_and_not_counted() -> None:
+def test_a_request_with_too_long_a_wait_is_refused_at_once_and_not_counted() -> None:
     budget = WeightBudget(100)
     budget.learn(MINUTE, 90)
     with pytest.raises(BarSourceUnavailableError, match=r"90 of 100 weight .* early") as refusal:
@@ -42,7 +42,7 @@ def test_a_new_minute_begins_with_nothing_used() -> None:
     assert budget.take(MINUTE + 60, 2, 60.0) == 0.0
 
 
-def test_the_server_is_believed_when_it_says_more_and_not_when_it_says_less() -> None:
+def test_the_servers_count_holds_where_it_is_higher_and_ours_where_it_is_lower() -> None:
     budget = WeightBudget(100)
     budget.take(MINUTE, 20, 0.0)
     budget.learn(MINUTE, 8)  # left before our other requests came

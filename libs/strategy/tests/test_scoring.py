@@ -59,7 +59,7 @@ def test_a_low_rsi_speaks_for_a_buy_up_to_25_points(rsi: float, expected: float)
     assert points(judge(moment(rsi=rsi, before=before)))["rsi"] == expected
 
 
-def test_a_high_rsi_speaks_for_a_sale() -> None:
+def test_a_high_rsi_speaks_for_a_sell() -> None:
     result = judge(moment(rsi=72), Side.SELL)
     assert points(result)["rsi"] == 25
     assert text(result, "rsi") == "RSI 72.0 is overbought"
@@ -76,7 +76,7 @@ def test_a_price_below_the_middle_band_speaks_for_a_buy(close: float, expected: 
     assert points(judge(moment(close=close)))["bollinger"] == expected
 
 
-def test_a_price_above_the_middle_band_speaks_for_a_sale() -> None:
+def test_a_price_above_the_middle_band_speaks_for_a_sell() -> None:
     assert points(judge(moment(close=105), Side.SELL))["bollinger"] == 10
 
 

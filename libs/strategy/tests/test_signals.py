@@ -34,7 +34,7 @@ def test_the_thresholds_make_the_type_of_a_buy(score: float, expected: SignalTyp
     assert Thresholds().type_of(Side.BUY, score) == expected
 
 
-def test_a_sale_has_a_threshold_of_its_own() -> None:
+def test_a_sell_has_a_threshold_of_its_own() -> None:
     assert Thresholds(sell=45).type_of(Side.SELL, 44.99) is None
     assert Thresholds(sell=45).type_of(Side.SELL, 45) is SignalType.SELL
 
@@ -54,7 +54,7 @@ def test_the_exits_of_a_buy_lie_two_atrs_below_and_four_above() -> None:
     assert exit_prices(Side.BUY, 271.75, 2.175, Exits()) == (267.4, 280.45)
 
 
-def test_the_exits_of_a_sale_are_mirrored() -> None:
+def test_the_exits_of_a_sell_are_mirrored() -> None:
     assert exit_prices(Side.SELL, 100, 1.5, Exits(1, 3)) == (101.5, 95.5)
 
 
