@@ -57,6 +57,7 @@ class Event(BaseModel):
 
     @classmethod
     def _upcast(cls, version: int, body: bytes) -> JsonObject:
+        # A version from the future has no steps: an older reader must not guess at newer fields.
         steps = range(version, cls.version)
         if version < 1 or not steps or any(step not in cls.upcasters for step in steps):
             raise UnknownVersionError(cls.type_name(), version, cls.version)
@@ -69,6 +70,7 @@ class Event(BaseModel):
         try:
             for step in steps:
                 value = cls.upcasters[step](value)
+        # What an upcaster stumbles over is a fault of the body: a dead letter, not a crash.
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             detail = f"cannot be read as version {version}: {error!r}"
             raise InvalidBodyError(cls.type_name(), detail) from error

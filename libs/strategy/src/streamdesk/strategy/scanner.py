@@ -121,6 +121,7 @@ class Scanner:
             self._instruments[bar.symbol] = instrument
         values = instrument.indicators.update(bar.high, bar.low, bar.close, bar.volume)
         instrument.recent.append((bar.close, values))
+        # Without a bar before it the first one did not move.
         instrument.previous_close = instrument.close or bar.close
         instrument.close = bar.close
 

@@ -155,6 +155,8 @@ def _rsi(moment: Moment, sign: int) -> RuleResult:
     seen = [values.rsi for _, values in moment.recent if not math.isnan(values.rsi)]
     if not seen or math.isnan(moment.now.rsi):
         return 0.0, f"RSI: {NOT_ENOUGH}"
+    # The best of the last bars: by the time that MACD and volume confirm a turn, the RSI has left
+    # its extreme again.
     value = min(seen) if sign > 0 else max(seen)
     part = sign * (RSI_NEUTRAL - value) / RSI_REACH
     extreme, mild = ("oversold", "low") if sign > 0 else ("overbought", "high")
@@ -171,7 +173,8 @@ def _bollinger(moment: Moment, sign: int) -> RuleResult:
     places = [place for place in found if place is not None]
     if not places:
         return 0.0, "Bollinger bands have no width: the price stands still"
-    # A place is -1 at the lower band, 0 in the middle, 1 at the upper band.
+    # A place is -1 at the lower band, 0 in the middle, 1 at the upper band. As with the RSI, the
+    # best of the last bars counts.
     place = min(places) if sign > 0 else max(places)
     band = "lower" if place < 0 else "upper"
     ago = "" if place == found[-1] else "a moment ago "
@@ -192,6 +195,7 @@ def _macd(moment: Moment, sign: int) -> RuleResult:
         return 0.0, f"MACD: {NOT_ENOUGH}"
     if not moment.now.atr > 0:
         return 0.0, "MACD: the price stands still"
+    # A crossing gives all points however small the change: it is the event that MACD waits for.
     if sign * now > 0 >= sign * before:
         return 1.0, f"MACD crossed its signal line {'up' if sign > 0 else 'down'}wards"
     change = (now - before) / moment.now.atr
@@ -219,6 +223,7 @@ def _volume(moment: Moment, sign: int) -> RuleResult:
     change = moment.close - moment.previous_close
     way = "rising" if change > 0 else "falling" if change < 0 else "unchanged"
     text = f"volume {ratio:.2f} times its mean at a {way} price"
+    # Volume confirms a move and points nowhere by itself: against the move it gives no points.
     return ((ratio - 1) / VOLUME_REACH if sign * change > 0 else 0.0), text
 
 

@@ -40,6 +40,7 @@ def read_files(path: Path, form: FileFormat, symbols: frozenset[str] | None = No
     recording = BarRecording()
     rows = _rows(path, form, recording)
     sequence = BarSequence(symbols)
+    # Only all rows together show the length of an instrument's bars, so no bar is made before.
     intervals = _intervals(rows)
     for row in rows:
         try:

@@ -26,6 +26,7 @@ def read_stored(
     Raises:
         BarFileError: a file of the store cannot be read, or there is no bar to replay.
     """
+    # One length for each market: two lengths of one instrument would collide in a replay.
     shortest: dict[str, int] = {}
     for partition in partitions(folder / "bars"):
         if partition.market != CRYPTO or form.with_crypto:

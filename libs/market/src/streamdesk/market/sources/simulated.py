@@ -66,6 +66,7 @@ class SimulatedBarSource:
         last = to_milliseconds(self._clock()) // (1_000 * interval_seconds)
         answers: Answers = {symbol: _unknown(symbol) for symbol in asked}
         known = (symbol for symbol in asked if symbol in self._instruments)
+        # In slices, with a pause after each: the arithmetic would hold the loop up for all symbols.
         while some := list(islice(known, max(1, _POINTS_AT_ONCE // max(1, count)))):
             answers.update(self.bars(some, interval_seconds, last - count + 1, count))
             await asyncio.sleep(0)

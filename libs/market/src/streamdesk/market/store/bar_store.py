@@ -165,6 +165,8 @@ class BarStore:
         wanted = None if symbols is None else frozenset(symbols)
         collector = BarCollector(count, wanted)
         newest = partition.days()[: -reach_days(interval_seconds, count) - 1 : -1]
+        # Where no symbols are named, a full collector only means that those found so far are full:
+        # an older day may hold others.
         least_days = LEAST_REACH_DAYS if wanted is None else 1
         for number, day in enumerate(newest, start=1):
             rows = self._cache.day(partition, day, count, wanted)

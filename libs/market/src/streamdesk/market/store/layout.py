@@ -96,6 +96,8 @@ class Partition:
             StoreError: the folder cannot be read.
         """
         folder = self.day(day)
+        # A merge in between may show neither the old parts nor the new one: the mark tells, and the
+        # listing is repeated.
         while True:
             mark = _mark(self.root)
             parts = [

@@ -145,6 +145,7 @@ class BarCollector:
             np.concatenate([rows.values[place] for rows, _ in days])[order]
             for place in range(len(COLUMNS))
         ]
+        # The rows of a symbol now lie together, so its newest bars end where its rows end.
         ends = np.cumsum(self._have)
         for symbol in sorted(self._places):
             place = self._places[symbol]

@@ -70,6 +70,7 @@ def plan(parts: Sequence[PartFile], *, settled: bool) -> Iterator[list[PartFile]
     for alike in sizes.values():
         group: list[PartFile] = []
         rows = 0
+        # The smallest first: they cost least to rewrite and are most of the files.
         for part in alike:
             if group and rows + part.rows > ROWS_OF_A_PART:
                 break

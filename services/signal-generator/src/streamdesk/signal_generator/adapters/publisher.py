@@ -74,6 +74,7 @@ class SignalPublisher:
             try:
                 await self._queue(draft)
             except (QueueFullError, ServerFullError) as error:
+                # A live market does not wait: its next bars say more than this signal.
                 if not self._wait_for_room:
                     self._dropped(draft, error)
                     return False

@@ -55,6 +55,7 @@ def read_klines(
         raise NotKlinesError(f"{symbol}: the answer is not JSON: {body[:80]!r}") from error
     if not isinstance(rows, list):
         raise NotKlinesError(f"{symbol}: the answer is not a list of klines: {body[:80]!r}")
+    # Not an error: before a pair was listed there are no klines.
     if not rows:
         return BarSeries.empty(symbol, interval_seconds), 0
     try:

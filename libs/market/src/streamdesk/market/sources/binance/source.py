@@ -128,12 +128,15 @@ class BinanceBarSource:
         while missing > 0:
             limit = min(missing + (before is None), MOST_BARS)  # the newest is still open
             page, sent = await self._page(symbol, seconds, limit, before)
+            # A server that ignores `endTime` would send the newest page again and again.
             if before is not None and len(page) and page.timestamps[-1] > before:
                 raise BarSourceUnavailableError(
                     f"{symbol}: {self._http.base_url} was asked for older klines and sent others"
                 )
             pages.append(page)
             missing -= len(page)
+            # A page that is not full is the oldest. One without a closed bar has no time to ask
+            # before.
             if sent < limit or not len(page):
                 break
             before = int(page.timestamps[0]) - 1_000 * seconds

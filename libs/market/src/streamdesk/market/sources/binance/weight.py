@@ -54,6 +54,7 @@ class WeightBudget:
         self._turn(now)
         left_seconds = self._minute + MINUTE_SECONDS - now
         used = self._used + weight
+        # Refused instead of delayed into the next minute: meanwhile another source can be asked.
         if used > self._per_minute:
             raise BarSourceUnavailableError(
                 f"{self._used} of {self._per_minute} weight are used in this minute; "

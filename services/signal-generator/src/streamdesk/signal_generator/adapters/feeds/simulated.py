@@ -56,6 +56,7 @@ class SimulatedFeed:
     async def history(self, drain: Drain) -> AsyncIterator[FeedBatch]:
         """The bars before the start, one batch for each instrument."""
         for walk in self._walks:
+            # A long history takes seconds to compute: probes and the drain get their turn.
             await asyncio.sleep(0)
             if drain.requested.is_set():
                 return
