@@ -13,7 +13,7 @@ Symbol = Annotated[
         examples=["AAPL.US"],
     ),
 ]
-Instrument = Annotated[
+InstrumentSymbol = Annotated[
     str,
     Field(
         pattern=r"^(?:[A-Z0-9.\-]{1,16}\.(?:US|HK)|[A-Z0-9]{2,12}(?:USDT|USDC|BTC|ETH|EUR|USD))$",

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from streamdesk.contracts.base import Event
-from streamdesk.contracts.fields import Instrument, Price, Score, Timestamp
+from streamdesk.contracts.fields import InstrumentSymbol, Price, Score, Timestamp
 
 HamaPreset = Literal["nsdt", "quantdinger"]
 HamaState = Literal["bullish", "bearish", "neutral"]
@@ -39,7 +39,7 @@ class HamaChanged(Event):
         }
     )
 
-    symbol: Instrument
+    symbol: InstrumentSymbol
     timestamp: Timestamp = Field(description="End of the last bar that it is computed from.")
     preset: HamaPreset = Field(description="Which of the HAMA variants.")
     interval_seconds: int = Field(gt=0, description="Length of its bars, in seconds.")

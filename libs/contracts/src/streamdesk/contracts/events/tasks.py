@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import ConfigDict, Field, model_validator
 
 from streamdesk.contracts.base import Event
-from streamdesk.contracts.fields import Instrument, Timestamp
+from streamdesk.contracts.fields import InstrumentSymbol, Timestamp
 
 _TASK = {"task_id": "warm-up-7f3a", "timestamp": "2026-11-20T15:30:00Z"}
 
@@ -49,7 +49,7 @@ class StockIndicatorsCompleted(TaskEvent):
         }
     )
 
-    symbol: Instrument
+    symbol: InstrumentSymbol
     indicators: dict[str, float] = Field(description="Latest values by name.")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from streamdesk.contracts.events import BarClosed
-from streamdesk.contracts.fields import Instrument, Symbol
+from streamdesk.contracts.fields import InstrumentSymbol, Symbol
 from streamdesk.market.bars import BarSequence, make_bar, usual_interval_seconds
 from streamdesk.market.errors import BarError, BarFileError, UnreadableBarError
 from streamdesk.market.recordings.recording import BarRecording, FileFormat
@@ -23,7 +23,7 @@ from streamdesk.market.recordings.tables import SUFFIXES, raw_rows
 DAY_SECONDS = 86_400
 
 _SHARE: TypeAdapter[str] = TypeAdapter(Symbol)
-_SHARE_OR_PAIR: TypeAdapter[str] = TypeAdapter(Instrument)
+_SHARE_OR_PAIR: TypeAdapter[str] = TypeAdapter(InstrumentSymbol)
 _NUMBERS = ("open", "high", "low", "close", "volume")
 
 
