@@ -1,4 +1,4 @@
-"""Counts what passes over a bus, and tells another observer as well."""
+"""Counts what passes over a bus, and passes it on to another observer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,9 +15,9 @@ class Statistics:
 
     Attributes:
         published: written to the bus.
-        consumed: handled, whatever came of it; one that is retried counts each time.
+        consumed: handled, with any outcome; one that is retried counts each time.
         failed: of those, the ones that were not acknowledged.
-        dead: given up, those included that could not be read.
+        dead: dead-lettered, including events that could not be read.
     """
 
     published: int = 0
@@ -30,11 +30,11 @@ class Statistics:
         return replace(self, **{name: getattr(self, name) + by for name, by in more.items()})
 
 
-class Counts:
-    """An observer that counts by event type; everything goes on to the next one.
+class EventCounts:
+    """An observer that counts by event type and passes everything on to the next one.
 
     Args:
-        then: is told all that this one is told.
+        then: the next observer.
     """
 
     def __init__(self, then: BusObserver) -> None:

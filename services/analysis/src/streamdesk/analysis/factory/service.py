@@ -33,11 +33,11 @@ from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts.topics import ANALYSIS_STATES, MARKET_BARS, TASKS
 from streamdesk.indicators import PRESETS
 from streamdesk.market import UNIVERSE, BarSource
-from streamdesk.market.chain import Chain
-from streamdesk.market.source_binance import BinanceSource
-from streamdesk.market.source_recorded import RecordedSource
-from streamdesk.market.source_simulated import SimulatedSource
-from streamdesk.market.source_store import StoreSource
+from streamdesk.market.sources.binance.source import BinanceBarSource
+from streamdesk.market.sources.chain import Chain
+from streamdesk.market.sources.recorded import RecordedBarSource
+from streamdesk.market.sources.simulated import SimulatedBarSource
+from streamdesk.market.sources.stored import StoredBarSource
 from streamdesk.market.store import BarStore
 from streamdesk.runtime import (
     BadSettingError,
@@ -93,15 +93,15 @@ def sources_of(settings: Settings, store: BarStore | None) -> list[BarSource]:
 
 def _source(name: str, settings: Settings, store: BarStore | None) -> BarSource:
     if name == "store" and store is not None:
-        return StoreSource(store)
+        return StoredBarSource(store)
     if name == "simulated":
-        return SimulatedSource(settings.feed_seed, utc_now)
+        return SimulatedBarSource(settings.feed_seed, utc_now)
     if name == "binance":
-        return BinanceSource(settings.binance_url, observe=_count)
+        return BinanceBarSource(settings.binance_url, observe=_count)
     if settings.bar_recording is None:
         expected = "a file or folder of recorded bars: BAR_SOURCES names `recorded`"
         raise BadSettingError("BAR_RECORDING", "", expected)
-    return RecordedSource(settings.bar_recording)
+    return RecordedBarSource(settings.bar_recording)
 
 
 def _count(source: str, outcome: str) -> None:
