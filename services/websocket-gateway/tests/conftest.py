@@ -36,9 +36,9 @@ from streamdesk.contracts.events import (
     TaskProgressed,
 )
 from streamdesk.runtime import Drain, listen
+from streamdesk.websocket_gateway.application.gateway import Gateway
 from streamdesk.websocket_gateway.config import Settings
 from streamdesk.websocket_gateway.factory import bus_source, limits_of, works
-from streamdesk.websocket_gateway.gateway import Gateway
 
 SECRET = "of-the-tests-with-more-than-32-bytes"  # noqa: S105 - signs nothing but test tokens
 TIMEOUT_SECONDS = 30

@@ -1,8 +1,8 @@
 import pytest
 from pydantic import SecretStr
 
-from streamdesk.websocket_gateway.mint import main
-from streamdesk.websocket_gateway.tokens import TokenVerifier
+from streamdesk.websocket_gateway.adapters.tokens import TokenVerifier
+from streamdesk.websocket_gateway.entrypoints.cli import main
 
 KEY = "placeholder-of-more-than-32-bytes-0123456789"
 

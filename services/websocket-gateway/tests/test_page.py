@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from streamdesk.websocket_gateway import assets
+from streamdesk.websocket_gateway.entrypoints import assets
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts import topics
 from streamdesk.contracts.base import Topic
 from streamdesk.runtime import Drain, Service, Work, listen, logger, serve_http
-from streamdesk.websocket_gateway import assets
+from streamdesk.websocket_gateway.adapters.event_source import BusSource, EventSource
+from streamdesk.websocket_gateway.adapters.tokens import TokenVerifier, redact_logs
+from streamdesk.websocket_gateway.application.gateway import Gateway, Limits
+from streamdesk.websocket_gateway.application.read_lag import LagView
 from streamdesk.websocket_gateway.config import Settings
-from streamdesk.websocket_gateway.event_source import BusSource, EventSource
-from streamdesk.websocket_gateway.gateway import Gateway, Limits
-from streamdesk.websocket_gateway.handlers import Handlers
-from streamdesk.websocket_gateway.lag_view import LagView
-from streamdesk.websocket_gateway.tokens import TokenVerifier, redact_logs
+from streamdesk.websocket_gateway.entrypoints import assets
+from streamdesk.websocket_gateway.entrypoints.http import Handlers
 
 log = logger("websocket-gateway")
 

@@ -16,6 +16,8 @@ from starlette.websockets import WebSocket
 from streamdesk.contracts.base import JsonObject
 from streamdesk.contracts.channels import is_channel, with_parents
 from streamdesk.runtime import Drain, exemplar, logger, metrics, span
+from streamdesk.websocket_gateway.adapters.event_source import EventSource, SeenEvent
+from streamdesk.websocket_gateway.adapters.sockets import Connection
 from streamdesk.websocket_gateway.domain import protocol
 from streamdesk.websocket_gateway.domain.access import USER_PREFIX, Access
 from streamdesk.websocket_gateway.domain.closing import CloseCode
@@ -24,8 +26,6 @@ from streamdesk.websocket_gateway.domain.history import History
 from streamdesk.websocket_gateway.domain.hub import Hub
 from streamdesk.websocket_gateway.domain.outbox import Outbox
 from streamdesk.websocket_gateway.errors import ProtocolError, SendError
-from streamdesk.websocket_gateway.event_source import EventSource, SeenEvent
-from streamdesk.websocket_gateway.sockets import Connection
 
 log = logger("websocket-gateway")
 

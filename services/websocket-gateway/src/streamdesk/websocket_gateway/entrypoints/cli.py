@@ -1,4 +1,4 @@
-"""Makes a token: `python -m streamdesk.websocket_gateway.mint --sub desk --hours 12`.
+"""Makes a token: `python -m streamdesk.websocket_gateway.entrypoints.cli --sub desk --hours 12`.
 
 Run where GATEWAY_JWT_SECRET is set as for the gateway itself, as inside its pod.
 """

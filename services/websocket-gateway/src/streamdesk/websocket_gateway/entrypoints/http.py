@@ -13,13 +13,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streamdesk.contracts.base import JsonObject
-from streamdesk.websocket_gateway import assets
+from streamdesk.websocket_gateway.adapters.tokens import TokenVerifier, subprotocols_of, token_of
+from streamdesk.websocket_gateway.application.gateway import Gateway
+from streamdesk.websocket_gateway.application.read_lag import LagView
 from streamdesk.websocket_gateway.domain import protocol
 from streamdesk.websocket_gateway.domain.access import Access
+from streamdesk.websocket_gateway.entrypoints import assets
 from streamdesk.websocket_gateway.errors import AccessError, SendError
-from streamdesk.websocket_gateway.gateway import Gateway
-from streamdesk.websocket_gateway.lag_view import LagView
-from streamdesk.websocket_gateway.tokens import TokenVerifier, subprotocols_of, token_of
 
 RETRY_AFTER_SECONDS = 5
 

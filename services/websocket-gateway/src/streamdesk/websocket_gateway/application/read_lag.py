@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from streamdesk.bus import BusError
 from streamdesk.contracts.base import JsonObject
-from streamdesk.websocket_gateway.event_source import EventSource
+from streamdesk.websocket_gateway.adapters.event_source import EventSource
 
 
 class LagView:

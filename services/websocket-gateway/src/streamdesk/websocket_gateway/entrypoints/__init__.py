@@ -1,0 +1,1 @@
+"""What comes in: requests, sockets and command lines, each passed on to one call."""
