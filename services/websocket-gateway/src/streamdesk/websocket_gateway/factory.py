@@ -14,11 +14,11 @@ from streamdesk.contracts.base import Topic
 from streamdesk.runtime import Drain, Service, Work, listen, logger, serve_http
 from streamdesk.websocket_gateway.adapters.event_source import BusSource, EventSource
 from streamdesk.websocket_gateway.adapters.tokens import TokenVerifier, redact_logs
-from streamdesk.websocket_gateway.application.gateway import Gateway, Limits
+from streamdesk.websocket_gateway.application.gateway import ConnectionLimits, Gateway
 from streamdesk.websocket_gateway.application.read_lag import LagView
 from streamdesk.websocket_gateway.config import Settings
 from streamdesk.websocket_gateway.entrypoints import assets
-from streamdesk.websocket_gateway.entrypoints.http import Handlers
+from streamdesk.websocket_gateway.entrypoints.http import HttpRoutes
 
 log = logger("websocket-gateway")
 
@@ -94,7 +94,7 @@ def application(gateway: Gateway, source: EventSource, settings: Settings) -> Fa
     """The HTTP application."""
     assets.charting_library()  # fails now, with its reason, and not in a browser
     app = FastAPI(title="Streamdesk gateway", docs_url=None, redoc_url=None)
-    Handlers(
+    HttpRoutes(
         gateway,
         TokenVerifier(settings.gateway_jwt_secret),
         LagView(source, settings.gateway_lag_ttl_seconds),
@@ -103,9 +103,9 @@ def application(gateway: Gateway, source: EventSource, settings: Settings) -> Fa
     return app
 
 
-def limits_of(settings: Settings) -> Limits:
+def limits_of(settings: Settings) -> ConnectionLimits:
     """The gateway's bounds as the settings say."""
-    return Limits(
+    return ConnectionLimits(
         queue_messages=settings.gateway_queue_messages,
         queue_bytes=settings.gateway_queue_bytes,
         max_connections=settings.gateway_max_connections,

@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from streamdesk.websocket_gateway.domain.access import Access
+from streamdesk.websocket_gateway.domain.access import ChannelAccess
 from streamdesk.websocket_gateway.domain.closing import CloseCode
-from streamdesk.websocket_gateway.domain.frames import Frame
-from streamdesk.websocket_gateway.domain.outbox import Offer, Outbox
+from streamdesk.websocket_gateway.domain.frames import EventFrame
+from streamdesk.websocket_gateway.domain.outbox import ClientOutbox, Offer
 
 _PEER_LEFT = 1006
 _OURS = min(CloseCode)
 
 
-class Connection:
+class ClientConnection:
     """A connected client; the hub's Recipient.
 
     Args:
@@ -31,8 +31,8 @@ class Connection:
         self,
         socket: WebSocket,
         connection_id: str,
-        access: Access,
-        outbox: Outbox,
+        access: ChannelAccess,
+        outbox: ClientOutbox,
         *,
         now: Callable[[], float],
         stall_seconds: float,
@@ -59,18 +59,18 @@ class Connection:
         return self._id
 
     @property
-    def access(self) -> Access:
+    def access(self) -> ChannelAccess:
         """What it may see."""
         return self._access
 
-    def offer(self, frame: Frame) -> None:
+    def offer(self, frame: EventFrame) -> None:
         """Queue an event; a reader too slow for it is closed."""
         if self.close_code is None:
             self._queued(
                 self.outbox.put(frame.live, frame.size, frame.conflate_key, is_state=frame.is_state)
             )
 
-    def replay(self, frames: list[Frame]) -> None:
+    def replay(self, frames: list[EventFrame]) -> None:
         """Queue events of the history."""
         if self.close_code is None:
             self._queued(self.outbox.put_replay(frames))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import jwt
 from pydantic import SecretStr
 
-from streamdesk.websocket_gateway.domain.access import OPEN, Access
+from streamdesk.websocket_gateway.domain.access import OPEN, ChannelAccess
 from streamdesk.websocket_gateway.domain.closing import CloseCode
 from streamdesk.websocket_gateway.domain.protocol import TOKEN_SUBPROTOCOL_PREFIX
 from streamdesk.websocket_gateway.errors import AccessError
@@ -20,7 +20,7 @@ _REDACTIONS = (
 )
 
 
-class Request(Protocol):
+class TokenCarrier(Protocol):
     """What a socket's handshake and an HTTP request have in common."""
 
     @property
@@ -34,7 +34,7 @@ class Request(Protocol):
         ...
 
 
-def token_of(request: Request) -> str | None:
+def token_of(request: TokenCarrier) -> str | None:
     """The token: `Authorization: Bearer`, a `token.…` subprotocol, or `?token=`, in this order."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and credentials:
@@ -45,7 +45,7 @@ def token_of(request: Request) -> str | None:
     return request.query_params.get("token") or None
 
 
-def subprotocols_of(request: Request) -> list[str]:
+def subprotocols_of(request: TokenCarrier) -> list[str]:
     """The subprotocols a client offers, in its order."""
     header = request.headers.get("sec-websocket-protocol", "")
     return [name.strip() for name in header.split(",") if name.strip()]
@@ -66,7 +66,7 @@ class TokenVerifier:
         """Whether a token is asked for at all."""
         return self._secret is not None
 
-    def verify(self, token: str | None) -> Access:
+    def verify(self, token: str | None) -> ChannelAccess:
         """Read a token.
 
         Raises:
@@ -96,11 +96,11 @@ class TokenVerifier:
         return _access(claims)
 
 
-def _access(claims: Mapping[str, Any]) -> Access:
+def _access(claims: Mapping[str, Any]) -> ChannelAccess:
     patterns = claims.get("channels")
     if patterns is not None and not _is_list_of_names(patterns):
         raise AccessError("the token's claim channels must be a list of names")
-    return Access(
+    return ChannelAccess(
         user=claims["sub"],
         patterns=None if patterns is None else tuple(patterns),
         expires_at=float(claims["exp"]) + _LEEWAY_SECONDS,

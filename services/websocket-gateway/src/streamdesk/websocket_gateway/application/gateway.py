@@ -17,14 +17,14 @@ from streamdesk.contracts.base import JsonObject
 from streamdesk.contracts.channels import is_channel, with_parents
 from streamdesk.runtime import Drain, exemplar, logger, metrics, span
 from streamdesk.websocket_gateway.adapters.event_source import EventSource, SeenEvent
-from streamdesk.websocket_gateway.adapters.sockets import Connection
+from streamdesk.websocket_gateway.adapters.sockets import ClientConnection
 from streamdesk.websocket_gateway.domain import protocol
-from streamdesk.websocket_gateway.domain.access import USER_PREFIX, Access
+from streamdesk.websocket_gateway.domain.access import USER_PREFIX, ChannelAccess
 from streamdesk.websocket_gateway.domain.closing import CloseCode
-from streamdesk.websocket_gateway.domain.frames import Frame, frame, frame_of
-from streamdesk.websocket_gateway.domain.history import History
+from streamdesk.websocket_gateway.domain.frames import EventFrame, frame, frame_of
+from streamdesk.websocket_gateway.domain.history import ChannelHistory
 from streamdesk.websocket_gateway.domain.hub import Hub
-from streamdesk.websocket_gateway.domain.outbox import Outbox
+from streamdesk.websocket_gateway.domain.outbox import ClientOutbox
 from streamdesk.websocket_gateway.errors import ProtocolError, SendError
 
 log = logger("websocket-gateway")
@@ -35,7 +35,7 @@ State = Literal["ok", "degraded"]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """Bounds of the gateway; see the settings of the same names."""
 
     queue_messages: int = 1_000
@@ -64,7 +64,7 @@ class Gateway:
     def __init__(
         self,
         source: EventSource,
-        limits: Limits,
+        limits: ConnectionLimits,
         *,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -75,8 +75,8 @@ class Gateway:
         self._now = now
         self._wall = wall
         self._hub = Hub(limits.max_channels)
-        self._history = History(events=limits.history_events, bars=limits.history_bars)
-        self._connections: dict[str, Connection] = {}
+        self._history = ChannelHistory(events=limits.history_events, bars=limits.history_bars)
+        self._connections: dict[str, ClientConnection] = {}
         metrics.GW_CONNECTIONS.set(0)
         self._closed: Counter[int] = Counter()
         self._past_sent = self._past_dropped = self._accepted = 0
@@ -124,7 +124,7 @@ class Gateway:
         recipient.offer(self._made((), event, data))
         return 1
 
-    def _made(self, channels: tuple[str, ...], event: str, data: JsonObject) -> Frame:
+    def _made(self, channels: tuple[str, ...], event: str, data: JsonObject) -> EventFrame:
         body = protocol.encode(data)
         return frame(channels, event, body, event_id=str(uuid4()), at=self._timestamp())
 
@@ -135,14 +135,16 @@ class Gateway:
         """Whether no further connection is taken."""
         return self._draining or len(self._connections) >= self.limits.max_connections
 
-    async def serve(self, socket: WebSocket, access: Access, channels: tuple[str, ...]) -> None:
+    async def serve(
+        self, socket: WebSocket, access: ChannelAccess, channels: tuple[str, ...]
+    ) -> None:
         """Serve an accepted socket until it ends."""
         limits = self.limits
-        connection = Connection(
+        connection = ClientConnection(
             socket,
             uuid4().hex,
             access,
-            Outbox(limits.queue_messages, limits.queue_bytes),
+            ClientOutbox(limits.queue_messages, limits.queue_bytes),
             now=self._now,
             stall_seconds=limits.stall_timeout_seconds,
         )
@@ -153,7 +155,7 @@ class Gateway:
         finally:
             self._farewell(connection, code)
 
-    def _welcome(self, connection: Connection, channels: tuple[str, ...]) -> None:
+    def _welcome(self, connection: ClientConnection, channels: tuple[str, ...]) -> None:
         self._connections[connection.id] = connection
         self._empty.clear()
         self._accepted += 1
@@ -178,7 +180,7 @@ class Gateway:
         if self._draining:
             connection.close(CloseCode.SHUTDOWN, "the gateway is going down")
 
-    def _farewell(self, connection: Connection, code: int) -> None:
+    def _farewell(self, connection: ClientConnection, code: int) -> None:
         self._hub.disconnect(connection.id)
         del self._connections[connection.id]
         if not self._connections:
@@ -191,7 +193,7 @@ class Gateway:
         if code == CloseCode.SLOW_CONSUMER:
             log.warning("slow reader closed", connection=connection.id, sent=connection.sent)
 
-    def _on_message(self, connection: Connection, text: str | bytes) -> None:
+    def _on_message(self, connection: ClientConnection, text: str | bytes) -> None:
         try:
             message = protocol.parse(text)
         except ProtocolError as error:
@@ -206,7 +208,7 @@ class Gateway:
             connection.tell(protocol.channels_reply("unsubscribed", reply, message.message_id))
 
     def _subscribe(
-        self, connection: Connection, channels: tuple[str, ...], message_id: str | int | None
+        self, connection: ClientConnection, channels: tuple[str, ...], message_id: str | int | None
     ) -> None:
         before = self._hub.channels_of(connection.id)
         reply = self._hub.subscribe(connection, channels)

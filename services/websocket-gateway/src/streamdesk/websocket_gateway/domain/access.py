@@ -14,7 +14,7 @@ USER_PREFIX = "user:"
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class ChannelAccess:
     """What a connection or a request may do.
 
     Args:
@@ -50,7 +50,7 @@ class Access:
 
 
 # Where no secret is set the gateway is open: it is meant for one machine or a private network.
-OPEN = Access(may_publish=True)
+OPEN = ChannelAccess(may_publish=True)
 
 
 def _matches(pattern: str, name: str) -> bool:

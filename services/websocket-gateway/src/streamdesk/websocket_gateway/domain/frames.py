@@ -18,7 +18,7 @@ _REPLAYED = '{"type":"event","replayed":true,'
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class EventFrame:
     """One event, ready to be written.
 
     Args:
@@ -45,7 +45,7 @@ class Frame:
         return _REPLAYED + self.live[len(_LIVE) :]
 
 
-def frame_of(event: Event, *, event_id: str, at: str) -> Frame:
+def frame_of(event: Event, *, event_id: str, at: str) -> EventFrame:
     """Encode an event of the bus.
 
     Args:
@@ -73,7 +73,7 @@ def frame(
     at: str,
     conflate_key: str | None = None,
     is_state: bool = False,
-) -> Frame:
+) -> EventFrame:
     """Put a frame together from a body that is JSON already."""
     head = json.dumps(
         {
@@ -87,7 +87,7 @@ def frame(
         ensure_ascii=False,
     )
     live = f'{_LIVE}{head[1:-1]},"data":{data_json}}}'
-    return Frame(channels, event, live, len(live.encode()), conflate_key, is_state)
+    return EventFrame(channels, event, live, len(live.encode()), conflate_key, is_state)
 
 
 def _conflate_key(event: Event) -> str | None:

@@ -1,19 +1,20 @@
 """The recent events a new subscriber is shown, so that no screen starts empty.
 
-One ring an event type; bars have one an instrument. A subscriber of all the market gets the last
-bar of each instrument, a subscriber of one instrument its whole ring. Of a state (`Frame.is_state`)
-the newest of each key stays, however long ago it was: what holds still holds. This is a courtesy,
-not a recovery: who must have every event reads the bus.
+There is one ring for each event type, and for bars one for each instrument. A subscriber of the
+whole market gets the last bar of each instrument, a subscriber of one instrument its whole ring. Of
+a state (`EventFrame.is_state`) the newest of each key is kept regardless of its age, because it is
+still valid. The history fills a screen and does not replace recovery: a client that must have every
+event reads the bus.
 """
 
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable
 
 from streamdesk.contracts.channels import parent_of
-from streamdesk.websocket_gateway.domain.frames import Frame
+from streamdesk.websocket_gateway.domain.frames import EventFrame
 
 MARKET = "events:market"
-_Entry = tuple[int, Frame]
+_Entry = tuple[int, EventFrame]
 
 
 class _Ring:
@@ -32,7 +33,7 @@ class _Ring:
             self._bytes -= self.entries.popleft()[1].size
 
 
-class History:
+class ChannelHistory:
     """Rings of recent frames.
 
     Args:
@@ -64,7 +65,7 @@ class History:
     def __len__(self) -> int:
         return len(self._states) + sum(len(ring.entries) for ring in self._rings.values())
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: EventFrame) -> None:
         """Remember a frame."""
         if frame.is_state and frame.conflate_key is not None:
             self._keep_state(frame.conflate_key, frame)
@@ -72,13 +73,13 @@ class History:
             self._keep_recent(frame)
         self._next += 1
 
-    def _keep_state(self, key: str, frame: Frame) -> None:
+    def _keep_state(self, key: str, frame: EventFrame) -> None:
         self._states[key] = (self._next, frame)
         self._states.move_to_end(key)
         if len(self._states) > self._max_states:
             self._states.popitem(last=False)
 
-    def _keep_recent(self, frame: Frame) -> None:
+    def _keep_recent(self, frame: EventFrame) -> None:
         is_bar = MARKET in frame.channels
         name = frame.channels[0] if is_bar else frame.event
         ring = self._rings.get(name)
@@ -90,7 +91,7 @@ class History:
         if len(self._rings) > self._max_rings:
             self._rings.popitem(last=False)
 
-    def replay(self, channels: Collection[str], already: Collection[str]) -> list[Frame]:
+    def replay(self, channels: Collection[str], already: Collection[str]) -> list[EventFrame]:
         """What new subscriptions bring, oldest first, each frame once.
 
         Args:
@@ -106,7 +107,7 @@ class History:
                 found.extend(_newly_seen(ring.entries, wanted, known))
         return [frame for _, frame in sorted(found, key=lambda entry: entry[0])]
 
-    def recent(self, channel: str, limit: int) -> list[Frame]:
+    def recent(self, channel: str, limit: int) -> list[EventFrame]:
         """The newest frames of one channel, oldest first."""
         return self.replay((channel,), ())[-limit:]
 

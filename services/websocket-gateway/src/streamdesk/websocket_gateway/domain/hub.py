@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from streamdesk.contracts.channels import is_channel
-from streamdesk.websocket_gateway.domain.access import USER_PREFIX, Access
-from streamdesk.websocket_gateway.domain.frames import Frame
-from streamdesk.websocket_gateway.domain.protocol import ChannelsReply, Refusal
+from streamdesk.websocket_gateway.domain.access import USER_PREFIX, ChannelAccess
+from streamdesk.websocket_gateway.domain.frames import EventFrame
+from streamdesk.websocket_gateway.domain.protocol import ChannelRefusal, ChannelsReply
 
 
 class Recipient(Protocol):
@@ -23,11 +23,11 @@ class Recipient(Protocol):
         ...
 
     @property
-    def access(self) -> Access:
+    def access(self) -> ChannelAccess:
         """What it may see."""
         ...
 
-    def offer(self, frame: Frame) -> None:
+    def offer(self, frame: EventFrame) -> None:
         """Queue a frame; never blocks, never raises."""
         ...
 
@@ -114,10 +114,12 @@ class Hub:
                 self._forget(recipient.id, channel)
                 accepted.append(channel)
             else:
-                refused.append(Refusal(channel, "not-subscribed", "this channel is not subscribed"))
+                refused.append(
+                    ChannelRefusal(channel, "not-subscribed", "this channel is not subscribed")
+                )
         return ChannelsReply(tuple(accepted), tuple(refused))
 
-    def route(self, frame: Frame) -> int:
+    def route(self, frame: EventFrame) -> int:
         """Offer a frame to everyone who listens to any of its channels; returns how many."""
         self.routed[frame.event] += 1
         targets: dict[str, Recipient] = {}
@@ -127,14 +129,16 @@ class Hub:
             recipient.offer(frame)
         return len(targets)
 
-    def _refusal(self, recipient: Recipient, channel: str) -> Refusal | None:
+    def _refusal(self, recipient: Recipient, channel: str) -> ChannelRefusal | None:
         mine = self._channels_of[recipient.id]
         if not is_channel(channel):
-            return Refusal(channel, "unknown-channel", "there is no channel of this name")
+            return ChannelRefusal(channel, "unknown-channel", "there is no channel of this name")
         if not recipient.access.may_see(channel):
-            return Refusal(channel, "forbidden-channel", "the token does not allow this channel")
+            return ChannelRefusal(
+                channel, "forbidden-channel", "the token does not allow this channel"
+            )
         if channel not in mine and len(mine) >= self._max_channels:
-            return Refusal(
+            return ChannelRefusal(
                 channel, "too-many-channels", f"a connection has {self._max_channels} at most"
             )
         return None

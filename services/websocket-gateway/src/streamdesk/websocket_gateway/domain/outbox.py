@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from enum import Enum
 
-from streamdesk.websocket_gateway.domain.frames import Frame
+from streamdesk.websocket_gateway.domain.frames import EventFrame
 
 
 class Offer(Enum):
@@ -32,12 +32,12 @@ MAX_REPLAYED = 50_000
 
 @dataclass(slots=True)
 class _Item:
-    text: str | Frame  # a frame stands for its replayed text, which is made when it is written
+    text: str | EventFrame  # a frame stands for its replayed text, which is made when it is written
     size: int
     key: str | None
 
 
-class Outbox:
+class ClientOutbox:
     """Texts waiting to be written to one socket, oldest first.
 
     Args:
@@ -74,7 +74,7 @@ class Outbox:
         self._append(_Item(text, size, key), may_go=not is_state)
         return Offer.QUEUED if self.dropped == before else Offer.CONFLATED
 
-    def put_replay(self, frames: list[Frame]) -> Offer:
+    def put_replay(self, frames: list[EventFrame]) -> Offer:
         """Queue frames of the history, outside the bounds of other texts."""
         if len(self) - self.messages + len(frames) > MAX_REPLAYED:
             return Offer.OVERFLOW
@@ -88,7 +88,7 @@ class Outbox:
         if not self._items:
             return None
         number, item = self._items.popitem(last=False)
-        if isinstance(item.text, Frame):
+        if isinstance(item.text, EventFrame):
             return item.text.replayed
         self._account(number, item)
         return item.text

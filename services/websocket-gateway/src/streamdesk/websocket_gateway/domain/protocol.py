@@ -78,7 +78,7 @@ def _shown(value: object) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ChannelRefusal:
     """One channel that was not subscribed or unsubscribed, and why."""
 
     channel: str
@@ -91,7 +91,7 @@ class ChannelsReply:
     """What became of a subscribe or unsubscribe, channel by channel."""
 
     accepted: tuple[str, ...]
-    refused: tuple[Refusal, ...]
+    refused: tuple[ChannelRefusal, ...]
 
 
 def encode(message: Mapping[str, object]) -> str:

@@ -1,7 +1,7 @@
 """HTTP and WebSocket in, gateway's words out."""
 
 from contextlib import suppress
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI, Request, WebSocket, WebSocketDisconnect
@@ -17,14 +17,14 @@ from streamdesk.websocket_gateway.adapters.tokens import TokenVerifier, subproto
 from streamdesk.websocket_gateway.application.gateway import Gateway
 from streamdesk.websocket_gateway.application.read_lag import LagView
 from streamdesk.websocket_gateway.domain import protocol
-from streamdesk.websocket_gateway.domain.access import Access
+from streamdesk.websocket_gateway.domain.access import ChannelAccess
 from streamdesk.websocket_gateway.entrypoints import assets
 from streamdesk.websocket_gateway.errors import AccessError, SendError
 
 RETRY_AFTER_SECONDS = 5
 
 
-class Publication(BaseModel):
+class PublishBody(BaseModel):
     """An event to be sent to sockets directly, past the bus."""
 
     model_config = ConfigDict(extra="forbid")
@@ -33,7 +33,7 @@ class Publication(BaseModel):
     data: JsonObject = Field(default_factory=dict, description="What happened.")
 
 
-class Handlers:
+class HttpRoutes:
     """The routes and what they need.
 
     Args:
@@ -116,7 +116,7 @@ class Handlers:
         request: Request,
         target: Literal["channel", "user", "connection"],
         name: str,
-        publication: Annotated[Publication, Field()],
+        body: PublishBody,
     ) -> JsonObject:
         """Send an event to a channel, a user or a connection."""
         self._allow_publish(self._verifier.verify(token_of(request)))
@@ -125,7 +125,7 @@ class Handlers:
             "user": self._gateway.send_to_user,
             "connection": self._gateway.send_to_connection,
         }[target]
-        return {"delivered": send(name, publication.event, publication.data)}
+        return {"delivered": send(name, body.event, body.data)}
 
     async def page(self) -> FileResponse:
         """The dashboard."""
@@ -144,7 +144,7 @@ class Handlers:
             return True
         return urlsplit(origin).netloc.lower() == socket.headers.get("host", "").lower()
 
-    def _allow_publish(self, access: Access) -> None:
+    def _allow_publish(self, access: ChannelAccess) -> None:
         if not access.may_publish:
             raise AccessError(
                 "the token may not publish: its claim publish is not true",
