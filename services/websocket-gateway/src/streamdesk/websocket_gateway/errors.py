@@ -2,12 +2,11 @@
 
 GatewayError
 ├── ProtocolError      a client's message cannot be acted upon; the socket stays open
-├── AccessError        the token is missing, wrong, expired, or does not allow this
+├── AccessError        the token is missing, invalid, or does not allow the request
+│   └── TokenExpiredError  the token has expired
 ├── SendError          an event cannot be sent where the caller wants it
 └── AssetMissingError  a file the page needs is not installed
 """
-
-from streamdesk.websocket_gateway.domain.closing import CloseCode
 
 
 class GatewayError(Exception):
@@ -42,23 +41,20 @@ class AccessError(GatewayError):
     """The token is missing, wrong or expired, or does not allow what was asked.
 
     Attributes:
-        close_code: the code a socket is closed with because of it.
         status: the HTTP status of the same refusal.
     """
 
     code = "token-invalid"
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        code: str | None = None,
-        close_code: CloseCode = CloseCode.TOKEN_INVALID,
-        status: int = 401,
-    ) -> None:
+    def __init__(self, message: str, *, code: str | None = None, status: int = 401) -> None:
         super().__init__(message, code=code)
-        self.close_code = close_code
         self.status = status
+
+
+class TokenExpiredError(AccessError):
+    """The token has expired; the client may return with a new one."""
+
+    code = "token-expired"
 
 
 class SendError(GatewayError):

@@ -9,9 +9,8 @@ import jwt
 from pydantic import SecretStr
 
 from streamdesk.websocket_gateway.domain.access import OPEN, ChannelAccess
-from streamdesk.websocket_gateway.domain.closing import CloseCode
 from streamdesk.websocket_gateway.domain.protocol import TOKEN_SUBPROTOCOL_PREFIX
-from streamdesk.websocket_gateway.errors import AccessError
+from streamdesk.websocket_gateway.errors import AccessError, TokenExpiredError
 
 _LEEWAY_SECONDS = 5
 _REDACTIONS = (
@@ -88,9 +87,7 @@ class TokenVerifier:
                 options={"require": ["exp", "sub"]},
             )
         except jwt.ExpiredSignatureError as error:
-            raise AccessError(
-                "the token is expired", code="token-expired", close_code=CloseCode.TOKEN_EXPIRED
-            ) from error
+            raise TokenExpiredError("the token is expired") from error
         except jwt.PyJWTError as error:
             raise AccessError(f"the token is not valid here: {error}") from error
         return _access(claims)

@@ -2,6 +2,8 @@
 
 from enum import IntEnum
 
+from streamdesk.websocket_gateway.errors import AccessError, TokenExpiredError
+
 
 class CloseCode(IntEnum):
     """Why the server closes a socket.
@@ -20,3 +22,10 @@ class CloseCode(IntEnum):
     """The client sent nothing for the idle timeout; heartbeats prevent it."""
     TOKEN_INVALID = 4500
     """No token, or one that is not valid here."""
+
+
+def close_code_of(error: AccessError) -> CloseCode:
+    """The code a socket is closed with when its token is refused."""
+    if isinstance(error, TokenExpiredError):
+        return CloseCode.TOKEN_EXPIRED
+    return CloseCode.TOKEN_INVALID

@@ -18,6 +18,7 @@ from streamdesk.websocket_gateway.application.gateway import Gateway
 from streamdesk.websocket_gateway.application.read_lag import LagView
 from streamdesk.websocket_gateway.domain import protocol
 from streamdesk.websocket_gateway.domain.access import ChannelAccess
+from streamdesk.websocket_gateway.domain.closing import close_code_of
 from streamdesk.websocket_gateway.entrypoints import assets
 from streamdesk.websocket_gateway.errors import AccessError, SendError
 
@@ -90,7 +91,7 @@ class HttpRoutes:
             # After the accept: a browser shows its page neither status nor body of a refusal.
             with suppress(WebSocketDisconnect):
                 await socket.send_text(protocol.error(error.code, str(error)))
-                await socket.close(error.close_code, str(error)[:100])
+                await socket.close(close_code_of(error), str(error)[:100])
             return
         names = socket.query_params.get("channels", "").split(",")
         channels = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
