@@ -36,9 +36,8 @@ from streamdesk.contracts.events import (
     TaskProgressed,
 )
 from streamdesk.runtime import Drain, listen
-from streamdesk.websocket_gateway.application.gateway import Gateway
 from streamdesk.websocket_gateway.config import Settings
-from streamdesk.websocket_gateway.factory import bus_source, limits_of, works
+from streamdesk.websocket_gateway.factory import bus_source, gateway_over, works
 
 SECRET = "of-the-tests-with-more-than-32-bytes"  # noqa: S105 - signs nothing but test tokens
 TIMEOUT_SECONDS = 30
@@ -116,7 +115,7 @@ class Desk:
         self.clock = Clock()
         self.drain = Drain()
         source = bus_source(bus, settings)
-        self.gateway = Gateway(source, limits_of(settings), now=self.clock)
+        self.gateway = gateway_over(source, settings, now=self.clock)
         listener = listen("127.0.0.1", 0, "GATEWAY_PORT")
         self.address = f"127.0.0.1:{listener.getsockname()[1]}"
         self.works: list[asyncio.Future[None]] = [

@@ -98,9 +98,9 @@ async def test_sends_reach_a_channel_a_user_and_a_connection(
     bob = await desk.client(f"?token={token(sub='bob')}&channels=events:tasks")
     await bob.next("subscribed")
     assert hello["user"] == "ann"
-    assert desk.gateway.send_to_user("ann", "Note", {"n": 1}) == 1
-    assert desk.gateway.send_to_connection(hello["connection"], "Note", {"n": 2}) == 1
-    assert desk.gateway.send_to_channel("events:task:x", "Note", {"n": 3}) == 1
+    assert desk.gateway.send.to_user("ann", "Note", {"n": 1}) == 1
+    assert desk.gateway.send.to_connection(hello["connection"], "Note", {"n": 2}) == 1
+    assert desk.gateway.send.to_channel("events:task:x", "Note", {"n": 3}) == 1
     assert [(await ann.next("event"))["data"]["n"] for _ in range(2)] == [1, 2]
     event = await bob.next("event")
     assert (event["data"], event["channel"], event["event"]) == ({"n": 3}, "events:task:x", "Note")

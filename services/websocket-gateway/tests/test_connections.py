@@ -23,7 +23,7 @@ async def test_a_heartbeat_is_answered_and_keeps_the_connection(desk: Any) -> No
     await speaking.say(type="heartbeat", id="a")
     assert (await speaking.next("heartbeat"))["id"] == "a"
     desk.clock.seconds += 2
-    desk.gateway.sweep_once()
+    desk.gateway.connections.sweep_once()
     assert await silent.closed() == 4012
     await speaking.say(type="heartbeat")
     assert "id" not in await speaking.next("heartbeat")
@@ -41,7 +41,7 @@ async def test_a_reader_that_stalls_delays_nobody_and_is_closed_with_4008(
     slow = await desk.client("?channels=events:tasks", sock=narrow, max_queue=1)
     quick = await desk.client("?channels=events:tasks")
     await quick.next("subscribed")
-    for connection in desk.gateway._connections.values():
+    for connection in desk.gateway.connections:
         assert connection.close_code is None
     codes: list[int | None] = []
     number = 0
@@ -49,10 +49,10 @@ async def test_a_reader_that_stalls_delays_nobody_and_is_closed_with_4008(
         number += 1
         assert number < 5_000, "the slow reader was never closed"
         data = {"number": number, "filler": "x" * 50_000}
-        desk.gateway.send_to_channel("events:task:1", "Note", data)
+        desk.gateway.send.to_channel("events:task:1", "Note", data)
         # The quick one has each message before the next is sent, stalled neighbour or not.
         assert (await quick.next("event"))["data"]["number"] == number
-        codes = [connection.close_code for connection in desk.gateway._connections.values()]
+        codes = [connection.close_code for connection in desk.gateway.connections]
     assert await slow.closed() == 4008
     await quick.until_answered()
 
@@ -62,7 +62,7 @@ async def test_memory_for_a_stalled_reader_is_bounded(start_desk: Any) -> None:
     client = await desk.client("?channels=events:tasks", max_queue=1)
     await client.next("subscribed")
     for _ in range(20):  # without a turn for the writer
-        desk.gateway.send_to_channel("events:tasks", "Note", {"filler": "x" * 20_000})
+        desk.gateway.send.to_channel("events:tasks", "Note", {"filler": "x" * 20_000})
         assert desk.gateway.stats()["queued_bytes"] <= 100_000
     assert await client.closed() == 4008
 

@@ -86,7 +86,7 @@ async def test_a_browser_sees_rows_arrive(desk: Any, events: Any, open_page: Any
         await page.locator("#signals .detail", has_text="RSI 27.1 is oversold").wait_for()
         await page.locator("#tab-fills").click()
         await page.locator("#fills tbody tr", has_text="271.80").wait_for()
-        await desk.gateway.close_all(5)
+        await desk.gateway.connections.close_all(5)
         await page.wait_for_selector("#connection[data-state=reconnecting]")
     assert [p for p in problems if "WebSocket connection" not in p] == []
     assert outside == []

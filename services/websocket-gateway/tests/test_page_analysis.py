@@ -128,7 +128,7 @@ async def test_what_a_reconnection_brings_again_changes_nothing(
         await page.goto(f"http://{desk.address}/")
         await shows(page, 78)
         before = await names(page)
-        for connection in list(desk.gateway._connections.values()):
+        for connection in desk.gateway.connections:
             connection.close(CloseCode.SLOW_CONSUMER, "a test")
         await page.wait_for_selector("#connection[data-state=reconnecting]")
         await page.wait_for_selector("#connection[data-state=connected]")

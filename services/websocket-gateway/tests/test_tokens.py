@@ -56,8 +56,8 @@ async def test_an_expired_token_may_come_back_with_a_new_one(locked: Any, token:
 async def test_a_connection_ends_when_its_token_does(locked: Any, token: Any) -> None:
     client = await locked.client(f"?token={token()}")
     await client.next("hello")
-    locked.gateway._wall = lambda: time.time() + 700
-    locked.gateway.sweep_once()
+    locked.gateway.connections._wall = lambda: time.time() + 700
+    locked.gateway.connections.sweep_once()
     assert await client.closed() == 4005
 
 

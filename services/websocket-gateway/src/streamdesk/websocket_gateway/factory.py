@@ -2,25 +2,42 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 from fastapi import FastAPI
+from starlette.websockets import WebSocket
 
 from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts import topics
 from streamdesk.contracts.base import Topic
 from streamdesk.runtime import Drain, Service, Work, listen, logger, serve_http
 from streamdesk.websocket_gateway.adapters.event_source import BusSource, EventSource
+from streamdesk.websocket_gateway.adapters.metrics import GatewayMetrics
+from streamdesk.websocket_gateway.adapters.sockets import ClientConnection
 from streamdesk.websocket_gateway.adapters.tokens import TokenVerifier, redact_logs
-from streamdesk.websocket_gateway.application.gateway import ConnectionLimits, Gateway
+from streamdesk.websocket_gateway.application.follow_events import FollowEvents
+from streamdesk.websocket_gateway.application.gateway import Gateway
+from streamdesk.websocket_gateway.application.open_connections import (
+    ConnectionLimits,
+    OpenConnections,
+)
 from streamdesk.websocket_gateway.application.read_lag import LagView
+from streamdesk.websocket_gateway.application.send_events import SendEvents
+from streamdesk.websocket_gateway.application.serve_connection import ServeConnection
+from streamdesk.websocket_gateway.application.watch_bus import WatchBus
 from streamdesk.websocket_gateway.config import Settings
+from streamdesk.websocket_gateway.domain.access import ChannelAccess
+from streamdesk.websocket_gateway.domain.history import ChannelHistory
+from streamdesk.websocket_gateway.domain.hub import Hub
+from streamdesk.websocket_gateway.domain.outbox import ClientOutbox
 from streamdesk.websocket_gateway.entrypoints import assets
 from streamdesk.websocket_gateway.entrypoints.http import HttpRoutes
 
-log = logger("websocket-gateway")
+log = logger(__name__)
 
 CLOSE_SHARE = 0.4  # of the grace period is for sockets to take their close frame
 REQUESTS_SECONDS = 2
@@ -35,9 +52,9 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[list[Work
         bus = Bus.connect(config, observer=service.bus_observer(), tracer=service.bus_tracer())
         async with bus:
             source = bus_source(bus, settings)
-            gateway = Gateway(source, limits_of(settings))
+            gateway = gateway_over(source, settings)
             # Not the bus: without it the sockets stay open, and a restart would help nobody.
-            service.ready_when("room", lambda: not gateway.full)
+            service.ready_when("room", lambda: not gateway.connections.full)
             yield works(gateway, source, settings, listener)
 
 
@@ -69,7 +86,7 @@ def works(
 
         async def close_sockets() -> None:
             await drain.requested.wait()
-            await gateway.close_all(settings.grace_seconds * CLOSE_SHARE)
+            await gateway.connections.close_all(settings.grace_seconds * CLOSE_SHARE)
             last_requests.request()
 
         async with asyncio.TaskGroup() as group:
@@ -84,9 +101,9 @@ def works(
 
     return [
         Work("http", serve),
-        Work("events", gateway.pump),
-        Work("watch", gateway.watch),
-        Work("sweep", gateway.sweep),
+        Work("events", gateway.follow.run),
+        Work("watch", gateway.watch.run),
+        Work("sweep", gateway.connections.sweep),
     ]
 
 
@@ -103,8 +120,60 @@ def application(gateway: Gateway, source: EventSource, settings: Settings) -> Fa
     return app
 
 
+def gateway_over(
+    source: EventSource,
+    settings: Settings,
+    *,
+    now: Callable[[], float] = time.monotonic,
+    wall: Callable[[], float] = time.time,
+) -> Gateway:
+    """The gateway's use cases over any source of events.
+
+    Args:
+        source: the bus.
+        settings: bounds.
+        now: monotonic seconds.
+        wall: seconds since the epoch.
+    """
+    limits = limits_of(settings)
+    hub = Hub(limits.max_channels)
+    history = ChannelHistory(
+        events=settings.gateway_history_events, bars=settings.gateway_history_bars
+    )
+    metrics = GatewayMetrics()
+    connections = OpenConnections(limits, metrics, now=now, wall=wall)
+    watch = WatchBus(source, connections, metrics)
+
+    def open_connection(accepted: WebSocket, access: ChannelAccess) -> ClientConnection:
+        outbox = ClientOutbox(limits.queue_messages, limits.queue_bytes)
+        seconds = limits.stall_timeout_seconds
+        return ClientConnection(
+            accepted, uuid4().hex, access, outbox, now=now, stall_seconds=seconds
+        )
+
+    return Gateway(
+        hub=hub,
+        history=history,
+        connections=connections,
+        serve=ServeConnection(
+            open_connection, connections, hub, history, bus_state=watch.state, wall=wall
+        ),
+        follow=FollowEvents(
+            source,
+            hub,
+            history,
+            metrics,
+            history_seconds=settings.gateway_history_seconds,
+            wall=wall,
+        ),
+        watch=watch,
+        send=SendEvents(hub, wall),
+        now=now,
+    )
+
+
 def limits_of(settings: Settings) -> ConnectionLimits:
-    """The gateway's bounds as the settings say."""
+    """The bounds of connections, from the settings."""
     return ConnectionLimits(
         queue_messages=settings.gateway_queue_messages,
         queue_bytes=settings.gateway_queue_bytes,
@@ -114,9 +183,6 @@ def limits_of(settings: Settings) -> ConnectionLimits:
         idle_timeout_seconds=settings.gateway_idle_timeout_seconds,
         sweep_seconds=settings.gateway_sweep_seconds,
         stall_timeout_seconds=settings.gateway_stall_timeout_seconds,
-        history_events=settings.gateway_history_events,
-        history_bars=settings.gateway_history_bars,
-        history_seconds=settings.gateway_history_seconds,
     )
 
 

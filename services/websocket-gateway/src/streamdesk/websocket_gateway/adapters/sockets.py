@@ -11,7 +11,7 @@ from streamdesk.websocket_gateway.domain.closing import CloseCode
 from streamdesk.websocket_gateway.domain.frames import EventFrame
 from streamdesk.websocket_gateway.domain.outbox import ClientOutbox, Offer
 
-_PEER_LEFT = 1006
+_ABNORMAL = 1006  # RFC 6455: the connection ended without a close frame
 _OURS = min(CloseCode)
 
 
@@ -75,7 +75,7 @@ class ClientConnection:
         if self.close_code is None:
             self._queued(self.outbox.put_replay(frames))
 
-    def tell(self, text: str) -> None:
+    def send(self, text: str) -> None:
         """Queue a message that is not an event."""
         if self.close_code is None:
             self._queued(self.outbox.put(text, len(text.encode())))
@@ -100,7 +100,7 @@ class ClientConnection:
             self._writer = asyncio.create_task(self._write())
             await _first_of(self._writer, asyncio.create_task(self._read(on_message)))
         if self.close_code is None:
-            self.close_code = _PEER_LEFT
+            self.close_code = _ABNORMAL
         elif self.close_code >= _OURS:
             await self._say_goodbye()
         return self.close_code

@@ -7,6 +7,7 @@ integer) into a message; the reply carries it back.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic_core import from_json
@@ -16,6 +17,8 @@ from streamdesk.websocket_gateway.errors import ProtocolError
 PROTOCOL_VERSION = 1
 SUBPROTOCOL = "streamdesk.v1"
 TOKEN_SUBPROTOCOL_PREFIX = "token."  # noqa: S105 - a prefix, not a secret
+
+BusState = Literal["ok", "degraded"]
 
 _TYPES = ("subscribe", "unsubscribe", "heartbeat")
 _MAX_ECHO = 100
@@ -123,7 +126,7 @@ def heartbeat(at: str, message_id: str | int | None = None) -> str:
     return encode(_with_id({"type": "heartbeat", "at": at}, message_id))
 
 
-def state(name: Literal["ok", "degraded"], reason: str = "") -> str:
+def state(name: BusState, reason: str = "") -> str:
     """Whether events flow: `degraded` while Redis is out of reach."""
     return encode({"type": "state", "state": name, "reason": reason})
 
@@ -132,7 +135,7 @@ def hello(
     *,
     connection: str,
     user: str | None,
-    state_name: Literal["ok", "degraded"],
+    state_name: BusState,
     channels: Sequence[str],
     limits: Mapping[str, float],
     at: str,
@@ -150,6 +153,16 @@ def hello(
             "at": at,
         }
     )
+
+
+def rfc3339(at: datetime) -> str:
+    """A moment in UTC as messages carry it, to the millisecond."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def timestamp(seconds: float) -> str:
+    """The same of seconds since the epoch."""
+    return rfc3339(datetime.fromtimestamp(seconds, UTC))
 
 
 def _with_id(message: dict[str, object], message_id: str | int | None) -> dict[str, object]:

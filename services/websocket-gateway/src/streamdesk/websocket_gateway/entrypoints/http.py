@@ -71,14 +71,14 @@ class HttpRoutes:
         app.add_exception_handler(AccessError, _refused)
         app.add_exception_handler(SendError, _refused)
         app.add_middleware(SecurityHeaders)
-        app.add_middleware(BodyLimit, max_bytes=self._gateway.limits.max_message_bytes)
+        app.add_middleware(BodyLimit, max_bytes=self._gateway.connections.limits.max_message_bytes)
 
     async def events(self, socket: WebSocket) -> None:
         """`/ws/events?token=&channels=a,b`."""
         if not self._may_come_from(socket):
             await socket.send_denial_response(Response("origin not allowed", 403))
             return
-        if self._gateway.full:
+        if self._gateway.connections.full:
             retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
             await socket.send_denial_response(Response("full or going down", 503, retry))
             return
@@ -95,7 +95,7 @@ class HttpRoutes:
             return
         names = socket.query_params.get("channels", "").split(",")
         channels = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
-        await self._gateway.serve(socket, access, channels)
+        await self._gateway.serve.run(socket, access, channels)
 
     async def stats(self, request: Request) -> JsonObject:
         """Figures of this process."""
@@ -105,7 +105,7 @@ class HttpRoutes:
     async def channels(self, request: Request) -> JsonObject:
         """Channels with subscribers, and how many."""
         self._verifier.verify(token_of(request))
-        return {"channels": self._gateway.channels()}
+        return {"channels": self._gateway.hub.channels()}
 
     async def lag(self, request: Request) -> JsonObject:
         """Each group's lag."""
@@ -122,9 +122,9 @@ class HttpRoutes:
         """Send an event to a channel, a user or a connection."""
         self._allow_publish(self._verifier.verify(token_of(request)))
         send = {
-            "channel": self._gateway.send_to_channel,
-            "user": self._gateway.send_to_user,
-            "connection": self._gateway.send_to_connection,
+            "channel": self._gateway.send.to_channel,
+            "user": self._gateway.send.to_user,
+            "connection": self._gateway.send.to_connection,
         }[target]
         return {"delivered": send(name, body.event, body.data)}
 
