@@ -36,6 +36,7 @@ from streamdesk.websocket_gateway.domain.hub import Hub
 from streamdesk.websocket_gateway.domain.outbox import ClientOutbox
 from streamdesk.websocket_gateway.entrypoints import assets
 from streamdesk.websocket_gateway.entrypoints.http import HttpRoutes
+from streamdesk.websocket_gateway.entrypoints.websocket import SocketRoute
 
 log = logger(__name__)
 
@@ -108,15 +109,16 @@ def works(
 
 
 def application(gateway: Gateway, source: EventSource, settings: Settings) -> FastAPI:
-    """The HTTP application."""
-    assets.charting_library()  # fails now, with its reason, and not in a browser
+    """The HTTP application: the page, the API and the sockets.
+
+    Raises:
+        AssetMissingError: a file that the page needs is not installed.
+    """
     app = FastAPI(title="Streamdesk gateway", docs_url=None, redoc_url=None)
-    HttpRoutes(
-        gateway,
-        TokenVerifier(settings.gateway_jwt_secret),
-        LagView(source, settings.gateway_lag_ttl_seconds),
-        settings.gateway_allowed_origins,
-    ).mount(app)
+    verifier = TokenVerifier(settings.gateway_jwt_secret)
+    assets.mount_page(app)
+    HttpRoutes(gateway, verifier, LagView(source, settings.gateway_lag_ttl_seconds)).mount(app)
+    SocketRoute(gateway, verifier, settings.gateway_allowed_origins).mount(app)
     return app
 
 
