@@ -8,7 +8,7 @@ KEY = "placeholder-of-more-than-32-bytes-0123456789"
 
 
 def minted(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    main(arguments)
+    main(["mint", *arguments])
     return capsys.readouterr().out.strip()
 
 
@@ -35,4 +35,4 @@ def test_no_token_is_made_that_the_gateway_would_refuse(
 ) -> None:
     monkeypatch.setenv("GATEWAY_JWT_SECRET", secret)
     with pytest.raises(SystemExit, match=r"32 bytes or more|more than 0"):
-        main(["--sub", "ann", "--hours", hours])
+        main(["mint", "--sub", "ann", "--hours", hours])

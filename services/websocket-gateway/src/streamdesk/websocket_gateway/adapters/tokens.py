@@ -1,18 +1,21 @@
-"""JSON Web Tokens: where a client puts one, how it is checked, and how it stays out of the logs."""
+"""JSON Web Tokens: reading them from requests, checking and making them, redacting them in logs."""
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import jwt
 from pydantic import SecretStr
 
+from streamdesk.websocket_gateway.config import MIN_SECRET_BYTES
 from streamdesk.websocket_gateway.domain.access import OPEN, ChannelAccess
 from streamdesk.websocket_gateway.domain.protocol import TOKEN_SUBPROTOCOL_PREFIX
 from streamdesk.websocket_gateway.errors import AccessError, TokenExpiredError
 
 _LEEWAY_SECONDS = 5
+_SECONDS_PER_HOUR = 3_600
 _REDACTIONS = (
     (re.compile(r"(?i)\b(token=)[^&\s\"']+"), r"\1[redacted]"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]*\.[\w-]*"), "[redacted]"),
@@ -107,6 +110,33 @@ def _access(claims: Mapping[str, Any]) -> ChannelAccess:
 
 def _is_list_of_names(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) and name for name in value)
+
+
+def mint(secret: str, *, sub: str, hours: float, channels: Sequence[str], publish: bool) -> str:
+    """A token that a gateway with this secret accepts.
+
+    Args:
+        secret: the shared secret of HS256.
+        sub: the user the token is for.
+        hours: how long it is valid, from now.
+        channels: what it may subscribe; empty for all `events:` channels.
+        publish: whether it may send events.
+
+    Raises:
+        ValueError: the secret is too short, or the time is not above 0.
+    """
+    length = len(secret.encode())
+    if length < MIN_SECRET_BYTES:
+        raise ValueError(
+            f"GATEWAY_JWT_SECRET has {length} bytes: set it as for the gateway, "
+            f"{MIN_SECRET_BYTES} bytes or more"
+        )
+    if hours <= 0:
+        raise ValueError(f"--hours {hours:g}: expected more than 0")
+    claims = {"sub": sub, "exp": int(time.time() + hours * _SECONDS_PER_HOUR), "publish": publish}
+    if channels:
+        claims["channels"] = list(channels)
+    return jwt.encode(claims, secret, algorithm="HS256")
 
 
 def redact(text: str) -> str:
