@@ -9,7 +9,15 @@ import { Flow, Log, Orders, Portfolio, Queues, Signals } from "./panels.js";
 import { Feed } from "./socket.js";
 import { Tasks } from "./tasks.js";
 
-const CHANNELS = ["events:market", "events:signals", "events:orders", "events:news", "events:tasks", "events:indicators", "events:system"];
+const CHANNELS = [
+  "events:market",
+  "events:signals",
+  "events:orders",
+  "events:news",
+  "events:tasks",
+  "events:indicators",
+  "events:system",
+];
 const LAG_SECONDS = 2;
 const REMEMBERED = 20_000;
 const UNSEEN_MS = 1000;
@@ -18,7 +26,14 @@ const signalTimes = new Map(); // signal id -> end of the bar that gave it
 const seen = new Set();
 const equity = new EquityChart();
 const portfolio = new Portfolio();
-const [signals, news, tasks, log, flow, queues] = [new Signals(), new News(), new Tasks(), new Log(), new Flow(), new Queues()];
+const [signals, news, tasks, log, flow, queues] = [
+  new Signals(),
+  new News(),
+  new Tasks(),
+  new Log(),
+  new Flow(),
+  new Queues(),
+];
 const price = new PriceChart({ onSymbol: changeSymbol });
 const hama = new Hama({ hasChart: (symbol) => price.bars.has(symbol) });
 const orders = new Orders({
@@ -41,7 +56,13 @@ const HANDLERS = {
   NewsFiltered: (data, message) => news.add(data, message),
   HamaChanged: (data, message) => hama.add(data, message),
 };
-for (const kind of ["OrderSubmitted", "OrderAccepted", "OrderFilled", "OrderRejected", "OrderCanceled"]) {
+for (const kind of [
+  "OrderSubmitted",
+  "OrderAccepted",
+  "OrderFilled",
+  "OrderRejected",
+  "OrderCanceled",
+]) {
   HANDLERS[kind] = (data, message) => orders.add(kind, data, message);
 }
 for (const kind of ["TaskProgressed", "StockIndicatorsCompleted", "TaskCompleted"]) {
@@ -111,7 +132,13 @@ function askForToken(why) {
   if (!byId("sign-in").open) byId("sign-in").showModal();
 }
 
-const feed = new Feed({ channels: CHANNELS, token: takeToken(), onEvent, onState, onRefused: askForToken });
+const feed = new Feed({
+  channels: CHANNELS,
+  token: takeToken(),
+  onEvent,
+  onState,
+  onRefused: askForToken,
+});
 
 byId("sign-in").addEventListener("close", () => {
   feed.token = byId("token").value.trim();

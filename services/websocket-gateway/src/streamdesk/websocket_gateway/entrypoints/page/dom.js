@@ -28,8 +28,11 @@ export function svg(tag, attributes, ...children) {
 /** A horizontal bar with its value beside it. `share` runs from 0 to 1. */
 export function meter(share, text, colour, width = 54) {
   const length = Math.max(0, Math.min(1, share)) * width;
-  const bar = svg("svg", { width, height: 6, "aria-hidden": "true" },
-    svg("rect", { width: length, height: 6, fill: colour }));
+  const bar = svg(
+    "svg",
+    { width, height: 6, "aria-hidden": "true" },
+    svg("rect", { width: length, height: 6, fill: colour }),
+  );
   return el("span", { className: "meter" }, bar, el("b", { textContent: text }));
 }
 
@@ -38,10 +41,16 @@ export function sparkline(values, { width = 74, height = 16, className = "" } = 
   const top = Math.max(1e-9, ...values);
   const step = width / Math.max(1, values.length - 1);
   const points = values
-    .map((value, i) => `${(i * step).toFixed(1)},${(height - 1 - (value / top) * (height - 2)).toFixed(1)}`)
+    .map(
+      (value, i) =>
+        `${(i * step).toFixed(1)},${(height - 1 - (value / top) * (height - 2)).toFixed(1)}`,
+    )
     .join(" ");
-  return svg("svg", { width, height, class: `spark ${className}`, "aria-hidden": "true" },
-    svg("polyline", { points }));
+  return svg(
+    "svg",
+    { width, height, class: `spark ${className}`, "aria-hidden": "true" },
+    svg("polyline", { points }),
+  );
 }
 
 const PAIR = /^(.+?)(USDT|USDC|BTC|ETH|EUR|USD)$/;
@@ -60,8 +69,16 @@ const symbolNodes = (symbol) => {
 
 /** A symbol as a button that brings its chart up; the market is set back. */
 export function symbolButton(symbol) {
-  return el("button", { className: "symbol", type: "button", title: `Show ${symbol}`, attrs: { "data-symbol": symbol } },
-    ...symbolNodes(symbol));
+  return el(
+    "button",
+    {
+      className: "symbol",
+      type: "button",
+      title: `Show ${symbol}`,
+      attrs: { "data-symbol": symbol },
+    },
+    ...symbolNodes(symbol),
+  );
 }
 
 /** The same, where there is no chart. */

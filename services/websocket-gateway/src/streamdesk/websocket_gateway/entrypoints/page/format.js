@@ -1,13 +1,32 @@
 // Numbers and times as a person reads them.
 
-const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const TIME = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hour12: false,
+});
 const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
-const CENTS = new Intl.NumberFormat("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const CENTS = new Intl.NumberFormat("en-US", {
+  minimumFractionDigits: 2,
+  maximumFractionDigits: 2,
+});
 
-const SHORT = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
+const SHORT = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  hour12: false,
+});
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hour12: false });
-const DIGITS = new Intl.NumberFormat("en-US", { minimumSignificantDigits: 4, maximumSignificantDigits: 4 });
+const MOMENT = new Intl.DateTimeFormat(undefined, {
+  dateStyle: "medium",
+  timeStyle: "medium",
+  hour12: false,
+});
+const DIGITS = new Intl.NumberFormat("en-US", {
+  minimumSignificantDigits: 4,
+  maximumSignificantDigits: 4,
+});
 
 export const time = (iso) => TIME.format(new Date(iso));
 export const whole = (value) => WHOLE.format(value);
@@ -22,7 +41,11 @@ export const shortTime = (iso) => {
 };
 /** A length of time in its largest unit. */
 export const span = (seconds) => {
-  for (const [size, unit] of [[86_400, "d"], [3_600, "h"], [60, "min"]]) {
+  for (const [size, unit] of [
+    [86_400, "d"],
+    [3_600, "h"],
+    [60, "min"],
+  ]) {
     if (seconds >= size) return `${Math.round(seconds / size)} ${unit}`;
   }
   return `${Math.round(seconds)} s`;

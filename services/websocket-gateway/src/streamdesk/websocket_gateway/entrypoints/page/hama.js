@@ -11,7 +11,20 @@ const MAX_ROWS = 400;
 const FLASH_MS = 2400;
 const CHIPS = { bullish: "buy", bearish: "sell", neutral: "" };
 const COLOURS = { bullish: UP, bearish: DOWN, neutral: LEVEL };
-const RANKS = { bullish: 2, neutral: 1, bearish: 0, up: 2, flat: 1, down: 0, "cross-up": 2, "cross-down": 1, none: 0, expansion: 2, squeeze: 1, normal: 0 };
+const RANKS = {
+  bullish: 2,
+  neutral: 1,
+  bearish: 0,
+  up: 2,
+  flat: 1,
+  down: 0,
+  "cross-up": 2,
+  "cross-down": 1,
+  none: 0,
+  expansion: 2,
+  squeeze: 1,
+  normal: 0,
+};
 const ARROWS = { up: ["↗", "up"], down: ["↘", "down"], flat: ["→", "dim"] };
 const SIGNALS = { "cross-up": ["▲ up", "up"], "cross-down": ["▼ down", "down"] };
 const BANDS = { squeeze: "warn", expansion: "accent" };
@@ -56,8 +69,12 @@ export class Hama {
     for (const button of byId("hama-states").children) {
       button.addEventListener("click", () => this.choose({ state: button.dataset.state }));
     }
-    byId("hama-narrow").addEventListener("change", ({ target }) => this.choose({ narrowed: target.value }));
-    byId("hama-search").addEventListener("input", ({ target }) => this.choose({ search: target.value.trim().toUpperCase() }));
+    byId("hama-narrow").addEventListener("change", ({ target }) =>
+      this.choose({ narrowed: target.value }),
+    );
+    byId("hama-search").addEventListener("input", ({ target }) =>
+      this.choose({ search: target.value.trim().toUpperCase() }),
+    );
     for (const button of byId("hama").tHead.querySelectorAll("button")) {
       button.addEventListener("click", () => this.sortBy(button.dataset.sort));
     }
@@ -84,7 +101,9 @@ export class Hama {
     }
     for (const button of byId("hama").tHead.querySelectorAll("button")) {
       const way = this.sort.descending ? "descending" : "ascending";
-      button.closest("th").setAttribute("aria-sort", button.dataset.sort === this.sort.by ? way : "none");
+      button
+        .closest("th")
+        .setAttribute("aria-sort", button.dataset.sort === this.sort.by ? way : "none");
     }
   }
 
@@ -122,7 +141,8 @@ export class Hama {
     for (const button of byId("hama-states").children) {
       setText(button.querySelector("b"), format.whole(counts[button.dataset.state]));
     }
-    for (const part of byId("hama-share").children) part.style.flexGrow = counts[part.dataset.state];
+    for (const part of byId("hama-share").children)
+      part.style.flexGrow = counts[part.dataset.state];
     const { preset, interval_seconds: seconds } = [...this.items.values()].at(-1);
     setText(byId("hama-note"), `${preset}, bars of ${format.span(seconds)}`);
   }
@@ -131,12 +151,21 @@ export class Hama {
   order() {
     const compare = ORDERS[this.sort.by];
     const sign = this.sort.descending ? -1 : 1;
-    const wanted = [...this.items.values()].filter((item) => this.wants(item))
+    const wanted = [...this.items.values()]
+      .filter((item) => this.wants(item))
       .sort((a, b) => sign * compare(a, b) || b.arrival - a.arrival);
-    const nodes = wanted.slice(0, MAX_ROWS).map(({ symbol }) => this.nodes.get(symbol)).filter(Boolean);
-    const held = this.body.contains(document.activeElement) ? document.activeElement.dataset.symbol : null;
+    const nodes = wanted
+      .slice(0, MAX_ROWS)
+      .map(({ symbol }) => this.nodes.get(symbol))
+      .filter(Boolean);
+    const held = this.body.contains(document.activeElement)
+      ? document.activeElement.dataset.symbol
+      : null;
     this.body.replaceChildren(...nodes);
-    if (held) this.body.querySelector(`[data-symbol="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
+    if (held)
+      this.body
+        .querySelector(`[data-symbol="${CSS.escape(held)}"]`)
+        ?.focus({ preventScroll: true });
     const empty = byId("hama-empty");
     empty.hidden = nodes.length > 0;
     if (this.items.size) setText(empty, "No instrument is as you ask.");
@@ -145,29 +174,48 @@ export class Hama {
   }
 
   wants(item) {
-    return (!this.state || item.state === this.state) && NARROWED[this.narrowed](item) && item.symbol.includes(this.search);
+    return (
+      (!this.state || item.state === this.state) &&
+      NARROWED[this.narrowed](item) &&
+      item.symbol.includes(this.search)
+    );
   }
 
   draw(item) {
     const [arrow, tone] = ARROWS[item.trend];
     const turned = item.previous_state && item.previous_state !== item.state;
-    const row = el("tr", { attrs: { "data-hama": item.symbol } },
+    const row = el(
+      "tr",
+      { attrs: { "data-hama": item.symbol } },
       cell(this.name(item)),
-      el("td", { title: turned ? `was ${item.previous_state}` : "" }, chip(item.state, CHIPS[item.state])),
+      el(
+        "td",
+        { title: turned ? `was ${item.previous_state}` : "" },
+        chip(item.state, CHIPS[item.state]),
+      ),
       cell(meter(item.score / 100, item.score.toFixed(0), COLOURS[item.state], 26)),
       el("td", { className: `centred ${tone}`, textContent: arrow, title: `trend ${item.trend}` }),
       SIGNALS[item.signal] ? told(...SIGNALS[item.signal]) : nothing(),
       BANDS[item.bollinger] ? told(item.bollinger, BANDS[item.bollinger]) : nothing(),
       el("td", { className: "number close", textContent: format.quote(item.close) }),
-      el("td", { className: "number dim", textContent: format.shortTime(item.timestamp),
-        title: `bars until ${format.moment(item.timestamp)}, told ${format.moment(item.at)}` }));
+      el("td", {
+        className: "number dim",
+        textContent: format.shortTime(item.timestamp),
+        title: `bars until ${format.moment(item.timestamp)}, told ${format.moment(item.at)}`,
+      }),
+    );
     if (item.fresh) this.flash(row, turned ? `turned-${item.state}` : "fresh");
     return row;
   }
 
   name({ symbol, colour }) {
     const text = this.hasChart(symbol) ? symbolButton(symbol) : symbolText(symbol);
-    return el("span", { className: "named" }, el("i", { className: `candle ${colour}`, title: `last candle ${colour}` }), text);
+    return el(
+      "span",
+      { className: "named" },
+      el("i", { className: `candle ${colour}`, title: `last candle ${colour}` }),
+      text,
+    );
   }
 
   flash(row, kind) {

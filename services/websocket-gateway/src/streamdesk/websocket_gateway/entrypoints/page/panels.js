@@ -6,12 +6,16 @@ import * as format from "./format.js";
 const UP = "#2cc295";
 const DOWN = "#f4707b";
 const ACCENT = "#5db2ff";
-const number = (text, className = "") => el("td", { className: `number ${className}`, textContent: text });
+const number = (text, className = "") =>
+  el("td", { className: `number ${className}`, textContent: text });
 const at = (iso) => el("td", { className: "dim", textContent: format.time(iso) });
 const cell = (child, className = "") => el("td", { className }, child);
 const chip = (text, kind) => el("span", { className: `chip ${kind}`, textContent: text });
 // rsi -> RSI, volume_ratio -> Volume ratio: names of up to four letters are abbreviations.
-const label = (name) => (name.length <= 4 ? name.toUpperCase() : name[0].toUpperCase() + name.slice(1).replaceAll("_", " "));
+const label = (name) =>
+  name.length <= 4
+    ? name.toUpperCase()
+    : name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
 const points = (value) => format.signed(value, (size) => size.toFixed(1));
 const word = (name) => name.toLowerCase().replaceAll("_", " ");
 const tbody = (id) => byId(id).tBodies[0];
@@ -31,18 +35,32 @@ export class Signals {
 
   draw(signal) {
     const sell = signal.side === "SELL";
-    const best = [...signal.reasons].sort((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution));
-    const summary = best.map(({ indicator, contribution }) => `${label(indicator)} ${points(contribution)}`).join("   ");
-    const more = el("button", { className: "more", type: "button", textContent: summary, title: "Show each indicator's part",
-      attrs: { "aria-expanded": String(this.open.has(signal.id)) } });
+    const best = [...signal.reasons].sort(
+      (a, b) => Math.abs(b.contribution) - Math.abs(a.contribution),
+    );
+    const summary = best
+      .map(({ indicator, contribution }) => `${label(indicator)} ${points(contribution)}`)
+      .join("   ");
+    const more = el("button", {
+      className: "more",
+      type: "button",
+      textContent: summary,
+      title: "Show each indicator's part",
+      attrs: { "aria-expanded": String(this.open.has(signal.id)) },
+    });
     more.addEventListener("click", () => this.toggle(signal));
-    const row = el("tr", {}, at(signal.published), cell(symbolButton(signal.symbol)),
+    const row = el(
+      "tr",
+      {},
+      at(signal.published),
+      cell(symbolButton(signal.symbol)),
       cell(chip(word(signal.type), signal.type.toLowerCase().replace("_", "-"))),
       cell(meter(signal.score / 100, signal.score.toFixed(0), sell ? DOWN : UP)),
       number(format.price(signal.price), "roomy"),
       number(signal.stop_loss ? format.price(signal.stop_loss) : "–", "wide dim"),
       number(signal.take_profit ? format.price(signal.take_profit) : "–", "wide dim"),
-      cell(more, "fill"));
+      cell(more, "fill"),
+    );
     return this.open.has(signal.id) ? [row, this.detail(signal, best)] : [row];
   }
 
@@ -54,21 +72,50 @@ export class Signals {
 
   detail(signal, reasons) {
     const top = Math.max(1, ...reasons.map((reason) => Math.abs(reason.contribution)));
-    const items = reasons.map(({ indicator, contribution, text }) => el("li", {},
-      el("span", { className: "strong", textContent: label(indicator) }),
-      meter(Math.abs(contribution) / top, points(contribution), contribution < 0 ? DOWN : ACCENT, 70),
-      el("span", { textContent: text })));
-    const levels = signal.stop_loss && signal.take_profit
-      ? `stop ${format.price(signal.stop_loss)}   target ${format.price(signal.take_profit)}` : "";
-    const values = Object.entries(signal.indicators).map(([name, value]) => `${name} ${value.toFixed(2)}`).join("   ");
-    return el("tr", { className: "detail" }, el("td", { colSpan: 8 }, el("ul", { className: "reasons" }, ...items),
-      el("p", { className: "values", textContent: [signal.strategy, levels, values].filter(Boolean).join("   ") })));
+    const items = reasons.map(({ indicator, contribution, text }) =>
+      el(
+        "li",
+        {},
+        el("span", { className: "strong", textContent: label(indicator) }),
+        meter(
+          Math.abs(contribution) / top,
+          points(contribution),
+          contribution < 0 ? DOWN : ACCENT,
+          70,
+        ),
+        el("span", { textContent: text }),
+      ),
+    );
+    const levels =
+      signal.stop_loss && signal.take_profit
+        ? `stop ${format.price(signal.stop_loss)}   target ${format.price(signal.take_profit)}`
+        : "";
+    const values = Object.entries(signal.indicators)
+      .map(([name, value]) => `${name} ${value.toFixed(2)}`)
+      .join("   ");
+    return el(
+      "tr",
+      { className: "detail" },
+      el(
+        "td",
+        { colSpan: 8 },
+        el("ul", { className: "reasons" }, ...items),
+        el("p", {
+          className: "values",
+          textContent: [signal.strategy, levels, values].filter(Boolean).join("   "),
+        }),
+      ),
+    );
   }
 }
 
 const STATUS = {
-  submitted: ["submitted", "work"], accepted: ["working", "work"], partial: ["partly filled", "work"],
-  filled: ["filled", "buy"], rejected: ["rejected", "bad"], canceled: ["cancelled", "warn"],
+  submitted: ["submitted", "work"],
+  accepted: ["working", "work"],
+  partial: ["partly filled", "work"],
+  filled: ["filled", "buy"],
+  rejected: ["rejected", "bad"],
+  canceled: ["cancelled", "warn"],
 };
 
 export class Orders {
@@ -86,7 +133,12 @@ export class Orders {
     const id = data.client_order_id;
     const order = this.orders.get(id) ?? { at: published, filled: 0, cost: 0, trades: new Set() };
     if (!this.orders.has(id)) this.orderCount += 1;
-    this.orders.set(id, { ...order, symbol: data.symbol, side: data.side, ...this.step(kind, data, order, { published, replayed }) });
+    this.orders.set(id, {
+      ...order,
+      symbol: data.symbol,
+      side: data.side,
+      ...this.step(kind, data, order, { published, replayed }),
+    });
     while (this.orders.size > 500) this.orders.delete(this.orders.keys().next().value);
     this.rows.put(id, this.orders.get(id), { fresh: !replayed });
     setText(byId("orders-count"), format.whole(this.orderCount));
@@ -94,7 +146,8 @@ export class Orders {
 
   /** What an event changes on its order. */
   step(kind, data, order, { published, replayed }) {
-    const done = order.state === "filled" || order.state === "rejected" || order.state === "canceled";
+    const done =
+      order.state === "filled" || order.state === "rejected" || order.state === "canceled";
     if (kind === "OrderSubmitted") {
       const known = done || order.filled ? {} : { state: "submitted" };
       return { quantity: data.quantity, limit: data.limit_price, ...known };
@@ -109,30 +162,55 @@ export class Orders {
     this.fills.put(data.trade_id, { ...data, published }, { fresh: !replayed });
     this.onFill(data);
     const filled = Math.max(order.filled, data.cumulative_quantity);
-    return { filled, quantity: data.order_quantity, cost: order.cost + data.quantity * Number(data.price),
-      state: filled >= data.order_quantity ? "filled" : "partial" };
+    return {
+      filled,
+      quantity: data.order_quantity,
+      cost: order.cost + data.quantity * Number(data.price),
+      state: filled >= data.order_quantity ? "filled" : "partial",
+    };
   }
 
   draw(order) {
     const [text, kind] = STATUS[order.state ?? "submitted"];
-    const shares = order.quantity === undefined ? "–"
-      : order.filled === order.quantity || !order.filled ? format.whole(order.quantity)
-        : `${format.whole(order.filled)} / ${format.whole(order.quantity)}`;
-    const mean = order.filled ? format.price(order.cost / order.filled) : order.limit ? format.price(order.limit) : "–";
+    const shares =
+      order.quantity === undefined
+        ? "–"
+        : order.filled === order.quantity || !order.filled
+          ? format.whole(order.quantity)
+          : `${format.whole(order.filled)} / ${format.whole(order.quantity)}`;
+    const mean = order.filled
+      ? format.price(order.cost / order.filled)
+      : order.limit
+        ? format.price(order.limit)
+        : "–";
     const status = el("td", { className: "fill" }, chip(text, kind));
     if (order.why) status.append(el("span", { className: "dim", textContent: `  ${order.why}` }));
     status.title = order.why ?? "";
-    return el("tr", {}, at(order.at), cell(symbolButton(order.symbol)),
+    return el(
+      "tr",
+      {},
+      at(order.at),
+      cell(symbolButton(order.symbol)),
       cell(order.side === "BUY" ? "Buy" : "Sell", order.side === "BUY" ? "up" : "down"),
-      number(shares, order.filled ? "" : "dim"), number(mean, order.filled ? "" : "dim"), status);
+      number(shares, order.filled ? "" : "dim"),
+      number(mean, order.filled ? "" : "dim"),
+      status,
+    );
   }
 
   drawFill(fill) {
     const pnl = Number(fill.realized_pnl);
-    return el("tr", {}, at(fill.published), cell(symbolButton(fill.symbol)),
+    return el(
+      "tr",
+      {},
+      at(fill.published),
+      cell(symbolButton(fill.symbol)),
       cell(fill.side === "BUY" ? "Buy" : "Sell", fill.side === "BUY" ? "up" : "down"),
-      number(format.whole(fill.quantity)), number(format.price(fill.price)), number(format.price(fill.fee), "dim"),
-      number(pnl ? format.signed(pnl, format.price) : "–", format.tone(pnl)));
+      number(format.whole(fill.quantity)),
+      number(format.price(fill.price)),
+      number(format.price(fill.fee), "dim"),
+      number(pnl ? format.signed(pnl, format.price) : "–", format.tone(pnl)),
+    );
   }
 }
 
@@ -162,7 +240,8 @@ export class Portfolio {
   }
 
   add(valued) {
-    if (this.valued && Date.parse(valued.timestamp) < Date.parse(this.valued.timestamp) - 3_600_000) this.valued = null;
+    if (this.valued && Date.parse(valued.timestamp) < Date.parse(this.valued.timestamp) - 3_600_000)
+      this.valued = null;
     this.valued = valued;
     this.dirty = true;
   }
@@ -170,17 +249,33 @@ export class Portfolio {
   render() {
     if (!this.dirty) return;
     this.dirty = false;
-    const { equity, cash, positions_value: invested, realized_pnl: realised, currency, positions } = this.valued;
+    const {
+      equity,
+      cash,
+      positions_value: invested,
+      realized_pnl: realised,
+      currency,
+      positions,
+    } = this.valued;
     const open = positions.reduce((sum, position) => sum + Number(position.unrealized_pnl), 0);
     setText(byId("equity"), `${format.price(equity)} ${currency}`);
     setText(byId("cash"), format.price(cash));
-    setText(byId("invested"), `${format.price(invested)} · ${((100 * Number(invested)) / Number(equity)).toFixed(0)}%`);
-    for (const [id, value] of [["open-pnl", open], ["realised-pnl", Number(realised)]]) {
+    setText(
+      byId("invested"),
+      `${format.price(invested)} · ${((100 * Number(invested)) / Number(equity)).toFixed(0)}%`,
+    );
+    for (const [id, value] of [
+      ["open-pnl", open],
+      ["realised-pnl", Number(realised)],
+    ]) {
       setText(byId(id), format.signed(value, format.price));
       byId(id).className = format.tone(value);
     }
     const held = positions.filter((position) => position.quantity !== 0);
-    setText(byId("positions-note"), held.length ? `${held.length} open, value and P&L in ${currency}` : "");
+    setText(
+      byId("positions-note"),
+      held.length ? `${held.length} open, value and P&L in ${currency}` : "",
+    );
     held.sort((a, b) => Number(b.market_value) - Number(a.market_value));
     this.rows.replace(held.map((position) => [position.symbol, position]));
   }
@@ -188,10 +283,17 @@ export class Portfolio {
   draw(position) {
     const pnl = Number(position.unrealized_pnl);
     const share = Number(position.market_price) / Number(position.average_price) - 1;
-    return el("tr", {}, cell(symbolButton(position.symbol)), number(format.whole(position.quantity)),
-      number(format.price(position.average_price), "dim"), number(format.price(position.market_price)),
-      number(format.whole(position.market_value), "wide"), number(format.signed(pnl, format.price), format.tone(pnl)),
-      number(format.percent(share), format.tone(share)));
+    return el(
+      "tr",
+      {},
+      cell(symbolButton(position.symbol)),
+      number(format.whole(position.quantity)),
+      number(format.price(position.average_price), "dim"),
+      number(format.price(position.market_price)),
+      number(format.whole(position.market_value), "wide"),
+      number(format.signed(pnl, format.price), format.tone(pnl)),
+      number(format.percent(share), format.tone(share)),
+    );
   }
 }
 
@@ -202,18 +304,31 @@ export class Log {
 
   add(kind, data, { id, at: published, replayed }) {
     const severity = data.severity ?? "info";
-    const source = kind === "RiskAlerted" ? "risk" : kind === "StrategyUpdated" ? data.strategy : data.service;
+    const source =
+      kind === "RiskAlerted" ? "risk" : kind === "StrategyUpdated" ? data.strategy : data.service;
     this.rows.put(id, { severity, source, text: data.message, published }, { fresh: !replayed });
   }
 
   draw({ severity, source, text, published }) {
-    return el("li", {}, el("span", { className: "dim", textContent: format.time(published) }),
+    return el(
+      "li",
+      {},
+      el("span", { className: "dim", textContent: format.time(published) }),
       el("span", { className: `dot ${severity}`, title: severity }),
-      el("span", {}, el("b", { className: "strong", textContent: `${source}  ` }), text));
+      el("span", {}, el("b", { className: "strong", textContent: `${source}  ` }), text),
+    );
   }
 }
 
-const KINDS = [["Bars", "market"], ["Signals", "signals"], ["Orders", "orders"], ["News", "news"], ["States", "indicators"], ["Tasks", "tasks"], ["Desk", "system"]];
+const KINDS = [
+  ["Bars", "market"],
+  ["Signals", "signals"],
+  ["Orders", "orders"],
+  ["News", "news"],
+  ["States", "indicators"],
+  ["Tasks", "tasks"],
+  ["Desk", "system"],
+];
 const SECONDS = 60;
 
 /** Events a second by kind, and in all. */
@@ -237,7 +352,13 @@ export class Flow {
       this.now.set(kind, 0);
       const mean = bins.slice(-10).reduce((sum, count) => sum + count, 0) / 10;
       all += mean;
-      return el("tr", {}, cell(name, "dim"), number(format.rate(mean), mean ? "strong" : "dim"), cell(sparkline(bins, { width: 165 })));
+      return el(
+        "tr",
+        {},
+        cell(name, "dim"),
+        number(format.rate(mean), mean ? "strong" : "dim"),
+        cell(sparkline(bins, { width: 165 })),
+      );
     });
     tbody("flow").replaceChildren(...rows);
     setText(byId("rate"), format.rate(all));
@@ -265,9 +386,21 @@ export class Queues {
     const quiet = (value) => (value ? "" : "dim");
     const title = `${group} on ${topic}: ${consumers} consumer${consumers === 1 ? "" : "s"}`;
     const orphaned = !consumers && waiting + pending + delayed > 0;
-    return el("tr", { title }, el("td", { className: "fill" }, el("span", { className: "strong", textContent: group })),
-      number(format.whole(waiting), quiet(waiting)), number(format.whole(pending), quiet(pending)),
-      number(format.whole(delayed), delayed ? "warn" : "dim"), number(format.whole(dead), dead ? "down strong" : "dim"),
-      cell(sparkline(this.backlogs.get(`${topic} ${group}`), { width: 46, className: orphaned ? "warn" : "" }), "wide"));
+    return el(
+      "tr",
+      { title },
+      el("td", { className: "fill" }, el("span", { className: "strong", textContent: group })),
+      number(format.whole(waiting), quiet(waiting)),
+      number(format.whole(pending), quiet(pending)),
+      number(format.whole(delayed), delayed ? "warn" : "dim"),
+      number(format.whole(dead), dead ? "down strong" : "dim"),
+      cell(
+        sparkline(this.backlogs.get(`${topic} ${group}`), {
+          width: 46,
+          className: orphaned ? "warn" : "",
+        }),
+        "wide",
+      ),
+    );
   }
 }

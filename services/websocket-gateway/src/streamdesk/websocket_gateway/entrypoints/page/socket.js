@@ -58,7 +58,10 @@ export class Feed {
     else if (message.type === "hello") this.welcomed(message);
     else if (message.type === "state") this.tellState(message.state);
     else if (message.type === "subscribed" && message.errors.length) {
-      console.warn("not subscribed:", message.errors.map((e) => `${e.channel} (${e.code})`).join(", "));
+      console.warn(
+        "not subscribed:",
+        message.errors.map((e) => `${e.channel} (${e.code})`).join(", "),
+      );
     }
   }
 
@@ -86,7 +89,8 @@ export class Feed {
       this.refuse(reason || "The token is not valid here.");
       return;
     }
-    const pause = Math.min(LONGEST_PAUSE_SECONDS, 0.5 * 2 ** this.attempt) * (0.5 + Math.random() / 2);
+    const pause =
+      Math.min(LONGEST_PAUSE_SECONDS, 0.5 * 2 ** this.attempt) * (0.5 + Math.random() / 2);
     this.attempt += 1;
     this.onState("reconnecting", "Reconnecting");
     this.retry = setTimeout(() => this.connect(), pause * 1000);

@@ -23,7 +23,16 @@ export class Tasks {
   add(kind, data, { replayed }) {
     const id = data.task_id;
     this.count += 1;
-    const task = this.tasks.get(id) ?? { id, name: id, done: 0, total: 0, stocks: 0, marks: [], fresh: !replayed, order: this.count };
+    const task = this.tasks.get(id) ?? {
+      id,
+      name: id,
+      done: 0,
+      total: 0,
+      stocks: 0,
+      marks: [],
+      fresh: !replayed,
+      order: this.count,
+    };
     if (kind === "StockIndicatorsCompleted") this.addStock(task, data);
     else if (kind === "TaskProgressed") this.addProgress(task, data);
     else Object.assign(task, data, { ended: true });
@@ -73,28 +82,49 @@ export class Tasks {
     const failed = task.ended && task.succeeded === false;
     const done = Math.min(Math.max(task.done, task.stocks), task.total || Infinity);
     const state = failed ? "failed" : task.ended ? "done" : "";
-    const bar = el("progress", { className: state, max: task.total || 1, value: task.ended && !failed ? task.total || 1 : done,
-      attrs: { "aria-label": task.name } });
-    const head = [el("b", { className: "strong", textContent: task.name }),
-      el("span", { className: failed ? "down" : "dim", textContent: this.summary(task, done, failed) })];
+    const bar = el("progress", {
+      className: state,
+      max: task.total || 1,
+      value: task.ended && !failed ? task.total || 1 : done,
+      attrs: { "aria-label": task.name },
+    });
+    const head = [
+      el("b", { className: "strong", textContent: task.name }),
+      el("span", {
+        className: failed ? "down" : "dim",
+        textContent: this.summary(task, done, failed),
+      }),
+    ];
     const notes = [this.pace(task, done), task.message].filter(Boolean).join(" · ");
     const kind = `${task.ended ? "verdict" : "pace"} ${failed ? "down" : "dim"}`;
-    return el("li", { title: `${task.id} ${task.message ?? ""}` }, ...head, bar,
-      notes ? el("p", { className: kind, textContent: notes }) : null);
+    return el(
+      "li",
+      { title: `${task.id} ${task.message ?? ""}` },
+      ...head,
+      bar,
+      notes ? el("p", { className: kind, textContent: notes }) : null,
+    );
   }
 
   summary(task, done, failed) {
     const steps = `${format.whole(done)} of ${format.whole(task.total)}`;
-    if (!task.ended) return task.total ? `${steps} · ${Math.floor((100 * done) / task.total)}%` : `${format.whole(done)} done`;
+    if (!task.ended)
+      return task.total
+        ? `${steps} · ${Math.floor((100 * done) / task.total)}%`
+        : `${format.whole(done)} done`;
     const took = `${task.duration_seconds?.toFixed(1) ?? "–"} s`;
-    if (failed) return task.total >= RATED_FROM ? `${steps}, failed after ${took}` : `failed in ${took}`;
+    if (failed)
+      return task.total >= RATED_FROM ? `${steps}, failed after ${took}` : `failed in ${took}`;
     return task.total >= RATED_FROM ? `${format.whole(task.total)} in ${took}` : `done in ${took}`;
   }
 
   /** Steps a second, and how long it will take at that. */
   pace(task, done) {
     if (task.total < RATED_FROM) return "";
-    if (task.ended) return task.duration_seconds > 0 ? `${format.rate(done / task.duration_seconds)} a second` : "";
+    if (task.ended)
+      return task.duration_seconds > 0
+        ? `${format.rate(done / task.duration_seconds)} a second`
+        : "";
     const seconds = range(task.marks.map(({ at }) => at));
     const steps = range(task.marks.map((mark) => mark.done));
     if (seconds < SHORTEST_SECONDS || steps <= 0) return "";
