@@ -1,10 +1,17 @@
 """The page: its files, its headers, and what a real browser shows."""
 
+import re
 from typing import Any
 
 import pytest
 
 from streamdesk.websocket_gateway.entrypoints import assets
+
+# Notations of CSS Color 4; a selector such as "#sign-in" is none of them.
+COLOUR = re.compile(
+    r"""["'`]#[0-9a-f]{3,8}["'`]|\b(?:rgb|hsl)a?\(\s*[\d.]|\b(?:hwb|(?:ok)?l(?:ab|ch)|color)\(\s*[\d.a-z]""",
+    re.IGNORECASE,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +54,13 @@ def test_the_page_names_no_other_host_but_those_it_links_to() -> None:
             "eval(",
         ):
             assert forbidden not in text, f"{forbidden} in {path.name}"
+
+
+def test_the_scripts_take_all_colours_from_the_style_sheet() -> None:
+    for path in assets.PAGE.glob("*.js"):
+        assert COLOUR.findall(path.read_text()) == [], path.name
+    assert COLOUR.search('color: "#2cc295"')
+    assert COLOUR.search("color: rgb(44 194 149)")
 
 
 @pytest.mark.chromium

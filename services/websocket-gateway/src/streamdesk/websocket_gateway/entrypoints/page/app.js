@@ -1,6 +1,7 @@
 // Starts the desk: one socket, every event to its panels, drawn at most once a frame.
 
 import { EquityChart, PriceChart } from "./charts.js";
+import { onColourScheme } from "./colours.js";
 import { byId, setText } from "./dom.js";
 import { seconds } from "./format.js";
 import { Hama } from "./hama.js";
@@ -150,6 +151,11 @@ byId("sign-in").addEventListener("close", () => {
 document.addEventListener("click", ({ target }) => {
   const symbol = target.closest?.("[data-symbol]")?.dataset.symbol;
   if (symbol && price.bars.has(symbol)) price.show(symbol);
+});
+
+onColourScheme(() => {
+  for (const chart of [price, equity]) chart.recolour();
+  schedule();
 });
 
 async function showLag() {

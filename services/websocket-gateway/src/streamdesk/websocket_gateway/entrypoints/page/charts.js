@@ -1,11 +1,9 @@
 // The two plots, drawn by TradingView's Lightweight Charts (window.LightweightCharts).
 
+import { palette } from "./colours.js";
 import { byId, setText } from "./dom.js";
 import * as format from "./format.js";
 
-const UP = "#2cc295";
-const DOWN = "#f4707b";
-const ACCENT = "#5db2ff";
 const MAX_BARS = 600;
 const MAX_POINTS = 5000;
 const BARS_SHOWN = 110;
@@ -17,19 +15,21 @@ const CLOCK = { hour: "2-digit", minute: "2-digit", hour12: false };
 const CLOCK_SECONDS = { ...CLOCK, second: "2-digit" };
 const DATE = { day: "numeric", month: "short" };
 
+const chartColours = () => ({
+  layout: { background: { color: palette.back }, textColor: palette.text },
+  grid: { vertLines: { color: palette.grid }, horzLines: { color: palette.grid } },
+  rightPriceScale: { borderColor: palette.border },
+  timeScale: { borderColor: palette.border },
+});
+
 function makeChart(id, priceFormatter) {
-  return window.LightweightCharts.createChart(byId(id), {
+  const chart = window.LightweightCharts.createChart(byId(id), {
     autoSize: true,
     layout: {
-      background: { color: "transparent" },
-      textColor: "#93a1b1",
       fontSize: 11,
       fontFamily: getComputedStyle(document.body).fontFamily,
     },
-    grid: { vertLines: { color: "#18212b" }, horzLines: { color: "#18212b" } },
-    rightPriceScale: { borderColor: "#202b37" },
     timeScale: {
-      borderColor: "#202b37",
       timeVisible: true,
       secondsVisible: true,
       rightOffset: 3,
@@ -44,17 +44,23 @@ function makeChart(id, priceFormatter) {
       timeFormatter: (time) => local(time, { ...DATE, ...CLOCK_SECONDS }),
     },
   });
+  chart.applyOptions(chartColours());
+  return chart;
 }
+
+const candleColours = () => ({
+  upColor: palette.up,
+  downColor: palette.down,
+  wickUpColor: palette.up,
+  wickDownColor: palette.down,
+});
 
 /** Candles and volume of one instrument, the fills on it, and its position's levels. */
 export class PriceChart {
   constructor({ onSymbol }) {
     this.chart = makeChart("price-chart", format.price);
     this.candles = this.chart.addCandlestickSeries({
-      upColor: UP,
-      downColor: DOWN,
-      wickUpColor: UP,
-      wickDownColor: DOWN,
+      ...candleColours(),
       borderVisible: false,
     });
     this.volume = this.chart.addHistogramSeries({
@@ -135,6 +141,13 @@ export class PriceChart {
     this.onSymbol(symbol, before);
   }
 
+  /** Take the palette's colours anew; those of bars and marks at the next `draw`. */
+  recolour() {
+    this.chart.applyOptions(chartColours());
+    this.candles.applyOptions(candleColours());
+    this.dirty = true;
+  }
+
   draw() {
     if (!this.symbol) return;
     byId("price-empty").hidden = true;
@@ -181,7 +194,7 @@ export class PriceChart {
           text: `${side === "BUY" ? "Buy" : "Sell"} ${quantity}`,
           position: side === "BUY" ? "belowBar" : "aboveBar",
           shape: side === "BUY" ? "arrowUp" : "arrowDown",
-          color: side === "BUY" ? ACCENT : "#edb74d",
+          color: side === "BUY" ? palette.accent : palette.warn,
         })),
     );
   }
@@ -189,9 +202,9 @@ export class PriceChart {
   levelsOf(symbol) {
     const held = this.positions.get(symbol);
     return [
-      [held?.average_price, "cost", ACCENT],
-      [held?.stop_loss, "stop", DOWN],
-      [held?.take_profit, "target", UP],
+      [held?.average_price, "cost", palette.accent],
+      [held?.stop_loss, "stop", palette.down],
+      [held?.take_profit, "target", palette.up],
     ].filter(([price]) => price);
   }
 
@@ -233,20 +246,27 @@ const candle = ({ time, open, high, low, close }) => ({ time, open, high, low, c
 const volume = ({ time, open, close, volume: value }) => ({
   time,
   value,
-  color: close >= open ? "rgba(44, 194, 149, 0.28)" : "rgba(244, 112, 123, 0.28)",
+  color: close >= open ? palette.upVolume : palette.downVolume,
+});
+
+const areaColours = () => ({
+  lineColor: palette.accent,
+  topColor: palette.areaTop,
+  bottomColor: palette.areaBottom,
 });
 
 /** Equity over time, from the portfolio's valuations. */
 export class EquityChart {
   constructor() {
     this.chart = makeChart("equity-chart", (value) => format.whole(value));
-    this.area = this.chart.addAreaSeries({
-      lineColor: ACCENT,
-      lineWidth: 2,
-      topColor: "rgba(93, 178, 255, 0.30)",
-      bottomColor: "rgba(93, 178, 255, 0.02)",
-    });
+    this.area = this.chart.addAreaSeries({ ...areaColours(), lineWidth: 2 });
     this.points = [];
+  }
+
+  /** Take the palette's colours anew. */
+  recolour() {
+    this.chart.applyOptions(chartColours());
+    this.area.applyOptions(areaColours());
   }
 
   add(valued) {

@@ -25,13 +25,13 @@ export function svg(tag, attributes, ...children) {
   return node;
 }
 
-/** A horizontal bar with its value beside it. `share` runs from 0 to 1. */
-export function meter(share, text, colour, width = 54) {
+/** A horizontal bar with its value beside it. `share` runs from 0 to 1, `tone` is a colour class. */
+export function meter(share, text, tone, width = 54) {
   const length = Math.max(0, Math.min(1, share)) * width;
   const bar = svg(
     "svg",
     { width, height: 6, "aria-hidden": "true" },
-    svg("rect", { width: length, height: 6, fill: colour }),
+    svg("rect", { width: length, height: 6, class: tone }),
   );
   return el("span", { className: "meter" }, bar, el("b", { textContent: text }));
 }

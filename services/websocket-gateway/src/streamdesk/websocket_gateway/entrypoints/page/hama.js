@@ -3,14 +3,11 @@
 import { byId, el, meter, setText, symbolButton, symbolText } from "./dom.js";
 import * as format from "./format.js";
 
-const UP = "#2cc295";
-const DOWN = "#f4707b";
-const LEVEL = "#93a1b1";
 const MAX_INSTRUMENTS = 10_000;
 const MAX_ROWS = 400;
 const FLASH_MS = 2400;
 const CHIPS = { bullish: "buy", bearish: "sell", neutral: "" };
-const COLOURS = { bullish: UP, bearish: DOWN, neutral: LEVEL };
+const TONES = { bullish: "up", bearish: "down", neutral: "dim" };
 const RANKS = {
   bullish: 2,
   neutral: 1,
@@ -193,7 +190,7 @@ export class Hama {
         { title: turned ? `was ${item.previous_state}` : "" },
         chip(item.state, CHIPS[item.state]),
       ),
-      cell(meter(item.score / 100, item.score.toFixed(0), COLOURS[item.state], 26)),
+      cell(meter(item.score / 100, item.score.toFixed(0), TONES[item.state], 26)),
       el("td", { className: `centred ${tone}`, textContent: arrow, title: `trend ${item.trend}` }),
       SIGNALS[item.signal] ? told(...SIGNALS[item.signal]) : nothing(),
       BANDS[item.bollinger] ? told(item.bollinger, BANDS[item.bollinger]) : nothing(),

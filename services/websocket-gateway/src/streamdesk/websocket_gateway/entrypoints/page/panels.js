@@ -3,9 +3,6 @@
 import { byId, el, meter, Rows, setText, sparkline, symbolButton } from "./dom.js";
 import * as format from "./format.js";
 
-const UP = "#2cc295";
-const DOWN = "#f4707b";
-const ACCENT = "#5db2ff";
 const number = (text, className = "") =>
   el("td", { className: `number ${className}`, textContent: text });
 const at = (iso) => el("td", { className: "dim", textContent: format.time(iso) });
@@ -55,7 +52,7 @@ export class Signals {
       at(signal.published),
       cell(symbolButton(signal.symbol)),
       cell(chip(word(signal.type), signal.type.toLowerCase().replace("_", "-"))),
-      cell(meter(signal.score / 100, signal.score.toFixed(0), sell ? DOWN : UP)),
+      cell(meter(signal.score / 100, signal.score.toFixed(0), sell ? "down" : "up")),
       number(format.price(signal.price), "roomy"),
       number(signal.stop_loss ? format.price(signal.stop_loss) : "–", "wide dim"),
       number(signal.take_profit ? format.price(signal.take_profit) : "–", "wide dim"),
@@ -80,7 +77,7 @@ export class Signals {
         meter(
           Math.abs(contribution) / top,
           points(contribution),
-          contribution < 0 ? DOWN : ACCENT,
+          contribution < 0 ? "down" : "accent",
           70,
         ),
         el("span", { textContent: text }),
