@@ -6,7 +6,9 @@ import { byId, setText } from "./dom.js";
 import { seconds } from "./format.js";
 import { Hama } from "./hama.js";
 import { News } from "./news.js";
-import { Flow, Log, Orders, Portfolio, Queues, Signals } from "./panels.js";
+import { Orders } from "./orders.js";
+import { Flow, Log, Portfolio, Queues } from "./panels.js";
+import { Signals } from "./signals.js";
 import { Feed } from "./socket.js";
 import { Tasks } from "./tasks.js";
 

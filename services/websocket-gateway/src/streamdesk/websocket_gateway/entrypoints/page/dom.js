@@ -127,7 +127,7 @@ export class Rows {
 
   /** Exactly these, in this order: for tables that show a state rather than a history. */
   replace(entries) {
-    const nodes = entries.map(([, item]) => this.draw(item)).flat();
+    const nodes = entries.flatMap(([, item]) => this.draw(item));
     this.parent.replaceChildren(...nodes);
     this.empty.hidden = nodes.length > 0;
   }

@@ -1,5 +1,6 @@
 // The HAMA panel: what the analysis last said of each instrument, sorted and filtered as the reader likes.
 
+import { cell, chip } from "./cells.js";
 import { byId, el, meter, setText, symbolButton, symbolText } from "./dom.js";
 import * as format from "./format.js";
 
@@ -41,10 +42,8 @@ const ORDERS = {
   when: (a, b) => a.asOf - b.asOf,
 };
 
-const cell = (child, className = "") => el("td", { className }, child);
-const told = (textContent, tone) => el("td", { className: `told ${tone}`, textContent });
-const nothing = () => told("–", "faint");
-const chip = (text, kind) => el("span", { className: `chip ${kind}`, textContent: text });
+const note = (textContent, tone) => el("td", { className: `note ${tone}`, textContent });
+const nothing = () => note("–", "faint");
 
 /** `hasChart(symbol)`: whether its bars are shown, so that its name may be a button. */
 export class Hama {
@@ -192,8 +191,8 @@ export class Hama {
       ),
       cell(meter(item.score / 100, item.score.toFixed(0), TONES[item.state], 26)),
       el("td", { className: `centred ${tone}`, textContent: arrow, title: `trend ${item.trend}` }),
-      SIGNALS[item.signal] ? told(...SIGNALS[item.signal]) : nothing(),
-      BANDS[item.bollinger] ? told(item.bollinger, BANDS[item.bollinger]) : nothing(),
+      SIGNALS[item.signal] ? note(...SIGNALS[item.signal]) : nothing(),
+      BANDS[item.bollinger] ? note(item.bollinger, BANDS[item.bollinger]) : nothing(),
       el("td", { className: "number close", textContent: format.quote(item.close) }),
       el("td", {
         className: "number dim",

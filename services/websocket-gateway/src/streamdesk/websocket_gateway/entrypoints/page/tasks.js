@@ -81,13 +81,6 @@ export class Tasks {
   draw(task) {
     const failed = task.ended && task.succeeded === false;
     const done = Math.min(Math.max(task.done, task.stocks), task.total || Infinity);
-    const state = failed ? "failed" : task.ended ? "done" : "";
-    const bar = el("progress", {
-      className: state,
-      max: task.total || 1,
-      value: task.ended && !failed ? task.total || 1 : done,
-      attrs: { "aria-label": task.name },
-    });
     const head = [
       el("b", { className: "strong", textContent: task.name }),
       el("span", {
@@ -101,9 +94,20 @@ export class Tasks {
       "li",
       { title: `${task.id} ${task.message ?? ""}` },
       ...head,
-      bar,
+      this.bar(task, done, failed),
       notes ? el("p", { className: kind, textContent: notes }) : null,
     );
+  }
+
+  bar(task, done, failed) {
+    const succeeded = task.ended && !failed;
+    const max = task.total || 1; // of a task that names no total the bar is full or empty
+    return el("progress", {
+      className: failed ? "failed" : succeeded ? "done" : "",
+      max,
+      value: succeeded ? max : done,
+      attrs: { "aria-label": task.name },
+    });
   }
 
   summary(task, done, failed) {
