@@ -37,7 +37,7 @@ from streamdesk.contracts.events import (
 )
 from streamdesk.runtime import Drain, listen
 from streamdesk.websocket_gateway.config import Settings
-from streamdesk.websocket_gateway.factory import bus_source, gateway_over, works
+from streamdesk.websocket_gateway.factory import bus_source, gateway_over, tasks
 
 SECRET = "of-the-tests-with-more-than-32-bytes"  # noqa: S105 - signs nothing but test tokens
 TIMEOUT_SECONDS = 30
@@ -118,9 +118,9 @@ class Desk:
         self.gateway = gateway_over(source, settings, now=self.clock)
         listener = listen("127.0.0.1", 0, "GATEWAY_PORT")
         self.address = f"127.0.0.1:{listener.getsockname()[1]}"
-        self.works: list[asyncio.Future[None]] = [
+        self.tasks: list[asyncio.Future[None]] = [
             asyncio.ensure_future(work.run(self.drain))
-            for work in works(self.gateway, source, settings, listener)
+            for work in tasks(self.gateway, source, settings, listener)
         ]
 
     async def client(self, query: str = "", **options: Any) -> Client:
@@ -177,7 +177,7 @@ class Desk:
     async def stop(self) -> None:
         self.drain.request()
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            await asyncio.gather(*self.works)
+            await asyncio.gather(*self.tasks)
 
 
 StartDesk = Callable[..., Any]

@@ -1,4 +1,4 @@
-"""The only place where the gateway's parts are put together."""
+"""The only place where the gateway's objects are wired."""
 
 import asyncio
 import socket
@@ -40,13 +40,13 @@ from streamdesk.websocket_gateway.entrypoints.websocket import SocketRoute
 
 log = logger(__name__)
 
-CLOSE_SHARE = 0.4  # of the grace period is for sockets to take their close frame
-REQUESTS_SECONDS = 2
+CLOSE_SHARE = 0.4  # share of the grace period in which clients may answer the close frame
+REQUESTS_SECONDS = 2  # for HTTP requests that are still running after that
 
 
 @asynccontextmanager
 async def build(settings: Settings, service: Service) -> AsyncIterator[list[Work]]:
-    """The gateway on the bus the settings name."""
+    """The gateway's tasks, on the bus that the settings name."""
     listener = listen(settings.gateway_host, settings.gateway_port, "GATEWAY_PORT")
     with listener:
         config = BusConfig(**settings.bus_config(service.name, Wait))
@@ -54,28 +54,29 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[list[Work
         async with bus:
             source = bus_source(bus, settings)
             gateway = gateway_over(source, settings)
-            # Not the bus: without it the sockets stay open, and a restart would help nobody.
+            # The bus is no condition: during an outage the sockets stay open, and a restart would
+            # only drop them.
             service.ready_when("room", lambda: not gateway.connections.full)
-            yield works(gateway, source, settings, listener)
+            yield tasks(gateway, source, settings, listener)
 
 
 def bus_source(bus: Bus, settings: Settings) -> BusSource:
-    """Everything the gateway is a consumer of, and the lag of every group there is."""
-    mine = [topic for topic in topics.TOPICS if topics.GATEWAY in topic.consumers]
+    """The source of all topics that the gateway consumes, and of the lag of every group."""
+    consumed = [topic for topic in topics.TOPICS if topics.GATEWAY in topic.consumers]
     grouped = [topic for topic in topics.TOPICS if topic.groups]
     return BusSource(
         bus,
-        tailed=[_configured(topic, settings) for topic in mine],
+        tailed=[_configured(topic, settings) for topic in consumed],
         grouped=[_configured(topic, settings) for topic in grouped],
         states=_configured(topics.ANALYSIS_STATES, settings),
         states_seconds=settings.gateway_states_seconds,
     )
 
 
-def works(
+def tasks(
     gateway: Gateway, source: EventSource, settings: Settings, listener: socket.socket
 ) -> list[Work]:
-    """What the gateway does all the time, over any source of events."""
+    """The tasks of a gateway, over any source of events."""
     app = application(gateway, source, settings)
     _cut_dead_peers(listener, settings.gateway_stall_timeout_seconds)
     redact_logs()
@@ -194,7 +195,10 @@ def _configured(topic: Topic[Any], settings: Settings) -> Topic[Any]:
 
 
 def _cut_dead_peers(listener: socket.socket, stall_timeout_seconds: float) -> None:
-    """Let the kernel drop a peer that takes no byte for so long; accepted sockets inherit it."""
-    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it
+    """Let the kernel drop peers that acknowledge nothing for this long.
+
+    Accepted sockets inherit the option from the listener.
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # only on Linux
     if option is not None:
         listener.setsockopt(socket.IPPROTO_TCP, option, int(stall_timeout_seconds * 1000))

@@ -54,7 +54,7 @@ def subprotocols_of(request: TokenCarrier) -> list[str]:
 
 
 class TokenVerifier:
-    """Decides what a token allows.
+    """Checks tokens and reads what they allow.
 
     Args:
         secret: the shared secret of HS256; None leaves the gateway open to everyone.
@@ -65,20 +65,21 @@ class TokenVerifier:
 
     @property
     def required(self) -> bool:
-        """Whether a token is asked for at all."""
+        """Whether a token is required."""
         return self._secret is not None
 
     def verify(self, token: str | None) -> ChannelAccess:
         """Read a token.
 
         Raises:
-            AccessError: there is none, it is not ours, or its time is over.
+            AccessError: it is missing or invalid.
+            TokenExpiredError: it has expired.
         """
         if self._secret is None:
             return OPEN
         if token is None:
             raise AccessError(
-                "a token is needed: Authorization header, token.… subprotocol or ?token=",
+                "a token is required: Authorization header, token.… subprotocol or ?token=",
                 code="token-missing",
             )
         try:
@@ -90,7 +91,7 @@ class TokenVerifier:
                 options={"require": ["exp", "sub"]},
             )
         except jwt.ExpiredSignatureError as error:
-            raise TokenExpiredError("the token is expired") from error
+            raise TokenExpiredError("the token has expired") from error
         except jwt.PyJWTError as error:
             raise AccessError(f"the token is not valid here: {error}") from error
         return _access(claims)
@@ -147,7 +148,7 @@ def redact(text: str) -> str:
 
 
 class RedactTokens(logging.Filter):
-    """Takes tokens out of log records before anything is written."""
+    """Removes tokens from log records before they are written."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record; never drops one."""
@@ -157,7 +158,7 @@ class RedactTokens(logging.Filter):
 
 
 def redact_logs(names: Iterable[str] = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")) -> None:
-    """Keep tokens out of the server's logs: it writes request lines, and with them the query."""
+    """Redact the server's logs: request lines contain the query, and with it the token."""
     for name in names:
         log = logging.getLogger(name)
         if not any(isinstance(known, RedactTokens) for known in log.filters):

@@ -21,7 +21,7 @@ class FollowEvents:
 
     Args:
         source: the bus.
-        hub: who listens to what.
+        hub: the subscriptions.
         history: remembers the recent events.
         metrics: counts the events and how late they are.
         history_seconds: how far back the bus is read at the start.

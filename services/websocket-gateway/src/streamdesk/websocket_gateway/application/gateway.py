@@ -19,7 +19,7 @@ class Gateway:
     """The use cases over one source of events.
 
     Args:
-        hub: who listens to what.
+        hub: the subscriptions.
         history: the recent events.
         connections: the open connections.
         serve: serves sockets.

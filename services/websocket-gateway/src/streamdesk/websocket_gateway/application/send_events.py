@@ -17,7 +17,7 @@ class SendEvents:
     """Sends events to the connections of this process.
 
     Args:
-        hub: who listens to what.
+        hub: the subscriptions.
         wall: seconds since the epoch.
     """
 

@@ -24,7 +24,7 @@ class ServeConnection:
     Args:
         open_connection: makes the connection of an accepted socket.
         connections: the open connections.
-        hub: who listens to what.
+        hub: the subscriptions.
         history: the recent events a new subscriber is shown.
         bus_state: whether the bus answers, as last seen.
         wall: seconds since the epoch.

@@ -40,8 +40,8 @@ class ChannelHistory:
         events: frames kept of each event type.
         bars: bars kept of each instrument.
         ring_bytes: bytes a ring holds at most.
-        max_rings: rings at most; the one that rested longest goes.
-        max_states: states at most; the one that changed longest ago goes.
+        max_rings: rings at most; the one without a new frame for longest is dropped.
+        max_states: states at most; the one that changed longest ago is dropped.
     """
 
     def __init__(
@@ -92,11 +92,11 @@ class ChannelHistory:
             self._rings.popitem(last=False)
 
     def replay(self, channels: Collection[str], already: Collection[str]) -> list[EventFrame]:
-        """What new subscriptions bring, oldest first, each frame once.
+        """The frames that new subscriptions add, oldest first, each once.
 
         Args:
             channels: the channels subscribed now.
-            already: channels subscribed before: what they carried is not repeated.
+            already: channels subscribed before; their frames are not repeated.
         """
         wanted, known = set(channels), set(already)
         found = _newly_seen(self._states.values(), wanted, known)
@@ -123,8 +123,10 @@ def _newly_seen(entries: Iterable[_Entry], wanted: set[str], known: set[str]) ->
 def _of_instrument(
     channel: str, ring: _Ring, wanted: set[str], known: set[str]
 ) -> Collection[_Entry]:
+    # Subscribers of the whole market would be flooded by the rings of all instruments, so they get
+    # the last bar of each only.
     if channel in known or MARKET in known:
-        # The parent showed only the last bar; one who asks for the instrument too wants the rest.
+        # The parent replayed only the last bar: a subscriber of the instrument gets the others.
         return list(ring.entries)[:-1] if channel in wanted and channel not in known else ()
     if channel in wanted:
         return ring.entries

@@ -1,7 +1,7 @@
-"""The protocol on the socket: client messages in, server messages out.
+"""The protocol of the socket: messages of clients and messages of the server.
 
-Everything is a JSON object in a text frame with a `type`. A client may put an `id` (string or
-integer) into a message; the reply carries it back.
+Every message is a JSON object with a `type`, in a text frame. A client may add an `id` (string or
+integer) to a message; the reply repeats it.
 """
 
 import json
@@ -26,10 +26,10 @@ _MAX_ECHO = 100
 
 @dataclass(frozen=True, slots=True)
 class ClientMessage:
-    """A message of a client that keeps the protocol.
+    """A valid message of a client.
 
     Args:
-        type: what the client wants.
+        type: the request.
         channels: the channels it names, each once, unchecked; empty for a heartbeat.
         message_id: echoed in the reply.
     """
@@ -40,7 +40,7 @@ class ClientMessage:
 
 
 def parse(text: str | bytes) -> ClientMessage:
-    """Read one frame of a client.
+    """Parse one frame of a client.
 
     Raises:
         ProtocolError: `bad-json`, `bad-message` or `unknown-type`, with what was expected.
@@ -91,7 +91,7 @@ class ChannelRefusal:
 
 @dataclass(frozen=True, slots=True)
 class ChannelsReply:
-    """What became of a subscribe or unsubscribe, channel by channel."""
+    """The outcome of a subscribe or unsubscribe, channel by channel."""
 
     accepted: tuple[str, ...]
     refused: tuple[ChannelRefusal, ...]
@@ -107,7 +107,7 @@ def channels_reply(
     reply: ChannelsReply,
     message_id: str | int | None,
 ) -> str:
-    """The answer to subscribe and unsubscribe: what holds now, and what was refused."""
+    """The answer to subscribe and unsubscribe: the accepted channels, and those refused."""
     errors = [
         {"channel": _clip(r.channel), "code": r.code, "message": r.message} for r in reply.refused
     ]
@@ -127,7 +127,7 @@ def heartbeat(at: str, message_id: str | int | None = None) -> str:
 
 
 def state(name: BusState, reason: str = "") -> str:
-    """Whether events flow: `degraded` while Redis is out of reach."""
+    """Whether events flow: `degraded` while Redis is unreachable."""
     return encode({"type": "state", "state": name, "reason": reason})
 
 
@@ -140,7 +140,7 @@ def hello(
     limits: Mapping[str, float],
     at: str,
 ) -> str:
-    """The first message on a socket: who you are here, and the rules."""
+    """The first message on a socket: the connection's identity, state and limits."""
     return encode(
         {
             "type": "hello",
