@@ -81,7 +81,7 @@ async def test_states_are_sorted_and_filtered_as_the_reader_asks(
             SYMBOLS[52:]
         )
         await page.locator("#hama-search").fill("nothing")
-        await page.locator("#hama-empty", has_text="No instrument is as you ask.").wait_for()
+        await page.locator("#hama-empty", has_text="No instrument matches.").wait_for()
     assert problems == []
 
 

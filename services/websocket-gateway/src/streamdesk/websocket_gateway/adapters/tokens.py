@@ -93,7 +93,7 @@ class TokenVerifier:
         except jwt.ExpiredSignatureError as error:
             raise TokenExpiredError("the token has expired") from error
         except jwt.PyJWTError as error:
-            raise AccessError(f"the token is not valid here: {error}") from error
+            raise AccessError(f"the token is not valid: {error}") from error
         return _access(claims)
 
 

@@ -33,8 +33,8 @@ function makeChart(id, priceFormatter) {
       timeVisible: true,
       secondsVisible: true,
       rightOffset: 3,
-      // Ticks of years, months and days (types 0 to 2) are dates, the others times; those of bars
-      // shorter than a minute (type 4) need their seconds to differ.
+      // Ticks of years, months and days (types 0 to 2) are dates, the others times. Bars shorter
+      // than a minute (type 4) differ only in their seconds.
       tickMarkFormatter: (time, type) =>
         local(time, type <= 2 ? DATE : type === 4 ? CLOCK_SECONDS : CLOCK),
     },
@@ -55,7 +55,7 @@ const candleColours = () => ({
   wickDownColor: palette.down,
 });
 
-/** Candles and volume of one instrument, the fills on it, and its position's levels. */
+/** Candles and volume of one instrument, its fills, and the levels of its position. */
 export class PriceChart {
   constructor({ onSymbol }) {
     this.chart = makeChart("price-chart", format.price);
@@ -89,14 +89,14 @@ export class PriceChart {
     bars.set(time, { ...bar, time });
     if (bars.size > 2 * MAX_BARS) this.trim(bar.symbol);
     if (bar.symbol !== this.symbol) return;
-    // One newer bar is an update; anything else (history, a gap filled) is drawn from scratch.
+    // One newer bar is an update; anything else (history, a filled gap) redraws the chart.
     if (bars.size === known + 1 && time > this.lastTime && !this.dirty) {
       this.pending = (this.pending ?? []).concat(bars.get(time));
       this.lastTime = time;
     } else this.dirty = true;
   }
 
-  /** Forget old bars, so that a page can stay open for days. */
+  /** Drop old bars, so that the page can stay open for days. */
   trim(symbol) {
     const bars = [...this.bars.get(symbol).values()]
       .sort((a, b) => a.time - b.time)
@@ -141,7 +141,7 @@ export class PriceChart {
     this.onSymbol(symbol, before);
   }
 
-  /** Take the palette's colours anew; those of bars and marks at the next `draw`. */
+  /** Apply the palette again; bars and marks follow at the next `draw`. */
   recolour() {
     this.chart.applyOptions(chartColours());
     this.candles.applyOptions(candleColours());
@@ -170,7 +170,7 @@ export class PriceChart {
     this.drawLevels();
     this.dirty = false;
     if (this.fit && bars.length) {
-      // The newest bars at one width, however many there are: history may still be on its way.
+      // The newest bars at a fixed width, however many there are: history may still be arriving.
       this.chart
         .timeScale()
         .setVisibleLogicalRange({ from: bars.length - BARS_SHOWN, to: bars.length + 3 });
@@ -180,7 +180,7 @@ export class PriceChart {
 
   drawMarks(bars) {
     const first = bars[0]?.time ?? 0;
-    const perBar = new Map(); // partial fills of one bar and side are one mark
+    const perBar = new Map(); // partial fills of one bar and side become one mark
     for (const { time, side, quantity } of this.marks.get(this.symbol)?.values() ?? []) {
       if (time < first) continue;
       const key = `${time} ${side}`;
@@ -263,7 +263,7 @@ export class EquityChart {
     this.points = [];
   }
 
-  /** Take the palette's colours anew. */
+  /** Apply the palette again. */
   recolour() {
     this.chart.applyOptions(chartColours());
     this.area.applyOptions(areaColours());
@@ -271,7 +271,7 @@ export class EquityChart {
 
   add(valued) {
     const time = format.seconds(valued.timestamp);
-    // Time that runs backwards is a new run of the desk: it takes the old one's place.
+    // A time before the last one means that the desk was restarted: its new run replaces the old.
     while (this.points.length && this.points.at(-1).time >= time) this.points.pop();
     this.points.push({ time, value: Number(valued.equity) });
     if (this.points.length > MAX_POINTS) this.points.splice(0, MAX_POINTS / 10);

@@ -1,4 +1,4 @@
-// Building the page. All text goes through textContent: nothing that arrives is ever read as HTML.
+// Builds the page. All text is set through textContent: nothing received is ever parsed as HTML.
 
 /** An element with properties, attributes (`attrs`) and children (nodes or text). */
 export function el(tag, properties = {}, ...children) {
@@ -11,7 +11,7 @@ export function el(tag, properties = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** Change text only where it differs, so that selections and screen readers are left in peace. */
+/** Change text only where it differs, which keeps selections and spares screen readers. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -67,7 +67,7 @@ const symbolNodes = (symbol) => {
   return [name, el("small", { textContent: rest })];
 };
 
-/** A symbol as a button that brings its chart up; the market is set back. */
+/** A symbol as a button that shows its chart; the market is in small print. */
 export function symbolButton(symbol) {
   return el(
     "button",
@@ -81,7 +81,7 @@ export function symbolButton(symbol) {
   );
 }
 
-/** The same, where there is no chart. */
+/** A symbol without a chart. */
 export function symbolText(symbol) {
   return el("span", { className: "symbol" }, ...symbolNodes(symbol));
 }
@@ -93,7 +93,7 @@ function flash(node) {
 
 /**
  * Rows (or list items) by key, newest first, at most `max`. `draw(item)` gives one node or several;
- * a key that is there already is drawn again in its place.
+ * a known key is redrawn in its place.
  */
 export class Rows {
   constructor(parent, max, draw) {

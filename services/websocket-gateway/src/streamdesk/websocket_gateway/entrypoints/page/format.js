@@ -1,4 +1,4 @@
-// Numbers and times as a person reads them.
+// Formats numbers and times.
 
 const TIME = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit",
@@ -31,10 +31,10 @@ const DIGITS = new Intl.NumberFormat("en-US", {
 export const time = (iso) => TIME.format(new Date(iso));
 export const whole = (value) => WHOLE.format(value);
 export const price = (value) => CENTS.format(value);
-/** A price of anything: cents where they matter, four digits where it is less than one. */
+/** A price of any instrument: with cents, or four significant digits below one. */
 export const quote = (value) => (value < 1 ? DIGITS : CENTS).format(value);
 export const moment = (iso) => MOMENT.format(new Date(iso));
-/** The time of day, or the day where that is another one than today. */
+/** The time of day; for another day than today the date. */
 export const shortTime = (iso) => {
   const date = new Date(iso);
   return (date.toDateString() === new Date().toDateString() ? SHORT : DAY).format(date);
@@ -52,7 +52,7 @@ export const span = (seconds) => {
 };
 export const seconds = (iso) => Math.floor(Date.parse(iso) / 1000);
 
-/** With its sign, and a real minus. */
+/** With its sign, and a typographic minus. */
 export function signed(value, format = whole) {
   const text = format(Math.abs(value));
   if (value > 0) return `+${text}`;
@@ -62,7 +62,7 @@ export function signed(value, format = whole) {
 export const percent = (share) => `${signed(share * 100, price)}%`;
 export const tone = (value) => (value > 0 ? "up" : value < 0 ? "down" : "");
 
-/** A rate a second: precise while small. */
+/** A rate per second, with a decimal below ten. */
 export function rate(value) {
   if (value === 0) return "0";
   return value < 10 ? value.toFixed(1) : whole(value);

@@ -1,4 +1,4 @@
-// The HAMA panel: what the analysis last said of each instrument, sorted and filtered as the reader likes.
+// The HAMA panel: the last state of each instrument, sorted and filtered by the reader.
 
 import { cell, chip } from "./cells.js";
 import { byId, el, meter, setText, symbolButton, symbolText } from "./dom.js";
@@ -45,11 +45,11 @@ const ORDERS = {
 const note = (textContent, tone) => el("td", { className: `note ${tone}`, textContent });
 const nothing = () => note("–", "faint");
 
-/** `hasChart(symbol)`: whether its bars are shown, so that its name may be a button. */
+/** `hasChart(symbol)`: whether there are bars to show; then its name is a button. */
 export class Hama {
   constructor({ hasChart }) {
     this.hasChart = hasChart;
-    this.items = new Map(); // symbol -> what was last said of it
+    this.items = new Map(); // symbol -> its last state
     this.nodes = new Map(); // symbol -> its row
     this.changed = new Set();
     this.arrivals = 0;
@@ -83,7 +83,7 @@ export class Hama {
     this.order();
   }
 
-  /** The same column again turns the order round. */
+  /** Sort by a column; the same column again reverses the order. */
   sortBy(by) {
     const descending = this.sort.by === by ? !this.sort.descending : by !== "symbol";
     this.sort = { by, descending };
@@ -123,7 +123,7 @@ export class Hama {
   render() {
     if (!this.changed.size) return;
     const today = new Date().toDateString();
-    if (today !== this.today) for (const symbol of this.items.keys()) this.changed.add(symbol); // "14:30" is a date now
+    if (today !== this.today) for (const symbol of this.items.keys()) this.changed.add(symbol); // times become dates
     this.today = today;
     for (const symbol of this.changed) this.nodes.set(symbol, this.draw(this.items.get(symbol)));
     this.changed.clear();
@@ -143,14 +143,14 @@ export class Hama {
     setText(byId("hama-note"), `${preset}, bars of ${format.span(seconds)}`);
   }
 
-  /** The rows that are wanted, as they are wanted. */
+  /** Show the matching rows in the chosen order. */
   order() {
     const compare = ORDERS[this.sort.by];
     const sign = this.sort.descending ? -1 : 1;
-    const wanted = [...this.items.values()]
-      .filter((item) => this.wants(item))
+    const matching = [...this.items.values()]
+      .filter((item) => this.matches(item))
       .sort((a, b) => sign * compare(a, b) || b.arrival - a.arrival);
-    const nodes = wanted
+    const nodes = matching
       .slice(0, MAX_ROWS)
       .map(({ symbol }) => this.nodes.get(symbol))
       .filter(Boolean);
@@ -164,12 +164,15 @@ export class Hama {
         ?.focus({ preventScroll: true });
     const empty = byId("hama-empty");
     empty.hidden = nodes.length > 0;
-    if (this.items.size) setText(empty, "No instrument is as you ask.");
-    byId("hama-more").hidden = wanted.length <= MAX_ROWS;
-    setText(byId("hama-more"), `and ${format.whole(wanted.length - MAX_ROWS)} more: ask for less`);
+    if (this.items.size) setText(empty, "No instrument matches.");
+    byId("hama-more").hidden = matching.length <= MAX_ROWS;
+    setText(
+      byId("hama-more"),
+      `and ${format.whole(matching.length - MAX_ROWS)} more: narrow the filter`,
+    );
   }
 
-  wants(item) {
+  matches(item) {
     return (
       (!this.state || item.state === this.state) &&
       NARROWED[this.narrowed](item) &&
@@ -197,7 +200,7 @@ export class Hama {
       el("td", {
         className: "number dim",
         textContent: format.shortTime(item.timestamp),
-        title: `bars until ${format.moment(item.timestamp)}, told ${format.moment(item.at)}`,
+        title: `bars until ${format.moment(item.timestamp)}, published ${format.moment(item.at)}`,
       }),
     );
     if (item.fresh) this.flash(row, turned ? `turned-${item.state}` : "fresh");

@@ -1,4 +1,4 @@
-// The news that passed the filter, with its sentiment, and why it passed.
+// The news that passed the filter, with its sentiment and the reason.
 
 import { byId, el, Rows, setText, symbolButton } from "./dom.js";
 import * as format from "./format.js";
@@ -30,13 +30,13 @@ export class News {
 
   count() {
     const moods = [...this.articles.values()].map(({ sentiment }) => Math.sign(sentiment));
-    const told = [
+    const counts = [
       [1, "good"],
       [-1, "bad"],
     ].map(([sign, name]) => [moods.filter((one) => one === sign).length, name]);
     setText(
       byId("news-note"),
-      told
+      counts
         .filter(([count]) => count)
         .map((pair) => pair.join(" "))
         .join(", "),
@@ -72,7 +72,7 @@ export class News {
     );
   }
 
-  /** Why it passed in a line or two, which open to all of it and the words' weights. */
+  /** The reason in a line or two; a click opens all of it with the weights of the words. */
   why(article) {
     if (!article.reason) return [];
     const open = this.open.has(article.link_hash);

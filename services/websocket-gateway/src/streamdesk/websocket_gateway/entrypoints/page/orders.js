@@ -56,7 +56,7 @@ export class Orders {
 
   /** What an event changes on its order. */
   step(kind, data, order, arrival) {
-    // Events of one order may arrive out of turn: what it has reached already is not taken back.
+    // Events of one order may arrive out of order: a late one does not undo a later state.
     const settled = ENDS.has(order.state) || order.filled > 0;
     switch (kind) {
       case "OrderSubmitted": {
@@ -75,7 +75,7 @@ export class Orders {
   }
 
   fill(data, order, { published, replayed }) {
-    // After a reconnection a fill may come again, and counts once.
+    // A fill that is replayed after a reconnection counts once.
     if (order.trades.has(data.trade_id)) return {};
     order.trades.add(data.trade_id);
     this.fillCount += 1;

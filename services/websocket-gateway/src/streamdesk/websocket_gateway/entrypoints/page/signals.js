@@ -37,7 +37,7 @@ export class Signals {
       className: "more",
       type: "button",
       textContent: summary,
-      title: "Show each indicator's part",
+      title: "Show each indicator's contribution",
       attrs: { "aria-expanded": String(this.open.has(signal.id)) },
     });
     more.addEventListener("click", () => this.toggle(signal));

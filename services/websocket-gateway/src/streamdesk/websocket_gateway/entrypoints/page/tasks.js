@@ -1,14 +1,14 @@
-// Long work and how far it is. Thousands of events may come within a second, so they are only
-// counted as they come, and drawn once a frame.
+// Long-running tasks and their progress. Thousands of events may arrive within a second, so they are
+// counted on arrival and drawn once a frame.
 
 import { byId, el, Rows } from "./dom.js";
 import * as format from "./format.js";
 
 const MAX_TASKS = 50;
 const MAX_ROWS = 20;
-const RATED_FROM = 100; // steps: how fast a dozen went tells nobody anything
+const RATED_FROM = 100; // steps: a rate over fewer says nothing
 const SHORTEST_SECONDS = 0.2;
-const MARKS = 20; // so many reports back the rate looks: a run that is resumed has a new one soon
+const MARKS = 20; // reports the rate covers: few, so that a resumed run soon has its new rate
 
 const range = (values) => Math.max(...values) - Math.min(...values);
 
@@ -61,14 +61,14 @@ export class Tasks {
   render() {
     for (const id of this.changed) {
       const task = this.tasks.get(id);
-      if (!task) continue; // it has made room in this very frame
+      if (!task) continue; // removed by another task of this frame
       this.makeRoom(task);
       this.rows.put(id, task, { fresh: task.fresh });
     }
     this.changed.clear();
   }
 
-  /** Of what runs again and again, as a refresh every few minutes, the last run is shown. */
+  /** Of a task that repeats, such as a refresh every few minutes, only the last run is shown. */
   makeRoom(task) {
     for (const [id, other] of this.tasks) {
       if (other.name === task.name && other.ended && id !== task.id && other.order < task.order) {
@@ -122,7 +122,7 @@ export class Tasks {
     return task.total >= RATED_FROM ? `${format.whole(task.total)} in ${took}` : `done in ${took}`;
   }
 
-  /** Steps a second, and how long it will take at that. */
+  /** Steps per second, and the time left at that rate. */
   pace(task, done) {
     if (task.total < RATED_FROM) return "";
     if (task.ended)
