@@ -1,4 +1,4 @@
-"""Who may see which channel."""
+"""Which channels a token allows."""
 
 import pytest
 
@@ -9,7 +9,7 @@ def test_without_the_claim_every_public_channel_is_allowed() -> None:
     assert ChannelAccess(user="ann").may_see("events:orders:AAPL.US")
 
 
-def test_a_private_channel_belongs_to_its_user_whatever_the_claim_says() -> None:
+def test_a_private_channel_belongs_to_its_user_regardless_of_the_claim() -> None:
     assert ChannelAccess(user="ann").may_see("user:ann")
     assert not ChannelAccess(user="ann", patterns=("user:*", "*")).may_see("user:bob")
     assert not OPEN.may_see("user:ann")
@@ -28,7 +28,7 @@ def test_a_private_channel_belongs_to_its_user_whatever_the_claim_says() -> None
         ("events:orders", "events:signals", False),
     ],
 )
-def test_a_name_includes_its_children_and_a_star_all_that_begin_so(
+def test_a_name_includes_its_children_and_a_star_every_name_with_the_prefix(
     pattern: str, channel: str, allowed: bool
 ) -> None:
     assert ChannelAccess(user="ann", patterns=(pattern,)).may_see(channel) is allowed

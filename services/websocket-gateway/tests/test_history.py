@@ -1,4 +1,4 @@
-"""What a new subscriber is shown."""
+"""The recent events a new subscriber is shown."""
 
 from streamdesk.websocket_gateway.domain.frames import EventFrame
 from streamdesk.websocket_gateway.domain.history import ChannelHistory
@@ -29,7 +29,7 @@ def test_the_newest_of_each_type_are_kept() -> None:
     assert names(history.replay(["events:signals", "events:orders"], [])) == ["s2", "s3", "o"]
 
 
-def test_all_the_market_brings_the_last_bar_of_each_instrument() -> None:
+def test_the_whole_market_replays_the_last_bar_of_each_instrument() -> None:
     history = ChannelHistory(events=9, bars=9)
     for number in range(3):
         history.add(bar(f"a{number}", "AAPL.US"))
@@ -37,7 +37,7 @@ def test_all_the_market_brings_the_last_bar_of_each_instrument() -> None:
     assert names(history.replay(["events:market"], [])) == ["a2", "m2"]
 
 
-def test_one_instrument_brings_all_its_bars() -> None:
+def test_one_instrument_replays_all_its_bars() -> None:
     history = ChannelHistory(events=9, bars=2)
     for number in range(3):
         history.add(bar(f"a{number}", "AAPL.US"))
@@ -45,7 +45,7 @@ def test_one_instrument_brings_all_its_bars() -> None:
     assert names(history.replay(["events:market:AAPL.US"], [])) == ["a1", "a2"]
 
 
-def test_an_instrument_after_the_market_brings_what_the_market_left_out() -> None:
+def test_an_instrument_after_the_market_replays_what_the_market_omitted() -> None:
     history = ChannelHistory(events=9, bars=9)
     for number in range(3):
         history.add(bar(f"a{number}", "AAPL.US"))
@@ -70,7 +70,7 @@ def test_bytes_and_the_number_of_rings_are_bounded() -> None:
     assert history.replay(["events:signals"], []) == []
 
 
-def test_the_last_state_of_each_instrument_stays_however_much_comes_after_it() -> None:
+def test_the_last_state_of_each_instrument_is_kept_however_many_events_follow() -> None:
     history = ChannelHistory(events=2, bars=2, max_rings=2)
     history.add(state("btc 1", "BTCUSDT"))
     history.add(state("aapl 1", "AAPL.US"))
@@ -83,7 +83,7 @@ def test_the_last_state_of_each_instrument_stays_however_much_comes_after_it() -
     assert history.replay(["events:indicators:AAPL.US"], ["events:indicators"]) == []
 
 
-def test_states_are_bounded_and_the_one_that_changed_longest_ago_goes() -> None:
+def test_states_are_bounded_and_the_one_that_changed_longest_ago_is_dropped() -> None:
     history = ChannelHistory(events=2, bars=2, max_states=2)
     for name, symbol in (("a1", "A.US"), ("b1", "B.US"), ("a2", "A.US"), ("c1", "C.US")):
         history.add(state(name, symbol))

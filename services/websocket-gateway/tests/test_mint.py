@@ -12,7 +12,7 @@ def minted(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out.strip()
 
 
-def test_a_minted_token_lets_its_holder_look_but_not_send(
+def test_a_minted_token_allows_its_holder_to_read_but_not_to_send(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GATEWAY_JWT_SECRET", KEY)
@@ -20,7 +20,7 @@ def test_a_minted_token_lets_its_holder_look_but_not_send(
     assert (access.user, access.patterns, access.may_publish) == ("ann", None, False)
 
 
-def test_a_minted_token_can_be_narrowed_to_channels_and_allowed_to_send(
+def test_a_minted_token_can_be_restricted_to_channels_and_allowed_to_send(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GATEWAY_JWT_SECRET", KEY)

@@ -14,7 +14,7 @@ def drained(outbox: ClientOutbox) -> list[str]:
     return texts
 
 
-def test_texts_leave_in_the_order_they_came() -> None:
+def test_texts_leave_in_the_order_of_arrival() -> None:
     outbox = ClientOutbox(10, 1_000)
     for text in "abc":
         assert outbox.put(text, 1) is Offer.QUEUED
@@ -35,7 +35,7 @@ def test_bytes_bound_the_queue_as_messages_do() -> None:
     assert outbox.put("123", 3) is Offer.OVERFLOW
 
 
-def test_a_new_bar_takes_the_place_of_the_oldest_of_its_symbol() -> None:
+def test_a_new_bar_replaces_the_oldest_of_its_symbol() -> None:
     outbox = ClientOutbox(3, 1_000)
     outbox.put("AAPL 1", 6, "bar:AAPL")
     outbox.put("MSFT 1", 6, "bar:MSFT")
@@ -45,7 +45,7 @@ def test_a_new_bar_takes_the_place_of_the_oldest_of_its_symbol() -> None:
     assert outbox.dropped == 1
 
 
-def test_a_bar_of_another_symbol_takes_the_oldest_bars_place() -> None:
+def test_a_bar_of_another_symbol_replaces_the_oldest_bar() -> None:
     outbox = ClientOutbox(2, 1_000)
     outbox.put("order", 5)
     outbox.put("AAPL 1", 6, "bar:AAPL")
@@ -53,7 +53,7 @@ def test_a_bar_of_another_symbol_takes_the_oldest_bars_place() -> None:
     assert drained(outbox) == ["order", "MSFT 1"]
 
 
-def test_an_order_takes_the_place_of_bars_before_it_overflows() -> None:
+def test_an_order_replaces_bars_before_it_overflows() -> None:
     outbox = ClientOutbox(2, 1_000)
     outbox.put("AAPL 1", 6, "bar:AAPL")
     outbox.put("MSFT 1", 6, "bar:MSFT")
@@ -63,7 +63,7 @@ def test_an_order_takes_the_place_of_bars_before_it_overflows() -> None:
     assert drained(outbox) == ["order 1", "order 2"]
 
 
-def test_a_bar_that_finds_only_orders_is_left_out_and_counted() -> None:
+def test_a_bar_that_finds_only_orders_is_dropped_and_counted() -> None:
     outbox = ClientOutbox(1, 1_000)
     outbox.put("order", 5)
     assert outbox.put("AAPL 1", 6, "bar:AAPL") is Offer.CONFLATED
@@ -80,7 +80,7 @@ def test_replayed_frames_do_not_count_and_are_marked() -> None:
     assert drained(outbox) == [replayed, replayed, "live"]
 
 
-def test_who_asks_for_the_history_over_and_over_without_reading_overflows() -> None:
+def test_a_client_that_replays_the_history_again_and_again_without_reading_overflows() -> None:
     outbox = ClientOutbox(10, 1_000)
     frames = [EventFrame(("events:system",), "SystemEvent", '{"type":"event","x":1}', 22)] * 20_000
     assert [outbox.put_replay(frames) for _ in range(3)] == [
@@ -90,7 +90,7 @@ def test_who_asks_for_the_history_over_and_over_without_reading_overflows() -> N
     ]
 
 
-def test_a_state_goes_for_a_newer_one_of_its_own_and_for_nothing_else() -> None:
+def test_a_state_is_dropped_for_a_newer_one_of_its_key_only() -> None:
     outbox = ClientOutbox(2, 1_000)
     outbox.put("BTC bullish", 11, "hama:BTC", is_state=True)
     outbox.put("AAPL 1", 6, "bar:AAPL")
@@ -101,7 +101,7 @@ def test_a_state_goes_for_a_newer_one_of_its_own_and_for_nothing_else() -> None:
     assert drained(outbox) == ["BTC bearish", "order"]
 
 
-def test_a_state_makes_bars_give_way_and_never_gets_lost_itself() -> None:
+def test_a_state_displaces_bars_and_is_never_lost_itself() -> None:
     outbox = ClientOutbox(2, 1_000)
     outbox.put("AAPL 1", 6, "bar:AAPL")
     outbox.put("order", 5)
@@ -116,7 +116,7 @@ def test_a_state_makes_bars_give_way_and_never_gets_lost_itself() -> None:
         max_size=200,
     )
 )
-def test_the_books_agree_with_the_queue_whatever_happens(
+def test_the_totals_agree_with_the_queue_after_any_sequence(
     steps: list[tuple[str, str | None]],
 ) -> None:
     outbox = ClientOutbox(5, 40)

@@ -7,7 +7,7 @@ import pytest
 
 from streamdesk.websocket_gateway.entrypoints import assets
 
-# Notations of CSS Color 4; a selector such as "#sign-in" is none of them.
+# The notations of CSS Color 4.
 COLOUR = re.compile(
     r"""["'`]#[0-9a-f]{3,8}["'`]|\b(?:rgb|hsl)a?\(\s*[\d.]|\b(?:hwb|(?:ok)?l(?:ab|ch)|color)\(\s*[\d.a-z]""",
     re.IGNORECASE,
