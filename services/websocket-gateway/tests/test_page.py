@@ -63,6 +63,13 @@ def test_the_scripts_take_all_colours_from_the_style_sheet() -> None:
     assert COLOUR.search("color: rgb(44 194 149)")
 
 
+def test_the_style_sheet_defines_each_colour_once_as_a_custom_property() -> None:
+    properties, _, rules = (assets.PAGE / "style.css").read_text().partition("\n}\n")
+    literals = re.compile(r"#[0-9a-f]{3,8}\b(?=[^{]*;)|\b(?:rgb|hsl)a?\(", re.IGNORECASE)
+    assert literals.findall(properties)
+    assert literals.findall(rules) == []
+
+
 @pytest.mark.chromium
 async def test_a_browser_sees_rows_arrive(desk: Any, events: Any, open_page: Any) -> None:
     outside: list[str] = []
