@@ -97,16 +97,16 @@ async def test_five_thousand_stocks_in_a_burst_close_no_socket_that_is_read(
     desk = await start_desk(start_server().url)
     client = await desk.client("?channels=events:tasks,events:indicators")
     await client.next("subscribed")
-    told = events.daily_job(STOCKS)
-    assert len(told) == STOCKS + 102
-    await desk.publish_all(told)
+    published = events.daily_job(STOCKS)
+    assert len(published) == STOCKS + 102
+    await desk.publish_all(published)
     seen = {"StockIndicatorsCompleted": 0, "TaskProgressed": 0, "TaskCompleted": 0}
     while not seen["TaskCompleted"]:
         event = await client.next("event")
         seen[event["event"]] += 1
     stats = desk.gateway.stats()
     # Each was delivered or dropped for a newer one of the run; progress and the end always arrive.
-    assert sum(seen.values()) + stats["dropped"] == len(told)
+    assert sum(seen.values()) + stats["dropped"] == len(published)
     assert (stats["closed"], stats["connections"]) == ({}, 1)
     await client.until_answered()
 
@@ -125,15 +125,15 @@ async def test_a_page_that_reads_nothing_during_the_whole_job_keeps_its_socket(
     )
     await page.next("subscribed")
     # Many times what the kernel buffers for a reader that has stopped.
-    told = [
+    published = [
         event.model_copy(update={"indicators": {f"x{n}": 1.5 for n in range(400)}})
         if hasattr(event, "indicators")
         else event
         for event in events.daily_job(STOCKS)
     ]
     await desk.publish(events.hama("BTCUSDT", state="bearish"), events.bar("AAPL.US"))
-    for start in range(0, len(told), 500):
-        await desk.publish_all(told[start : start + 500])
+    for start in range(0, len(published), 500):
+        await desk.publish_all(published[start : start + 500])
         assert desk.gateway.stats()["queued_messages"] <= 200
     await desk.seen("TaskCompleted", 1)
     stats = desk.gateway.stats()
@@ -159,6 +159,6 @@ async def test_the_key_of_states_is_a_setting(start_desk: Any, events: Any) -> N
 
 
 def test_the_job_of_these_tests_is_what_the_contract_allows(events: Any) -> None:
-    told = events.daily_job(STOCKS)
-    assert len(told) <= 5_102
-    assert told[-1].timestamp - told[0].timestamp == timedelta(seconds=5)
+    published = events.daily_job(STOCKS)
+    assert len(published) <= 5_102
+    assert published[-1].timestamp - published[0].timestamp == timedelta(seconds=5)

@@ -1,5 +1,6 @@
 """The page: its files, its headers, and what a real browser shows."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -12,6 +13,16 @@ COLOUR = re.compile(
     r"""["'`]#[0-9a-f]{3,8}["'`]|\b(?:rgb|hsl)a?\(\s*[\d.]|\b(?:hwb|(?:ok)?l(?:ab|ch)|color)\(\s*[\d.a-z]""",
     re.IGNORECASE,
 )
+
+HAS_MAGENTA = """[...document.querySelectorAll("#equity-chart canvas")].some((canvas) => {
+  const { width, height } = canvas;
+  const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(canvas, 0, 0);
+  const { data } = copy.getImageData(0, 0, width, height);
+  for (let i = 0; i < data.length; i += 4)
+    if (data[i] === 255 && data[i + 1] === 0 && data[i + 2] === 255) return true;
+  return false;
+})"""
 
 
 @pytest.mark.parametrize(
@@ -68,6 +79,22 @@ def test_the_style_sheet_defines_each_colour_once_as_a_custom_property() -> None
     literals = re.compile(r"#[0-9a-f]{3,8}\b(?=[^{]*;)|\b(?:rgb|hsl)a?\(", re.IGNORECASE)
     assert literals.findall(properties)
     assert literals.findall(rules) == []
+
+
+@pytest.mark.chromium
+async def test_the_charts_follow_the_colour_scheme(desk: Any, events: Any, open_page: Any) -> None:
+    await desk.publish(events.portfolio("1000000.00", 1), events.portfolio("1000012.00", 2))
+    async with open_page() as (page, problems):
+        await page.emulate_media(color_scheme="light")
+        await page.goto(f"http://{desk.address}/")
+        await page.locator("#equity", has_text="1,000,012.00").wait_for()
+        await page.evaluate("document.body.style.setProperty('--accent', '#ff00ff')")
+        assert not await page.evaluate(HAS_MAGENTA)
+        await page.emulate_media(color_scheme="dark")
+        async with asyncio.timeout(30):
+            while not await page.evaluate(HAS_MAGENTA):
+                await asyncio.sleep(0.05)
+    assert problems == []
 
 
 @pytest.mark.chromium

@@ -162,7 +162,7 @@ async def test_the_daily_job_of_5000_stocks_is_drawn_to_its_end_over_one_socket(
 ) -> None:
     desk = await start_desk(start_server().url)
     failed = "4,997 stocks computed, 3 failed: A.US, B.US, C.US"
-    told = events.daily_job(STOCKS, failed=failed)
+    published = events.daily_job(STOCKS, failed=failed)
     async with open_page() as (page, problems):
         await page.goto(f"http://{desk.address}/")
         await page.wait_for_selector("#connection[data-state=connected]")
@@ -174,12 +174,12 @@ async def test_the_daily_job_of_5000_stocks_is_drawn_to_its_end_over_one_socket(
               window.states.add(document.querySelector("#connection").dataset.state);
             }).observe(document.body, { childList: true, subtree: true, attributes: true }); }"""
         )
-        half = len(told) // 2
-        await desk.publish_all(told[:half])
+        half = len(published) // 2
+        await desk.publish_all(published[:half])
         # Halfway it shows the rate by the run's own clock: 1,000 stocks a second.
         await page.locator("#tasks li", has_text="1,000 a second").wait_for()
         await page.locator("#tasks li", has_text="2,500 of 5,000 · 50%").wait_for()
-        await desk.publish_all(told[half:])
+        await desk.publish_all(published[half:])
         await page.locator("#tasks li", has_text="failed after 5.0 s").wait_for()
         task = page.locator("#tasks li")
         assert await task.count() == 1
@@ -198,8 +198,8 @@ async def test_the_daily_job_of_5000_stocks_is_drawn_to_its_end_over_one_socket(
 async def test_progress_never_runs_backwards_on_the_page(
     desk: Any, events: Any, open_page: Any
 ) -> None:
-    told = [event for event in events.daily_job(200) if isinstance(event, TaskProgressed)]
-    await desk.publish_all(told[:60][::-1])
+    published = [event for event in events.daily_job(200) if isinstance(event, TaskProgressed)]
+    await desk.publish_all(published[:60][::-1])
     await desk.seen("TaskProgressed", 60)
     async with open_page() as (page, problems):
         await page.goto(f"http://{desk.address}/")

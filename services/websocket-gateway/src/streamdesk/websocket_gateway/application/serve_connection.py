@@ -108,7 +108,7 @@ class ServeConnection:
     def _subscribe(
         self, connection: ClientConnection, channels: tuple[str, ...], message_id: str | int | None
     ) -> None:
-        # Taken before: the history must know which events the connection had without these.
+        # Read before subscribing: the history leaves out what these channels have already replayed.
         before = self._hub.channels_of(connection.id)
         reply = self._hub.subscribe(connection, channels)
         connection.send(protocol.channels_reply("subscribed", reply, message_id))

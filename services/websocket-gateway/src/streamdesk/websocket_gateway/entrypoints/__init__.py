@@ -1,1 +1,1 @@
-"""What comes in: requests, sockets and command lines, each passed on to one call."""
+"""Requests, sockets and command lines; each leads to one call of the application."""
