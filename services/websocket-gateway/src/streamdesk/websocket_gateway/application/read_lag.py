@@ -1,4 +1,4 @@
-"""Each group's lag for the page, asked of Redis once however many pages look."""
+"""Reads each group's lag; however many pages ask, Redis is queried once per interval."""
 
 import asyncio
 import time
@@ -7,11 +7,11 @@ from dataclasses import asdict
 
 from streamdesk.bus import BusError
 from streamdesk.contracts.base import JsonObject
-from streamdesk.websocket_gateway.event_source import EventSource
+from streamdesk.websocket_gateway.adapters.event_source import EventSource
 
 
 class LagView:
-    """A cached answer of the source, refreshed by one caller at a time.
+    """The lag of each group, cached. Concurrent callers share one query.
 
     Args:
         source: the bus.
@@ -34,7 +34,7 @@ class LagView:
         self._stale = True
 
     async def read(self) -> JsonObject:
-        """The groups; `stale` is true while the bus does not answer and the last figures stand."""
+        """The groups; `stale` is true while the bus does not answer, and the figures are older."""
         async with self._lock:
             if self._now() - self._read_at >= self._ttl_seconds:
                 await self._refresh()

@@ -1,4 +1,4 @@
-// Building the page. All text goes through textContent: nothing that arrives is ever read as HTML.
+// Builds the page. All text is set through textContent: nothing received is ever parsed as HTML.
 
 /** An element with properties, attributes (`attrs`) and children (nodes or text). */
 export function el(tag, properties = {}, ...children) {
@@ -11,7 +11,7 @@ export function el(tag, properties = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** Change text only where it differs, so that selections and screen readers are left in peace. */
+/** Change text only where it differs, which keeps selections and spares screen readers. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -25,11 +25,14 @@ export function svg(tag, attributes, ...children) {
   return node;
 }
 
-/** A horizontal bar with its value beside it. `share` runs from 0 to 1. */
-export function meter(share, text, colour, width = 54) {
+/** A horizontal bar with its value beside it. `share` runs from 0 to 1, `tone` is a colour class. */
+export function meter(share, text, tone, width = 54) {
   const length = Math.max(0, Math.min(1, share)) * width;
-  const bar = svg("svg", { width, height: 6, "aria-hidden": "true" },
-    svg("rect", { width: length, height: 6, fill: colour }));
+  const bar = svg(
+    "svg",
+    { width, height: 6, "aria-hidden": "true" },
+    svg("rect", { width: length, height: 6, class: tone }),
+  );
   return el("span", { className: "meter" }, bar, el("b", { textContent: text }));
 }
 
@@ -38,10 +41,16 @@ export function sparkline(values, { width = 74, height = 16, className = "" } = 
   const top = Math.max(1e-9, ...values);
   const step = width / Math.max(1, values.length - 1);
   const points = values
-    .map((value, i) => `${(i * step).toFixed(1)},${(height - 1 - (value / top) * (height - 2)).toFixed(1)}`)
+    .map(
+      (value, i) =>
+        `${(i * step).toFixed(1)},${(height - 1 - (value / top) * (height - 2)).toFixed(1)}`,
+    )
     .join(" ");
-  return svg("svg", { width, height, class: `spark ${className}`, "aria-hidden": "true" },
-    svg("polyline", { points }));
+  return svg(
+    "svg",
+    { width, height, class: `spark ${className}`, "aria-hidden": "true" },
+    svg("polyline", { points }),
+  );
 }
 
 const PAIR = /^(.+?)(USDT|USDC|BTC|ETH|EUR|USD)$/;
@@ -58,13 +67,21 @@ const symbolNodes = (symbol) => {
   return [name, el("small", { textContent: rest })];
 };
 
-/** A symbol as a button that brings its chart up; the market is set back. */
+/** A symbol as a button that shows its chart; the market is in small print. */
 export function symbolButton(symbol) {
-  return el("button", { className: "symbol", type: "button", title: `Show ${symbol}`, attrs: { "data-symbol": symbol } },
-    ...symbolNodes(symbol));
+  return el(
+    "button",
+    {
+      className: "symbol",
+      type: "button",
+      title: `Show ${symbol}`,
+      attrs: { "data-symbol": symbol },
+    },
+    ...symbolNodes(symbol),
+  );
 }
 
-/** The same, where there is no chart. */
+/** A symbol without a chart. */
 export function symbolText(symbol) {
   return el("span", { className: "symbol" }, ...symbolNodes(symbol));
 }
@@ -76,7 +93,7 @@ function flash(node) {
 
 /**
  * Rows (or list items) by key, newest first, at most `max`. `draw(item)` gives one node or several;
- * a key that is there already is drawn again in its place.
+ * a known key is redrawn in its place.
  */
 export class Rows {
   constructor(parent, max, draw) {
@@ -110,7 +127,7 @@ export class Rows {
 
   /** Exactly these, in this order: for tables that show a state rather than a history. */
   replace(entries) {
-    const nodes = entries.map(([, item]) => this.draw(item)).flat();
+    const nodes = entries.flatMap(([, item]) => this.draw(item));
     this.parent.replaceChildren(...nodes);
     this.empty.hidden = nodes.length > 0;
   }

@@ -1,6 +1,6 @@
-// The socket to the gateway: comes back by itself, keeps itself alive, says what state it is in.
+// The socket to the gateway: reconnects, sends heartbeats, and reports its state.
 
-const TERMINAL = 4500; // from here on coming back would not help
+const TERMINAL = 4500; // from this code on a reconnection would fail again
 const EXPIRED = 4005;
 const LONGEST_PAUSE_SECONDS = 20;
 
@@ -21,12 +21,12 @@ export class Feed {
     this.onState("connecting", "Connecting");
     const url = new URL("ws/events", document.baseURI);
     url.protocol = url.protocol.replace("http", "ws");
-    // The token travels as a subprotocol: a query would stand in the logs of every proxy.
+    // The token is sent as a subprotocol: a query would appear in the logs of every proxy.
     const protocols = this.token ? ["streamdesk.v1", `token.${this.token}`] : ["streamdesk.v1"];
     try {
       this.socket = new WebSocket(url, protocols);
     } catch {
-      this.refuse("That is not a token.");
+      this.refuse("This is not a valid token.");
       return;
     }
     this.socket.onopen = () => this.subscribe([...this.channels]);
@@ -52,13 +52,16 @@ export class Feed {
 
   receive(message) {
     this.lastHeard = Date.now();
-    // Timers sleep in a hidden tab, messages do not: they too keep the connection alive.
+    // A hidden tab throttles timers but not messages, so messages send heartbeats as well.
     if (this.lastHeard - this.lastSent > this.heartbeatSeconds * 1000) this.heartbeat();
     if (message.type === "event") this.onEvent(message);
     else if (message.type === "hello") this.welcomed(message);
-    else if (message.type === "state") this.tellState(message.state);
+    else if (message.type === "state") this.reportState(message.state);
     else if (message.type === "subscribed" && message.errors.length) {
-      console.warn("not subscribed:", message.errors.map((e) => `${e.channel} (${e.code})`).join(", "));
+      console.warn(
+        "not subscribed:",
+        message.errors.map((e) => `${e.channel} (${e.code})`).join(", "),
+      );
     }
   }
 
@@ -67,7 +70,7 @@ export class Feed {
     this.heartbeatSeconds = hello.limits.idle_timeout_seconds / 3;
     clearInterval(this.beat);
     this.beat = setInterval(() => this.heartbeat(), this.heartbeatSeconds * 1000);
-    this.tellState(hello.state);
+    this.reportState(hello.state);
   }
 
   heartbeat() {
@@ -75,18 +78,19 @@ export class Feed {
     else this.send({ type: "heartbeat" });
   }
 
-  tellState(state) {
+  reportState(state) {
     if (state === "ok") this.onState("connected", "Live");
-    else this.onState("degraded", "Redis out of reach");
+    else this.onState("degraded", "Redis unreachable");
   }
 
   closed(code, reason) {
     clearInterval(this.beat);
     if (code >= TERMINAL || code === EXPIRED) {
-      this.refuse(reason || "The token is not valid here.");
+      this.refuse(reason || "The token is not valid.");
       return;
     }
-    const pause = Math.min(LONGEST_PAUSE_SECONDS, 0.5 * 2 ** this.attempt) * (0.5 + Math.random() / 2);
+    const pause =
+      Math.min(LONGEST_PAUSE_SECONDS, 0.5 * 2 ** this.attempt) * (0.5 + Math.random() / 2);
     this.attempt += 1;
     this.onState("reconnecting", "Reconnecting");
     this.retry = setTimeout(() => this.connect(), pause * 1000);

@@ -1,14 +1,14 @@
-// Long work and how far it is. Thousands of events may come within a second, so they are only
-// counted as they come, and drawn once a frame.
+// Long-running tasks and their progress. Thousands of events may arrive within a second, so they are
+// counted on arrival and drawn once a frame.
 
 import { byId, el, Rows } from "./dom.js";
 import * as format from "./format.js";
 
 const MAX_TASKS = 50;
 const MAX_ROWS = 20;
-const RATED_FROM = 100; // steps: how fast a dozen went tells nobody anything
+const RATED_FROM = 100; // steps: a rate over fewer says nothing
 const SHORTEST_SECONDS = 0.2;
-const MARKS = 20; // so many reports back the rate looks: a run that is resumed has a new one soon
+const MARKS = 20; // reports the rate covers: few, so that a resumed run soon has its new rate
 
 const range = (values) => Math.max(...values) - Math.min(...values);
 
@@ -23,7 +23,16 @@ export class Tasks {
   add(kind, data, { replayed }) {
     const id = data.task_id;
     this.count += 1;
-    const task = this.tasks.get(id) ?? { id, name: id, done: 0, total: 0, stocks: 0, marks: [], fresh: !replayed, order: this.count };
+    const task = this.tasks.get(id) ?? {
+      id,
+      name: id,
+      done: 0,
+      total: 0,
+      stocks: 0,
+      marks: [],
+      fresh: !replayed,
+      order: this.count,
+    };
     if (kind === "StockIndicatorsCompleted") this.addStock(task, data);
     else if (kind === "TaskProgressed") this.addProgress(task, data);
     else Object.assign(task, data, { ended: true });
@@ -52,14 +61,14 @@ export class Tasks {
   render() {
     for (const id of this.changed) {
       const task = this.tasks.get(id);
-      if (!task) continue; // it has made room in this very frame
+      if (!task) continue; // removed by another task of this frame
       this.makeRoom(task);
       this.rows.put(id, task, { fresh: task.fresh });
     }
     this.changed.clear();
   }
 
-  /** Of what runs again and again, as a refresh every few minutes, the last run is shown. */
+  /** Of a task that repeats, such as a refresh every few minutes, only the last run is shown. */
   makeRoom(task) {
     for (const [id, other] of this.tasks) {
       if (other.name === task.name && other.ended && id !== task.id && other.order < task.order) {
@@ -72,29 +81,54 @@ export class Tasks {
   draw(task) {
     const failed = task.ended && task.succeeded === false;
     const done = Math.min(Math.max(task.done, task.stocks), task.total || Infinity);
-    const state = failed ? "failed" : task.ended ? "done" : "";
-    const bar = el("progress", { className: state, max: task.total || 1, value: task.ended && !failed ? task.total || 1 : done,
-      attrs: { "aria-label": task.name } });
-    const head = [el("b", { className: "strong", textContent: task.name }),
-      el("span", { className: failed ? "down" : "dim", textContent: this.summary(task, done, failed) })];
+    const head = [
+      el("b", { className: "strong", textContent: task.name }),
+      el("span", {
+        className: failed ? "down" : "dim",
+        textContent: this.summary(task, done, failed),
+      }),
+    ];
     const notes = [this.pace(task, done), task.message].filter(Boolean).join(" · ");
     const kind = `${task.ended ? "verdict" : "pace"} ${failed ? "down" : "dim"}`;
-    return el("li", { title: `${task.id} ${task.message ?? ""}` }, ...head, bar,
-      notes ? el("p", { className: kind, textContent: notes }) : null);
+    return el(
+      "li",
+      { title: `${task.id} ${task.message ?? ""}` },
+      ...head,
+      this.bar(task, done, failed),
+      notes ? el("p", { className: kind, textContent: notes }) : null,
+    );
+  }
+
+  bar(task, done, failed) {
+    const succeeded = task.ended && !failed;
+    const max = task.total || 1; // of a task that names no total the bar is full or empty
+    return el("progress", {
+      className: failed ? "failed" : succeeded ? "done" : "",
+      max,
+      value: succeeded ? max : done,
+      attrs: { "aria-label": task.name },
+    });
   }
 
   summary(task, done, failed) {
     const steps = `${format.whole(done)} of ${format.whole(task.total)}`;
-    if (!task.ended) return task.total ? `${steps} · ${Math.floor((100 * done) / task.total)}%` : `${format.whole(done)} done`;
+    if (!task.ended)
+      return task.total
+        ? `${steps} · ${Math.floor((100 * done) / task.total)}%`
+        : `${format.whole(done)} done`;
     const took = `${task.duration_seconds?.toFixed(1) ?? "–"} s`;
-    if (failed) return task.total >= RATED_FROM ? `${steps}, failed after ${took}` : `failed in ${took}`;
+    if (failed)
+      return task.total >= RATED_FROM ? `${steps}, failed after ${took}` : `failed in ${took}`;
     return task.total >= RATED_FROM ? `${format.whole(task.total)} in ${took}` : `done in ${took}`;
   }
 
-  /** Steps a second, and how long it will take at that. */
+  /** Steps per second, and the time left at that rate. */
   pace(task, done) {
     if (task.total < RATED_FROM) return "";
-    if (task.ended) return task.duration_seconds > 0 ? `${format.rate(done / task.duration_seconds)} a second` : "";
+    if (task.ended)
+      return task.duration_seconds > 0
+        ? `${format.rate(done / task.duration_seconds)} a second`
+        : "";
     const seconds = range(task.marks.map(({ at }) => at));
     const steps = range(task.marks.map((mark) => mark.done));
     if (seconds < SHORTEST_SECONDS || steps <= 0) return "";

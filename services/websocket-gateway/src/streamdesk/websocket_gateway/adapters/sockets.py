@@ -1,4 +1,4 @@
-"""One browser socket: a reader, a writer with its bounded queue, and an orderly end."""
+"""One client's socket: a reader, a writer with its bounded queue, and an orderly end."""
 
 import asyncio
 import contextlib
@@ -6,33 +6,33 @@ from collections.abc import Callable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from streamdesk.websocket_gateway.domain.access import Access
+from streamdesk.websocket_gateway.domain.access import ChannelAccess
 from streamdesk.websocket_gateway.domain.closing import CloseCode
-from streamdesk.websocket_gateway.domain.frames import Frame
-from streamdesk.websocket_gateway.domain.outbox import Offer, Outbox
+from streamdesk.websocket_gateway.domain.frames import EventFrame
+from streamdesk.websocket_gateway.domain.outbox import ClientOutbox, Offer
 
-_PEER_LEFT = 1006
+_ABNORMAL = 1006  # RFC 6455: the connection ended without a close frame
 _OURS = min(CloseCode)
 
 
-class Connection:
+class ClientConnection:
     """A connected client; the hub's Recipient.
 
     Args:
         socket: the accepted socket.
         connection_id: unique id of the connection.
-        access: what the client may do.
-        outbox: its bounded queue.
+        access: the channels the client may see.
+        outbox: its bounded queue of texts.
         now: monotonic seconds.
-        stall_seconds: how long the peer may take no byte while it is being closed.
+        stall_seconds: how long the peer has to receive the close frame.
     """
 
     def __init__(
         self,
         socket: WebSocket,
         connection_id: str,
-        access: Access,
-        outbox: Outbox,
+        access: ChannelAccess,
+        outbox: ClientOutbox,
         *,
         now: Callable[[], float],
         stall_seconds: float,
@@ -47,7 +47,7 @@ class Connection:
         self._reason = ""
         self.outbox = outbox
         self.last_heard = now()
-        """When the client last sent anything, monotonic seconds."""
+        """When the client last sent something, monotonic seconds."""
         self.sent = 0
         """Texts written so far."""
         self.close_code: int | None = None
@@ -59,23 +59,23 @@ class Connection:
         return self._id
 
     @property
-    def access(self) -> Access:
-        """What it may see."""
+    def access(self) -> ChannelAccess:
+        """The channels it may see."""
         return self._access
 
-    def offer(self, frame: Frame) -> None:
+    def offer(self, frame: EventFrame) -> None:
         """Queue an event; a reader too slow for it is closed."""
         if self.close_code is None:
             self._queued(
                 self.outbox.put(frame.live, frame.size, frame.conflate_key, is_state=frame.is_state)
             )
 
-    def replay(self, frames: list[Frame]) -> None:
+    def replay(self, frames: list[EventFrame]) -> None:
         """Queue events of the history."""
         if self.close_code is None:
             self._queued(self.outbox.put_replay(frames))
 
-    def tell(self, text: str) -> None:
+    def send(self, text: str) -> None:
         """Queue a message that is not an event."""
         if self.close_code is None:
             self._queued(self.outbox.put(text, len(text.encode())))
@@ -96,13 +96,15 @@ class Connection:
         Args:
             on_message: called with everything the client sends.
         """
+        # A connection may be closed before it is served, when the gateway shuts down meanwhile.
         if self.close_code is None:
             self._writer = asyncio.create_task(self._write())
             await _first_of(self._writer, asyncio.create_task(self._read(on_message)))
         if self.close_code is None:
-            self.close_code = _PEER_LEFT
+            self.close_code = _ABNORMAL
+        # Codes below ours came from the peer, which has closed the socket already.
         elif self.close_code >= _OURS:
-            await self._say_goodbye()
+            await self._send_close()
         return self.close_code
 
     async def _read(self, on_message: Callable[[str | bytes], None]) -> None:
@@ -126,8 +128,9 @@ class Connection:
                 await self._socket.send_text(text)
                 self.sent += 1
 
-    async def _say_goodbye(self) -> None:
-        # A peer that reads nothing cannot be told why; the listener's TCP_USER_TIMEOUT frees it.
+    async def _send_close(self) -> None:
+        # A peer that reads nothing never receives the frame; the listener's TCP_USER_TIMEOUT ends
+        # its socket.
         with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
             async with asyncio.timeout(self._stall_seconds):
                 await self._socket.close(self.close_code or _OURS, self._reason)

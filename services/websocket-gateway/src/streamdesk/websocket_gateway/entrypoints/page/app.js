@@ -1,28 +1,46 @@
-// Starts the desk: one socket, every event to its panels, drawn at most once a frame.
+// Starts the page: one socket whose events go to the panels, drawn at most once a frame.
 
 import { EquityChart, PriceChart } from "./charts.js";
+import { onColourScheme } from "./colours.js";
 import { byId, setText } from "./dom.js";
 import { seconds } from "./format.js";
 import { Hama } from "./hama.js";
 import { News } from "./news.js";
-import { Flow, Log, Orders, Portfolio, Queues, Signals } from "./panels.js";
+import { Orders } from "./orders.js";
+import { Flow, Log, Portfolio, Queues } from "./panels.js";
+import { Signals } from "./signals.js";
 import { Feed } from "./socket.js";
 import { Tasks } from "./tasks.js";
 
-const CHANNELS = ["events:market", "events:signals", "events:orders", "events:news", "events:tasks", "events:indicators", "events:system"];
+const CHANNELS = [
+  "events:market",
+  "events:signals",
+  "events:orders",
+  "events:news",
+  "events:tasks",
+  "events:indicators",
+  "events:system",
+];
 const LAG_SECONDS = 2;
 const REMEMBERED = 20_000;
-const UNSEEN_MS = 1000;
+const HIDDEN_MS = 1000;
 
 const signalTimes = new Map(); // signal id -> end of the bar that gave it
 const seen = new Set();
 const equity = new EquityChart();
 const portfolio = new Portfolio();
-const [signals, news, tasks, log, flow, queues] = [new Signals(), new News(), new Tasks(), new Log(), new Flow(), new Queues()];
+const [signals, news, tasks, log, flow, queues] = [
+  new Signals(),
+  new News(),
+  new Tasks(),
+  new Log(),
+  new Flow(),
+  new Queues(),
+];
 const price = new PriceChart({ onSymbol: changeSymbol });
 const hama = new Hama({ hasChart: (symbol) => price.bars.has(symbol) });
 const orders = new Orders({
-  // A fill belongs on the bar whose signal it answers: its own time is the desk's, not the market's.
+  // A fill is drawn on the bar whose signal caused it: its own time is the desk's clock, not market time.
   onFill: (fill) => price.mark(fill, signalTimes.get(fill.signal_id) ?? seconds(fill.timestamp)),
 });
 
@@ -41,7 +59,13 @@ const HANDLERS = {
   NewsFiltered: (data, message) => news.add(data, message),
   HamaChanged: (data, message) => hama.add(data, message),
 };
-for (const kind of ["OrderSubmitted", "OrderAccepted", "OrderFilled", "OrderRejected", "OrderCanceled"]) {
+for (const kind of [
+  "OrderSubmitted",
+  "OrderAccepted",
+  "OrderFilled",
+  "OrderRejected",
+  "OrderCanceled",
+]) {
   HANDLERS[kind] = (data, message) => orders.add(kind, data, message);
 }
 for (const kind of ["TaskProgressed", "StockIndicatorsCompleted", "TaskCompleted"]) {
@@ -53,7 +77,7 @@ for (const kind of ["SystemEvent", "RiskAlerted", "StrategyUpdated"]) {
 
 function onEvent(message) {
   if (!message.replayed) flow.count(kindOf(message));
-  const isBar = message.event === "BarClosed"; // bars are known by their time, and are many
+  const isBar = message.event === "BarClosed"; // many, and identified by their time
   if (!isBar && !isNew(message.id)) return;
   HANDLERS[message.event]?.(message.data, message);
   schedule();
@@ -61,7 +85,7 @@ function onEvent(message) {
 
 const kindOf = ({ channels }) => channels.at(-1).split(":")[1];
 
-/** Whether an event was not seen before: after a reconnection the recent ones come again. */
+/** Whether an event is new: after a reconnection the recent ones are replayed. */
 function isNew(id) {
   if (seen.has(id)) return false;
   seen.add(id);
@@ -70,9 +94,9 @@ function isNew(id) {
 }
 
 let scheduled = null;
-/** Draw at the next frame; a page that nobody sees gets none, so that now and then must do. */
+/** Draw at the next frame. A hidden page gets no frames, so a timer draws it once a second. */
 function schedule() {
-  scheduled ??= { frame: requestAnimationFrame(draw), timer: setTimeout(draw, UNSEEN_MS) };
+  scheduled ??= { frame: requestAnimationFrame(draw), timer: setTimeout(draw, HIDDEN_MS) };
 }
 
 function draw() {
@@ -83,7 +107,7 @@ function draw() {
   for (const panel of [portfolio, hama, tasks]) panel.render();
 }
 
-/** The chosen instrument's channel carries its history; all the others only need their last bar. */
+/** The chosen instrument's channel replays its history; the others need only their last bar. */
 function changeSymbol(symbol, before) {
   if (before) feed.unsubscribe([`events:market:${before}`]);
   feed.subscribe([`events:market:${symbol}`]);
@@ -96,8 +120,8 @@ function onState(name, text) {
   setText(pill, text);
 }
 
-/** From the address (`#token=…`, taken out of it at once), or from earlier in this tab. */
-function takeToken() {
+/** The token from the address (`#token=…`, removed at once), or the one used earlier in this tab. */
+function readToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   if (given) {
     sessionStorage.setItem("token", given);
@@ -107,11 +131,17 @@ function takeToken() {
 }
 
 function askForToken(why) {
-  setText(byId("sign-in-why"), feed.token ? why : "This desk asks for a token.");
+  setText(byId("sign-in-why"), feed.token ? why : "This desk requires a token.");
   if (!byId("sign-in").open) byId("sign-in").showModal();
 }
 
-const feed = new Feed({ channels: CHANNELS, token: takeToken(), onEvent, onState, onRefused: askForToken });
+const feed = new Feed({
+  channels: CHANNELS,
+  token: readToken(),
+  onEvent,
+  onState,
+  onRefused: askForToken,
+});
 
 byId("sign-in").addEventListener("close", () => {
   feed.token = byId("token").value.trim();
@@ -125,6 +155,11 @@ document.addEventListener("click", ({ target }) => {
   if (symbol && price.bars.has(symbol)) price.show(symbol);
 });
 
+onColourScheme(() => {
+  for (const chart of [price, equity]) chart.recolour();
+  schedule();
+});
+
 async function showLag() {
   if (document.hidden || feed.socket?.readyState !== WebSocket.OPEN) return;
   try {
@@ -132,7 +167,7 @@ async function showLag() {
     const answer = await fetch("api/lag", { headers });
     if (answer.ok) queues.show(await answer.json());
   } catch {
-    // The socket says that the gateway is away; the next round shows the queues again.
+    // The socket shows that the gateway is unreachable; the queues return with the next request.
   }
 }
 

@@ -1,4 +1,4 @@
-"""Where events come from: the bus, read whole, without a consumer group."""
+"""The source of events: the bus, read without a consumer group."""
 
 import asyncio
 import time
@@ -24,8 +24,8 @@ class SeenEvent:
         published_at: when it was published.
         event: what happened.
         topic: name of its topic.
-        cause: traceparent of whoever published it, empty where that was not traced, and for
-            events that come by the frame: a span each would cost more than the event.
+        cause: traceparent of its publisher; empty where that was not traced, and for events
+            that are published in frames: a span each would cost more than the event.
     """
 
     id: str
@@ -42,11 +42,11 @@ class Lag:
     Args:
         topic: name of the topic.
         group: name of the group.
-        waiting: entries not yet handed out.
-        pending: entries handed out and not yet acknowledged.
-        delayed: retries that wait for their time.
+        waiting: entries not yet delivered to a consumer.
+        pending: entries delivered and not yet acknowledged.
+        delayed: retries that wait until they are due.
         dead: dead letters of the topic.
-        oldest_pending_seconds: since when the oldest pending entry is in hand.
+        oldest_pending_seconds: how long the oldest pending entry has been pending.
         consumers: consumers in the group.
     """
 
@@ -64,7 +64,7 @@ class EventSource(Protocol):
     """What the gateway needs from the bus."""
 
     def events(self, history_seconds: float, stop: asyncio.Event) -> AsyncIterator[SeenEvent]:
-        """Every event from `history_seconds` ago on, until `stop`; outlives outages."""
+        """Every event since `history_seconds` ago, until `stop`; survives outages of the bus."""
         ...
 
     async def reachable(self) -> bool:
@@ -87,8 +87,8 @@ class BusSource:
         bus: connected to the server.
         tailed: topics whose events are shown.
         grouped: topics whose groups' lag is shown.
-        states: the one of `tailed` whose events hold until the next of the same instrument.
-        states_seconds: how far back its last ones are looked for at the start.
+        states: the topic of `tailed` whose events are valid until the next of the same instrument.
+        states_seconds: how far back the last of these are read at the start.
     """
 
     def __init__(
@@ -107,12 +107,12 @@ class BusSource:
         self._states_seconds = states_seconds
 
     async def events(self, history_seconds: float, stop: asyncio.Event) -> AsyncIterator[SeenEvent]:
-        """Every event from `history_seconds` ago on, until `stop`; outlives outages."""
-        # Ids of entries begin with the server's time in ms; ours may differ a little, and may.
+        """Every event since `history_seconds` ago, until `stop`; survives outages of the bus."""
+        # Ids of entries begin with the server's time in ms; a small difference to ours is harmless.
         started = time.time()
         begin = _entry_id(started - history_seconds)
         if self._states_seconds > history_seconds:
-            # Up to where the tail begins, so that nothing is seen twice or falls between.
+            # Up to where the tail begins, so that no event is read twice or missed.
             earliest = _entry_id(started - self._states_seconds)
             for state in await self._last_states(earliest, begin, stop):
                 yield state
@@ -125,7 +125,7 @@ class BusSource:
         reading = asyncio.ensure_future(self._newest(since, until))
         stopping = asyncio.ensure_future(stop.wait())
         try:
-            # Reading waits for the server as long as it takes; a drain does not.
+            # Reading waits for the server indefinitely; a drain must not.
             await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
             return reading.result() if reading.done() else []
         finally:
@@ -135,7 +135,9 @@ class BusSource:
     async def _newest(self, since: str, until: str) -> list[SeenEvent]:
         newest: dict[str, SeenEvent] = {}
         async for message in self._bus.replay(self._states, since, until):
-            newest.pop(message.key, None)  # the order is that of the last ones
+            newest.pop(
+                message.key, None
+            )  # moves the key to the end: the order is that of the newest
             newest[message.key] = _seen(message)
         return list(newest.values())
 
@@ -170,17 +172,17 @@ class BusSource:
 
 
 def _entry_id(seconds: float) -> str:
-    """The entry id before all of this moment."""
+    """The entry id that precedes all entries of this moment."""
     return f"{max(0, int(seconds * 1000))}-0"
 
 
 def _seen(message: Message[Any]) -> SeenEvent:
     cause = message.trace_context.get("traceparent", "")
-    by_the_frame = message.topic in _FRAMED
+    framed = message.topic in _FRAMED
     return SeenEvent(
         message.id,
         message.published_at.astimezone(UTC),
         message.event,
         message.topic,
-        "" if by_the_frame else cause,
+        "" if framed else cause,
     )
