@@ -7,9 +7,9 @@ import kmock
 import kopf
 import pytest
 
+from streamdesk.operator.adapters.kubernetes.api import KubernetesApi
+from streamdesk.operator.adapters.kubernetes.lease import Lease
 from streamdesk.operator.errors import KubernetesError
-from streamdesk.operator.kubernetes_api import KubernetesApi
-from streamdesk.operator.lease import Lease
 
 FOLDER = "/apis/coordination.k8s.io/v1/namespaces/desk/leases"
 PATH = f"{FOLDER}/operator"

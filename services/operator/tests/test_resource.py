@@ -8,11 +8,11 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from streamdesk.operator.adapters.kubernetes.status import status_of
 from streamdesk.operator.domain.decision import Decision, Reason
 from streamdesk.operator.domain.history import History, Override
 from streamdesk.operator.domain.observation import LagSource, Observation
 from streamdesk.operator.domain.pool import PoolSpec
-from streamdesk.operator.reporting import status_of
 from tests.pools import ROOT
 
 FILE = ROOT / "k8s/crds/executorpools.streamdesk.io.yaml"

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from streamdesk.bus import Bus, BusConfig
-from streamdesk.operator.streams import StreamSource, topics_of
+from streamdesk.operator.adapters.streams.backlog import StreamSource, topics_of
 from tests.servers import StreamServer
 
 GROUP = "executors"

@@ -7,14 +7,14 @@ import pytest
 from prometheus_client import REGISTRY
 
 from streamdesk.bus.address import parse_address
-from streamdesk.operator.domain.decision import Transition
-from streamdesk.operator.watchdog import (
+from streamdesk.operator.adapters.sentinels import (
     SentinelSaid,
     ServerSaid,
     Watchdog,
     verdict_of,
     watchdog_of,
 )
+from streamdesk.operator.domain.decision import Transition
 from streamdesk.runtime import Drain
 from tests.servers import SentinelCluster
 

@@ -5,17 +5,17 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from streamdesk.bus import Bus, BusConfig, Wait
+from streamdesk.operator.adapters.kubernetes.api import KubernetesApi, login
+from streamdesk.operator.adapters.kubernetes.lease import Lease
+from streamdesk.operator.adapters.kubernetes.pool_watch import PoolWatch
+from streamdesk.operator.adapters.kubernetes.status import Reporter
+from streamdesk.operator.adapters.sentinels import Tell, watchdog_of
+from streamdesk.operator.adapters.streams.sources import Sources
+from streamdesk.operator.application.reconcile_loop import Rounds
+from streamdesk.operator.application.reconcile_pool import PoolKeeper
 from streamdesk.operator.config import Settings
 from streamdesk.operator.domain.decision import Transition
 from streamdesk.operator.errors import OperatorError
-from streamdesk.operator.handlers import PoolKeeper
-from streamdesk.operator.kubernetes_api import KubernetesApi, login
-from streamdesk.operator.lease import Lease
-from streamdesk.operator.pool_watch import PoolWatch
-from streamdesk.operator.reporting import Reporter
-from streamdesk.operator.rounds import Rounds
-from streamdesk.operator.sources import Sources
-from streamdesk.operator.watchdog import Tell, watchdog_of
 from streamdesk.runtime import BadSettingError, Service, Work, logger
 
 log = logger("operator")

@@ -10,6 +10,7 @@ telling     reason, message, conditions, events                     telling.py
 from dataclasses import dataclass, replace
 
 from streamdesk.operator.domain.decision import Decision, Reason, Transition
+from streamdesk.operator.domain.explanation import conditions, notable, sentence, transitions
 from streamdesk.operator.domain.history import History, Recommendation, ScaleEvent
 from streamdesk.operator.domain.limits import limited, longest_period, remember
 from streamdesk.operator.domain.need import Need, need
@@ -17,7 +18,6 @@ from streamdesk.operator.domain.observation import Observation
 from streamdesk.operator.domain.override import Standing, standing
 from streamdesk.operator.domain.pool import PoolSpec
 from streamdesk.operator.domain.rates import arrivals, learn, service_rate
-from streamdesk.operator.domain.telling import conditions, notable, sentence, transitions
 
 _BY_NEED = (
     Reason.SCALED_UP,

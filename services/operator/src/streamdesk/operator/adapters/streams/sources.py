@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from streamdesk.bus import Bus, BusConfig, BusConfigError, BusObserver
+from streamdesk.operator.adapters.kubernetes.api import KubernetesApi
+from streamdesk.operator.adapters.streams.backlog import StreamSource
 from streamdesk.operator.domain.pool import RedisSource, SecretRef
 from streamdesk.operator.errors import ForbiddenError, NotFoundError, PoolError
-from streamdesk.operator.kubernetes_api import KubernetesApi
-from streamdesk.operator.streams import StreamSource
 
 READ_AGAIN_SECONDS = 60.0
 

@@ -8,6 +8,20 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from streamdesk.bus import BusError
+from streamdesk.operator.adapters.kubernetes.api import JsonObject, KubernetesApi
+from streamdesk.operator.adapters.kubernetes.pool_watch import key_of, pools_path
+from streamdesk.operator.adapters.kubernetes.status import (
+    READY,
+    Fact,
+    Reporter,
+    conditions_of,
+    facts_of,
+    news_of,
+    status_of,
+)
+from streamdesk.operator.adapters.kubernetes.workload import Pod, Scale, Workload, other_autoscaler
+from streamdesk.operator.adapters.streams.backlog import Backlog, StreamSource
+from streamdesk.operator.adapters.streams.sources import Sources
 from streamdesk.operator.domain.decision import Decision
 from streamdesk.operator.domain.history import History
 from streamdesk.operator.domain.observation import LagSource, Observation
@@ -19,20 +33,6 @@ from streamdesk.operator.errors import (
     KubernetesError,
     PoolError,
 )
-from streamdesk.operator.kubernetes_api import JsonObject, KubernetesApi
-from streamdesk.operator.pool_watch import key_of, pools_path
-from streamdesk.operator.reporting import (
-    READY,
-    Fact,
-    Reporter,
-    conditions_of,
-    facts_of,
-    news_of,
-    status_of,
-)
-from streamdesk.operator.sources import Sources
-from streamdesk.operator.streams import Backlog, StreamSource
-from streamdesk.operator.workload import Pod, Scale, Workload, other_autoscaler
 from streamdesk.runtime import logger, metrics
 
 log = logger("operator")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from streamdesk.bus import Bus, BusError, GroupLag
 from streamdesk.contracts import Consumer, Event, Topic
-from streamdesk.operator.domain.victims import Holding
+from streamdesk.operator.domain.deletion_cost import Holding
 
 _CLASS = re.compile(r"^\{(?P<key>.+)\}:(?P<number>\d+)$")
 _SHARD = re.compile(r"^\{(?P<key>.+):(?P<number>\d+)\}$")

@@ -4,11 +4,11 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from streamdesk.operator.adapters.kubernetes.api import JsonObject, KubernetesApi, timestamp
 from streamdesk.operator.domain.decision import ConditionType, Decision, Transition
 from streamdesk.operator.domain.history import History
 from streamdesk.operator.domain.observation import LagSource, Observation
 from streamdesk.operator.errors import KubernetesError, PoolError
-from streamdesk.operator.kubernetes_api import JsonObject, KubernetesApi, timestamp
 from streamdesk.runtime import logger
 
 log = logger("operator")

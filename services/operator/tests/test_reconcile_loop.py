@@ -7,10 +7,10 @@ import kmock
 import kopf
 import pytest
 
+from streamdesk.operator.adapters.kubernetes.api import KubernetesApi
+from streamdesk.operator.adapters.kubernetes.pool_watch import PoolKey
+from streamdesk.operator.application.reconcile_loop import COMPARE_SECONDS, Rounds
 from streamdesk.operator.errors import KubernetesError, StalledError
-from streamdesk.operator.kubernetes_api import KubernetesApi
-from streamdesk.operator.pool_watch import PoolKey
-from streamdesk.operator.rounds import COMPARE_SECONDS, Rounds
 from streamdesk.runtime import Drain
 
 POOLS = "/apis/streamdesk.io/v1alpha1/namespaces/desk/executorpools"

@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from streamdesk.bus import Bus, BusConfig
+from streamdesk.operator.adapters.kubernetes.api import KubernetesApi, login
+from streamdesk.operator.adapters.kubernetes.status import Reporter
+from streamdesk.operator.adapters.streams.sources import Sources
+from streamdesk.operator.application.reconcile_pool import PoolKeeper
 from streamdesk.operator.errors import KubernetesError, NotFoundError
-from streamdesk.operator.handlers import PoolKeeper
-from streamdesk.operator.kubernetes_api import KubernetesApi, login
-from streamdesk.operator.reporting import Reporter
-from streamdesk.operator.sources import Sources
 
 POOL = "/apis/streamdesk.io/v1alpha1/namespaces/desk/executorpools/executors"
 SCALE = "/apis/apps/v1/namespaces/desk/deployments/executors/scale"

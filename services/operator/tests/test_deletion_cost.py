@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdesk.operator.domain.victims import (
+from streamdesk.operator.domain.deletion_cost import (
     HUNG_COST,
     HUNG_SECONDS,
     Holding,

@@ -5,15 +5,15 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from streamdesk.operator.adapters.kubernetes.api import JsonObject, KubernetesApi
+from streamdesk.operator.adapters.kubernetes.pool_watch import PoolKey, key_of, pools_path
+from streamdesk.operator.application.reconcile_pool import PoolKeeper, unmeasure
 from streamdesk.operator.errors import (
     KubernetesError,
     NotFoundError,
     OperatorError,
     StalledError,
 )
-from streamdesk.operator.handlers import PoolKeeper, unmeasure
-from streamdesk.operator.kubernetes_api import JsonObject, KubernetesApi
-from streamdesk.operator.pool_watch import PoolKey, key_of, pools_path
 from streamdesk.runtime import Drain, logger, metrics
 
 log = logger("operator")

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from streamdesk.operator.adapters.kubernetes.api import JsonObject, KubernetesApi, timestamp
 from streamdesk.operator.errors import ConflictError, NotFoundError
-from streamdesk.operator.kubernetes_api import JsonObject, KubernetesApi, timestamp
 from streamdesk.runtime import logger
 
 log = logger("operator")

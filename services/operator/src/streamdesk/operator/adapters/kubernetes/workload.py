@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from streamdesk.operator.adapters.kubernetes.api import JsonObject, KubernetesApi
+from streamdesk.operator.domain.deletion_cost import Holding, changed_costs, deletion_costs
 from streamdesk.operator.domain.pool import TargetRef
-from streamdesk.operator.domain.victims import Holding, changed_costs, deletion_costs
 from streamdesk.operator.errors import ForbiddenError, NotFoundError, PoolError
-from streamdesk.operator.kubernetes_api import JsonObject, KubernetesApi
 from streamdesk.runtime import logger
 
 log = logger("operator")

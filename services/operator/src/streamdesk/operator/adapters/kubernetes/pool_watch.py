@@ -13,8 +13,8 @@ from typing import Any
 
 import kopf
 
+from streamdesk.operator.adapters.kubernetes.api import JsonObject, Login
 from streamdesk.operator.errors import OperatorError
-from streamdesk.operator.kubernetes_api import JsonObject, Login
 
 GROUP, VERSION, PLURAL = "streamdesk.io", "v1alpha1", "executorpools"
 INDEX = "pools"
