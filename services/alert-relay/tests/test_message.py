@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamdesk.alert_relay.domain.alert_group import Notice, severity_of
 from streamdesk.alert_relay.domain.message import PLAIN_BYTES, Style, Writer
-from streamdesk.alert_relay.domain.notice import Notice, severity_of
 from tests.alert_relays import BEGAN, alert, notified
 
 NOW = (BEGAN + timedelta(minutes=6)).timestamp()

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamdesk.alert_relay.domain.answers import Answer, Outcome
-from streamdesk.alert_relay.domain.book import Book
+from streamdesk.alert_relay.domain.journal import Book
 from streamdesk.alert_relay.domain.message import Message, Style, Writer
 from streamdesk.alert_relay.domain.pacing import Pace, Rest, Send, next_step
+from streamdesk.alert_relay.domain.robot_reply import Answer, Outcome
 from tests.alert_relays import alert, notified
 
 NOW = 1_795_000_000.0

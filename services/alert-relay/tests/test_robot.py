@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from streamdesk.alert_relay.dingtalk import Robot, signature
-from streamdesk.alert_relay.domain.answers import Outcome, read_answer
+from streamdesk.alert_relay.adapters.dingtalk import Robot, signature
+from streamdesk.alert_relay.domain.alert_group import Notice
 from streamdesk.alert_relay.domain.message import Style, Writer
-from streamdesk.alert_relay.domain.notice import Notice
+from streamdesk.alert_relay.domain.robot_reply import Outcome, read_answer
 from tests.alert_relays import alert, notified
 from tests.dingtalk_server import SECRET, DingTalkServer, cut, errcode, moved, silence, status
 from tests.servers import LOOPBACK, free_port

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 from pydantic import SecretStr
 
-from streamdesk.alert_relay.book_keeper import BOOK, UNREADABLE, look
+from streamdesk.alert_relay.adapters.journal_store import BOOK, UNREADABLE, look
 from streamdesk.alert_relay.config import Settings
-from streamdesk.alert_relay.domain.book import Book
+from streamdesk.alert_relay.domain.journal import Book
 from streamdesk.alert_relay.factory import robot_of, sender_of
 from streamdesk.bus import Bus, BusUnavailableError
 from streamdesk.contracts.events import AlertsNotified, Severity, SystemEvent

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from streamdesk.alert_relay.application import LARGEST_BODY_BYTES, application
-from streamdesk.alert_relay.handlers import Webhook
-from streamdesk.alert_relay.webhook import read_notification
+from streamdesk.alert_relay.adapters.alertmanager import read_notification
+from streamdesk.alert_relay.application.queue_notification import Webhook
+from streamdesk.alert_relay.entrypoints.http import LARGEST_BODY_BYTES, application
 from streamdesk.bus import BusUnavailableError, QueueFullError
 from streamdesk.contracts.events import AlertsNotified
 from tests.alert_relays import RELAY_TOKEN, payload

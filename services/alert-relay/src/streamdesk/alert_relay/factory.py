@@ -7,14 +7,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from streamdesk.alert_relay.application import application
-from streamdesk.alert_relay.book_keeper import BookKeeper
+from streamdesk.alert_relay.adapters.dingtalk import Robot
+from streamdesk.alert_relay.adapters.journal_store import BookKeeper
+from streamdesk.alert_relay.application.queue_notification import Webhook
+from streamdesk.alert_relay.application.send_alerts import Report, Sender
 from streamdesk.alert_relay.config import LOOPBACKS, ROBOT_HOST, QueueSettings, Settings
-from streamdesk.alert_relay.dingtalk import Robot
 from streamdesk.alert_relay.domain.message import Style, Writer
 from streamdesk.alert_relay.domain.pacing import Pace
-from streamdesk.alert_relay.handlers import Webhook
-from streamdesk.alert_relay.sender import Report, Sender
+from streamdesk.alert_relay.entrypoints.http import application
 from streamdesk.bus import BatchHandler, Bus, BusConfig, BusError, RetryPolicy, Subscription, Wait
 from streamdesk.contracts.events import AlertsNotified, Severity, SystemEvent
 from streamdesk.contracts.topics import ALERTS, SYSTEM_EVENTS

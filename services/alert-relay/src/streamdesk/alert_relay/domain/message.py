@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from streamdesk.alert_relay.domain.notice import SEVERITIES, Notice, Severity, worst
+from streamdesk.alert_relay.domain.alert_group import SEVERITIES, Notice, Severity, worst
 from streamdesk.contracts.events import AlertState
 
 SIGNS = {"critical": "🔴", "warning": "🟡", "info": "🔵"}

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from streamdesk.alert_relay.domain.book import Book
-from streamdesk.alert_relay.domain.notice import SEVERITIES, Notice
+from streamdesk.alert_relay.domain.alert_group import SEVERITIES, Notice
+from streamdesk.alert_relay.domain.journal import Book
 
 AT_ONCE = 3
 """One in so many of a window's messages may leave as fast as news comes."""

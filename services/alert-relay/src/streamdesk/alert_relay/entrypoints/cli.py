@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from streamdesk.alert_relay.book_keeper import look
+from streamdesk.alert_relay.adapters.journal_store import look
 from streamdesk.alert_relay.config import QueueSettings, Settings
-from streamdesk.alert_relay.domain.answers import Outcome
-from streamdesk.alert_relay.domain.book import Book
-from streamdesk.alert_relay.domain.notice import SEVERITIES, Notice
+from streamdesk.alert_relay.domain.alert_group import SEVERITIES, Notice
+from streamdesk.alert_relay.domain.journal import Book
+from streamdesk.alert_relay.domain.robot_reply import Outcome
 from streamdesk.alert_relay.factory import NAME, bus_of, robot_of, writer_of
 from streamdesk.bus import Bus, BusConfigError, BusError
 from streamdesk.contracts.events import AlertsNotified, AlertState, AlertStatus

@@ -4,8 +4,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from streamdesk.alert_relay.application.queue_notification import Webhook
 from streamdesk.alert_relay.errors import WebhookError
-from streamdesk.alert_relay.handlers import Webhook
 from streamdesk.runtime import logger, metrics
 
 LARGEST_BODY_BYTES = 8 << 20

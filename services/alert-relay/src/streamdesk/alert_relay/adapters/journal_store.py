@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from streamdesk.alert_relay.domain.book import Book
+from streamdesk.alert_relay.domain.journal import Book
 from streamdesk.alert_relay.errors import BookLostError
 from streamdesk.bus import BusUnavailableError, Keys
 from streamdesk.runtime import logger

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streamdesk.alert_relay.domain.answers import Answer, Outcome
-from streamdesk.alert_relay.domain.book import BLOCKED_SECONDS, MOST_REFUSALS, Admission, Book
-from streamdesk.alert_relay.domain.notice import Notice
+from streamdesk.alert_relay.domain.alert_group import Notice
+from streamdesk.alert_relay.domain.journal import BLOCKED_SECONDS, MOST_REFUSALS, Admission, Book
+from streamdesk.alert_relay.domain.robot_reply import Answer, Outcome
 from streamdesk.contracts.events import AlertsNotified
 from tests.alert_relays import BEGAN, alert, notified
 

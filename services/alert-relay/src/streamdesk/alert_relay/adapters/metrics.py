@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable
 
-from streamdesk.alert_relay.domain.answers import Answer, Outcome
-from streamdesk.alert_relay.domain.book import Admission, Book
+from streamdesk.alert_relay.domain.journal import Admission, Book
 from streamdesk.alert_relay.domain.message import Message
+from streamdesk.alert_relay.domain.robot_reply import Answer, Outcome
 from streamdesk.runtime import metrics
 
 

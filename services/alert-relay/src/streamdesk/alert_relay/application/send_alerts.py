@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 from uuid import uuid4
 
-from streamdesk.alert_relay import measures
-from streamdesk.alert_relay.book_keeper import BookKeeper
-from streamdesk.alert_relay.domain.answers import Answer, Outcome
-from streamdesk.alert_relay.domain.book import Admission, Book
+from streamdesk.alert_relay.adapters import metrics as measures
+from streamdesk.alert_relay.adapters.journal_store import BookKeeper
+from streamdesk.alert_relay.domain.alert_group import Notice
+from streamdesk.alert_relay.domain.journal import Admission, Book
 from streamdesk.alert_relay.domain.message import Message, Writer
-from streamdesk.alert_relay.domain.notice import Notice
 from streamdesk.alert_relay.domain.pacing import Pace, Send, next_step
+from streamdesk.alert_relay.domain.robot_reply import Answer, Outcome
 from streamdesk.alert_relay.errors import BookLostError
 from streamdesk.bus import Batch, BatchHandler, RetryAfter, Subscription
 from streamdesk.bus import Outcome as BusOutcome

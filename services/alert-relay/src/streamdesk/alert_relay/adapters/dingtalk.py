@@ -10,8 +10,8 @@ from urllib.parse import quote_plus
 
 import httpx
 
-from streamdesk.alert_relay.domain.answers import Answer, Outcome, read_answer
 from streamdesk.alert_relay.domain.message import Message
+from streamdesk.alert_relay.domain.robot_reply import Answer, Outcome, read_answer
 
 LARGEST_ANSWER_BYTES = 65_536
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)

@@ -10,8 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from streamdesk.alert_relay.domain.answers import Answer, Outcome
-from streamdesk.alert_relay.domain.notice import Notice
+from streamdesk.alert_relay.domain.alert_group import Notice
+from streamdesk.alert_relay.domain.robot_reply import Answer, Outcome
 from streamdesk.contracts.events import AlertsNotified, AlertStatus
 
 Admission = Literal["new", "merged", "duplicate", "repeated"]

@@ -4,8 +4,8 @@ import hmac
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
+from streamdesk.alert_relay.adapters.alertmanager import read_notification
 from streamdesk.alert_relay.errors import WebhookError
-from streamdesk.alert_relay.webhook import read_notification
 from streamdesk.bus import BusUnavailableError, QueueFullError
 from streamdesk.contracts.events import AlertsNotified
 from streamdesk.runtime import logger, metrics
