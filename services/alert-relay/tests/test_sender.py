@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 from pydantic import SecretStr
 
-from streamdesk.alert_relay.adapters.journal_store import BOOK, UNREADABLE, look
+from streamdesk.alert_relay.adapters.journal_store import JOURNAL, UNREADABLE, look
 from streamdesk.alert_relay.config import Settings
-from streamdesk.alert_relay.domain.journal import Book
+from streamdesk.alert_relay.domain.journal import AlertJournal
 from streamdesk.alert_relay.factory import robot_of, sender_of
 from streamdesk.bus import Bus, BusUnavailableError
 from streamdesk.contracts.events import AlertsNotified, Severity, SystemEvent
@@ -36,7 +36,7 @@ class Bench:
     def __init__(self, bus: Bus, robot: DingTalkServer, timeout_seconds: float = 20.0) -> None:
         self.bus = bus
         self.offset_seconds = 0.0
-        self.book = Book()
+        self.journal = AlertJournal()
         self._robot = robot_of(
             Settings(
                 dingtalk_url=SecretStr(robot.url),
@@ -71,12 +71,12 @@ class Bench:
             return [message.event]
         return []
 
-    async def look_until(self, holds: str) -> Book:
-        """Read the book until an attribute of it is true."""
+    async def look_until(self, holds: str) -> AlertJournal:
+        """Read the journal until an attribute of it is true."""
         while True:
-            book, _ = await look(self.bus.keys)
-            if getattr(book, holds):
-                return book
+            journal, _ = await look(self.bus.keys)
+            if getattr(journal, holds):
+                return journal
             await asyncio.sleep(0.02)
 
 
@@ -97,8 +97,8 @@ async def test_what_did_not_arrive_is_sent_again_after_a_pause_and_arrives_once(
     bench = Bench(bus, robot)
     async with bench.sending():
         await bench.tell(notified(alert()))
-        book = await bench.look_until("failures")
-        left = book.quiet_until - bench.clock()
+        journal = await bench.look_until("failures")
+        left = journal.quiet_until - bench.clock()
         assert pause_seconds - 60 < left <= pause_seconds
         bench.offset_seconds = pause_seconds
         await until(lambda: len(robot.taken) == 1, "the alert")
@@ -139,8 +139,8 @@ async def test_wrong_settings_stop_it_and_are_told_and_mended_at_the_robot_it_go
     bench = Bench(bus, robot)
     async with bench.sending():
         await bench.tell(notified(alert()))
-        book = await bench.look_until("stopped")
-        assert "errcode 310000: keywords not in content" in book.trouble
+        journal = await bench.look_until("stopped")
+        assert "errcode 310000: keywords not in content" in journal.trouble
         (event,) = await bench.system_events()
         assert (event.kind, event.severity) == ("alerts-not-told", Severity.CRITICAL)
         assert "keywords not in content" in event.message
@@ -203,12 +203,12 @@ async def test_an_outcome_that_redis_could_not_be_told_is_remembered(
 
 
 async def test_a_book_that_cannot_be_read_is_put_aside(bus: Bus, robot: DingTalkServer) -> None:
-    await bus.keys.put({BOOK: b"no book"})
+    await bus.keys.put({JOURNAL: b"no journal"})
     bench = Bench(bus, robot)
     async with bench.sending():
         await bench.tell(notified(alert()))
         await until(lambda: len(robot.taken) == 1, "the alert")
-    assert await bus.keys.get(UNREADABLE) == [b"no book"]
+    assert await bus.keys.get(UNREADABLE) == [b"no journal"]
 
 
 async def test_what_is_in_hand_when_it_stops_is_ended(bus: Bus, robot: DingTalkServer) -> None:
@@ -216,5 +216,5 @@ async def test_what_is_in_hand_when_it_stops_is_ended(bus: Bus, robot: DingTalkS
     async with bench.sending():
         await bench.tell(notified(alert()))
         await until(lambda: robot.requests == 1, "the request")
-    book, at_work = await look(bus.keys)
-    assert (book.waiting, book.flight, at_work) == ({}, None, False)
+    journal, at_work = await look(bus.keys)
+    assert (journal.waiting, journal.in_flight, at_work) == ({}, None, False)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from streamdesk.alert_relay.adapters.alertmanager import read_notification
-from streamdesk.alert_relay.application.queue_notification import Webhook
+from streamdesk.alert_relay.application.queue_notification import QueueNotification
 from streamdesk.alert_relay.entrypoints.http import LARGEST_BODY_BYTES, application
 from streamdesk.bus import BusUnavailableError, QueueFullError
 from streamdesk.contracts.events import AlertsNotified
@@ -38,7 +38,7 @@ def queue() -> Queue:
 
 @pytest.fixture
 async def client(queue: Queue) -> AsyncIterator[httpx.AsyncClient]:
-    app = application(Webhook(queue.publish, RELAY_TOKEN, lambda: NOW))
+    app = application(QueueNotification(queue.publish, RELAY_TOKEN, lambda: NOW))
     headers = {"authorization": f"Bearer {RELAY_TOKEN}"}
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(

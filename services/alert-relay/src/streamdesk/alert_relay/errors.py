@@ -2,7 +2,7 @@
 
 RelayError
 ├── WebhookError   a notification is refused, with an HTTP status
-└── BookLostError  the book is not ours to write, or it is not known what is in it
+└── JournalLostError  the journal is not ours to write, or it is not known what is in it
 """
 
 
@@ -24,5 +24,5 @@ class WebhookError(RelayError):
         self.outcome = outcome
 
 
-class BookLostError(RelayError):
-    """Another process has the lease, or Redis did not say whether it wrote: read the book anew."""
+class JournalLostError(RelayError):
+    """Another process has the lease, or a write is unconfirmed: read the journal again."""

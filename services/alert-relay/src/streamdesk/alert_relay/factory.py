@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from streamdesk.alert_relay.adapters.dingtalk import Robot
-from streamdesk.alert_relay.adapters.journal_store import BookKeeper
-from streamdesk.alert_relay.application.queue_notification import Webhook
-from streamdesk.alert_relay.application.send_alerts import Report, Sender
+from streamdesk.alert_relay.adapters.dingtalk import DingTalkRobot
+from streamdesk.alert_relay.adapters.journal_store import JournalStore
+from streamdesk.alert_relay.application.queue_notification import QueueNotification
+from streamdesk.alert_relay.application.send_alerts import AlertSender, Report
 from streamdesk.alert_relay.config import LOOPBACKS, ROBOT_HOST, QueueSettings, Settings
-from streamdesk.alert_relay.domain.message import Style, Writer
-from streamdesk.alert_relay.domain.pacing import Pace
+from streamdesk.alert_relay.domain.message import MessageWriter, Style
+from streamdesk.alert_relay.domain.pacing import SendQuota
 from streamdesk.alert_relay.entrypoints.http import application
 from streamdesk.bus import BatchHandler, Bus, BusConfig, BusError, RetryPolicy, Subscription, Wait
 from streamdesk.contracts.events import AlertsNotified, Severity, SystemEvent
@@ -47,7 +47,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def robot_of(settings: Settings) -> Robot:
+def robot_of(settings: Settings) -> DingTalkRobot:
     """The robot that the settings name.
 
     Raises:
@@ -62,12 +62,12 @@ def robot_of(settings: Settings) -> Robot:
             f"https://{ROBOT_HOST}/robot/send?access_token=..., or DINGTALK_ANY_HOST=true",
         )
     secret = settings.dingtalk_secret.get_secret_value() if settings.dingtalk_secret else ""
-    return Robot(url, secret, settings.dingtalk_timeout_seconds, time.time)
+    return DingTalkRobot(url, secret, settings.dingtalk_timeout_seconds, time.time)
 
 
-def writer_of(settings: Settings) -> Writer:
+def writer_of(settings: Settings) -> MessageWriter:
     """Writes messages as the settings say."""
-    return Writer(
+    return MessageWriter(
         Style(
             max_bytes=settings.dingtalk_max_bytes,
             utc_offset_hours=settings.alert_relay_utc_offset_hours,
@@ -88,22 +88,22 @@ def bus_of(settings: QueueSettings) -> BusConfig:
 
 
 def sender_of(
-    settings: Settings, bus: Bus, robot: Robot, clock: Callable[[], float] = time.time
-) -> Sender:
+    settings: Settings, bus: Bus, robot: DingTalkRobot, clock: Callable[[], float] = time.time
+) -> AlertSender:
     """The sender, not running yet."""
     topic = ALERTS.configured(key=settings.alerts_key)
 
     def subscribe(handler: BatchHandler[AlertsNotified]) -> Subscription:
-        # One batch at a time: what is written into the book is then acknowledged.
+        # One batch at a time: what is written into the journal is then acknowledged.
         return bus.subscribe_batches(topic, GROUP, handler, batch=BATCH, concurrency=1)
 
-    return Sender(
-        BookKeeper(bus.keys, settings.alert_relay_lease_seconds),
+    return AlertSender(
+        JournalStore(bus.keys, settings.alert_relay_lease_seconds),
         robot,
         writer_of(settings),
         subscribe,
         report_of(settings, bus),
-        pace=Pace(
+        quota=SendQuota(
             settings.dingtalk_messages_per_minute, settings.dingtalk_minute_seconds, RESERVED
         ),
         repeat_seconds=settings.alert_relay_repeat_seconds,
@@ -132,7 +132,7 @@ def report_of(settings: Settings, bus: Bus) -> Report:
     return report
 
 
-def webhook_of(settings: Settings, bus: Bus) -> Webhook:
+def webhook_of(settings: Settings, bus: Bus) -> QueueNotification:
     """The webhook.
 
     Raises:
@@ -150,7 +150,7 @@ def webhook_of(settings: Settings, bus: Bus) -> Webhook:
     async def publish(event: AlertsNotified) -> str:
         return await bus.publish(topic, event)
 
-    return Webhook(publish, token.get_secret_value() if token else "", utc_now)
+    return QueueNotification(publish, token.get_secret_value() if token else "", utc_now)
 
 
 @asynccontextmanager
@@ -169,7 +169,9 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
         yield [Work("http", _server(webhook, listener)), Work("sender", sender.run)]
 
 
-def _server(webhook: Webhook, listener: socket.socket) -> Callable[[Drain], Awaitable[None]]:
+def _server(
+    webhook: QueueNotification, listener: socket.socket
+) -> Callable[[Drain], Awaitable[None]]:
     app = application(webhook)
 
     async def serve(drain: Drain) -> None:

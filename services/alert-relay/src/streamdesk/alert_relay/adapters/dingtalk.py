@@ -10,8 +10,8 @@ from urllib.parse import quote_plus
 
 import httpx
 
-from streamdesk.alert_relay.domain.message import Message
-from streamdesk.alert_relay.domain.robot_reply import Answer, Outcome, read_answer
+from streamdesk.alert_relay.domain.message import AlertMessage
+from streamdesk.alert_relay.domain.robot_reply import DeliveryOutcome, RobotReply, read_reply
 
 LARGEST_ANSWER_BYTES = 65_536
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -26,7 +26,7 @@ def signature(secret: str, timestamp_ms: int) -> str:
     return base64.b64encode(hmac.digest(secret.encode(), text, hashlib.sha256)).decode()
 
 
-class Robot:
+class DingTalkRobot:
     """Sends messages.
 
     Args:
@@ -52,21 +52,25 @@ class Robot:
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=0),
         )
 
-    async def send(self, message: Message) -> Answer:
+    async def send(self, message: AlertMessage) -> RobotReply:
         """Send once; say what came of it. Raises nothing for what the network does."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 return await self._ask(message.body())
         except _NEVER_LEFT as error:
-            return Answer(Outcome.NOT_SENT, f"the robot cannot be reached: {_words(error)}")
+            return RobotReply(
+                DeliveryOutcome.NOT_SENT, f"the robot cannot be reached: {_words(error)}"
+            )
         except (httpx.HTTPError, TimeoutError) as error:
-            return Answer(Outcome.UNKNOWN, f"no answer after it was sent: {_words(error)}")
+            return RobotReply(
+                DeliveryOutcome.UNKNOWN, f"no answer after it was sent: {_words(error)}"
+            )
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
-    async def _ask(self, body: bytes) -> Answer:
+    async def _ask(self, body: bytes) -> RobotReply:
         headers = {"content-type": "application/json; charset=utf-8"}
         async with self._http.stream(
             "POST", self._address(), content=body, headers=headers
@@ -76,7 +80,7 @@ class Robot:
                 answer += chunk
                 if len(answer) > LARGEST_ANSWER_BYTES:
                     break
-            return read_answer(response.status_code, answer)
+            return read_reply(response.status_code, answer)
 
     def _address(self) -> str:
         if not self._secret:

@@ -1,4 +1,4 @@
-"""The book in Redis: read by whoever gets the lease, written by its holder alone."""
+"""The journal in Redis: read by whoever gets the lease, written by its holder alone."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from streamdesk.alert_relay.domain.journal import Book
-from streamdesk.alert_relay.errors import BookLostError
+from streamdesk.alert_relay.domain.journal import AlertJournal
+from streamdesk.alert_relay.errors import JournalLostError
 from streamdesk.bus import BusUnavailableError, Keys
 from streamdesk.runtime import logger
 
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 log = logger("alert-relay")
 
-BOOK = "alert-relay:book"
+JOURNAL = "alert-relay:book"
 LEASE = "alert-relay:lease"
 UNREADABLE = "alert-relay:book:unreadable"
 
 
-class BookKeeper:
-    """One tenure's hand on the book.
+class JournalStore:
+    """One tenure's hand on the journal.
 
     Args:
         keys: of the bus.
@@ -31,57 +31,59 @@ class BookKeeper:
     def __init__(self, keys: Keys, lease_seconds: float) -> None:
         self._keys = keys
         self.lease = keys.lease(LEASE, lease_seconds)
-        self.book = Book()
+        self.journal = AlertJournal()
         self._known: bytes | None = None
         self._turn = asyncio.Lock()
 
     async def load(self) -> None:
-        """Read the book. One that cannot be read is put aside, and a new one begun.
+        """Read the journal. One that cannot be read is put aside, and a new one begun.
 
         Raises:
-            BookLostError: Redis does not answer.
+            JournalLostError: Redis does not answer.
         """
         try:
-            [self._known] = await self._keys.get(BOOK)
-            self.book = await self._read(self._known)
+            [self._known] = await self._keys.get(JOURNAL)
+            self.journal = await self._read(self._known)
         except BusUnavailableError as error:
-            raise BookLostError(str(error)) from error
+            raise JournalLostError(str(error)) from error
 
-    async def change(self, act: Callable[[Book], T]) -> T:
-        """Change the book, and write it before anybody acts on the change.
+    async def change(self, act: Callable[[AlertJournal], T]) -> T:
+        """Change the journal, and write it before anybody acts on the change.
 
         Raises:
-            BookLostError: it was not written, or that is not known; `load` before the next change.
+            JournalLostError: it was not written, or that is unknown; `load` before the next change.
         """
         async with self._turn:
-            result = act(self.book)
-            value = self.book.model_dump_json().encode()
+            result = act(self.journal)
+            value = self.journal.model_dump_json().encode()
             try:
-                written = await self.lease.put(BOOK, value, expected=self._known)
+                written = await self.lease.put(JOURNAL, value, expected=self._known)
             except BusUnavailableError as error:
-                raise BookLostError(str(error)) from error
+                raise JournalLostError(str(error)) from error
             if not written:
-                raise BookLostError("another replica is the sender now")
+                raise JournalLostError("another replica is the sender now")
             self._known = value
             return result
 
-    async def _read(self, value: bytes | None) -> Book:
+    async def _read(self, value: bytes | None) -> AlertJournal:
         if value is None:
-            return Book()
+            return AlertJournal()
         try:
-            return Book.model_validate_json(value)
+            return AlertJournal.model_validate_json(value)
         except ValidationError as error:
             why = str(error)
-        log.error("the book cannot be read: begun anew", kept_as=UNREADABLE, why=why)
+        log.error("the journal cannot be read: begun anew", kept_as=UNREADABLE, why=why)
         await self._keys.put({UNREADABLE: value})
-        return Book()
+        return AlertJournal()
 
 
-async def look(keys: Keys) -> tuple[Book, bool]:
-    """The book as it is, for who only looks, and whether a sender is at work.
+async def look(keys: Keys) -> tuple[AlertJournal, bool]:
+    """The journal as it is, for who only looks, and whether a sender is at work.
 
     Raises:
         BusUnavailableError: Redis does not answer.
     """
-    value, holder = await keys.get(BOOK, LEASE)
-    return (Book.model_validate_json(value) if value else Book()), holder is not None
+    value, holder = await keys.get(JOURNAL, LEASE)
+    return (
+        AlertJournal.model_validate_json(value) if value else AlertJournal()
+    ), holder is not None

@@ -15,7 +15,7 @@ log = logger("alert-relay")
 Publish = Callable[[AlertsNotified], Awaitable[object]]
 
 
-class Webhook:
+class QueueNotification:
     """Takes responsibility for notifications.
 
     Args:

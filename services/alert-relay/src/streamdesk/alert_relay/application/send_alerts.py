@@ -1,8 +1,8 @@
 """The one active sender of all replicas: takes notifications in, tells people.
 
-Who has the lease reads the book and holds it for a tenure. Each message is written down before it
-is sent, and its outcome after; who finds a message without an outcome knows that it was perhaps
-sent, and sends it again, marked: a message can come twice after a crash, never not at all.
+The holder of the lease reads the journal and keeps it for a tenure. Each message is written down
+before it is sent, and its outcome after. A message without an outcome was possibly sent; it is sent
+again, marked. After a crash a message can come twice, but none is lost.
 """
 
 import asyncio
@@ -13,36 +13,35 @@ from typing import Protocol
 from uuid import uuid4
 
 from streamdesk.alert_relay.adapters import metrics as measures
-from streamdesk.alert_relay.adapters.journal_store import BookKeeper
-from streamdesk.alert_relay.domain.alert_group import Notice
-from streamdesk.alert_relay.domain.journal import Admission, Book
-from streamdesk.alert_relay.domain.message import Message, Writer
-from streamdesk.alert_relay.domain.pacing import Pace, Send, next_step
-from streamdesk.alert_relay.domain.robot_reply import Answer, Outcome
-from streamdesk.alert_relay.errors import BookLostError
-from streamdesk.bus import Batch, BatchHandler, RetryAfter, Subscription
-from streamdesk.bus import Outcome as BusOutcome
+from streamdesk.alert_relay.adapters.journal_store import JournalStore
+from streamdesk.alert_relay.domain.alert_group import AlertGroup
+from streamdesk.alert_relay.domain.journal import Admission, AlertJournal
+from streamdesk.alert_relay.domain.message import AlertMessage, MessageWriter
+from streamdesk.alert_relay.domain.pacing import Send, SendQuota, next_step
+from streamdesk.alert_relay.domain.robot_reply import DeliveryOutcome, RobotReply
+from streamdesk.alert_relay.errors import JournalLostError
+from streamdesk.bus import Batch, BatchHandler, Outcome, RetryAfter, Subscription
 from streamdesk.contracts.events import AlertsNotified
 from streamdesk.runtime import Drain, logger
 
 log = logger("alert-relay")
 
 MOST_ALERTS_WAITING = 5_000
-"""In the book; what comes beyond waits on the stream."""
+"""In the journal; what comes beyond waits on the stream."""
 
 FULL_SECONDS = 5.0
 LOST_SECONDS = 1.0
 LOOK_SECONDS = 5.0
-"""Between looks at the book when nothing happens, for the gauges."""
+"""Between looks at the journal when nothing happens, for the gauges."""
 
 RENEWALS = 4
 """Renewals of the lease in its life."""
 
 
-class Robot(Protocol):
+class DingTalkRobot(Protocol):
     """Takes messages."""
 
-    async def send(self, message: Message) -> Answer:
+    async def send(self, message: AlertMessage) -> RobotReply:
         """Send once; say what came of it."""
 
 
@@ -52,11 +51,11 @@ Report = Callable[[str], Awaitable[None]]
 Subscribe = Callable[[BatchHandler[AlertsNotified]], Subscription]
 
 
-class Sender:
+class AlertSender:
     """Sends while it has the lease.
 
     Args:
-        keeper: the book and its lease.
+        store: the journal and its lease.
         robot: takes messages.
         writer: writes them.
         subscribe: a new consumer of the queue, which calls this handler.
@@ -69,35 +68,35 @@ class Sender:
 
     def __init__(
         self,
-        keeper: BookKeeper,
-        robot: Robot,
-        writer: Writer,
+        store: JournalStore,
+        robot: DingTalkRobot,
+        writer: MessageWriter,
         subscribe: Subscribe,
         report: Report,
         *,
-        pace: Pace,
+        quota: SendQuota,
         repeat_seconds: float,
         lease_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._keeper = keeper
+        self._store = store
         self._robot = robot
         self._writer = writer
         self._subscribe = subscribe
         self._report = report
-        self._pace = pace
+        self._quota = quota
         self._repeat_seconds = repeat_seconds
         self._renew_seconds = lease_seconds / RENEWALS
         self._clock = clock
         self._news = asyncio.Event()
         # What we know of the last message, should Redis not have been there to be told.
-        self._last: tuple[str, Answer] = ("", Answer(Outcome.UNKNOWN))
+        self._last: tuple[str, RobotReply] = ("", RobotReply(DeliveryOutcome.UNKNOWN))
         self._began = False
 
     async def run(self, drain: Drain) -> None:
         """Be the sender whenever nobody else is, until drained."""
         while not drain.requested.is_set():
-            if await self._keeper.lease.acquire():
+            if await self._store.lease.acquire():
                 await self._tenure(drain)
                 pause = LOST_SECONDS
             else:
@@ -110,19 +109,19 @@ class Sender:
         renewing = asyncio.create_task(self._renew(over))
         try:
             await self._recover()
-            log.info("sending", waiting=len(self._keeper.book.waiting))
+            log.info("sending", waiting=len(self._store.journal.waiting))
             subscription = self._subscribe(lambda batch: self._take_in(batch, over))
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._end(over, drain))
-                group.create_task(subscription.run(over))
-                group.create_task(self._send_all(over))
-        except BookLostError as error:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._end(over, drain))
+                tasks.create_task(subscription.run(over))
+                tasks.create_task(self._send_all(over))
+        except JournalLostError as error:
             log.warning("not the sender any more", why=str(error))
         finally:
             renewing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await renewing
-            await self._keeper.lease.release()
+            await self._store.lease.release()
 
     async def _end(self, over: asyncio.Event, drain: Drain) -> None:
         ends = [asyncio.create_task(each.wait()) for each in (over, drain.requested)]
@@ -135,45 +134,49 @@ class Sender:
     async def _renew(self, over: asyncio.Event) -> None:
         while True:
             await asyncio.sleep(self._renew_seconds)
-            if not await self._keeper.lease.acquire() and not self._keeper.lease.held:
+            if not await self._store.lease.acquire() and not self._store.lease.held:
                 over.set()
 
     async def _recover(self) -> None:
-        """Read the book; a message without an outcome gets the one that we know, or none."""
-        await self._keeper.load()
+        """Read the journal; a message without an outcome gets the one that we know, or none."""
+        await self._store.load()
         first, self._began = not self._began, True
 
-        def settle(book: Book) -> None:
-            if book.stopped and first:
-                book.quiet_until = 0.0  # a new process may have new settings
-            if book.flight is not None:
-                flight_id, answer = self._last
-                unknown = Answer(Outcome.UNKNOWN, "the relay ended before the robot's answer")
-                self._landed(book, answer if flight_id == book.flight.id else unknown)
+        def settle(journal: AlertJournal) -> None:
+            if journal.stopped and first:
+                journal.quiet_until = 0.0  # a new process may have new settings
+            if journal.in_flight is not None:
+                message_id, answer = self._last
+                unknown = RobotReply(
+                    DeliveryOutcome.UNKNOWN, "the relay ended before the robot's answer"
+                )
+                self._landed(journal, answer if message_id == journal.in_flight.id else unknown)
 
-        await self._keeper.change(settle)
+        await self._store.change(settle)
 
     # -- in -----------------------------------------------------------------------------------
 
     async def _take_in(
         self, batch: Batch[AlertsNotified], over: asyncio.Event
-    ) -> dict[int, BusOutcome] | None:
-        """Write a batch into the book; the bus brings it again until that is done."""
-        if over.is_set() or self._keeper.book.alerts_waiting > MOST_ALERTS_WAITING:
-            raise RetryAfter(FULL_SECONDS, "no room in the book, or no sender any more")
+    ) -> dict[int, Outcome] | None:
+        """Write a batch into the journal; the bus brings it again until that is done."""
+        if over.is_set() or self._store.journal.alerts_waiting > MOST_ALERTS_WAITING:
+            raise RetryAfter(FULL_SECONDS, "no room in the journal, or no sender any more")
         now = self._clock()
 
-        def admit(book: Book) -> list[Admission]:
+        def admit(journal: AlertJournal) -> list[Admission]:
             return [
-                book.admit(message.event, message.id, now=now, repeat_seconds=self._repeat_seconds)
+                journal.admit(
+                    message.event, message.id, now=now, repeat_seconds=self._repeat_seconds
+                )
                 for message in batch
             ]
 
         try:
-            admissions = await self._keeper.change(admit)
-        except BookLostError:
+            admissions = await self._store.change(admit)
+        except JournalLostError:
             over.set()
-            raise RetryAfter(LOST_SECONDS, "the book was lost") from None
+            raise RetryAfter(LOST_SECONDS, "the journal was lost") from None
         measures.admitted(admissions)
         self._news.set()
         return None
@@ -184,8 +187,8 @@ class Sender:
         try:
             while not over.is_set():
                 self._news.clear()
-                measures.standing(self._keeper.book, self._clock())
-                step = next_step(self._keeper.book, self._pace, self._clock())
+                measures.standing(self._store.journal, self._clock())
+                step = next_step(self._store.journal, self._quota, self._clock())
                 if isinstance(step, Send):
                     await self._send(step)
                     continue
@@ -193,49 +196,49 @@ class Sender:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(max(pause, 0.001)):
                         await self._news.wait()
-        except BookLostError as error:
+        except JournalLostError as error:
             log.warning("not the sender any more", why=str(error))
             over.set()
 
     async def _send(self, step: Send) -> None:
-        message = self._writer.message(step.notices, self._clock())
-        flight_id = uuid4().hex
-        self._last = (flight_id, Answer(Outcome.NOT_SENT, "it was not sent"))
+        message = self._writer.message(step.groups, self._clock())
+        message_id = uuid4().hex
+        self._last = (message_id, RobotReply(DeliveryOutcome.NOT_SENT, "it was not sent"))
         now = self._clock()
-        await self._keeper.change(lambda book: book.take_off(flight_id, message.notices, now))
-        if not self._keeper.lease.held:
-            raise BookLostError("the lease is about to end")
+        await self._store.change(lambda journal: journal.take_off(message_id, message.groups, now))
+        if not self._store.lease.held:
+            raise JournalLostError("the lease is about to end")
         began = time.perf_counter()
-        self._last = (flight_id, Answer(Outcome.UNKNOWN, "it was cut off"))
+        self._last = (message_id, RobotReply(DeliveryOutcome.UNKNOWN, "it was cut off"))
         answer = await self._robot.send(message)
-        self._last = (flight_id, answer)
+        self._last = (message_id, answer)
         measures.answered(message, answer, self._clock(), time.perf_counter() - began)
-        stopped = self._keeper.book.stopped
-        await self._keeper.change(lambda book: self._landed(book, answer))
-        if self._keeper.book.stopped and not stopped:
+        stopped = self._store.journal.stopped
+        await self._store.change(lambda journal: self._landed(journal, answer))
+        if self._store.journal.stopped and not stopped:
             await self._report(answer.reason)
 
-    def _landed(self, book: Book, answer: Answer) -> None:
+    def _landed(self, journal: AlertJournal, answer: RobotReply) -> None:
         now = self._clock()
-        was_stopped = book.stopped
-        for notice in book.land(answer, now):
-            _give_up(notice, answer)
-        book.forget(now, self._pace.window_seconds)
-        if answer.outcome is Outcome.TOLD:
+        was_stopped = journal.stopped
+        for group in journal.land(answer, now):
+            _give_up(group, answer)
+        journal.forget(now, self._quota.window_seconds)
+        if answer.outcome is DeliveryOutcome.DELIVERED:
             return
-        tell = log.error if book.stopped and not was_stopped else log.warning
+        tell = log.error if journal.stopped and not was_stopped else log.warning
         tell(
             "a message did not arrive",
             outcome=answer.outcome.value,
             why=answer.reason,
-            next_in_seconds=round(max(0.0, book.quiet_until - now)),
+            next_in_seconds=round(max(0.0, journal.quiet_until - now)),
         )
 
 
-def _give_up(notice: Notice, answer: Answer) -> None:
+def _give_up(group: AlertGroup, answer: RobotReply) -> None:
     measures.given_up()
     log.error(
         "given up: the robot refuses what it says",
         why=answer.reason,
-        notice=notice.model_dump(mode="json"),
+        group=group.model_dump(mode="json"),
     )

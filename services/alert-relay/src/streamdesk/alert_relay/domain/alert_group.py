@@ -4,20 +4,20 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Literal, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from streamdesk.contracts.events import AlertsNotified, AlertState, AlertStatus
 
-Severity = Literal["critical", "warning", "info"]
+AlertSeverity = Literal["critical", "warning", "info"]
 
-SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
+SEVERITIES: tuple[AlertSeverity, ...] = ("critical", "warning", "info")
 """The worst one first."""
 
 _CRITICAL = {"critical", "page", "emergency", "disaster"}
 _INFO = {"info", "information", "notice", "none"}
 
 
-def severity_of(word: str) -> Severity:
+def severity_of(word: str) -> AlertSeverity:
     """What a rule's own word for its severity comes to; a strange one is a warning."""
     word = word.lower()
     if word in _CRITICAL:
@@ -25,13 +25,13 @@ def severity_of(word: str) -> Severity:
     return "info" if word in _INFO else "warning"
 
 
-def worst(alerts: Iterable[AlertState]) -> Severity:
+def worst(alerts: Iterable[AlertState]) -> AlertSeverity:
     """The worst severity among alerts; info when there are none."""
     ranks = [SEVERITIES.index(severity_of(alert.severity)) for alert in alerts]
     return SEVERITIES[min(ranks, default=len(SEVERITIES) - 1)]
 
 
-class Notice(BaseModel):
+class AlertGroup(BaseModel):
     """The newest that is known of a group, waiting to be told.
 
     Attributes:
@@ -43,9 +43,12 @@ class Notice(BaseModel):
         left_out: alerts that are not among them.
         alertmanager_url: where the group can be seen.
         again: people know it; it is a reminder.
-        perhaps_told: it was sent and no answer came.
+        possibly_sent: it was sent and no answer came.
         refusals: how often the robot did not take it because of what it says.
     """
+
+    # The stored JSON keeps the name `perhaps_told`: see AlertJournal.
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     group_key: str
     status: AlertStatus
@@ -55,12 +58,12 @@ class Notice(BaseModel):
     left_out: int = 0
     alertmanager_url: str = ""
     again: bool = False
-    perhaps_told: bool = False
+    possibly_sent: bool = Field(default=False, alias="perhaps_told")
     refusals: int = 0
 
     @classmethod
     def of(cls, event: AlertsNotified, alerts: Sequence[AlertState] | None = None) -> Self:
-        """The notice of a notification; of some of its alerts if those are given."""
+        """The group of a notification; of some of its alerts if those are given."""
         moment = event.received_at.timestamp()
         return cls(
             group_key=event.group_key,
@@ -83,7 +86,7 @@ class Notice(BaseModel):
         return [alert for alert in self.alerts if alert.status == "resolved"]
 
     @property
-    def severity(self) -> Severity:
+    def severity(self) -> AlertSeverity:
         """Of its worst alert; of those that fire, while any does."""
         return worst(self.firing or self.alerts)
 
@@ -101,7 +104,7 @@ class Notice(BaseModel):
 
     def merged(self, other: Self) -> Self:
         """Both in one: what the newer one says of an alert counts, no alert is forgotten."""
-        older, newer = sorted((self, other), key=lambda notice: notice.received_at)
+        older, newer = sorted((self, other), key=lambda group: group.received_at)
         alerts = {each.fingerprint: each for each in [*older.alerts, *newer.alerts]}
         return newer.model_copy(
             update={

@@ -8,10 +8,10 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from streamdesk.alert_relay.domain.alert_group import Notice
-from streamdesk.alert_relay.domain.robot_reply import Answer, Outcome
+from streamdesk.alert_relay.domain.alert_group import AlertGroup
+from streamdesk.alert_relay.domain.robot_reply import DeliveryOutcome, RobotReply
 from streamdesk.contracts.events import AlertsNotified, AlertStatus
 
 Admission = Literal["new", "merged", "duplicate", "repeated"]
@@ -35,21 +35,21 @@ MOST_REFUSALS = 3
 
 # First pause and longest, seconds; it doubles with each failure in a row.
 _PAUSES = {
-    Outcome.TOO_FAST: (60.0, BLOCKED_SECONDS),
-    Outcome.BLOCKED: (BLOCKED_SECONDS, BLOCKED_SECONDS),
-    Outcome.MISCONFIGURED: (RETRY_SECONDS, RETRY_SECONDS),
-    Outcome.REFUSED: (5.0, 60.0),
-    Outcome.NOT_SENT: (2.0, 60.0),
-    Outcome.UNKNOWN: (10.0, 300.0),
+    DeliveryOutcome.TOO_FAST: (60.0, BLOCKED_SECONDS),
+    DeliveryOutcome.BLOCKED: (BLOCKED_SECONDS, BLOCKED_SECONDS),
+    DeliveryOutcome.MISCONFIGURED: (RETRY_SECONDS, RETRY_SECONDS),
+    DeliveryOutcome.REFUSED: (5.0, 60.0),
+    DeliveryOutcome.NOT_SENT: (2.0, 60.0),
+    DeliveryOutcome.UNKNOWN: (10.0, 300.0),
 }
 
 
-class Told(BaseModel):
+class NotifiedGroup(BaseModel):
     """What people know of a group.
 
     Attributes:
-        mark: the notice's.
-        status: the notice's.
+        mark: the group's.
+        status: the group's.
         at: when they were told, seconds since 1970.
         received_at: when the news came in.
         fingerprints: the alerts that it named; empty where those were many.
@@ -62,7 +62,7 @@ class Told(BaseModel):
     fingerprints: list[str] = Field(default_factory=list)
 
 
-class Part(BaseModel):
+class MessagePart(BaseModel):
     """A group in a message: what it said when the message left."""
 
     mark: str
@@ -70,7 +70,7 @@ class Part(BaseModel):
     received_at: float
 
 
-class Flight(BaseModel):
+class InFlightMessage(BaseModel):
     """A message that was written down, and then perhaps sent, and perhaps taken.
 
     Attributes:
@@ -79,17 +79,17 @@ class Flight(BaseModel):
     """
 
     id: str
-    parts: dict[str, Part]
+    parts: dict[str, MessagePart]
 
 
-class Book(BaseModel):
+class AlertJournal(BaseModel):
     """All that the relay knows.
 
     Attributes:
-        waiting: notices by group.
-        told: what people know, by group.
+        waiting: the newest of each group that people do not know, by its key.
+        notified: what people know, by group.
         sent: when messages left in the last minute, or were answered; seconds since 1970.
-        flight: the message whose outcome is not written yet.
+        in_flight: the message whose outcome is not written yet.
         quiet_until: nothing is sent before; seconds since 1970.
         failures: messages in a row that did not arrive.
         trouble: why the last one did not; empty when it did.
@@ -97,10 +97,13 @@ class Book(BaseModel):
         admitted: ids of the events taken in last.
     """
 
-    waiting: dict[str, Notice] = Field(default_factory=dict)
-    told: dict[str, Told] = Field(default_factory=dict)
+    # The stored JSON keeps the names `told` and `flight`: replicas of both versions read it.
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    waiting: dict[str, AlertGroup] = Field(default_factory=dict)
+    notified: dict[str, NotifiedGroup] = Field(default_factory=dict, alias="told")
     sent: list[float] = Field(default_factory=list)
-    flight: Flight | None = None
+    in_flight: InFlightMessage | None = Field(default=None, alias="flight")
     quiet_until: float = 0.0
     failures: int = 0
     trouble: str = ""
@@ -109,13 +112,13 @@ class Book(BaseModel):
 
     @property
     def alerts_waiting(self) -> int:
-        """Alerts in the notices that wait."""
-        return sum(len(notice.alerts) for notice in self.waiting.values())
+        """Alerts in the groups that wait."""
+        return sum(len(group.alerts) for group in self.waiting.values())
 
     @property
     def oldest(self) -> float:
         """When the oldest news came in that people do not know; infinity when they know all."""
-        return min((notice.since for notice in self.waiting.values()), default=math.inf)
+        return min((group.since for group in self.waiting.values()), default=math.inf)
 
     def admit(
         self, event: AlertsNotified, event_id: str, *, now: float, repeat_seconds: float
@@ -131,37 +134,39 @@ class Book(BaseModel):
         if event_id in self.admitted:
             return "repeated"
         self.admitted = [*self.admitted, event_id][-REMEMBERED_EVENTS:]
-        key, notice = event.group_key, Notice.of(event)
-        waiting, told = self.waiting.get(key), self.told.get(key)
+        key, group = event.group_key, AlertGroup.of(event)
+        waiting, told = self.waiting.get(key), self.notified.get(key)
         if waiting is not None:
-            merged = waiting.merged(notice)
+            merged = waiting.merged(group)
             if merged.mark == waiting.mark:
                 return "duplicate"
             self.waiting[key] = merged
             return "merged"
-        if told is not None and told.received_at > notice.received_at:
+        if told is not None and told.received_at > group.received_at:
             # It was overtaken by later news of its group. What those did not name is still news.
             unknown = [each for each in event.alerts if each.fingerprint not in told.fingerprints]
-            notice = Notice.of(event, unknown)
+            group = AlertGroup.of(event, unknown)
             if not unknown:
                 return "duplicate"
-        if told is not None and told.mark == notice.mark:
+        if told is not None and told.mark == group.mark:
             if now - told.at < repeat_seconds:
                 return "duplicate"
-            notice.again = True
-        self.waiting[key] = notice
+            group.again = True
+        self.waiting[key] = group
         return "new"
 
-    def take_off(self, flight_id: str, notices: Sequence[Notice], now: float) -> None:
-        """Write down that a message with these notices is about to be sent."""
+    def take_off(self, message_id: str, groups: Sequence[AlertGroup], now: float) -> None:
+        """Write down that a message with these groups is about to be sent."""
         parts = {
-            each.group_key: Part(mark=each.mark, status=each.status, received_at=each.received_at)
-            for each in notices
+            each.group_key: MessagePart(
+                mark=each.mark, status=each.status, received_at=each.received_at
+            )
+            for each in groups
         }
-        self.flight = Flight(id=flight_id, parts=parts)
+        self.in_flight = InFlightMessage(id=message_id, parts=parts)
         self.sent.append(now)
 
-    def land(self, answer: Answer, now: float) -> list[Notice]:
+    def land(self, answer: RobotReply, now: float) -> list[AlertGroup]:
         """Write down what became of the message on its way.
 
         Args:
@@ -169,14 +174,14 @@ class Book(BaseModel):
             now: seconds since 1970.
 
         Returns:
-            Notices that are given up: the robot refuses what they say.
+            Groups that are given up: the robot refuses what they say.
         """
-        flight, self.flight = self.flight, None
+        flight, self.in_flight = self.in_flight, None
         if flight is None:
             return []
         # The robot counted it between the two moments: the later one keeps its minute for sure.
-        self.sent[-1:] = [now] if answer.outcome is not Outcome.NOT_SENT else []
-        if answer.outcome is Outcome.TOLD:
+        self.sent[-1:] = [now] if answer.outcome is not DeliveryOutcome.NOT_SENT else []
+        if answer.outcome is DeliveryOutcome.DELIVERED:
             self._know(flight, now)
             self.failures, self.quiet_until, self.trouble, self.stopped = 0, 0.0, "", False
             return []
@@ -184,7 +189,7 @@ class Book(BaseModel):
         self.quiet_until = now + min(first * 2 ** min(self.failures, 16), longest)
         self.failures += 1
         self.trouble = answer.reason
-        self.stopped = answer.outcome is Outcome.MISCONFIGURED
+        self.stopped = answer.outcome is DeliveryOutcome.MISCONFIGURED
         return self._keep(flight, answer.outcome)
 
     def forget(self, now: float, window_seconds: float) -> None:
@@ -192,33 +197,33 @@ class Book(BaseModel):
         self.sent = [min(moment, now) for moment in self.sent if moment > now - window_seconds]
         self.quiet_until = min(self.quiet_until, now + BLOCKED_SECONDS)
         young = [
-            (key, told) for key, told in self.told.items() if now - told.at < REMEMBERED_SECONDS
+            (key, told) for key, told in self.notified.items() if now - told.at < REMEMBERED_SECONDS
         ]
-        self.told = dict(sorted(young, key=lambda row: row[1].at)[-REMEMBERED_GROUPS:])
+        self.notified = dict(sorted(young, key=lambda row: row[1].at)[-REMEMBERED_GROUPS:])
 
-    def _know(self, flight: Flight, now: float) -> None:
+    def _know(self, flight: InFlightMessage, now: float) -> None:
         for key, part in flight.parts.items():
-            notice = self.waiting.get(key)
-            alerts = notice.alerts if notice is not None else []
+            group = self.waiting.get(key)
+            alerts = group.alerts if group is not None else []
             names = [each.fingerprint for each in alerts]
-            self.told[key] = Told(
+            self.notified[key] = NotifiedGroup(
                 mark=part.mark,
                 status=part.status,
                 at=now,
                 received_at=part.received_at,
                 fingerprints=names if len(names) <= REMEMBERED_ALERTS else [],
             )
-            if notice is not None and notice.mark == part.mark:
+            if group is not None and group.mark == part.mark:
                 del self.waiting[key]
 
-    def _keep(self, flight: Flight, outcome: Outcome) -> list[Notice]:
+    def _keep(self, flight: InFlightMessage, outcome: DeliveryOutcome) -> list[AlertGroup]:
         given_up = []
         for key, part in flight.parts.items():
-            notice = self.waiting.get(key)
-            if notice is None or notice.mark != part.mark:
+            group = self.waiting.get(key)
+            if group is None or group.mark != part.mark:
                 continue  # it says something else by now
-            notice.perhaps_told = notice.perhaps_told or outcome is Outcome.UNKNOWN
-            notice.refusals += outcome is Outcome.REFUSED
-            if notice.refusals >= MOST_REFUSALS:
+            group.possibly_sent = group.possibly_sent or outcome is DeliveryOutcome.UNKNOWN
+            group.refusals += outcome is DeliveryOutcome.REFUSED
+            if group.refusals >= MOST_REFUSALS:
                 given_up.append(self.waiting.pop(key))
         return given_up

@@ -3,15 +3,15 @@
 import math
 from dataclasses import dataclass
 
-from streamdesk.alert_relay.domain.alert_group import SEVERITIES, Notice
-from streamdesk.alert_relay.domain.journal import Book
+from streamdesk.alert_relay.domain.alert_group import SEVERITIES, AlertGroup
+from streamdesk.alert_relay.domain.journal import AlertJournal
 
 AT_ONCE = 3
 """One in so many of a window's messages may leave as fast as news comes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class SendQuota:
     """How fast the robot is used.
 
     Args:
@@ -30,11 +30,11 @@ class Send:
     """A message may leave now.
 
     Args:
-        notices: what is to be told, the most urgent first. One of them: it is told in full;
+        groups: what is to be told, the most urgent first. One of them: it is told in full;
             several: as many as fit are told in a digest.
     """
 
-    notices: tuple[Notice, ...]
+    groups: tuple[AlertGroup, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,39 +48,39 @@ class Rest:
     until: float
 
 
-def next_step(book: Book, pace: Pace, now: float) -> Send | Rest:
+def next_step(journal: AlertJournal, quota: SendQuota, now: float) -> Send | Rest:
     """What to do now.
 
     Criticals first. The first messages of a window leave as they come, one a group; the others
     evenly until the first of the window counts no more, and take along what has come meanwhile. So
     what comes late in a bad minute waits for seconds, not for the next minute.
     """
-    queue = sorted(book.waiting.values(), key=_order)
+    queue = sorted(journal.waiting.values(), key=_order)
     if not queue:
         return Rest(math.inf)
-    if now < book.quiet_until:
-        return Rest(book.quiet_until)
-    sent = sorted(moment for moment in book.sent if moment > now - pace.window_seconds)
-    urgent = [notice for notice in queue if notice.urgent]
-    most = pace.messages if urgent else pace.messages - pace.reserved
+    if now < journal.quiet_until:
+        return Rest(journal.quiet_until)
+    sent = sorted(moment for moment in journal.sent if moment > now - quota.window_seconds)
+    urgent = [group for group in queue if group.urgent]
+    most = quota.messages if urgent else quota.messages - quota.reserved
     left = most - len(sent)
     if left <= 0:
-        return Rest(sent[-most] + pace.window_seconds)
+        return Rest(sent[-most] + quota.window_seconds)
     at_once = most // AT_ONCE - len(sent)
     # What is critical is only slowed down for the last messages that are left.
-    slow = left < pace.reserved if urgent else at_once <= 0
+    slow = left < quota.reserved if urgent else at_once <= 0
     if slow and sent:
-        ready = sent[-1] + (sent[0] + pace.window_seconds - sent[-1]) / (left + 1)
+        ready = sent[-1] + (sent[0] + quota.window_seconds - sent[-1]) / (left + 1)
         if now < ready:
             return Rest(ready)
     # What the robot refused once is told alone, so that it takes nothing else along.
-    alone = [notice for notice in queue if notice.refusals]
-    together = [notice for notice in queue if not notice.refusals]
+    alone = [group for group in queue if group.refusals]
+    together = [group for group in queue if not group.refusals]
     if alone and (not together or not together[0].urgent):
         return Send((alone[0],))
     one_by_one = len(urgent or together) <= at_once or len(together) == 1
     return Send((together[0],) if one_by_one else tuple(together))
 
 
-def _order(notice: Notice) -> tuple[bool, int, float]:
-    return not notice.urgent, SEVERITIES.index(notice.severity), notice.since
+def _order(group: AlertGroup) -> tuple[bool, int, float]:
+    return not group.urgent, SEVERITIES.index(group.severity), group.since

@@ -24,10 +24,10 @@ NOT_ALLOWED = 310000
 LONGEST_REASON = 300
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """What became of a message."""
 
-    TOLD = "told"
+    DELIVERED = "told"
     TOO_FAST = "too-fast"
     BLOCKED = "blocked"
     MISCONFIGURED = "misconfigured"
@@ -37,14 +37,14 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RobotReply:
     """An outcome, and why, for a person."""
 
-    outcome: Outcome
+    outcome: DeliveryOutcome
     reason: str = ""
 
 
-def read_answer(status: int, body: bytes) -> Answer:
+def read_reply(status: int, body: bytes) -> RobotReply:
     """What an HTTP answer means.
 
     Args:
@@ -52,34 +52,38 @@ def read_answer(status: int, body: bytes) -> Answer:
         body: the answer's.
     """
     if status in _REDIRECTS:
-        return Answer(Outcome.BLOCKED, f"HTTP {status}: the robot was asked too often")
+        return RobotReply(DeliveryOutcome.BLOCKED, f"HTTP {status}: the robot was asked too often")
     if status == _TOO_MANY_REQUESTS:
-        return Answer(Outcome.TOO_FAST, f"HTTP {status}")
+        return RobotReply(DeliveryOutcome.TOO_FAST, f"HTTP {status}")
     if status == _UNAVAILABLE:
-        return Answer(Outcome.NOT_SENT, f"HTTP {status}")
+        return RobotReply(DeliveryOutcome.NOT_SENT, f"HTTP {status}")
     if status in _CLIENT_ERRORS:
-        return Answer(Outcome.MISCONFIGURED, f"HTTP {status}: is DINGTALK_URL the robot's address?")
+        return RobotReply(
+            DeliveryOutcome.MISCONFIGURED, f"HTTP {status}: is DINGTALK_URL the robot's address?"
+        )
     code, words = _code_in(body) if status == _OK else (None, "")
     if code is None:
-        return Answer(Outcome.UNKNOWN, f"HTTP {status} without an errcode")
+        return RobotReply(DeliveryOutcome.UNKNOWN, f"HTTP {status} without an errcode")
     return _of_code(code, f"errcode {code}: {words}"[:LONGEST_REASON])
 
 
-def _of_code(code: int, reason: str) -> Answer:
+def _of_code(code: int, reason: str) -> RobotReply:
     if code == TAKEN:
-        return Answer(Outcome.TOLD)
+        return RobotReply(DeliveryOutcome.DELIVERED)
     if code == TOO_FAST:
-        return Answer(Outcome.TOO_FAST, reason)
+        return RobotReply(DeliveryOutcome.TOO_FAST, reason)
     if code == BUSY:
-        return Answer(Outcome.NOT_SENT, reason)
+        return RobotReply(DeliveryOutcome.NOT_SENT, reason)
     if code == NOT_ALLOWED:
         hint = (
             "; look at DINGTALK_SECRET, DINGTALK_KEYWORD, the robot's list of addresses, the clock"
         )
-        return Answer(Outcome.MISCONFIGURED, reason + hint)
+        return RobotReply(DeliveryOutcome.MISCONFIGURED, reason + hint)
     if code in BAD_TOKENS:
-        return Answer(Outcome.MISCONFIGURED, f"{reason}; look at the token in DINGTALK_URL")
-    return Answer(Outcome.REFUSED, reason)
+        return RobotReply(
+            DeliveryOutcome.MISCONFIGURED, f"{reason}; look at the token in DINGTALK_URL"
+        )
+    return RobotReply(DeliveryOutcome.REFUSED, reason)
 
 
 def _code_in(body: bytes) -> tuple[int | None, str]:

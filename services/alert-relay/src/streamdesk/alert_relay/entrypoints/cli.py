@@ -15,9 +15,9 @@ from uuid import uuid4
 
 from streamdesk.alert_relay.adapters.journal_store import look
 from streamdesk.alert_relay.config import QueueSettings, Settings
-from streamdesk.alert_relay.domain.alert_group import SEVERITIES, Notice
-from streamdesk.alert_relay.domain.journal import Book
-from streamdesk.alert_relay.domain.robot_reply import Outcome
+from streamdesk.alert_relay.domain.alert_group import SEVERITIES, AlertGroup
+from streamdesk.alert_relay.domain.journal import AlertJournal
+from streamdesk.alert_relay.domain.robot_reply import DeliveryOutcome
 from streamdesk.alert_relay.factory import NAME, bus_of, robot_of, writer_of
 from streamdesk.bus import Bus, BusConfigError, BusError
 from streamdesk.contracts.events import AlertsNotified, AlertState, AlertStatus
@@ -94,8 +94,8 @@ async def _direct(options: argparse.Namespace) -> str:
     robot, writer = robot_of(settings), writer_of(settings)
     try:
         for event in _events(options):
-            answer = await robot.send(writer.message([Notice.of(event)], time.time()))
-            if answer.outcome is not Outcome.TOLD:
+            answer = await robot.send(writer.message([AlertGroup.of(event)], time.time()))
+            if answer.outcome is not DeliveryOutcome.DELIVERED:
                 return answer.reason
     finally:
         await robot.close()
@@ -117,20 +117,20 @@ async def _over_the_queue(options: argparse.Namespace) -> str:
 async def _arrival(bus: Bus, event: AlertsNotified, wait_seconds: float) -> str:
     deadline = time.monotonic() + wait_seconds
     while True:
-        book, at_work = await look(bus.keys)
-        told = book.told.get(event.group_key)
+        journal, at_work = await look(bus.keys)
+        told = journal.notified.get(event.group_key)
         if told is not None and told.status == event.status:
             return ARRIVED
-        if book.stopped and event.group_key in book.waiting:
-            return f"the robot does not take our settings: {book.trouble}"
+        if journal.stopped and event.group_key in journal.waiting:
+            return f"the robot does not take our settings: {journal.trouble}"
         if time.monotonic() > deadline:
-            return _why_not(book, at_work=at_work)
+            return _why_not(journal, at_work=at_work)
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _why_not(book: Book, *, at_work: bool) -> str:
+def _why_not(journal: AlertJournal, *, at_work: bool) -> str:
     if not at_work:
         return "no alert relay runs on this Redis: start it, the test alert waits in the queue"
-    if book.trouble:
-        return f"not yet, the relay tries again: {book.trouble}"
-    return f"not yet: {len(book.waiting)} groups wait for their turn"
+    if journal.trouble:
+        return f"not yet, the relay tries again: {journal.trouble}"
+    return f"not yet: {len(journal.waiting)} groups wait for their turn"

@@ -4,7 +4,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from streamdesk.alert_relay.application.queue_notification import Webhook
+from streamdesk.alert_relay.application.queue_notification import QueueNotification
 from streamdesk.alert_relay.errors import WebhookError
 from streamdesk.runtime import logger, metrics
 
@@ -19,7 +19,7 @@ _SERVER_ERRORS = 500
 log = logger("http")
 
 
-def application(webhook: Webhook) -> FastAPI:
+def application(webhook: QueueNotification) -> FastAPI:
     """The relay's HTTP side.
 
     Args:
