@@ -1,7 +1,7 @@
-"""How alerts read on a phone: DingTalk's Markdown, the important things first, never too long.
+"""The text of a message, for a phone: DingTalk's Markdown, most important first, bounded in size.
 
-The robot knows headings, bold, lists, quotes and links; a line ends with two spaces. The title is
-what the phone shows before anybody looks.
+The robot renders headings, bold, lists, quotes and links; a line ends with two spaces. The title is
+what the phone's notification shows.
 """
 
 import json
@@ -17,20 +17,20 @@ SIGNS = {"critical": "🔴", "warning": "🟡", "info": "🔵"}
 RESOLVED_SIGN = "✅"
 LONGEST_TITLE = 90
 PLAIN_BYTES = 3_000
-"""Size of a message whose first form was refused: perhaps it was its length."""
+"""Size of a message whose first form was refused, possibly for its length."""
 
 DIGEST_ALERTS = 3
 """Alerts of one group that a digest names."""
 
 _ROOM_BYTES = 400
-"""Kept for the lines at the end, and what surrounds the text in the body."""
+"""Reserved for the last lines, and for the JSON around the text."""
 
 _LINKS = ("https://", "http://")
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What the settings say about messages.
+    """How messages are written, from the settings.
 
     Args:
         max_bytes: of a message, as it is sent.
@@ -53,7 +53,7 @@ class AlertMessage:
         title: for the phone's list.
         text: Markdown.
         mentioned: who is mentioned.
-        groups: what is told in it.
+        groups: the groups that it reports.
     """
 
     title: str
@@ -62,7 +62,7 @@ class AlertMessage:
     groups: tuple[AlertGroup, ...]
 
     def body(self) -> bytes:
-        """The JSON that the robot takes."""
+        """The JSON that the robot accepts."""
         people = [name for name in self.mentioned if name != "all"]
         mobiles = [name for name in people if name.lstrip("+").replace("-", "").isdigit()]
         at: dict[str, Any] = {
@@ -87,7 +87,7 @@ class MessageWriter:
         self._zone = timezone(timedelta(hours=style.utc_offset_hours))
 
     def message(self, groups: Sequence[AlertGroup], now: float) -> AlertMessage:
-        """Tell one group in full, or of several as many as fit.
+        """Report one group in full, or as many of several as fit.
 
         Args:
             groups: at least one, the most urgent first.
@@ -98,29 +98,24 @@ class MessageWriter:
     # -- one group ---------------------------------------------------------------------------
 
     def _full(self, group: AlertGroup, now: float) -> AlertMessage:
-        sign, word = _sign(group), _word(group)
-        names = list(dict.fromkeys(alert.name for alert in group.alerts)) or [group.group_key]
-        name = names[0] + (f" and {len(names) - 1} more rules" if len(names) > 1 else "")
-        count = len(group.firing or group.alerts) + group.left_out
-        times = f" x{count}" if count > 1 else ""
-        title = _clip(f"{sign} {word} {name}{times}", LONGEST_TITLE)
-        head = [f"### {sign} {word} · {name}{times}"]
-        summaries = list(dict.fromkeys(each.summary for each in group.alerts if each.summary))
-        if len(summaries) == 1:
-            head.append(f"**{summaries[0]}**")
+        name = _subject(group)
+        title = _clip(f"{_sign(group)} {_word(group)} {name}", LONGEST_TITLE)
+        head = [f"### {_sign(group)} {_word(group)} · {name}"]
+        # A summary that all alerts share is shown once, at the top: a phone shows few lines.
+        summary = _shared_summary(group)
+        if summary:
+            head.append(f"**{summary}**")
         tail = self._tail(group)
-        limit = self._style.max_bytes if not group.refusals else PLAIN_BYTES
-        room = limit - _size(title, *head, *tail, *self._mentions([group])) - _ROOM_BYTES
-        shared = summaries[0] if len(summaries) == 1 else ""
-        lines = [self._alert(each, shared, now) for each in [*group.firing, *group.resolved]]
-        kept = _fitting(lines, room)
-        if not kept and lines:
-            kept = [_cut(lines[0], room)]
-        body = ["\n".join(kept)]
-        left_out = group.left_out + len(lines) - len(kept)
-        if left_out:
-            body.append(f"**… and {left_out} more that are left out here**")
+        room = self._room(group, title, *head, *tail)
+        lines = [self._alert(each, summary, now) for each in [*group.firing, *group.resolved]]
+        body = _body(lines, room, group.left_out)
         return self._message(title, [*head, *body, *tail], [group])
+
+    def _room(self, group: AlertGroup, *parts: str) -> int:
+        """Bytes that the lines of the alerts may take beside these parts."""
+        # The robot names no reason that says which part it refuses. Length is the likely one.
+        limit = PLAIN_BYTES if group.refusals else self._style.max_bytes
+        return limit - _size(*parts, *self._mentions([group])) - _ROOM_BYTES
 
     def _alert(self, alert: AlertState, shared: str, now: float) -> str:
         words = [alert.where, "" if alert.summary == shared else alert.summary, alert.detail]
@@ -131,9 +126,9 @@ class MessageWriter:
     def _times(self, alert: AlertState, now: float) -> str:
         began = alert.started_at
         if alert.ended_at is not None:
-            lasted = _span((alert.ended_at - began).total_seconds())
+            lasted = _duration((alert.ended_at - began).total_seconds())
             return f"{self._clock(began, now)} to {self._clock(alert.ended_at, now)} ({lasted})"
-        lasted = _span(now - began.timestamp())
+        lasted = _duration(now - began.timestamp())
         return f"since {self._clock(began, now)} ({lasted})"
 
     def _tail(self, group: AlertGroup) -> list[str]:
@@ -155,26 +150,26 @@ class MessageWriter:
     def _digest(self, groups: Sequence[AlertGroup], now: float) -> AlertMessage:
         room = self._style.max_bytes - 3 * _ROOM_BYTES - _size(*self._mentions(groups))
         chosen: dict[tuple[str, str, str], list[str]] = {}
-        told: list[AlertGroup] = []
+        reported: list[AlertGroup] = []
         for group in groups:
             heading, lines = _heading(group), list(self._lines(group, now))
             room -= _size(*lines) + (0 if heading in chosen else _size(" ".join(heading)) + 20)
-            if room < 0 and told:
+            if room < 0 and reported:
                 break
             chosen.setdefault(heading, []).extend(lines)
-            told.append(group)
-        counts = _counts(told)
-        later = len(groups) - len(told)
-        title = _clip(f"{_sign(told[0])} {counts}", LONGEST_TITLE)
-        parts = [f"### {_sign(told[0])} {counts}, in one message"]
+            reported.append(group)
+        counts = _counts(reported)
+        later = len(groups) - len(reported)
+        title = _clip(f"{_sign(reported[0])} {counts}", LONGEST_TITLE)
+        parts = [f"### {_sign(reported[0])} {counts}, in one message"]
         for (sign, name, summary), lines in chosen.items():
             said = f" — {summary}" if summary else ""
             parts.append("\n".join([f"{sign} **{name}**{said}  ", *lines]))
         if later:
             parts.append(f"> {later} more groups follow in the next message.")
-        if any(group.possibly_sent for group in told):
+        if any(group.possibly_sent for group in reported):
             parts.append("> Perhaps a repeat in part: no answer came when it was sent before.")
-        return self._message(title, parts, told)
+        return self._message(title, parts, reported)
 
     def _lines(self, group: AlertGroup, now: float) -> Iterator[str]:
         alerts = [*group.firing, *group.resolved]
@@ -193,7 +188,7 @@ class MessageWriter:
     def _message(self, title: str, parts: list[str], groups: Sequence[AlertGroup]) -> AlertMessage:
         mentioned = self._mentions(groups)
         text = "\n\n".join(part for part in parts if part)
-        if mentioned:  # who is not named in the text, too, is not told
+        if mentioned:  # the robot notifies only people whom the text names as well
             text += "\n\n" + " ".join(f"@{name}" for name in mentioned)
         keyword = self._style.keyword
         if keyword and keyword not in text:
@@ -218,6 +213,33 @@ def _sign(group: AlertGroup) -> str:
 
 def _word(group: AlertGroup) -> str:
     return "RESOLVED" if group.status == "resolved" else group.severity.upper()
+
+
+def _subject(group: AlertGroup) -> str:
+    """The rules that fire, and how many alerts: `Lagging and 2 more rules x5`."""
+    names = list(dict.fromkeys(alert.name for alert in group.alerts)) or [group.group_key]
+    more = f" and {len(names) - 1} more rules" if len(names) > 1 else ""
+    # Of a firing group only what fires counts: its resolved alerts are no trouble any more.
+    count = len(group.firing or group.alerts) + group.left_out
+    return f"{names[0]}{more}{f' x{count}' if count > 1 else ''}"
+
+
+def _shared_summary(group: AlertGroup) -> str:
+    """The one summary of all alerts; empty where they differ or have none."""
+    summaries = {alert.summary for alert in group.alerts if alert.summary}
+    return summaries.pop() if len(summaries) == 1 else ""
+
+
+def _body(lines: Sequence[str], room: int, left_out: int) -> list[str]:
+    """The alerts that fit, and how many others there are."""
+    kept = _fitting(lines, room)
+    if not kept and lines:
+        kept = [_cut(lines[0], room)]  # a message that names no alert would be useless
+    body = ["\n".join(kept)]
+    left_out += len(lines) - len(kept)
+    if left_out:
+        body.append(f"**… and {left_out} more that are left out here**")
+    return body
 
 
 def _heading(group: AlertGroup) -> tuple[str, str, str]:
@@ -251,7 +273,7 @@ def _link(url: str) -> str:
     return url.replace(" ", "%20").replace("(", "%28").replace(")", "%29")
 
 
-def _span(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     minutes = max(0, round(seconds)) // 60
     if minutes < 1:
         return f"{max(0, round(seconds))} s"
