@@ -51,7 +51,7 @@ async def test_an_alert_arrives_once_and_its_resolution_too(
     assert "group order-executors" in robot.taken[0].text
 
 
-async def test_two_alertmanagers_that_tell_the_same_are_told_on_once(
+async def test_the_same_from_two_alertmanagers_is_reported_once(
     server: StreamServer,
     robot: DingTalkServer,
     start_relay: StartRelay,

@@ -1,5 +1,6 @@
 """What waits, what people know, and what becomes of a message."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from tests.alert_relays import BEGAN, alert, notified
 
 NOW = 1_795_000_000.0
 REPEAT_SECONDS = 3_600.0
-TOLD = RobotReply(DeliveryOutcome.DELIVERED)
+DELIVERED = RobotReply(DeliveryOutcome.DELIVERED)
 
 
 def moment(seconds: float) -> datetime:
@@ -25,7 +26,7 @@ def moment(seconds: float) -> datetime:
 
 
 class Desk:
-    """A journal, and the ids of what it is told."""
+    """A journal, and the ids of its events."""
 
     def __init__(self) -> None:
         self.journal = AlertJournal()
@@ -36,11 +37,11 @@ class Desk:
         name = event_id or str(self.count)
         return self.journal.admit(event, name, now=NOW + seconds, repeat_seconds=REPEAT_SECONDS)
 
-    def send(self, answer: RobotReply = TOLD, seconds: float = 0.0) -> list[AlertGroup]:
-        self.journal.take_off("flight", list(self.journal.waiting.values()), NOW + seconds)
+    def send(self, answer: RobotReply = DELIVERED, seconds: float = 0.0) -> list[AlertGroup]:
+        self.journal.record_sending("message", list(self.journal.waiting.values()), NOW + seconds)
         # As another process would find it.
         self.journal = AlertJournal.model_validate_json(self.journal.model_dump_json())
-        return self.journal.land(answer, NOW + seconds)
+        return self.journal.record_reply(answer, NOW + seconds)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_the_same_news_waits_once(desk: Desk) -> None:
     assert len(desk.journal.waiting) == 1
 
 
-def test_what_people_know_is_not_told_again_before_its_time(desk: Desk) -> None:
+def test_what_people_know_is_not_reported_again_before_its_time(desk: Desk) -> None:
     desk.admit(notified(alert(), at=moment(0)))
     desk.send()
     assert desk.admit(notified(alert(), at=moment(60)), seconds=60) == "duplicate"
@@ -85,7 +86,7 @@ def test_an_alert_that_fires_again_is_news(desk: Desk) -> None:
     assert desk.admit(notified(again, key="g", at=moment(1))) == "new"
 
 
-def test_what_resolves_while_it_waits_is_told_once_as_resolved(desk: Desk) -> None:
+def test_what_resolves_while_it_waits_is_reported_once_as_resolved(desk: Desk) -> None:
     desk.admit(notified(alert(), key="g", at=moment(0)))
     assert desk.admit(notified(alert(status="resolved"), key="g", at=moment(1))) == "merged"
     (group,) = desk.journal.waiting.values()
@@ -110,11 +111,11 @@ def test_news_that_was_overtaken_does_not_undo_what_people_know(desk: Desk) -> N
     assert [each.name for each in group.alerts] == ["b"]
 
 
-def test_what_comes_while_a_message_is_on_its_way_is_told_after_it(desk: Desk) -> None:
+def test_what_comes_while_a_message_is_in_flight_is_reported_after_it(desk: Desk) -> None:
     desk.admit(notified(alert("a"), key="g", at=moment(0)))
-    desk.journal.take_off("flight", list(desk.journal.waiting.values()), NOW)
+    desk.journal.record_sending("message", list(desk.journal.waiting.values()), NOW)
     desk.admit(notified(alert("a", status="resolved"), key="g", at=moment(1)))
-    desk.journal.land(TOLD, NOW + 2)
+    desk.journal.record_reply(DELIVERED, NOW + 2)
     (group,) = desk.journal.waiting.values()
     assert group.status == "resolved"
     assert desk.journal.notified["g"].status == "firing"
@@ -138,8 +139,8 @@ def test_what_never_left_is_kept_unmarked_and_costs_nothing(desk: Desk) -> None:
 
 def test_a_message_counts_from_its_answer(desk: Desk) -> None:
     desk.admit(notified(alert(), at=moment(0)))
-    desk.journal.take_off("flight", list(desk.journal.waiting.values()), NOW)
-    desk.journal.land(TOLD, NOW + 5)
+    desk.journal.record_sending("message", list(desk.journal.waiting.values()), NOW)
+    desk.journal.record_reply(DELIVERED, NOW + 5)
     assert desk.journal.sent == [NOW + 5]
 
 
@@ -186,7 +187,15 @@ def test_moments_that_a_clock_set_back_has_put_into_the_future_hold_nothing_up(d
     assert desk.journal.quiet_until == NOW + BLOCKED_SECONDS
 
 
-def test_what_was_told_long_ago_is_forgotten(desk: Desk) -> None:
+def test_the_stored_names_are_those_of_older_replicas(desk: Desk) -> None:
+    desk.admit(notified(alert(), key="g", at=moment(0)))
+    desk.journal.record_sending("message", list(desk.journal.waiting.values()), NOW)
+    stored = json.loads(desk.journal.model_dump_json())
+    assert {"told", "flight"} <= stored.keys()
+    assert stored["waiting"]["g"]["perhaps_told"] is False
+
+
+def test_what_was_reported_long_ago_is_forgotten(desk: Desk) -> None:
     desk.admit(notified(alert(), at=moment(0)))
     desk.send()
     desk.journal.forget(NOW + 8 * 86_400, 60)

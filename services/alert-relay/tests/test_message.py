@@ -84,7 +84,7 @@ def test_a_large_group_is_cut_and_says_how_many_are_left_out() -> None:
     assert message.title == "🟡 WARNING Lagging x407"
 
 
-def test_a_digest_tells_as_many_groups_as_fit_and_what_follows() -> None:
+def test_a_digest_reports_as_many_groups_as_fit_and_what_follows() -> None:
     many = [group_of(alert(f"Alert{n}", where="y" * 150)) for n in range(300)]
     message = MessageWriter(Style()).message(many, NOW)
     assert len(message.body()) <= LIMIT

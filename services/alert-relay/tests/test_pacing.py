@@ -42,15 +42,15 @@ class Minutes:
                 self.now = min(max(step.until, self.now + 1e-3), until)
                 continue
             message = WRITER.message(step.groups, self.now)
-            self.journal.take_off("flight", message.groups, self.now)
+            self.journal.record_sending("message", message.groups, self.now)
             arrives = self.now + self.dice.uniform(0, 2)
             self.arrived.append((arrives, message))
             self.now = arrives + self.dice.uniform(0, 2)
-            self.journal.land(RobotReply(DeliveryOutcome.DELIVERED), self.now)
+            self.journal.record_reply(RobotReply(DeliveryOutcome.DELIVERED), self.now)
             self.journal.forget(self.now, QUOTA.window_seconds)
 
     @property
-    def told(self) -> list[str]:
+    def reported(self) -> list[str]:
         return [group.alerts[0].name for _, each in self.arrived for group in each.groups]
 
     @property
@@ -59,13 +59,13 @@ class Minutes:
         return max(sum(at - 60 < other <= at for other in times) for at in times)
 
 
-def test_500_alerts_within_a_minute_are_all_told_once_and_never_too_fast() -> None:
+def test_500_alerts_within_a_minute_are_all_reported_once_and_never_too_fast() -> None:
     world = Minutes()
     for number in range(500):
         world.alert(f"Alert{number}")
         world.run(NOW + (number + 1) * 60 / 500)
     world.run(NOW + 600)
-    assert sorted(world.told) == sorted(f"Alert{number}" for number in range(500))
+    assert sorted(world.reported) == sorted(f"Alert{number}" for number in range(500))
     assert world.most_in_a_minute <= QUOTA.messages < ROBOT_LIMIT
 
 
@@ -76,7 +76,7 @@ def test_500_alerts_within_a_minute_are_all_told_once_and_never_too_fast() -> No
     ),
     st.integers(0, 1_000),
 )
-def test_whatever_comes_is_told_once_within_the_pace(
+def test_whatever_comes_is_reported_once_within_the_quota(
     arrivals: list[tuple[float, str]], seed: int
 ) -> None:
     world = Minutes(seed)
@@ -84,16 +84,16 @@ def test_whatever_comes_is_told_once_within_the_pace(
         world.alert(f"Alert{number}", severity)
         world.run(world.now + pause)
     world.run(world.now + 3_600)
-    assert sorted(world.told) == sorted(f"Alert{number}" for number in range(len(arrivals)))
+    assert sorted(world.reported) == sorted(f"Alert{number}" for number in range(len(arrivals)))
     assert not world.arrived or world.most_in_a_minute <= QUOTA.messages
 
 
-def test_few_are_told_one_by_one_and_the_critical_one_first() -> None:
+def test_few_are_reported_one_by_one_and_the_critical_one_first() -> None:
     world = Minutes()
     for name, severity in (("A", "info"), ("B", "warning"), ("C", "critical")):
         world.alert(name, severity)
     world.run(NOW + 60)
-    assert world.told == ["C", "B", "A"]
+    assert world.reported == ["C", "B", "A"]
     assert len(world.arrived) == 3
 
 
@@ -108,7 +108,7 @@ def test_a_critical_alert_does_not_wait_for_the_minute_that_others_used_up() -> 
     assert [group.alerts[0].name for group in step.groups] == ["Large", "Small"]
 
 
-def test_in_a_bad_minute_nobody_waits_for_the_next_one() -> None:
+def test_in_a_bad_minute_no_group_waits_for_the_next_one() -> None:
     world = Minutes()
     came: dict[str, float] = {}
     for number in range(500):
@@ -142,7 +142,7 @@ def test_nothing_is_sent_while_the_robot_is_left_alone() -> None:
     assert next_step(world.journal, QUOTA, NOW) == Rest(NOW + 600)
 
 
-def test_what_the_robot_refused_is_told_alone() -> None:
+def test_what_the_robot_refused_is_reported_alone() -> None:
     world = Minutes()
     for number in range(40):
         world.alert(f"Alert{number}")

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from streamdesk.alert_relay.adapters.dingtalk import DingTalkRobot, signature
+from streamdesk.alert_relay.adapters.dingtalk import DingTalkRobot, read_reply, signature
 from streamdesk.alert_relay.domain.alert_group import AlertGroup
 from streamdesk.alert_relay.domain.message import MessageWriter, Style
-from streamdesk.alert_relay.domain.robot_reply import DeliveryOutcome, read_reply
+from streamdesk.alert_relay.domain.robot_reply import DeliveryOutcome
 from tests.alert_relays import alert, notified
 from tests.dingtalk_server import SECRET, DingTalkServer, cut, errcode, moved, silence, status
 from tests.servers import LOOPBACK, free_port
@@ -86,7 +86,7 @@ async def test_no_redirect_is_followed(robot: DingTalkServer, robot_of: RobotOf)
     assert robot.requests == 1
 
 
-async def test_a_wrong_secret_or_token_is_told_apart_from_trouble(
+async def test_a_wrong_secret_or_token_is_distinguished_from_an_outage(
     robot: DingTalkServer, robot_of: RobotOf
 ) -> None:
     answer = await robot_of(robot.url, "SECwrong").send(MESSAGE)

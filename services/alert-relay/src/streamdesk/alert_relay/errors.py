@@ -1,8 +1,8 @@
 """What can go wrong in the relay.
 
 RelayError
-├── WebhookError   a notification is refused, with an HTTP status
-└── JournalLostError  the journal is not ours to write, or it is not known what is in it
+├── WebhookError      a notification is refused, with an HTTP status
+└── JournalLostError  another process may write the journal, or a write is unconfirmed
 """
 
 
@@ -14,7 +14,7 @@ class WebhookError(RelayError):
     """A notification is refused.
 
     Attributes:
-        status: of HTTP. 4xx: Alertmanager does not send it again; 5xx: it does.
+        status: HTTP status. Alertmanager sends the notification again after 5xx, not after 4xx.
         outcome: one word for the metric.
     """
 

@@ -12,8 +12,8 @@ from streamdesk.contracts.base import summary
 from streamdesk.contracts.events import AlertsNotified, AlertState, AlertStatus
 from streamdesk.contracts.events.alerts import MOST_ALERTS
 
-# Labels that say the same of every alert, or that a message shows elsewhere.
-_UNTELLING = frozenset(
+# Labels that every alert has in common, or that a message shows elsewhere.
+_COMMON_LABELS = frozenset(
     {"alertname", "severity", "prometheus", "prometheus_replica", "replica", "cluster"}
 )
 _DETAILS = ("description", "message", "value")
@@ -44,14 +44,14 @@ class _Notification(BaseModel):
 
 
 def read_notification(body: bytes, received_at: datetime) -> AlertsNotified:
-    """The event that a request's body says.
+    """The event for the notification in a request's body.
 
     Args:
         body: JSON.
-        received_at: when it came.
+        received_at: when the request came.
 
     Raises:
-        WebhookError: 400; it is not what Alertmanager sends.
+        WebhookError: 400; the body is not a notification of version 4.
     """
     try:
         read = _Notification.model_validate_json(body)
@@ -61,7 +61,7 @@ def read_notification(body: bytes, received_at: datetime) -> AlertsNotified:
             "invalid",
             f"not a notification of Alertmanager's webhook, version 4: {summary(error)}",
         ) from None
-    # Who fires stands first, should there be too many.
+    # Firing alerts come first: they are kept when there are too many.
     alerts = sorted(read.alerts, key=lambda alert: alert.status)
     return AlertsNotified(
         group_key=_bounded(read.group_key),
@@ -69,7 +69,7 @@ def read_notification(body: bytes, received_at: datetime) -> AlertsNotified:
         received_at=received_at,
         alerts=tuple(_state(each, read.common_labels) for each in alerts[:MOST_ALERTS]),
         left_out=read.truncated_alerts + max(0, len(alerts) - MOST_ALERTS),
-        alertmanager_url=read.external_url if len(read.external_url) <= 500 else "",  # noqa: PLR2004 - as the model says
+        alertmanager_url=read.external_url if len(read.external_url) <= 500 else "",  # noqa: PLR2004 - the limit of AlertState or AlertsNotified
     )
 
 
@@ -85,15 +85,15 @@ def _state(alert: _Alert, common: Mapping[str, str]) -> AlertState:
         detail=_clip(_first(alert.annotations, _DETAILS), 600),
         started_at=alert.started_at,
         ended_at=alert.ended_at if alert.status == "resolved" else None,
-        runbook_url=runbook if len(runbook) <= 500 else "",  # noqa: PLR2004 - as the model says
+        runbook_url=runbook if len(runbook) <= 500 else "",  # noqa: PLR2004 - the limit of AlertState or AlertsNotified
     )
 
 
 def _where(labels: Mapping[str, str], common: Mapping[str, str]) -> str:
-    """What tells an alert from others of its group; of one alone, all that it has."""
-    telling = {name: value for name, value in labels.items() if name not in _UNTELLING}
-    own = {name: value for name, value in telling.items() if common.get(name) != value}
-    return ", ".join(f"{name} {value}" for name, value in (own or telling).items())
+    """The labels that distinguish an alert within its group; if there are none, all of its own."""
+    shown = {name: value for name, value in labels.items() if name not in _COMMON_LABELS}
+    own = {name: value for name, value in shown.items() if common.get(name) != value}
+    return ", ".join(f"{name} {value}" for name, value in (own or shown).items())
 
 
 def _first(annotations: Mapping[str, str], names: Sequence[str]) -> str:
@@ -101,13 +101,13 @@ def _first(annotations: Mapping[str, str], names: Sequence[str]) -> str:
 
 
 def _clip(text: str, longest: int) -> str:
-    """One line, not longer than that."""
+    """One line of at most this length."""
     text = " ".join(text.split())
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _bounded(key: str) -> str:
-    if len(key) <= 2_000:  # noqa: PLR2004 - as the model says
+    if len(key) <= 2_000:  # noqa: PLR2004 - the limit of AlertState or AlertsNotified
         return key
     return key[:1_900] + hashlib.sha256(key.encode()).hexdigest()
 

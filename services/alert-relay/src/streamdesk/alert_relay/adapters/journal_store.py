@@ -1,4 +1,4 @@
-"""The journal in Redis: read by whoever gets the lease, written by its holder alone."""
+"""The alert journal in Redis: any process reads it, the holder of the lease writes it."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from streamdesk.runtime import logger
 
 T = TypeVar("T")
 
-log = logger("alert-relay")
+log = logger(__name__)
 
 JOURNAL = "alert-relay:book"
 LEASE = "alert-relay:lease"
@@ -21,48 +21,48 @@ UNREADABLE = "alert-relay:book:unreadable"
 
 
 class JournalStore:
-    """One tenure's hand on the journal.
+    """The journal of one tenure of the lease.
 
     Args:
         keys: of the bus.
-        lease_seconds: life of the lease.
+        lease_seconds: lifetime of the lease.
     """
 
     def __init__(self, keys: Keys, lease_seconds: float) -> None:
         self._keys = keys
         self.lease = keys.lease(LEASE, lease_seconds)
         self.journal = AlertJournal()
-        self._known: bytes | None = None
-        self._turn = asyncio.Lock()
+        self._stored: bytes | None = None
+        self._lock = asyncio.Lock()
 
     async def load(self) -> None:
-        """Read the journal. One that cannot be read is put aside, and a new one begun.
+        """Read the journal. An unreadable one is set aside and replaced by an empty one.
 
         Raises:
-            JournalLostError: Redis does not answer.
+            JournalLostError: Redis is unavailable.
         """
         try:
-            [self._known] = await self._keys.get(JOURNAL)
-            self.journal = await self._read(self._known)
+            [self._stored] = await self._keys.get(JOURNAL)
+            self.journal = await self._read(self._stored)
         except BusUnavailableError as error:
             raise JournalLostError(str(error)) from error
 
     async def change(self, act: Callable[[AlertJournal], T]) -> T:
-        """Change the journal, and write it before anybody acts on the change.
+        """Change the journal and write it. Act on the change only after this returns.
 
         Raises:
             JournalLostError: it was not written, or that is unknown; `load` before the next change.
         """
-        async with self._turn:
+        async with self._lock:
             result = act(self.journal)
             value = self.journal.model_dump_json().encode()
             try:
-                written = await self.lease.put(JOURNAL, value, expected=self._known)
+                written = await self.lease.put(JOURNAL, value, expected=self._stored)
             except BusUnavailableError as error:
                 raise JournalLostError(str(error)) from error
             if not written:
-                raise JournalLostError("another replica is the sender now")
-            self._known = value
+                raise JournalLostError("another replica is the active sender")
+            self._stored = value
             return result
 
     async def _read(self, value: bytes | None) -> AlertJournal:
@@ -72,18 +72,17 @@ class JournalStore:
             return AlertJournal.model_validate_json(value)
         except ValidationError as error:
             why = str(error)
-        log.error("the journal cannot be read: begun anew", kept_as=UNREADABLE, why=why)
+        log.error("journal unreadable, replaced by an empty one", kept_as=UNREADABLE, why=why)
         await self._keys.put({UNREADABLE: value})
         return AlertJournal()
 
 
-async def look(keys: Keys) -> tuple[AlertJournal, bool]:
-    """The journal as it is, for who only looks, and whether a sender is at work.
+async def read_journal(keys: Keys) -> tuple[AlertJournal, bool]:
+    """The journal for a reader without the lease, and whether a sender is active.
 
     Raises:
-        BusUnavailableError: Redis does not answer.
+        BusUnavailableError: Redis is unavailable.
     """
     value, holder = await keys.get(JOURNAL, LEASE)
-    return (
-        AlertJournal.model_validate_json(value) if value else AlertJournal()
-    ), holder is not None
+    journal = AlertJournal.model_validate_json(value) if value else AlertJournal()
+    return journal, holder is not None

@@ -1,4 +1,4 @@
-"""What the relay counts."""
+"""The relay's metrics."""
 
 import math
 from collections.abc import Iterable
@@ -9,30 +9,30 @@ from streamdesk.alert_relay.domain.robot_reply import DeliveryOutcome, RobotRepl
 from streamdesk.runtime import metrics
 
 
-def admitted(admissions: Iterable[Admission]) -> None:
-    """Notifications taken into the journal."""
+def count_admissions(admissions: Iterable[Admission]) -> None:
+    """Count notifications that were added to the journal, or found to be repeats."""
     for admission in admissions:
         metrics.ALERT_NOTIFICATIONS_ADMITTED.labels(admission).inc()
 
 
-def answered(message: AlertMessage, answer: RobotReply, now: float, seconds: float) -> None:
-    """A message and its outcome."""
-    metrics.ALERT_MESSAGES.labels(answer.outcome.value).inc()
+def count_message(message: AlertMessage, reply: RobotReply, now: float, seconds: float) -> None:
+    """Count a message and its outcome."""
+    metrics.ALERT_MESSAGES.labels(reply.outcome.value).inc()
     metrics.ALERT_SEND_DURATION.observe(seconds)
-    if answer.outcome is not DeliveryOutcome.DELIVERED:
+    if reply.outcome is not DeliveryOutcome.DELIVERED:
         return
     for group in message.groups:
         metrics.ALERT_GROUPS_TOLD.labels(group.status, group.severity).inc()
         metrics.ALERT_DELAY.labels(group.severity).observe(max(0.0, now - group.since))
 
 
-def given_up() -> None:
-    """A group that the robot refuses."""
+def count_given_up() -> None:
+    """Count a group that the robot refuses."""
     metrics.ALERT_GROUPS_GIVEN_UP.inc()
 
 
-def standing(journal: AlertJournal, now: float) -> None:
-    """How the journal of the active sender stands."""
+def show_journal(journal: AlertJournal, now: float) -> None:
+    """Show the state of the active sender's journal."""
     metrics.ALERT_SENDER_ACTIVE.set(1)
     metrics.ALERT_GROUPS_WAITING.set(len(journal.waiting))
     oldest = journal.oldest
@@ -41,8 +41,8 @@ def standing(journal: AlertJournal, now: float) -> None:
     metrics.ALERT_ROBOT_STOPPED.set(journal.stopped)
 
 
-def idle() -> None:
-    """This process is not the sender."""
+def show_idle() -> None:
+    """Show that this process is not the active sender."""
     for gauge in (
         metrics.ALERT_SENDER_ACTIVE,
         metrics.ALERT_GROUPS_WAITING,

@@ -1,4 +1,4 @@
-"""A group of alerts that somebody must be told of."""
+"""A group of alerts that is to be reported to people."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -11,14 +11,14 @@ from streamdesk.contracts.events import AlertsNotified, AlertState, AlertStatus
 AlertSeverity = Literal["critical", "warning", "info"]
 
 SEVERITIES: tuple[AlertSeverity, ...] = ("critical", "warning", "info")
-"""The worst one first."""
+"""The most severe first."""
 
 _CRITICAL = {"critical", "page", "emergency", "disaster"}
 _INFO = {"info", "information", "notice", "none"}
 
 
 def severity_of(word: str) -> AlertSeverity:
-    """What a rule's own word for its severity comes to; a strange one is a warning."""
+    """The severity that a rule's label names; an unknown word is a warning."""
     word = word.lower()
     if word in _CRITICAL:
         return "critical"
@@ -32,19 +32,19 @@ def worst(alerts: Iterable[AlertState]) -> AlertSeverity:
 
 
 class AlertGroup(BaseModel):
-    """The newest that is known of a group, waiting to be told.
+    """The newest state of a group, waiting to be reported.
 
     Attributes:
         group_key: identifies the group.
         status: firing while one of its alerts fires.
-        since: when the oldest of what it says came in, seconds since 1970.
-        received_at: when the newest came in, likewise.
-        alerts: each alert once, as it was last seen.
-        left_out: alerts that are not among them.
-        alertmanager_url: where the group can be seen.
-        again: people know it; it is a reminder.
-        possibly_sent: it was sent and no answer came.
-        refusals: how often the robot did not take it because of what it says.
+        since: when its oldest notification was received, seconds since 1970.
+        received_at: when its newest notification was received, likewise.
+        alerts: each alert once, in its newest state.
+        left_out: how many more alerts there are.
+        alertmanager_url: where Alertmanager shows the group.
+        again: people know it; this is a reminder.
+        possibly_sent: it was sent, and no reply came.
+        refusals: how often the robot refused its content.
     """
 
     # The stored JSON keeps the name `perhaps_told`: see AlertJournal.
@@ -63,7 +63,7 @@ class AlertGroup(BaseModel):
 
     @classmethod
     def of(cls, event: AlertsNotified, alerts: Sequence[AlertState] | None = None) -> Self:
-        """The group of a notification; of some of its alerts if those are given."""
+        """The group of a notification, or of only these of its alerts."""
         moment = event.received_at.timestamp()
         return cls(
             group_key=event.group_key,
@@ -82,28 +82,28 @@ class AlertGroup(BaseModel):
 
     @property
     def resolved(self) -> list[AlertState]:
-        """The alerts that do not fire any more."""
+        """The alerts that no longer fire."""
         return [alert for alert in self.alerts if alert.status == "resolved"]
 
     @property
     def severity(self) -> AlertSeverity:
-        """Of its worst alert; of those that fire, while any does."""
+        """That of its worst alert; resolved alerts do not count while others fire."""
         return worst(self.firing or self.alerts)
 
     @property
     def urgent(self) -> bool:
-        """Whether it goes before all others: something critical fires."""
+        """Whether it is reported before all others: something critical fires."""
         return self.status == "firing" and self.severity == "critical"
 
     @property
     def mark(self) -> str:
-        """The same for what says the same: the status, and which alerts fire since when."""
+        """Equal for groups that report the same: the status, and which alerts fire since when."""
         alerts = self.firing if self.status == "firing" else self.alerts
         words = sorted(f"{each.fingerprint}@{each.started_at.timestamp()}" for each in alerts)
         return hashlib.sha256("\n".join([self.status, *words]).encode()).hexdigest()[:16]
 
     def merged(self, other: Self) -> Self:
-        """Both in one: what the newer one says of an alert counts, no alert is forgotten."""
+        """Both as one: of each alert the newer state counts, and no alert is lost."""
         older, newer = sorted((self, other), key=lambda group: group.received_at)
         alerts = {each.fingerprint: each for each in [*older.alerts, *newer.alerts]}
         return newer.model_copy(

@@ -1,7 +1,7 @@
-"""The relay's memory: what waits, what people know, what is on its way, when the robot may be used.
+"""The alert journal: what waits, what people know, what is in flight, when the robot may be used.
 
-One value in Redis, written by the one active sender before and after each message; so whoever goes
-on after a restart or a crash knows what the last one knew.
+It is one value in Redis, written by the active sender before and after each message. After a
+restart or a crash the next sender continues from it.
 """
 
 import math
@@ -17,18 +17,18 @@ from streamdesk.contracts.events import AlertsNotified, AlertStatus
 Admission = Literal["new", "merged", "duplicate", "repeated"]
 
 REMEMBERED_EVENTS = 1_000
-"""Ids of events taken in: one that the bus brings again is known."""
+"""Ids of admitted events, to recognise one that the bus delivers again."""
 
 REMEMBERED_GROUPS = 2_000
 REMEMBERED_SECONDS = 7 * 86_400.0
 REMEMBERED_ALERTS = 50
-"""Fingerprints kept of a group that was told; of a larger one none are."""
+"""Most fingerprints kept of a reported group; of a larger group none are kept."""
 
 BLOCKED_SECONDS = 600.0
-"""How long a robot is cut off that was asked too often."""
+"""How long DingTalk cuts off a robot that was sent too many messages."""
 
 RETRY_SECONDS = 600.0
-"""Between attempts with settings that the robot does not take: they may be mended at its end."""
+"""Between attempts with settings that the robot rejects: its own settings may be corrected."""
 
 MOST_REFUSALS = 3
 """Attempts with a message whose content the robot refuses."""
@@ -45,14 +45,14 @@ _PAUSES = {
 
 
 class NotifiedGroup(BaseModel):
-    """What people know of a group.
+    """What people know about a group.
 
     Attributes:
         mark: the group's.
         status: the group's.
-        at: when they were told, seconds since 1970.
-        received_at: when the news came in.
-        fingerprints: the alerts that it named; empty where those were many.
+        at: when the message was delivered, seconds since 1970.
+        received_at: when the newest notification in it was received, likewise.
+        fingerprints: the alerts that the message named; empty where those were many.
     """
 
     mark: str
@@ -63,7 +63,7 @@ class NotifiedGroup(BaseModel):
 
 
 class MessagePart(BaseModel):
-    """A group in a message: what it said when the message left."""
+    """A group in a message, as it was when the message was sent."""
 
     mark: str
     status: AlertStatus
@@ -71,7 +71,7 @@ class MessagePart(BaseModel):
 
 
 class InFlightMessage(BaseModel):
-    """A message that was written down, and then perhaps sent, and perhaps taken.
+    """A message that was recorded; it may have been sent, and it may have been delivered.
 
     Attributes:
         id: unique.
@@ -83,18 +83,18 @@ class InFlightMessage(BaseModel):
 
 
 class AlertJournal(BaseModel):
-    """All that the relay knows.
+    """All that the relay remembers.
 
     Attributes:
-        waiting: the newest of each group that people do not know, by its key.
-        notified: what people know, by group.
-        sent: when messages left in the last minute, or were answered; seconds since 1970.
-        in_flight: the message whose outcome is not written yet.
+        waiting: groups that are still to be reported, by key.
+        notified: what people know, by group key.
+        sent: when the messages of the current window were sent or answered; seconds since 1970.
+        in_flight: the message whose outcome is not recorded yet.
         quiet_until: nothing is sent before; seconds since 1970.
-        failures: messages in a row that did not arrive.
-        trouble: why the last one did not; empty when it did.
-        stopped: the robot does not take our settings.
-        admitted: ids of the events taken in last.
+        failures: messages in a row that were not delivered.
+        trouble: why the last one was not; empty when it was.
+        stopped: the robot rejects our settings.
+        admitted: ids of the last admitted events.
     """
 
     # The stored JSON keeps the names `told` and `flight`: replicas of both versions read it.
@@ -117,46 +117,49 @@ class AlertJournal(BaseModel):
 
     @property
     def oldest(self) -> float:
-        """When the oldest news came in that people do not know; infinity when they know all."""
+        """When the oldest waiting notification was received; infinity when nothing waits."""
         return min((group.since for group in self.waiting.values()), default=math.inf)
 
     def admit(
         self, event: AlertsNotified, event_id: str, *, now: float, repeat_seconds: float
     ) -> Admission:
-        """Take a notification in.
+        """Add a notification to what waits, unless people know it.
 
         Args:
             event: the notification.
-            event_id: the same whenever the bus brings it.
+            event_id: the same at each delivery by the bus.
             now: seconds since 1970.
-            repeat_seconds: what people know already they are told again only after so long.
+            repeat_seconds: how long something that people know is not repeated.
         """
+        # The bus delivers at least once, and its copy may come after newer news of the group.
         if event_id in self.admitted:
             return "repeated"
         self.admitted = [*self.admitted, event_id][-REMEMBERED_EVENTS:]
         key, group = event.group_key, AlertGroup.of(event)
-        waiting, told = self.waiting.get(key), self.notified.get(key)
+        waiting, known = self.waiting.get(key), self.notified.get(key)
         if waiting is not None:
+            # Nothing was reported yet: one message with the newest state replaces two.
             merged = waiting.merged(group)
             if merged.mark == waiting.mark:
                 return "duplicate"
             self.waiting[key] = merged
             return "merged"
-        if told is not None and told.received_at > group.received_at:
-            # It was overtaken by later news of its group. What those did not name is still news.
-            unknown = [each for each in event.alerts if each.fingerprint not in told.fingerprints]
+        if known is not None and known.received_at > group.received_at:
+            # Newer news of the group overtook it. Alerts that these did not name are still news.
+            unknown = [each for each in event.alerts if each.fingerprint not in known.fingerprints]
             group = AlertGroup.of(event, unknown)
             if not unknown:
                 return "duplicate"
-        if told is not None and told.mark == group.mark:
-            if now - told.at < repeat_seconds:
+        if known is not None and known.mark == group.mark:
+            # Several Alertmanagers, and each group_interval, repeat what people know.
+            if now - known.at < repeat_seconds:
                 return "duplicate"
             group.again = True
         self.waiting[key] = group
         return "new"
 
-    def take_off(self, message_id: str, groups: Sequence[AlertGroup], now: float) -> None:
-        """Write down that a message with these groups is about to be sent."""
+    def record_sending(self, message_id: str, groups: Sequence[AlertGroup], now: float) -> None:
+        """Record that a message with these groups is about to be sent."""
         parts = {
             each.group_key: MessagePart(
                 mark=each.mark, status=each.status, received_at=each.received_at
@@ -166,43 +169,46 @@ class AlertJournal(BaseModel):
         self.in_flight = InFlightMessage(id=message_id, parts=parts)
         self.sent.append(now)
 
-    def land(self, answer: RobotReply, now: float) -> list[AlertGroup]:
-        """Write down what became of the message on its way.
+    def record_reply(self, reply: RobotReply, now: float) -> list[AlertGroup]:
+        """Record the outcome of the message in flight.
 
         Args:
-            answer: what the robot said, if anything.
+            reply: the robot's.
             now: seconds since 1970.
 
         Returns:
-            Groups that are given up: the robot refuses what they say.
+            Groups that are given up, because the robot refuses their content.
         """
-        flight, self.in_flight = self.in_flight, None
-        if flight is None:
+        message, self.in_flight = self.in_flight, None
+        if message is None:
             return []
-        # The robot counted it between the two moments: the later one keeps its minute for sure.
-        self.sent[-1:] = [now] if answer.outcome is not DeliveryOutcome.NOT_SENT else []
-        if answer.outcome is DeliveryOutcome.DELIVERED:
-            self._know(flight, now)
+        # The robot counted it between sending and reply. With the later of the two the window never
+        # ends before the robot's own.
+        self.sent[-1:] = [now] if reply.outcome is not DeliveryOutcome.NOT_SENT else []
+        if reply.outcome is DeliveryOutcome.DELIVERED:
+            self._note_delivered(message, now)
             self.failures, self.quiet_until, self.trouble, self.stopped = 0, 0.0, "", False
             return []
-        first, longest = _PAUSES[answer.outcome]
+        first, longest = _PAUSES[reply.outcome]
         self.quiet_until = now + min(first * 2 ** min(self.failures, 16), longest)
         self.failures += 1
-        self.trouble = answer.reason
-        self.stopped = answer.outcome is DeliveryOutcome.MISCONFIGURED
-        return self._keep(flight, answer.outcome)
+        self.trouble = reply.reason
+        self.stopped = reply.outcome is DeliveryOutcome.MISCONFIGURED
+        return self._keep_waiting(message, reply.outcome)
 
     def forget(self, now: float, window_seconds: float) -> None:
-        """Drop what nobody needs any more, and moments that a clock set back has made absurd."""
+        """Drop what is no longer needed, and bound times in the future: a clock was set back."""
         self.sent = [min(moment, now) for moment in self.sent if moment > now - window_seconds]
         self.quiet_until = min(self.quiet_until, now + BLOCKED_SECONDS)
         young = [
-            (key, told) for key, told in self.notified.items() if now - told.at < REMEMBERED_SECONDS
+            (key, known)
+            for key, known in self.notified.items()
+            if now - known.at < REMEMBERED_SECONDS
         ]
         self.notified = dict(sorted(young, key=lambda row: row[1].at)[-REMEMBERED_GROUPS:])
 
-    def _know(self, flight: InFlightMessage, now: float) -> None:
-        for key, part in flight.parts.items():
+    def _note_delivered(self, message: InFlightMessage, now: float) -> None:
+        for key, part in message.parts.items():
             group = self.waiting.get(key)
             alerts = group.alerts if group is not None else []
             names = [each.fingerprint for each in alerts]
@@ -213,15 +219,16 @@ class AlertJournal(BaseModel):
                 received_at=part.received_at,
                 fingerprints=names if len(names) <= REMEMBERED_ALERTS else [],
             )
+            # A group that changed while the message was in flight still has news.
             if group is not None and group.mark == part.mark:
                 del self.waiting[key]
 
-    def _keep(self, flight: InFlightMessage, outcome: DeliveryOutcome) -> list[AlertGroup]:
+    def _keep_waiting(self, message: InFlightMessage, outcome: DeliveryOutcome) -> list[AlertGroup]:
         given_up = []
-        for key, part in flight.parts.items():
+        for key, part in message.parts.items():
             group = self.waiting.get(key)
             if group is None or group.mark != part.mark:
-                continue  # it says something else by now
+                continue  # it changed meanwhile: the next message reports something else
             group.possibly_sent = group.possibly_sent or outcome is DeliveryOutcome.UNKNOWN
             group.refusals += outcome is DeliveryOutcome.REFUSED
             if group.refusals >= MOST_REFUSALS:

@@ -1,7 +1,7 @@
-"""`python -m streamdesk.alert_relay test`: one test alert, and whether it arrived.
+"""`python -m streamdesk.alert_relay test`: send a test alert, and report whether it was delivered.
 
-Over the queue of the running relay, whose pace it keeps; or with --direct straight to the robot, to
-try its settings before anything runs. Standard output is one JSON object, the report.
+It takes the queue of the running relay, within its quota. With --direct it goes straight to the
+robot, to check the settings before anything runs. Standard output is one JSON object, the report.
 """
 
 import argparse
@@ -9,43 +9,50 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from streamdesk.alert_relay.adapters.journal_store import look
-from streamdesk.alert_relay.config import QueueSettings, Settings
-from streamdesk.alert_relay.domain.alert_group import SEVERITIES, AlertGroup
-from streamdesk.alert_relay.domain.journal import AlertJournal
-from streamdesk.alert_relay.domain.robot_reply import DeliveryOutcome
-from streamdesk.alert_relay.factory import NAME, bus_of, robot_of, writer_of
-from streamdesk.bus import Bus, BusConfigError, BusError
+from streamdesk.alert_relay.application.send_trial import ARRIVED
+from streamdesk.alert_relay.config import NAME
+from streamdesk.alert_relay.domain.alert_group import SEVERITIES
+from streamdesk.bus import BusConfigError, BusError
 from streamdesk.contracts.events import AlertsNotified, AlertState, AlertStatus
-from streamdesk.contracts.topics import ALERTS
 from streamdesk.runtime import BadSettingError
-from streamdesk.runtime.settings_report import load
 
 EXIT_FAILED = 1
 EXIT_BAD_SETTING = 2
-LOOK_SECONDS = 0.2
-ARRIVED = "arrived"
+
+Events = Sequence[AlertsNotified]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Send it; returns the exit code: 0 arrived, 1 not, 2 a bad setting or argument.
+def main(
+    arguments: Sequence[str],
+    send_directly: Callable[[Events], Awaitable[str]],
+    send_through_queue: Callable[[Events, float], Awaitable[str]],
+) -> int:
+    """Send it; returns the exit code: 0 delivered, 1 not, 2 a bad setting or argument.
 
     Args:
         arguments: of the command line, after `test`.
+        send_directly: sends events to the robot, and returns the outcome.
+        send_through_queue: sends events through the running relay, and waits so many seconds.
     """
     options = _options(arguments)
     began = time.monotonic()
+
+    async def send() -> str:
+        if options.direct:
+            return await send_directly(_events(options))
+        return await send_through_queue(_events(options), options.wait)
+
     try:
-        why = asyncio.run(_direct(options) if options.direct else _over_the_queue(options))
+        why = asyncio.run(send())
     except (BadSettingError, BusConfigError) as error:
         sys.stderr.write(f"{NAME}: {error}\n")
         return EXIT_BAD_SETTING
     except BusError as error:
-        why = f"Redis does not take it: {error}"
+        why = f"Redis does not store it: {error}"
     seconds = round(time.monotonic() - began, 1)
     report = {"kind": "report", "succeeded": why == ARRIVED, "why": why, "seconds": seconds}
     sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
@@ -55,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=f"python -m streamdesk.{NAME.replace('-', '_')} test",
-        description="Sends a test alert over the relay that runs, and says whether it arrived.",
+        description="Sends a test alert through the running relay, and reports whether it arrived.",
     )
     parser.add_argument("--severity", choices=SEVERITIES, default="info")
     parser.add_argument("--resolved", action="store_true", help="then its resolution")
@@ -68,7 +75,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _alert(key: str, severity: str, status: AlertStatus, began: datetime) -> AlertsNotified:
+def _events(options: argparse.Namespace) -> list[AlertsNotified]:
+    key, began = f"test:{uuid4().hex}", datetime.now(UTC)
+    states: list[AlertStatus] = ["firing", "resolved"] if options.resolved else ["firing"]
+    return [_event(key, options.severity, status, began) for status in states]
+
+
+def _event(key: str, severity: str, status: AlertStatus, began: datetime) -> AlertsNotified:
     now = datetime.now(UTC)
     alert = AlertState(
         fingerprint=key[-16:],
@@ -81,56 +94,3 @@ def _alert(key: str, severity: str, status: AlertStatus, began: datetime) -> Ale
         ended_at=now if status == "resolved" else None,
     )
     return AlertsNotified(group_key=key, status=status, received_at=now, alerts=(alert,))
-
-
-def _events(options: argparse.Namespace) -> list[AlertsNotified]:
-    key, began = f"test:{uuid4().hex}", datetime.now(UTC)
-    states: list[AlertStatus] = ["firing", "resolved"] if options.resolved else ["firing"]
-    return [_alert(key, options.severity, status, began) for status in states]
-
-
-async def _direct(options: argparse.Namespace) -> str:
-    settings = load(Settings)
-    robot, writer = robot_of(settings), writer_of(settings)
-    try:
-        for event in _events(options):
-            answer = await robot.send(writer.message([AlertGroup.of(event)], time.time()))
-            if answer.outcome is not DeliveryOutcome.DELIVERED:
-                return answer.reason
-    finally:
-        await robot.close()
-    return ARRIVED
-
-
-async def _over_the_queue(options: argparse.Namespace) -> str:
-    settings = load(QueueSettings)
-    topic = ALERTS.configured(key=settings.alerts_key)
-    async with Bus.connect(bus_of(settings)) as bus:
-        for event in _events(options):
-            await bus.publish(topic, event)
-            why = await _arrival(bus, event, options.wait)
-            if why != ARRIVED:
-                return why
-    return ARRIVED
-
-
-async def _arrival(bus: Bus, event: AlertsNotified, wait_seconds: float) -> str:
-    deadline = time.monotonic() + wait_seconds
-    while True:
-        journal, at_work = await look(bus.keys)
-        told = journal.notified.get(event.group_key)
-        if told is not None and told.status == event.status:
-            return ARRIVED
-        if journal.stopped and event.group_key in journal.waiting:
-            return f"the robot does not take our settings: {journal.trouble}"
-        if time.monotonic() > deadline:
-            return _why_not(journal, at_work=at_work)
-        await asyncio.sleep(LOOK_SECONDS)
-
-
-def _why_not(journal: AlertJournal, *, at_work: bool) -> str:
-    if not at_work:
-        return "no alert relay runs on this Redis: start it, the test alert waits in the queue"
-    if journal.trouble:
-        return f"not yet, the relay tries again: {journal.trouble}"
-    return f"not yet: {len(journal.waiting)} groups wait for their turn"
