@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamdesk.operator.domain.decision import Decision, Reason
-from streamdesk.operator.domain.history import History
+from streamdesk.operator.domain.decision import ScalingDecision, ScalingReason
+from streamdesk.operator.domain.history import LagHistory
 from streamdesk.operator.domain.observation import Observation
 from streamdesk.operator.domain.pool import Behavior, DownRules, PoolSpec
 from streamdesk.operator.domain.scaling import decide
@@ -86,12 +86,12 @@ def looks(*, other_hands: bool = False) -> st.SearchStrategy[list[Look]]:
     )
 
 
-Seen = tuple[Observation, Decision]
+Seen = tuple[Observation, ScalingDecision]
 
 
 def run(spec: PoolSpec, rows: Sequence[Look], *, start: int, restart: bool = False) -> list[Seen]:
     """Look after look; with `restart` the history goes through the status in between."""
-    replicas, at, history = start, 1_000_000.0, History()
+    replicas, at, history = start, 1_000_000.0, LagHistory()
     seen: list[Seen] = []
     for row in rows:
         at += row.seconds
@@ -108,7 +108,7 @@ def run(spec: PoolSpec, rows: Sequence[Look], *, start: int, restart: bool = Fal
             oldest_pending_seconds=45.0 if row.pending else None,
         )
         if restart:
-            history = History.from_status(history.as_status())
+            history = LagHistory.from_status(history.as_status())
         decision, history = decide(spec, observation, history)
         replicas = decision.scale_to if decision.scale_to is not None else replicas
         seen.append((observation, decision))
@@ -159,7 +159,7 @@ def test_a_pin_wins_over_everything(spec: PoolSpec, rows: list[Look], pin: int) 
     for seen, decision in run(pinned, rows, start=3):
         assert decision.desired == pin
         assert decision.scale_to == (None if seen.replicas == pin else pin)
-        assert decision.reason is Reason.PINNED
+        assert decision.reason is ScalingReason.PINNED
 
 
 @settings(deadline=None)
@@ -230,7 +230,7 @@ def test_a_sawtooth_turns_the_pool_at_most_twice_a_window(
     spec = PoolSpec.model_validate(BASE | target | {"maxReplicas": 30})
     rules = DownRules(stabilization_window_seconds=window_seconds)
     spec = spec.model_copy(update={"behavior": Behavior(scale_down=rules)})
-    replicas, unread, delivered, history = 1, 0, 0, History()
+    replicas, unread, delivered, history = 1, 0, 0, LagHistory()
     sizes: list[tuple[float, int]] = []
     for second in range(10, 3600, 10):
         arrived = 2000 * (second % period_seconds) // period_seconds

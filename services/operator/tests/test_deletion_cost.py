@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from streamdesk.operator.domain.deletion_cost import (
     HUNG_COST,
     HUNG_SECONDS,
-    Holding,
+    ConsumerLoad,
     changed_costs,
     deletion_costs,
 )
@@ -14,10 +14,10 @@ def test_the_pod_that_holds_least_goes_first_and_a_hung_one_before_it() -> None:
     costs = deletion_costs(
         ["desk-a", "desk-b", "desk-c", "desk-d"],
         [
-            Holding("order-executor-desk-a-1f", 40, 0.2),
-            Holding("order-executor-desk-a-1f", 2, 0.2),
-            Holding("order-executor-desk-b-77", 3, 1.0),
-            Holding("order-executor-desk-d-90", 500, HUNG_SECONDS),
+            ConsumerLoad("order-executor-desk-a-1f", 40, 0.2),
+            ConsumerLoad("order-executor-desk-a-1f", 2, 0.2),
+            ConsumerLoad("order-executor-desk-b-77", 3, 1.0),
+            ConsumerLoad("order-executor-desk-d-90", 500, HUNG_SECONDS),
         ],
     )
     assert sorted(costs, key=lambda pod: costs[pod]) == ["desk-d", "desk-c", "desk-b", "desk-a"]
@@ -25,7 +25,10 @@ def test_the_pod_that_holds_least_goes_first_and_a_hung_one_before_it() -> None:
 
 
 def test_a_consumer_belongs_to_the_pod_with_the_longest_name_inside_its_own() -> None:
-    holdings = [Holding("order-executor-desk-x-2-ab", 9, 0), Holding("someone-else-1", 99, 0)]
+    holdings = [
+        ConsumerLoad("order-executor-desk-x-2-ab", 9, 0),
+        ConsumerLoad("someone-else-1", 99, 0),
+    ]
     assert deletion_costs(["desk-x", "desk-x-2", "desk"], holdings) == {
         "desk-x": 0,
         "desk-x-2": 4,
@@ -40,7 +43,9 @@ def test_only_costs_that_differ_from_the_annotation_are_written() -> None:
 @given(st.lists(st.integers(0, 10_000), min_size=2, max_size=8))
 def test_a_pod_that_holds_twice_as_much_never_costs_less(held: list[int]) -> None:
     pods = [f"desk-{number}" for number in range(len(held))]
-    holdings = [Holding(f"order-executor-{p}-z", n, 0) for p, n in zip(pods, held, strict=True)]
+    holdings = [
+        ConsumerLoad(f"order-executor-{p}-z", n, 0) for p, n in zip(pods, held, strict=True)
+    ]
     costs = deletion_costs(pods, holdings)
     for pod, count in zip(pods, held, strict=True):
         for other, fewer in zip(pods, held, strict=True):

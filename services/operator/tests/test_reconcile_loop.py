@@ -9,7 +9,7 @@ import pytest
 
 from streamdesk.operator.adapters.kubernetes.api import KubernetesApi
 from streamdesk.operator.adapters.kubernetes.pool_watch import PoolKey
-from streamdesk.operator.application.reconcile_loop import COMPARE_SECONDS, Rounds
+from streamdesk.operator.application.reconcile_loop import COMPARE_SECONDS, ReconcileRounds
 from streamdesk.operator.errors import KubernetesError, StalledError
 from streamdesk.runtime import Drain
 
@@ -79,12 +79,12 @@ def world() -> World:
 
 
 @pytest.fixture
-async def rounds(kmock: kmock.RawHandler, world: World) -> AsyncIterator[Rounds]:
+async def rounds(kmock: kmock.RawHandler, world: World) -> AsyncIterator[ReconcileRounds]:
     access = kopf.ConnectionInfo(server=str(kmock.url).rstrip("/"))
     kmock[f"get {POOLS}"] << {"items": [pool("a")]}
     async with KubernetesApi(lambda: access) as api:
         keeper: Any = world
-        yield Rounds(
+        yield ReconcileRounds(
             api,
             "desk",
             world,
@@ -96,18 +96,22 @@ async def rounds(kmock: kmock.RawHandler, world: World) -> AsyncIterator[Rounds]
         )
 
 
-async def run(rounds: Rounds, world: World, number: int, seconds_a_round: float = 1) -> None:
+async def run(
+    rounds: ReconcileRounds, world: World, number: int, seconds_a_round: float = 1
+) -> None:
     world.rounds_left, world.seconds_a_round = number, seconds_a_round
     drain: Any = world
     await rounds.run(drain)
 
 
-async def test_a_pool_has_its_turn_as_often_as_it_asks_for(rounds: Rounds, world: World) -> None:
+async def test_a_pool_has_its_turn_as_often_as_it_asks_for(
+    rounds: ReconcileRounds, world: World
+) -> None:
     await run(rounds, world, 21)
     assert world.looks == ["a"] * 3
 
 
-async def test_a_changed_pool_has_its_turn_at_once(rounds: Rounds, world: World) -> None:
+async def test_a_changed_pool_has_its_turn_at_once(rounds: ReconcileRounds, world: World) -> None:
     await run(rounds, world, 2)
     world.shown = {("desk", "a"): pool("a", generation=2)}
     await run(rounds, world, 1)
@@ -115,7 +119,7 @@ async def test_a_changed_pool_has_its_turn_at_once(rounds: Rounds, world: World)
 
 
 async def test_who_does_not_hold_the_lease_looks_at_nothing_and_remembers_nothing(
-    rounds: Rounds, world: World
+    rounds: ReconcileRounds, world: World
 ) -> None:
     world.may_act = False
     await run(rounds, world, 3)
@@ -124,7 +128,7 @@ async def test_who_does_not_hold_the_lease_looks_at_nothing_and_remembers_nothin
 
 
 async def test_a_pool_that_fails_is_tried_again_and_disturbs_no_other(
-    rounds: Rounds, world: World
+    rounds: ReconcileRounds, world: World
 ) -> None:
     world.shown[("desk", "b")] = pool("b")
     world.look_errors = {"a": KubernetesError("GET /", 500, "no")}
@@ -135,7 +139,7 @@ async def test_a_pool_that_fails_is_tried_again_and_disturbs_no_other(
 
 
 async def test_a_process_in_which_no_round_works_ends_to_be_started_anew(
-    rounds: Rounds, world: World
+    rounds: ReconcileRounds, world: World
 ) -> None:
     world.lease_error = KubernetesError("GET /", 0, "no answer")
     with pytest.raises(StalledError, match="no round has worked"):
@@ -143,19 +147,21 @@ async def test_a_process_in_which_no_round_works_ends_to_be_started_anew(
     assert world.now > LIVENESS_SECONDS
 
 
-async def test_a_watch_that_died_silently_ends_the_process(rounds: Rounds, world: World) -> None:
+async def test_a_watch_that_died_silently_ends_the_process(
+    rounds: ReconcileRounds, world: World
+) -> None:
     world.shown = {}
     with pytest.raises(StalledError, match="the watch"):
         await run(rounds, world, 1_000, seconds_a_round=COMPARE_SECONDS)
 
 
 async def test_a_watch_that_shows_what_is_there_keeps_it_alive(
-    rounds: Rounds, world: World
+    rounds: ReconcileRounds, world: World
 ) -> None:
     await run(rounds, world, 50, seconds_a_round=COMPARE_SECONDS)
 
 
-async def test_a_drain_ends_the_rounds(rounds: Rounds) -> None:
+async def test_a_drain_ends_the_rounds(rounds: ReconcileRounds) -> None:
     drain = Drain()
     drain.request()
     await rounds.run(drain)

@@ -12,9 +12,9 @@ import yaml
 
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.operator.adapters.kubernetes.api import KubernetesApi, login
-from streamdesk.operator.adapters.kubernetes.status import Reporter
-from streamdesk.operator.adapters.streams.sources import Sources
-from streamdesk.operator.application.reconcile_pool import PoolKeeper
+from streamdesk.operator.adapters.kubernetes.status import EventPoster
+from streamdesk.operator.adapters.streams.sources import StreamSources
+from streamdesk.operator.application.reconcile_pool import PoolReconciler
 from streamdesk.operator.errors import KubernetesError, NotFoundError
 
 POOL = "/apis/streamdesk.io/v1alpha1/namespaces/desk/executorpools/executors"
@@ -30,10 +30,10 @@ class Desk:
 
     def __init__(self, api: KubernetesApi, bus: Bus, config: BusConfig) -> None:
         self.may_act = True
-        self.keeper = PoolKeeper(
+        self.keeper = PoolReconciler(
             api,
-            Sources(api, bus, config),
-            Reporter(api, "test"),
+            StreamSources(api, bus, config),
+            EventPoster(api, "test"),
             lambda: self.may_act,
             wall=lambda: 1_000_000.0,
         )

@@ -8,9 +8,9 @@ from prometheus_client import REGISTRY
 
 from streamdesk.bus.address import parse_address
 from streamdesk.operator.adapters.sentinels import (
-    SentinelSaid,
-    ServerSaid,
-    Watchdog,
+    MasterWatchdog,
+    SentinelReport,
+    ServerReport,
     verdict_of,
     watchdog_of,
 )
@@ -22,16 +22,16 @@ A, B = ("a", 6379), ("b", 6379)
 LONGEST_WAIT_SECONDS = 120
 
 
-def master(at: tuple[str, int], run_id: str) -> ServerSaid:
-    return ServerSaid(at, is_master=True, run_id=run_id)
+def master(at: tuple[str, int], run_id: str) -> ServerReport:
+    return ServerReport(at, is_master=True, run_id=run_id)
 
 
-def replica(at: tuple[str, int], run_id: str) -> ServerSaid:
-    return ServerSaid(at, is_master=False, run_id=run_id)
+def replica(at: tuple[str, int], run_id: str) -> ServerReport:
+    return ServerReport(at, is_master=False, run_id=run_id)
 
 
-def sentinel(name: str, master: tuple[str, int]) -> SentinelSaid:
-    return SentinelSaid((name, 26379), master, frozenset({A, B}))
+def sentinel(name: str, master: tuple[str, int]) -> SentinelReport:
+    return SentinelReport((name, 26379), master, frozenset({A, B}))
 
 
 def test_one_master_that_all_sentinels_name_is_agreement() -> None:
@@ -93,7 +93,7 @@ async def test_a_second_master_is_seen_and_told_once_and_so_is_its_end(
 
     address = parse_address(sentinel.url)
     labels = {"service": address.service}
-    dog, drain = Watchdog(address, tell, 0.05), Drain()
+    dog, drain = MasterWatchdog(address, tell, 0.05), Drain()
     running = asyncio.create_task(dog.run(drain))
 
     def metric(name: str) -> float | None:

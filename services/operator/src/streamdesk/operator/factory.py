@@ -6,13 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.operator.adapters.kubernetes.api import KubernetesApi, login
-from streamdesk.operator.adapters.kubernetes.lease import Lease
+from streamdesk.operator.adapters.kubernetes.lease import LeaderLease
 from streamdesk.operator.adapters.kubernetes.pool_watch import PoolWatch
-from streamdesk.operator.adapters.kubernetes.status import Reporter
+from streamdesk.operator.adapters.kubernetes.status import EventPoster
 from streamdesk.operator.adapters.sentinels import Tell, watchdog_of
-from streamdesk.operator.adapters.streams.sources import Sources
-from streamdesk.operator.application.reconcile_loop import Rounds
-from streamdesk.operator.application.reconcile_pool import PoolKeeper
+from streamdesk.operator.adapters.streams.sources import StreamSources
+from streamdesk.operator.application.reconcile_loop import ReconcileRounds
+from streamdesk.operator.application.reconcile_pool import PoolReconciler
 from streamdesk.operator.config import Settings
 from streamdesk.operator.domain.decision import Transition
 from streamdesk.operator.errors import OperatorError
@@ -39,7 +39,7 @@ def access(settings: Settings) -> tuple[KubernetesApi, str]:
 
 
 def teller(
-    reporter: Reporter, namespace: str, pod: str | None, may_act: Callable[[], bool]
+    reporter: EventPoster, namespace: str, pod: str | None, may_act: Callable[[], bool]
 ) -> Tell:
     """How the watchdog says what it found: in the log, and, if we act, with our own pod."""
 
@@ -63,19 +63,21 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
         await stack.enter_async_context(api)
         config = BusConfig(**settings.bus_config(service.name, Wait))
         bus = await stack.enter_async_context(Bus.connect(config, service.bus_observer()))
-        sources = Sources(api, bus, config, service.bus_observer())
+        sources = StreamSources(api, bus, config, service.bus_observer())
         stack.push_async_callback(sources.close)
         watch = PoolWatch(namespace, login)
         stack.push_async_callback(watch.stop)
         await watch.start()
-        lease = Lease(api, namespace, settings.lease_name, service.instance, settings.lease_seconds)
-        reporter = Reporter(api, service.instance)
-        rounds = Rounds(
+        lease = LeaderLease(
+            api, namespace, settings.lease_name, service.instance, settings.lease_seconds
+        )
+        reporter = EventPoster(api, service.instance)
+        rounds = ReconcileRounds(
             api,
             namespace,
             watch,
             lease,
-            PoolKeeper(api, sources, reporter, lambda: lease.held),
+            PoolReconciler(api, sources, reporter, lambda: lease.held),
             tick_seconds=min(settings.tick_seconds, settings.lease_seconds / 6),
             liveness_seconds=settings.liveness_seconds,
         )

@@ -27,7 +27,7 @@ Tell = Callable[[Transition], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class SentinelSaid:
+class SentinelReport:
     """What one Sentinel knows.
 
     Args:
@@ -42,7 +42,7 @@ class SentinelSaid:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerSaid:
+class ServerReport:
     """What one server says of itself.
 
     Args:
@@ -57,7 +57,7 @@ class ServerSaid:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class MasterVerdict:
     """What comes of it.
 
     Args:
@@ -71,7 +71,9 @@ class Verdict:
     message: str
 
 
-def verdict_of(sentinels: Sequence[SentinelSaid], servers: Sequence[ServerSaid]) -> Verdict:
+def verdict_of(
+    sentinels: Sequence[SentinelReport], servers: Sequence[ServerReport]
+) -> MasterVerdict:
     """Compare what was said. A server may have been asked under several addresses.
 
     Args:
@@ -91,7 +93,7 @@ def verdict_of(sentinels: Sequence[SentinelSaid], servers: Sequence[ServerSaid])
         f"{says} says that it is the master; {len(sentinels)} Sentinels that answered name {told}; "
         f"{len({server.run_id for server in servers})} servers answered"
     )
-    return Verdict(len(masters), agrees, message)
+    return MasterVerdict(len(masters), agrees, message)
 
 
 def _name(host: HostPort) -> str:
@@ -104,7 +106,7 @@ def pairs_of(flat: Sequence[bytes]) -> dict[str, str]:
     return dict(zip(texts[::2], texts[1::2], strict=True))
 
 
-class Watchdog:
+class MasterWatchdog:
     """Asks all Sentinels and all servers, again and again.
 
     Args:
@@ -128,7 +130,7 @@ class Watchdog:
             if await drain.sleep(self._seconds):
                 return
 
-    async def ask(self) -> Verdict:
+    async def ask(self) -> MasterVerdict:
         """Ask everybody once. Who does not answer has no say."""
         asked = [self._ask_sentinel(host) for host in self._address.hosts]
         sentinels = [said for said in await asyncio.gather(*asked) if said is not None]
@@ -136,7 +138,7 @@ class Watchdog:
         servers = await asyncio.gather(*[self._ask_server(host) for host in known])
         return verdict_of(sentinels, [said for said in servers if said is not None])
 
-    async def _note(self, verdict: Verdict) -> None:
+    async def _note(self, verdict: MasterVerdict) -> None:
         service = self._address.service
         metrics.REDIS_MASTERS.labels(service).set(verdict.masters)
         metrics.REDIS_MASTER_AGREES.labels(service).set(verdict.agrees)
@@ -151,7 +153,7 @@ class Watchdog:
         else:
             await self._tell(Transition("RedisMasterDisputed", verdict.message, warning=True))
 
-    async def _ask_sentinel(self, host: HostPort) -> SentinelSaid | None:
+    async def _ask_sentinel(self, host: HostPort) -> SentinelReport | None:
         service = self._address.service
         answers = await self._answers(
             host,
@@ -164,15 +166,15 @@ class Watchdog:
         master = (answers[0][0].decode(), int(answers[0][1]))
         rows = [pairs_of(row) for row in answers[1]]
         replicas = {(row["ip"], int(row["port"])) for row in rows}
-        return SentinelSaid(host, master, frozenset({master, *replicas}))
+        return SentinelReport(host, master, frozenset({master, *replicas}))
 
-    async def _ask_server(self, host: HostPort) -> ServerSaid | None:
+    async def _ask_server(self, host: HostPort) -> ServerReport | None:
         answers = await self._answers(host, self._address.login, ("ROLE",), ("INFO", "server"))
         if answers is None:
             return None
         lines = answers[1].decode().splitlines()
         run_id = next((line[7:] for line in lines if line.startswith("run_id:")), _name(host))
-        return ServerSaid(host, answers[0][0] == b"master", run_id)
+        return ServerReport(host, answers[0][0] == b"master", run_id)
 
     async def _answers(self, host: HostPort, login: Login, *questions: Words) -> list[Any] | None:
         """The answers to these questions; None when there are none, or errors."""
@@ -198,7 +200,7 @@ class Watchdog:
         return answers[-len(questions) :]
 
 
-def watchdog_of(url: str, tell: Tell, seconds: float) -> Watchdog | None:
+def watchdog_of(url: str, tell: Tell, seconds: float) -> MasterWatchdog | None:
     """The watchdog of this server; None where there are no Sentinels.
 
     Args:
@@ -212,4 +214,4 @@ def watchdog_of(url: str, tell: Tell, seconds: float) -> Watchdog | None:
     if url.startswith("memory:"):
         return None
     address = parse_address(url)
-    return Watchdog(address, tell, seconds) if address.service else None
+    return MasterWatchdog(address, tell, seconds) if address.service else None

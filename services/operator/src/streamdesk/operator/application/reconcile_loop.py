@@ -7,7 +7,7 @@ from typing import Protocol
 
 from streamdesk.operator.adapters.kubernetes.api import JsonObject, KubernetesApi
 from streamdesk.operator.adapters.kubernetes.pool_watch import PoolKey, key_of, pools_path
-from streamdesk.operator.application.reconcile_pool import PoolKeeper, unmeasure
+from streamdesk.operator.application.reconcile_pool import PoolReconciler, unmeasure
 from streamdesk.operator.errors import (
     KubernetesError,
     NotFoundError,
@@ -44,7 +44,7 @@ class WatchLike(Protocol):
         """All of them."""
 
 
-class Rounds:
+class ReconcileRounds:
     """Rounds over all pools.
 
     Args:
@@ -64,7 +64,7 @@ class Rounds:
         namespace: str,
         watch: WatchLike,
         lease: LeaseLike,
-        keeper: PoolKeeper,
+        keeper: PoolReconciler,
         *,
         tick_seconds: float,
         liveness_seconds: float,
@@ -166,7 +166,7 @@ class Rounds:
             self._keeper.forget_pool(uid)
 
     async def _look_at(self, pools: dict[PoolKey, JsonObject]) -> None:
-        """Look at all whose turn it is, some at a time; one that fails disturbs no other."""
+        """Reconcile all pools that are due, some concurrently; a failure affects no other pool."""
         self._forget_shown({pool["metadata"]["uid"] for pool in pools.values()})
         room = asyncio.Semaphore(LOOKS_AT_A_TIME)
 

@@ -12,8 +12,8 @@ from streamdesk.operator.adapters.kubernetes.api import JsonObject, KubernetesAp
 from streamdesk.operator.adapters.kubernetes.pool_watch import key_of, pools_path
 from streamdesk.operator.adapters.kubernetes.status import (
     READY,
-    Fact,
-    Reporter,
+    EventPoster,
+    StatusCondition,
     conditions_of,
     facts_of,
     news_of,
@@ -21,9 +21,9 @@ from streamdesk.operator.adapters.kubernetes.status import (
 )
 from streamdesk.operator.adapters.kubernetes.workload import Pod, Scale, Workload, other_autoscaler
 from streamdesk.operator.adapters.streams.backlog import Backlog, StreamSource
-from streamdesk.operator.adapters.streams.sources import Sources
-from streamdesk.operator.domain.decision import Decision
-from streamdesk.operator.domain.history import History
+from streamdesk.operator.adapters.streams.sources import StreamSources
+from streamdesk.operator.domain.decision import ScalingDecision
+from streamdesk.operator.domain.history import LagHistory
 from streamdesk.operator.domain.observation import LagSource, Observation
 from streamdesk.operator.domain.pool import PoolSpec
 from streamdesk.operator.domain.scaling import decide
@@ -39,7 +39,7 @@ log = logger("operator")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PoolSnapshot:
     """All that was seen of a pool.
 
     Args:
@@ -87,7 +87,7 @@ def observation_of(at_seconds: float, scale: Scale, pods: list[Pod], seen: Backl
     )
 
 
-class PoolKeeper:
+class PoolReconciler:
     """Looks after pools, one look at a time.
 
     Args:
@@ -101,8 +101,8 @@ class PoolKeeper:
     def __init__(
         self,
         api: KubernetesApi,
-        sources: Sources,
-        reporter: Reporter,
+        sources: StreamSources,
+        reporter: EventPoster,
         may_act: Callable[[], bool],
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -111,7 +111,7 @@ class PoolKeeper:
         self._reporter = reporter
         self._may_act = may_act
         self._wall = wall
-        self._histories: dict[str, History] = {}
+        self._histories: dict[str, LagHistory] = {}
         self._refused: dict[str, PoolError] = {}
 
     def forget(self) -> None:
@@ -143,7 +143,7 @@ class PoolKeeper:
         except PoolError as error:
             await self._say_not_ready(pool, error)
 
-    async def _see(self, pool: JsonObject) -> Look:
+    async def _see(self, pool: JsonObject) -> PoolSnapshot:
         namespace = pool["metadata"]["namespace"]
         try:
             spec = PoolSpec.model_validate(pool["spec"])
@@ -159,13 +159,13 @@ class PoolKeeper:
         scale = await workload.scale()
         pods = await workload.pods(scale.selector)
         observation = observation_of(self._wall(), scale, pods, seen)
-        return Look(pool, spec, workload, scale, pods, source, observation, rival)
+        return PoolSnapshot(pool, spec, workload, scale, pods, source, observation, rival)
 
-    async def _act(self, look: Look) -> None:
+    async def _act(self, look: PoolSnapshot) -> None:
         uid = look.pool["metadata"]["uid"]
         history = self._histories.get(uid)
         if history is None:
-            history = History.from_status((look.pool.get("status") or {}).get("history"))
+            history = LagHistory.from_status((look.pool.get("status") or {}).get("history"))
         decision, after = decide(look.spec, look.observation, history)
         if look.rival is not None:
             # What the other one makes of the workload is nobody's override.
@@ -200,7 +200,7 @@ class PoolKeeper:
         path = f"{pools_path(pool['metadata']['namespace'])}/{pool['metadata']['name']}/status"
         await self._api.put_at(path, "/status", status)
 
-    async def _resize(self, look: Look, decision: Decision) -> bool:
+    async def _resize(self, look: PoolSnapshot, decision: ScalingDecision) -> bool:
         """Carry the decision out; returns whether that was done.
 
         Raises:
@@ -227,7 +227,7 @@ class PoolKeeper:
         log.info("workload scaled", workload=name, before=before, replicas=replicas, reason=reason)
         return True
 
-    async def _price(self, look: Look) -> None:
+    async def _price(self, look: PoolSnapshot) -> None:
         """Best effort: without it the choice of the pods to go is Kubernetes' alone."""
         try:
             await look.workload.price(look.pods, await look.source.held())
@@ -237,7 +237,7 @@ class PoolKeeper:
     async def _say_not_ready(self, pool: JsonObject, error: PoolError) -> None:
         """Change the condition Ready alone: nothing else was seen."""
         at_seconds = self._wall()
-        facts = [Fact(READY, status=False, reason=error.reason, message=str(error))]
+        facts = [StatusCondition(READY, status=False, reason=error.reason, message=str(error))]
         before = pool.get("status") or {}
         others = [row for row in before.get("conditions") or [] if row["type"] != READY]
         status = {
@@ -255,7 +255,7 @@ class PoolKeeper:
             await self._reporter.tell(pool, news, at_seconds)
 
 
-def _measure(look: Look, decision: Decision, facts: list[Fact]) -> None:
+def _measure(look: PoolSnapshot, decision: ScalingDecision, facts: list[StatusCondition]) -> None:
     seen, labels = look.observation, key_of(look.pool)
     for gauge, value in (
         (metrics.EXECUTORPOOL_REPLICAS, seen.replicas),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Reason(StrEnum):
+class ScalingReason(StrEnum):
     """Why a pool has the size it has. The values are shown in status and events."""
 
     AS_NEEDED = "AsNeeded"
@@ -93,7 +93,7 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class ScalingDecision:
     """What is to be done.
 
     Args:
@@ -111,7 +111,7 @@ class Decision:
 
     desired: int
     raw_desired: int | None
-    reason: Reason
+    reason: ScalingReason
     message: str
     conditions: tuple[Condition, ...]
     scale_to: int | None = None

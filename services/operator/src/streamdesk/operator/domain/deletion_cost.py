@@ -15,7 +15,7 @@ HUNG_COST = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class ConsumerLoad:
     """What one consumer of the group holds.
 
     Args:
@@ -29,7 +29,7 @@ class Holding:
     idle_seconds: float
 
 
-def deletion_costs(pods: Iterable[str], holdings: Iterable[Holding]) -> dict[str, int]:
+def deletion_costs(pods: Iterable[str], holdings: Iterable[ConsumerLoad]) -> dict[str, int]:
     """The cost of each pod.
 
     A pod that holds nothing costs 0, and a pod whose consumers all hang less than that. Else the
@@ -40,7 +40,7 @@ def deletion_costs(pods: Iterable[str], holdings: Iterable[Holding]) -> dict[str
         pods: names of the pods of the target.
         holdings: one for each consumer and stream; those of no pod here are left out.
     """
-    found: dict[str, list[Holding]] = {pod: [] for pod in pods}
+    found: dict[str, list[ConsumerLoad]] = {pod: [] for pod in pods}
     for holding in holdings:
         pod = _pod_of(holding.consumer, found)
         if pod is not None:
@@ -54,7 +54,7 @@ def _pod_of(consumer: str, pods: Iterable[str]) -> str | None:
     return max(inside, key=len, default=None)
 
 
-def _cost(held: list[Holding]) -> int:
+def _cost(held: list[ConsumerLoad]) -> int:
     if not held:
         return 0
     alive = [holding for holding in held if holding.idle_seconds < HUNG_SECONDS]

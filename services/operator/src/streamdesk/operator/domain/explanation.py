@@ -3,33 +3,33 @@
 from streamdesk.operator.domain.decision import (
     Condition,
     ConditionType,
-    Decision,
-    Reason,
+    ScalingDecision,
+    ScalingReason,
     Transition,
 )
-from streamdesk.operator.domain.history import History
+from streamdesk.operator.domain.history import LagHistory
 from streamdesk.operator.domain.need import Need, in_fallback
 from streamdesk.operator.domain.observation import Observation
 from streamdesk.operator.domain.pool import PoolSpec
 from streamdesk.operator.domain.rates import arrivals, service_rate
 
 _HELD = {
-    Reason.WITHIN_TOLERANCE: "near enough to what there is",
-    Reason.STABILIZING: "not wanted for long enough yet",
-    Reason.JUST_TURNED: "the pool went down and up again just before",
-    Reason.POLICY_LIMITED: "a policy allows no further step yet",
-    Reason.MEASURING: "what a replica does is being measured",
-    Reason.IDLE_WAIT: "nothing to do, but not for long enough to sleep",
-    Reason.PENDING_KEEPS_ONE: "what is in hand or on its way keeps one replica",
-    Reason.LOWER_BOUND: "the server says only how much waits at least: no replica is taken away",
-    Reason.FALLBACK: "the server gives no answer: the fallback counts",
-    Reason.OUT_OF_BOUNDS: "the bounds allow nothing else",
-    Reason.REVERTED: "another hand's number is put back",
-    Reason.SCALE_IN_PAUSED: "scaling in is paused",
+    ScalingReason.WITHIN_TOLERANCE: "near enough to what there is",
+    ScalingReason.STABILIZING: "not wanted for long enough yet",
+    ScalingReason.JUST_TURNED: "the pool went down and up again just before",
+    ScalingReason.POLICY_LIMITED: "a policy allows no further step yet",
+    ScalingReason.MEASURING: "what a replica does is being measured",
+    ScalingReason.IDLE_WAIT: "nothing to do, but not for long enough to sleep",
+    ScalingReason.PENDING_KEEPS_ONE: "what is in hand or on its way keeps one replica",
+    ScalingReason.LOWER_BOUND: "the server reports a lower bound: no replica is removed",
+    ScalingReason.FALLBACK: "the server gives no answer: the fallback counts",
+    ScalingReason.OUT_OF_BOUNDS: "the bounds allow nothing else",
+    ScalingReason.REVERTED: "another hand's number is put back",
+    ScalingReason.SCALE_IN_PAUSED: "scaling in is paused",
 }
 
 
-def work(seen: Observation, history: History) -> str:
+def work(seen: Observation, history: LagHistory) -> str:
     """What waits, what arrives and what a replica does, as one phrase."""
     if not seen.is_known:
         return f"nobody knows what waits ({seen.error or 'no answer'})"
@@ -48,15 +48,17 @@ def work(seen: Observation, history: History) -> str:
     return ", ".join(parts)
 
 
-def sentence(reason: Reason, current: int, desired: int, seen: Observation, then: History) -> str:
+def sentence(
+    reason: ScalingReason, current: int, desired: int, seen: Observation, then: LagHistory
+) -> str:
     """Why the pool gets the size it gets."""
     change = f"{current} replicas" if desired == current else f"{current} -> {desired} replicas"
     said = {
-        Reason.PINNED: "manualReplicas says so",
-        Reason.PAUSED: "the pool is paused",
-        Reason.MANUAL_ZERO: "another hand scaled to zero; scale the target up to end this",
-        Reason.EXTERNALLY_SCALED: _held_until(seen, then),
-        Reason.LAG_UNKNOWN: f"{work(seen, then)}: held",
+        ScalingReason.PINNED: "manualReplicas says so",
+        ScalingReason.PAUSED: "the pool is paused",
+        ScalingReason.MANUAL_ZERO: "another hand scaled to zero; scale the target up to end this",
+        ScalingReason.EXTERNALLY_SCALED: _held_until(seen, then),
+        ScalingReason.LAG_UNKNOWN: f"{work(seen, then)}: held",
     }.get(reason)
     if said is None:
         held = _HELD.get(reason)
@@ -64,7 +66,7 @@ def sentence(reason: Reason, current: int, desired: int, seen: Observation, then
     return f"{change}: {said}"
 
 
-def _held_until(seen: Observation, then: History) -> str:
+def _held_until(seen: Observation, then: LagHistory) -> str:
     until = then.override.until_seconds if then.override else None
     if until is None:
         return "another hand scaled the target"
@@ -72,7 +74,7 @@ def _held_until(seen: Observation, then: History) -> str:
 
 
 def conditions(
-    spec: PoolSpec, seen: Observation, needed: Need, decision: Decision, then: History
+    spec: PoolSpec, seen: Observation, needed: Need, decision: ScalingDecision, then: LagHistory
 ) -> tuple[Condition, ...]:
     """One condition of each type."""
     return (
@@ -93,7 +95,7 @@ def _no(kind: ConditionType, reason: str, message: str) -> Condition:
     return Condition(kind, status=False, reason=reason, message=message)
 
 
-def _active(seen: Observation, then: History) -> Condition:
+def _active(seen: Observation, then: LagHistory) -> Condition:
     kind = ConditionType.ACTIVE
     if not seen.is_known:
         return Condition(kind, None, "Unknown", work(seen, then))
@@ -101,7 +103,7 @@ def _active(seen: Observation, then: History) -> Condition:
     return Condition(kind, busy, "WorkWaits" if busy else "Idle", work(seen, then))
 
 
-def _metrics(seen: Observation, then: History) -> Condition:
+def _metrics(seen: Observation, then: LagHistory) -> Condition:
     kind = ConditionType.METRICS_AVAILABLE
     if not seen.is_known:
         error = seen.error or "the server gave no answer"
@@ -110,20 +112,24 @@ def _metrics(seen: Observation, then: History) -> Condition:
     return _yes(kind, reason, work(seen, then))
 
 
-def _limited(spec: PoolSpec, needed: Need, decision: Decision) -> Condition:
+def _limited(spec: PoolSpec, needed: Need, decision: ScalingDecision) -> Condition:
     kind = ConditionType.SCALING_LIMITED
     wanted = needed.replicas
     if wanted is not None and wanted > spec.max_replicas:
         told = f"the work asks for {wanted} replicas, maxReplicas is {spec.max_replicas}"
         return _yes(kind, "TooManyReplicas", told)
-    if decision.reason is Reason.POLICY_LIMITED:
+    if decision.reason is ScalingReason.POLICY_LIMITED:
         return _yes(kind, "PolicyLimited", "a policy allows no further step yet")
     return _no(kind, "WithinLimits", "the number wanted is within the limits")
 
 
-def _overridden(decision: Decision) -> Condition:
+def _overridden(decision: ScalingDecision) -> Condition:
     kind = ConditionType.OVERRIDDEN
-    if decision.reason in (Reason.PINNED, Reason.EXTERNALLY_SCALED, Reason.MANUAL_ZERO):
+    if decision.reason in (
+        ScalingReason.PINNED,
+        ScalingReason.EXTERNALLY_SCALED,
+        ScalingReason.MANUAL_ZERO,
+    ):
         return _yes(kind, decision.reason.value, decision.message)
     return _no(kind, "Automatic", "the work decides")
 
@@ -137,7 +143,7 @@ def _paused(spec: PoolSpec) -> Condition:
     return _no(kind, "Running", "the pool is not paused")
 
 
-def _fallback(spec: PoolSpec, then: History) -> Condition:
+def _fallback(spec: PoolSpec, then: LagHistory) -> Condition:
     kind = ConditionType.FALLBACK
     if in_fallback(spec, then):
         told = f"{then.failures} looks without an answer: {spec.on_metric_loss.replicas} replicas"
@@ -145,7 +151,7 @@ def _fallback(spec: PoolSpec, then: History) -> Condition:
     return _no(kind, "NotNeeded", "the fallback does not count")
 
 
-def notable(spec: PoolSpec, decision: Decision, then: History) -> dict[str, Transition]:
+def notable(spec: PoolSpec, decision: ScalingDecision, then: LagHistory) -> dict[str, Transition]:
     """All that somebody should hear of once, by a key that changes when it is news again.
 
     A failed look alone is none: the event comes when `afterFailures` of them were in a row.

@@ -1,7 +1,7 @@
 """What a decision has to remember of those before it.
 
-It is kept in the resource's status (`history.as_status()`), so that an operator that starts anew
-decides as the one before would have (`History.from_status`). All lists are short by construction.
+It is kept in the resource's status (`history.as_status()`), so that a restarted operator decides as
+the one before would have (`LagHistory.from_status`). All lists are short by construction.
 """
 
 from typing import Any, Self
@@ -79,7 +79,7 @@ class RateSample(Section):
     per_second: float = Field(gt=0)
 
 
-class History(Section):
+class LagHistory(Section):
     """What is known from before.
 
     Attributes:

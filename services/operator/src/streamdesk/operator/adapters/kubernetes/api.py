@@ -37,7 +37,7 @@ _ERRORS: Mapping[int, type[KubernetesError]] = {
 _UNAUTHORIZED = 401
 
 
-class Access(kopf.ConnectionInfo):
+class ClusterAccess(kopf.ConnectionInfo):
     """Access that takes the cluster's CA as client-go does."""
 
     def as_ssl_context(self) -> ssl.SSLContext:
@@ -62,7 +62,7 @@ def login() -> kopf.ConnectionInfo:
             "no access to Kubernetes: expected a service account's token in the pod, or a file "
             "that KUBECONFIG names"
         )
-    return Access(**{field.name: getattr(found, field.name) for field in fields(found)})
+    return ClusterAccess(**{field.name: getattr(found, field.name) for field in fields(found)})
 
 
 def timestamp(at_seconds: float, *, micro: bool = False) -> str:

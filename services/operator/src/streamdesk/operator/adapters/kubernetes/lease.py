@@ -21,7 +21,7 @@ TRUST_SHARE = 2 / 3
 """Of the lease's length, for which a renewal is relied on: the rest is for what is on its way."""
 
 
-class Lease:
+class LeaderLease:
     """A coordination.k8s.io/v1 Lease.
 
     Args:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from streamdesk.operator.adapters.kubernetes.api import JsonObject, KubernetesApi, timestamp
-from streamdesk.operator.domain.decision import ConditionType, Decision, Transition
-from streamdesk.operator.domain.history import History
+from streamdesk.operator.domain.decision import ConditionType, ScalingDecision, Transition
+from streamdesk.operator.domain.history import LagHistory
 from streamdesk.operator.domain.observation import LagSource, Observation
 from streamdesk.operator.errors import KubernetesError, PoolError
 from streamdesk.runtime import logger
@@ -19,7 +19,7 @@ _STATUS = {True: "True", False: "False", None: "Unknown"}
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class StatusCondition:
     """One condition, as it is to be shown.
 
     Args:
@@ -35,7 +35,9 @@ class Fact:
     message: str
 
 
-def conditions_of(facts: Iterable[Fact], pool: JsonObject, at_seconds: float) -> list[JsonObject]:
+def conditions_of(
+    facts: Iterable[StatusCondition], pool: JsonObject, at_seconds: float
+) -> list[JsonObject]:
     """The conditions of the status; the time of one that stays as it was stays too.
 
     Args:
@@ -64,7 +66,9 @@ def conditions_of(facts: Iterable[Fact], pool: JsonObject, at_seconds: float) ->
     return rows
 
 
-def facts_of(decision: Decision, rival: str | None, refused: PoolError | None) -> list[Fact]:
+def facts_of(
+    decision: ScalingDecision, rival: str | None, refused: PoolError | None
+) -> list[StatusCondition]:
     """All conditions of a pool that was decided about.
 
     Args:
@@ -73,23 +77,28 @@ def facts_of(decision: Decision, rival: str | None, refused: PoolError | None) -
         refused: why the size cannot be changed.
     """
     told = [
-        Fact(row.type.value, row.status, row.reason, row.message) for row in decision.conditions
+        StatusCondition(row.type.value, row.status, row.reason, row.message)
+        for row in decision.conditions
     ]
     blind = next((row for row in told if row.type == ConditionType.METRICS_AVAILABLE), None)
     if rival is not None:
         message = f"{rival} sizes the same workload: remove it or this pool; this pool leaves it be"
         return [
-            Fact(READY, status=False, reason=CONFLICTING, message=message),
-            Fact(CONFLICTING, status=True, reason="SameTarget", message=message),
+            StatusCondition(READY, status=False, reason=CONFLICTING, message=message),
+            StatusCondition(CONFLICTING, status=True, reason="SameTarget", message=message),
             *told,
         ]
     if refused is not None:
-        ready = Fact(READY, status=False, reason=refused.reason, message=str(refused))
+        ready = StatusCondition(READY, status=False, reason=refused.reason, message=str(refused))
     elif blind is not None and blind.status is False:
-        ready = Fact(READY, status=False, reason="MetricsUnavailable", message=blind.message)
+        ready = StatusCondition(
+            READY, status=False, reason="MetricsUnavailable", message=blind.message
+        )
     else:
-        ready = Fact(READY, status=True, reason="Following", message="The pool is looked after.")
-    alone = Fact(
+        ready = StatusCondition(
+            READY, status=True, reason="Following", message="The pool is looked after."
+        )
+    alone = StatusCondition(
         CONFLICTING, status=False, reason="None", message="Nobody else sizes the workload."
     )
     return [ready, alone, *told]
@@ -99,9 +108,9 @@ def status_of(
     pool: JsonObject,
     selector: str,
     observation: Observation,
-    decision: Decision,
-    history: History,
-    facts: Iterable[Fact],
+    decision: ScalingDecision,
+    history: LagHistory,
+    facts: Iterable[StatusCondition],
 ) -> JsonObject:
     """The whole status.
 
@@ -153,7 +162,7 @@ def _moment(at_seconds: float | None) -> str | None:
     return None if at_seconds is None else timestamp(at_seconds)
 
 
-def _override(pool: JsonObject, history: History) -> JsonObject | None:
+def _override(pool: JsonObject, history: LagHistory) -> JsonObject | None:
     """A size that was set by hand: pinned on the pool, or on the workload itself."""
     pinned = (pool.get("spec") or {}).get("manualReplicas")
     if pinned is not None:
@@ -166,7 +175,7 @@ def _override(pool: JsonObject, history: History) -> JsonObject | None:
     return found
 
 
-def news_of(facts: Iterable[Fact], pool: JsonObject) -> list[Transition]:
+def news_of(facts: Iterable[StatusCondition], pool: JsonObject) -> list[Transition]:
     """What became true or untrue of what the domain does not know: Ready.
 
     Args:
@@ -183,7 +192,7 @@ def news_of(facts: Iterable[Fact], pool: JsonObject) -> list[Transition]:
     return news
 
 
-class Reporter:
+class EventPoster:
     """Posts events.
 
     Args:

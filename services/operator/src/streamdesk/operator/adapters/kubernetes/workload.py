@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from streamdesk.operator.adapters.kubernetes.api import JsonObject, KubernetesApi
-from streamdesk.operator.domain.deletion_cost import Holding, changed_costs, deletion_costs
+from streamdesk.operator.domain.deletion_cost import ConsumerLoad, changed_costs, deletion_costs
 from streamdesk.operator.domain.pool import TargetRef
 from streamdesk.operator.errors import ForbiddenError, NotFoundError, PoolError
 from streamdesk.runtime import logger
@@ -112,7 +112,7 @@ class Workload:
         found = await self._api.items(self._pods, labelSelector=selector)
         return [_pod(pod) for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
-    async def price(self, pods: list[Pod], held: Iterable[Holding]) -> None:
+    async def price(self, pods: list[Pod], held: Iterable[ConsumerLoad]) -> None:
         """Let the pods that hold least be the first to go.
 
         Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from streamdesk.bus import Bus, BusError, GroupLag
 from streamdesk.contracts import Consumer, Event, Topic
-from streamdesk.operator.domain.deletion_cost import Holding
+from streamdesk.operator.domain.deletion_cost import ConsumerLoad
 
 _CLASS = re.compile(r"^\{(?P<key>.+)\}:(?P<number>\d+)$")
 _SHARD = re.compile(r"^\{(?P<key>.+):(?P<number>\d+)\}$")
@@ -109,7 +109,7 @@ class StreamSource:
             return Backlog(error=str(error) or type(error).__name__)
         return _sum(lags)
 
-    async def held(self) -> list[Holding]:
+    async def held(self) -> list[ConsumerLoad]:
         """What each consumer holds.
 
         Raises:
@@ -118,7 +118,7 @@ class StreamSource:
         """
         async with asyncio.timeout(ANSWER_SECONDS):
             return [
-                Holding(consumer.name, consumer.pending, consumer.idle_seconds)
+                ConsumerLoad(consumer.name, consumer.pending, consumer.idle_seconds)
                 for topic in self._topics
                 for consumer in await self._bus.consumers(topic, self._group)
             ]

@@ -22,7 +22,7 @@ class _Opened:
     read_at: float
 
 
-class Sources:
+class StreamSources:
     """The connections to Redis; close them with `close`.
 
     Args:
