@@ -83,7 +83,7 @@ async def test_what_the_relay_could_not_take_alertmanager_sends_again(
     await manager.ready()
     server.stop()
     await manager.set_alerts("Lagging")
-    await until(lambda: "notification not taken" in relay.log.read_text(), "a refusal")
+    await until(lambda: "notification not queued" in relay.log.read_text(), "a refusal")
     server.start()
     await until(lambda: len(robot.taken) == 1, "the alert")
     assert robot.titles == ["🟡 WARNING Lagging"]
