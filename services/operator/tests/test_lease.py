@@ -1,4 +1,4 @@
-"""Who holds the lease acts, and nobody else does, whatever the API server answers."""
+"""The operator that holds the lease acts, and no other, whatever the API server answers."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.kmock(cls=kmock.RawHandler)
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """Seconds that pass when a test says so."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,7 +1,7 @@
 """The API server: a few requests, with the login that kopf finds.
 
-No client library: the operator speaks to seven endpoints, and aiohttp is there with kopf. A request
-is made once; the next round makes the next.
+There is no client library: the operator uses seven endpoints, and kopf brings aiohttp. A request is
+not retried; the next round makes the next one.
 """
 
 import json
@@ -38,10 +38,10 @@ _UNAUTHORIZED = 401
 
 
 class ClusterAccess(kopf.ConnectionInfo):
-    """Access that takes the cluster's CA as client-go does."""
+    """Access that verifies the cluster's CA as client-go does."""
 
     def as_ssl_context(self) -> ssl.SSLContext:
-        """Not strict: Python 3.13 asks a CA for extensions that the CAs of many clusters lack."""
+        """Not strict: Python 3.13 requires extensions that the CAs of many clusters lack."""
         context = super().as_ssl_context()
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context
@@ -69,7 +69,7 @@ def timestamp(at_seconds: float, *, micro: bool = False) -> str:
     """A time since the epoch as Kubernetes writes it.
 
     Args:
-        at_seconds: when.
+        at_seconds: the time.
         micro: with microseconds, as in a Lease.
     """
     moment = datetime.fromtimestamp(at_seconds, UTC).replace(tzinfo=None)
@@ -80,8 +80,8 @@ class KubernetesApi:
     """The API server. Use it as an async context manager.
 
     Args:
-        login: where it is, and who we are; asked again when the server does not know us any more,
-            because tokens are renewed.
+        login: address and credentials; called again when the server answers 401, because tokens
+            expire.
         timeout_seconds: longest wait for an answer.
     """
 
@@ -127,35 +127,35 @@ class KubernetesApi:
         """One object, or a list.
 
         Raises:
-            KubernetesError: refused (see the kinds of it), or no answer in time.
+            KubernetesError: refused (see its subclasses), or no answer in time.
         """
         return await self._request("GET", path, query=query)
 
     async def items(self, path: str, **query: str) -> list[JsonObject]:
-        """The objects of a list; as `get`. From the server's cache: cheap, and late by little."""
+        """The objects of a list, from the server's cache: cheap, slightly late. Raises as `get`."""
         answer = await self._request("GET", path, query={"resourceVersion": "0", **query})
         items: list[JsonObject] = answer.get("items") or []
         return items
 
     async def create(self, path: str, body: JsonObject) -> JsonObject:
-        """Create an object; as `get`."""
+        """Create an object. Raises as `get`."""
         return await self._request("POST", path, body)
 
     async def replace(self, path: str, body: JsonObject) -> JsonObject:
-        """Replace an object, if it is still the version that `body` names; as `get`."""
+        """Replace an object, if it still has the version in `body`. Raises as `get`."""
         return await self._request("PUT", path, body)
 
     async def patch(self, path: str, body: JsonObject) -> JsonObject:
-        """Change what `body` names, and nothing else; as `get`."""
+        """Change only the fields in `body`. Raises as `get`."""
         return await self._request("PATCH", path, body)
 
     async def put_at(self, path: str, pointer: str, value: JsonObject) -> JsonObject:
-        """Replace one part of an object, whatever stood there; as `get`.
+        """Replace one part of an object. Raises as `get`.
 
         Args:
             path: of the object.
             pointer: of the part, as in `/status`.
-            value: what is to stand there: unlike with `patch`, nothing else stays there.
+            value: the new value; unlike with `patch`, no old field in it stays.
         """
         steps = [{"op": "add", "path": pointer, "value": value}]
         return await self._request("PATCH", path, steps)
@@ -172,7 +172,7 @@ class KubernetesApi:
             await self._close()
             self._access = self._login()
             status, answer = await self._once(method, path, body, query)
-        if status >= 400:  # noqa: PLR2004 - HTTP: from here on it is an error
+        if status >= 400:  # noqa: PLR2004 - HTTP statuses from 400 on are errors
             message = str(answer.get("message") or answer)
             raise _ERRORS.get(status, KubernetesError)(f"{method} {path}", status, message)
         return answer
@@ -197,7 +197,7 @@ class KubernetesApi:
 
 
 def _read(text: str) -> JsonObject:
-    """An answer; of a kind that it does not know the server says so in plain words."""
+    """An answer as JSON. About an unknown kind the server answers in plain text."""
     try:
         answer = json.loads(text)
     except ValueError:

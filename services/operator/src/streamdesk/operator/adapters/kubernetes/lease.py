@@ -1,8 +1,8 @@
-"""The Lease that one operator of several holds: who has it acts.
+"""The Lease that makes one of several operators the active one.
 
-It fails closed. Who cannot renew stops acting before anybody else may begin; who does not hold it
-never acts. Clocks are not compared: whether the holder is alive shows in whether its Lease changes
-while we watch.
+It fails closed. A holder that cannot renew stops acting before another operator may start, and an
+operator without the lease never acts. Clocks of different machines are not compared: a holder is
+alive while its Lease changes.
 """
 
 import time
@@ -13,12 +13,12 @@ from streamdesk.operator.adapters.kubernetes.api import JsonObject, KubernetesAp
 from streamdesk.operator.errors import ConflictError, NotFoundError
 from streamdesk.runtime import logger
 
-log = logger("operator")
+log = logger(__name__)
 
 RENEW_SHARE = 1 / 3
-"""Of the lease's length, between two renewals."""
+"""Share of the lease's length between two renewals."""
 TRUST_SHARE = 2 / 3
-"""Of the lease's length, for which a renewal is relied on: the rest is for what is on its way."""
+"""Share of the lease's length for which a renewal counts; the rest is for requests in flight."""
 
 
 class LeaderLease:
@@ -28,9 +28,9 @@ class LeaderLease:
         api: the API server.
         namespace: where it is.
         name: which.
-        identity: ours; another one's holds it otherwise.
+        identity: of this operator.
         seconds: how long it lasts without renewal.
-        clock: seconds that never go back.
+        clock: monotonic seconds.
         wall: seconds since the epoch, for people who read the Lease.
     """
 
@@ -62,10 +62,10 @@ class LeaderLease:
         return self._clock() < self._held_until
 
     async def keep(self) -> bool:
-        """Renew it, or take it where it is free; returns whether we may act.
+        """Renew it, or take it if it is free; returns whether we may act.
 
         Raises:
-            KubernetesError: it cannot be asked for; what was held is held until its time is up.
+            KubernetesError: no answer, or refused; a held lease is held until its time is up.
         """
         if not self.held or self._clock() >= self._renew_at:
             try:
@@ -90,10 +90,10 @@ class LeaderLease:
         if holder in (self._identity, None, "") or self._has_run_out(lease):
             await self._write(asked_at, lease)
         else:
-            self._held_until = float("-inf")  # somebody else took it
+            self._held_until = float("-inf")  # another operator holds it
 
     def _has_run_out(self, lease: JsonObject) -> bool:
-        """Whether its holder left it alone for as long as it lasts, as we saw ourselves."""
+        """Whether we saw that its holder did not renew it for as long as it lasts."""
         version = str(lease["metadata"]["resourceVersion"])
         if self._seen[0] != version:
             self._seen = (version, self._clock())
@@ -110,7 +110,7 @@ class LeaderLease:
         except ConflictError:
             self._held_until = float("-inf")  # another operator was faster
             return
-        # From before the question: the server may have written it at any time since.
+        # Counted from before the request: the server may have written it at any time since then.
         self._held_until = asked_at + self._seconds * TRUST_SHARE
         self._renew_at = asked_at + self._seconds * RENEW_SHARE
 
@@ -132,10 +132,10 @@ class LeaderLease:
         }
 
     async def release(self) -> None:
-        """Give it back at the end, so that another operator goes on at once.
+        """Release it at the end, so that another operator becomes active at once.
 
         Raises:
-            KubernetesError: it was not given back; it runs out.
+            KubernetesError: it was not released, and expires.
         """
         if not self.held:
             return
@@ -144,4 +144,4 @@ class LeaderLease:
         if (lease.get("spec") or {}).get("holderIdentity") == self._identity:
             await self._api.replace(f"{self._folder}/{self._name}", self._body(lease, None))
         self._was_held = False
-        log.info("lease given back", lease=self._name)
+        log.info("lease released", lease=self._name)
