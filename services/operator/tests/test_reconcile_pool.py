@@ -1,4 +1,4 @@
-"""One look at one pool, with an API server in memory that answers badly where it is told to."""
+"""One look at one pool, with an API server in memory that answers badly where a test says so."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -12,7 +12,9 @@ import yaml
 
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.operator.adapters.kubernetes.api import KubernetesApi, login
-from streamdesk.operator.adapters.kubernetes.status import EventPoster
+from streamdesk.operator.adapters.kubernetes.events import EventPoster
+from streamdesk.operator.adapters.kubernetes.pools import PoolResources
+from streamdesk.operator.adapters.kubernetes.workload import Workloads
 from streamdesk.operator.adapters.streams.sources import StreamSources
 from streamdesk.operator.application.reconcile_pool import PoolReconciler
 from streamdesk.operator.errors import KubernetesError, NotFoundError
@@ -26,12 +28,13 @@ pytestmark = pytest.mark.kmock(cls=kmock.RawHandler)
 
 
 class Desk:
-    """A keeper of pools, whose lease can be lost."""
+    """A reconciler of pools, whose lease can be lost."""
 
     def __init__(self, api: KubernetesApi, bus: Bus, config: BusConfig) -> None:
         self.may_act = True
-        self.keeper = PoolReconciler(
-            api,
+        self.reconciler = PoolReconciler(
+            PoolResources(api),
+            Workloads(api),
             StreamSources(api, bus, config),
             EventPoster(api, "test"),
             lambda: self.may_act,
@@ -39,7 +42,7 @@ class Desk:
         )
 
     async def look(self) -> None:
-        await self.keeper.look(pool())
+        await self.reconciler.reconcile(pool())
 
 
 def pool(**spec: Any) -> dict[str, Any]:
@@ -95,7 +98,7 @@ def ready(kmock: kmock.RawHandler) -> list[str]:
     return [f"{row['status']}/{row['reason']}" for row in rows]
 
 
-async def test_a_size_is_noted_before_it_is_changed_and_only_if_nobody_was_faster(
+async def test_a_size_is_noted_before_it_is_changed_and_only_if_no_other_client_was_faster(
     kmock: kmock.RawHandler, desk: Desk
 ) -> None:
     world(kmock)

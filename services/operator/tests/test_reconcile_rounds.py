@@ -1,4 +1,4 @@
-"""The loop: who acts, and when it gives itself up."""
+"""The rounds: which operator acts, and when its process ends."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,8 +8,9 @@ import kopf
 import pytest
 
 from streamdesk.operator.adapters.kubernetes.api import KubernetesApi
-from streamdesk.operator.adapters.kubernetes.pool_watch import PoolKey
-from streamdesk.operator.application.reconcile_loop import COMPARE_SECONDS, ReconcileRounds
+from streamdesk.operator.adapters.kubernetes.pools import PoolKey, PoolResources
+from streamdesk.operator.application.reconcile_rounds import COMPARE_SECONDS, ReconcileRounds
+from streamdesk.operator.entrypoints import schedule
 from streamdesk.operator.errors import KubernetesError, StalledError
 from streamdesk.runtime import Drain
 
@@ -25,7 +26,7 @@ def pool(name: str, generation: int = 1, poll_seconds: float = 10) -> dict[str, 
 
 
 class World:
-    """What a round meets; each part can be told to fail."""
+    """What a round uses; a test can make each part fail."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -60,7 +61,7 @@ class World:
 
     def forget_pool(self, uid: str) -> None: ...
 
-    async def look(self, pool: Any) -> None:
+    async def reconcile(self, pool: Any) -> None:
         name = pool["metadata"]["name"]
         self.looks.append(name)
         if name in self.look_errors:
@@ -83,13 +84,13 @@ async def rounds(kmock: kmock.RawHandler, world: World) -> AsyncIterator[Reconci
     access = kopf.ConnectionInfo(server=str(kmock.url).rstrip("/"))
     kmock[f"get {POOLS}"] << {"items": [pool("a")]}
     async with KubernetesApi(lambda: access) as api:
-        keeper: Any = world
+        fake: Any = world
         yield ReconcileRounds(
-            api,
+            PoolResources(api),
             "desk",
-            world,
-            world,
-            keeper,
+            fake,
+            fake,
+            fake,
             tick_seconds=1,
             liveness_seconds=LIVENESS_SECONDS,
             clock=world.clock,
@@ -101,24 +102,24 @@ async def run(
 ) -> None:
     world.rounds_left, world.seconds_a_round = number, seconds_a_round
     drain: Any = world
-    await rounds.run(drain)
+    await schedule.reconcile(rounds, 1, drain)
 
 
-async def test_a_pool_has_its_turn_as_often_as_it_asks_for(
+async def test_a_pool_is_reconciled_as_often_as_it_asks_for(
     rounds: ReconcileRounds, world: World
 ) -> None:
     await run(rounds, world, 21)
     assert world.looks == ["a"] * 3
 
 
-async def test_a_changed_pool_has_its_turn_at_once(rounds: ReconcileRounds, world: World) -> None:
+async def test_a_changed_pool_is_reconciled_at_once(rounds: ReconcileRounds, world: World) -> None:
     await run(rounds, world, 2)
     world.shown = {("desk", "a"): pool("a", generation=2)}
     await run(rounds, world, 1)
     assert world.looks == ["a"] * 2
 
 
-async def test_who_does_not_hold_the_lease_looks_at_nothing_and_remembers_nothing(
+async def test_without_the_lease_nothing_is_reconciled_and_nothing_remembered(
     rounds: ReconcileRounds, world: World
 ) -> None:
     world.may_act = False
@@ -138,11 +139,11 @@ async def test_a_pool_that_fails_is_tried_again_and_disturbs_no_other(
     await run(rounds, world, 1)
 
 
-async def test_a_process_in_which_no_round_works_ends_to_be_started_anew(
+async def test_a_process_in_which_no_round_succeeds_ends_to_be_restarted(
     rounds: ReconcileRounds, world: World
 ) -> None:
     world.lease_error = KubernetesError("GET /", 0, "no answer")
-    with pytest.raises(StalledError, match="no round has worked"):
+    with pytest.raises(StalledError, match="no round has succeeded"):
         await run(rounds, world, 1_000)
     assert world.now > LIVENESS_SECONDS
 
@@ -164,4 +165,4 @@ async def test_a_watch_that_shows_what_is_there_keeps_it_alive(
 async def test_a_drain_ends_the_rounds(rounds: ReconcileRounds) -> None:
     drain = Drain()
     drain.request()
-    await rounds.run(drain)
+    await schedule.reconcile(rounds, 1, drain)

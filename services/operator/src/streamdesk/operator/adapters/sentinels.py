@@ -1,157 +1,44 @@
-"""Sentinel's watchdog: is there one master, and is it the one that the Sentinels name?
-
-All Sentinels and all servers are asked, each for itself. Two masters at a time are writes that will
-be lost; none, or one that the Sentinels do not name, is an outage that nobody else may notice.
-"""
+"""Asks Sentinels and Redis servers for the master, each one on its own connection."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import hiredis
 
-from streamdesk.bus.address import Address, HostPort, Login, parse_address
+from streamdesk.bus.address import Address, Login, parse_address
 from streamdesk.bus.errors import BusUnavailableError
 from streamdesk.bus.wire import Connection, Words, in_time, pack
-from streamdesk.operator.domain.decision import Transition
-from streamdesk.runtime import Drain, logger, metrics
+from streamdesk.operator.domain.masters import HostPort, SentinelReport, ServerReport, name_of
+from streamdesk.runtime import logger
 
-log = logger("watchdog")
+log = logger(__name__)
 
 ANSWER_SECONDS = 2.0
-CONFIRMED_BY = 2
-"""Rounds in a row that must say the same before anybody is told: a failover is in between."""
-
-Tell = Callable[[Transition], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class SentinelReport:
-    """What one Sentinel knows.
+class MasterProbe:
+    """Asks all Sentinels of an address, and all servers that they know.
 
     Args:
-        sentinel: where it is.
-        master: whom it names.
-        servers: all servers that it knows, the master included.
+        address: a parsed redis+sentinel:// URL.
     """
 
-    sentinel: HostPort
-    master: HostPort
-    servers: frozenset[HostPort]
-
-
-@dataclass(frozen=True, slots=True)
-class ServerReport:
-    """What one server says of itself.
-
-    Args:
-        address: under which it was asked.
-        is_master: whether it says so.
-        run_id: the same under each of its addresses.
-    """
-
-    address: HostPort
-    is_master: bool
-    run_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class MasterVerdict:
-    """What comes of it.
-
-    Args:
-        masters: servers that say that they are the master.
-        agrees: there is one, and all Sentinels that answered name it.
-        message: the same as a sentence.
-    """
-
-    masters: int
-    agrees: bool
-    message: str
-
-
-def verdict_of(
-    sentinels: Sequence[SentinelReport], servers: Sequence[ServerReport]
-) -> MasterVerdict:
-    """Compare what was said. A server may have been asked under several addresses.
-
-    Args:
-        sentinels: those that answered.
-        servers: those that answered.
-    """
-    by_address = {server.address: server for server in servers}
-    masters = {server.run_id: server.address for server in servers if server.is_master}
-    named = {said.master for said in sentinels}
-    named_ids = {by_address[at].run_id for at in named if at in by_address}
-    agrees = (
-        len(masters) == 1 and named_ids == set(masters) and all(at in by_address for at in named)
-    )
-    says = ", ".join(_name(at) for at in sorted(masters.values())) or "nobody"
-    told = ", ".join(_name(at) for at in sorted(named)) or "nobody"
-    message = (
-        f"{says} says that it is the master; {len(sentinels)} Sentinels that answered name {told}; "
-        f"{len({server.run_id for server in servers})} servers answered"
-    )
-    return MasterVerdict(len(masters), agrees, message)
-
-
-def _name(host: HostPort) -> str:
-    return f"{host[0]}:{host[1]}"
-
-
-def pairs_of(flat: Sequence[bytes]) -> dict[str, str]:
-    """A reply of names and values in turn."""
-    texts = [part.decode() for part in flat]
-    return dict(zip(texts[::2], texts[1::2], strict=True))
-
-
-class MasterWatchdog:
-    """Asks all Sentinels and all servers, again and again.
-
-    Args:
-        address: a redis+sentinel:// URL, taken apart.
-        tell: posts an event.
-        seconds: between two rounds.
-    """
-
-    def __init__(self, address: Address, tell: Tell, seconds: float) -> None:
+    def __init__(self, address: Address) -> None:
         self._address = address
-        self._tell = tell
-        self._seconds = seconds
-        self._rounds_as_now = 0
-        self._agreed: bool | None = None
-        self._told: bool | None = True
 
-    async def run(self, drain: Drain) -> None:
-        """Ask until the drain."""
-        while True:
-            await self._note(await self.ask())
-            if await drain.sleep(self._seconds):
-                return
+    @property
+    def service(self) -> str | None:
+        """The name of the master that the Sentinels watch."""
+        return self._address.service
 
-    async def ask(self) -> MasterVerdict:
-        """Ask everybody once. Who does not answer has no say."""
+    async def ask(self) -> tuple[list[SentinelReport], list[ServerReport]]:
+        """Ask all of them once; those that do not answer have no report."""
         asked = [self._ask_sentinel(host) for host in self._address.hosts]
-        sentinels = [said for said in await asyncio.gather(*asked) if said is not None]
-        known = sorted({host for said in sentinels for host in said.servers})
+        sentinels = [report for report in await asyncio.gather(*asked) if report is not None]
+        known = sorted({host for report in sentinels for host in report.servers})
         servers = await asyncio.gather(*[self._ask_server(host) for host in known])
-        return verdict_of(sentinels, [said for said in servers if said is not None])
-
-    async def _note(self, verdict: MasterVerdict) -> None:
-        service = self._address.service
-        metrics.REDIS_MASTERS.labels(service).set(verdict.masters)
-        metrics.REDIS_MASTER_AGREES.labels(service).set(verdict.agrees)
-        same = verdict.agrees == self._agreed
-        self._rounds_as_now = self._rounds_as_now + 1 if same else 1
-        self._agreed = verdict.agrees
-        if self._rounds_as_now < CONFIRMED_BY or verdict.agrees == self._told:
-            return
-        self._told = verdict.agrees
-        if verdict.agrees:
-            await self._tell(Transition("RedisMasterAgreed", verdict.message))
-        else:
-            await self._tell(Transition("RedisMasterDisputed", verdict.message, warning=True))
+        return sentinels, [report for report in servers if report is not None]
 
     async def _ask_sentinel(self, host: HostPort) -> SentinelReport | None:
         service = self._address.service
@@ -164,7 +51,7 @@ class MasterWatchdog:
         if answers is None or not answers[0]:
             return None
         master = (answers[0][0].decode(), int(answers[0][1]))
-        rows = [pairs_of(row) for row in answers[1]]
+        rows = [_pairs(row) for row in answers[1]]
         replicas = {(row["ip"], int(row["port"])) for row in rows}
         return SentinelReport(host, master, frozenset({master, *replicas}))
 
@@ -173,14 +60,14 @@ class MasterWatchdog:
         if answers is None:
             return None
         lines = answers[1].decode().splitlines()
-        run_id = next((line[7:] for line in lines if line.startswith("run_id:")), _name(host))
+        run_id = next((line[7:] for line in lines if line.startswith("run_id:")), name_of(host))
         return ServerReport(host, answers[0][0] == b"master", run_id)
 
     async def _answers(self, host: HostPort, login: Login, *questions: Words) -> list[Any] | None:
-        """The answers to these questions; None when there are none, or errors."""
+        """The answers to these questions; None if there are none, or errors among them."""
         loop, commands = asyncio.get_running_loop(), [*filter(None, [login.words]), *questions]
         dialling = loop.create_connection(
-            lambda: Connection(_name(host)), *host, ssl=self._address.tls
+            lambda: Connection(name_of(host)), *host, ssl=self._address.tls
         )
         try:
             _, connection = await in_time(dialling, ANSWER_SECONDS)
@@ -192,26 +79,27 @@ class MasterWatchdog:
         except BusUnavailableError:
             return None
         finally:
-            connection.abort("asked what we wanted to know")
+            connection.abort("all questions were asked")
         refused = [one for one in answers if isinstance(one, hiredis.ReplyError)]
         if refused:
-            log.warning("question refused", server=_name(host), error=str(refused[0]))
+            log.warning("question refused", server=name_of(host), error=str(refused[0]))
             return None
         return answers[-len(questions) :]
 
 
-def watchdog_of(url: str, tell: Tell, seconds: float) -> MasterWatchdog | None:
-    """The watchdog of this server; None where there are no Sentinels.
+def _pairs(flat: Sequence[bytes]) -> dict[str, str]:
+    """A reply of alternating names and values."""
+    texts = [part.decode() for part in flat]
+    return dict(zip(texts[::2], texts[1::2], strict=True))
 
-    Args:
-        url: of the operator's Redis.
-        tell: posts an event.
-        seconds: between two rounds.
+
+def probe_of(url: str) -> MasterProbe | None:
+    """The probe for a Redis URL; None if the URL names no Sentinels.
 
     Raises:
-        BusConfigError: the URL cannot be read.
+        BusConfigError: the URL is invalid.
     """
     if url.startswith("memory:"):
         return None
     address = parse_address(url)
-    return MasterWatchdog(address, tell, seconds) if address.service else None
+    return MasterProbe(address) if address.service else None

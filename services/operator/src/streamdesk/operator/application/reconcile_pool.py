@@ -1,6 +1,5 @@
-"""One look at one pool: see, decide, note, do."""
+"""Reconcile one pool: observe, decide, record the decision, carry it out."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,21 +7,23 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from streamdesk.bus import BusError
-from streamdesk.operator.adapters.kubernetes.api import JsonObject, KubernetesApi
-from streamdesk.operator.adapters.kubernetes.pool_watch import key_of, pools_path
+from streamdesk.operator.adapters.kubernetes.api import JsonObject
+from streamdesk.operator.adapters.kubernetes.events import EventPoster
+from streamdesk.operator.adapters.kubernetes.pools import PoolResources, key_of
 from streamdesk.operator.adapters.kubernetes.status import (
+    CONFLICTING,
     READY,
-    EventPoster,
     StatusCondition,
     conditions_of,
-    facts_of,
-    news_of,
+    status_conditions,
     status_of,
+    transitions_of,
 )
-from streamdesk.operator.adapters.kubernetes.workload import Pod, Scale, Workload, other_autoscaler
+from streamdesk.operator.adapters.kubernetes.workload import Pod, Scale, Workload, Workloads
+from streamdesk.operator.adapters.metrics import show_not_ready, show_pool
 from streamdesk.operator.adapters.streams.backlog import Backlog, StreamSource
 from streamdesk.operator.adapters.streams.sources import StreamSources
-from streamdesk.operator.domain.decision import ScalingDecision
+from streamdesk.operator.domain.decision import ScalingDecision, Transition
 from streamdesk.operator.domain.history import LagHistory
 from streamdesk.operator.domain.observation import LagSource, Observation
 from streamdesk.operator.domain.pool import PoolSpec
@@ -33,22 +34,22 @@ from streamdesk.operator.errors import (
     KubernetesError,
     PoolError,
 )
-from streamdesk.runtime import logger, metrics
+from streamdesk.runtime import logger
 
-log = logger("operator")
+log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSnapshot:
-    """All that was seen of a pool.
+    """All that one look at a pool shows.
 
     Args:
         pool: the resource.
-        spec: what it wants.
-        workload: what it sizes.
-        scale: the size that has.
+        spec: its spec.
+        workload: the workload that it sizes.
+        scale: the size of that.
         pods: its pods.
-        source: its streams.
+        source: the pool's streams.
         observation: the numbers.
         rival: another autoscaler of the same workload.
     """
@@ -64,13 +65,13 @@ class PoolSnapshot:
 
 
 def observation_of(at_seconds: float, scale: Scale, pods: list[Pod], seen: Backlog) -> Observation:
-    """The numbers, as the domain wants them.
+    """The numbers, in the terms of the domain.
 
     Args:
-        at_seconds: when, since the epoch.
+        at_seconds: now, since the epoch.
         scale: of the workload.
         pods: of the workload.
-        seen: on the streams.
+        seen: the backlog of the streams.
     """
     is_known = seen.error is None
     return Observation(
@@ -88,62 +89,65 @@ def observation_of(at_seconds: float, scale: Scale, pods: list[Pod], seen: Backl
 
 
 class PoolReconciler:
-    """Looks after pools, one look at a time.
+    """Reconciles pools, each call one of them.
 
     Args:
-        api: the API server.
-        sources: the pools' servers.
-        reporter: posts events.
-        may_act: whether we hold the lease; asked before each write.
+        resources: the pools on the API server.
+        workloads: what they size.
+        sources: their streams.
+        events: posts events about them.
+        may_act: whether this operator holds the lease; asked before each write.
         wall: seconds since the epoch.
     """
 
     def __init__(
         self,
-        api: KubernetesApi,
+        resources: PoolResources,
+        workloads: Workloads,
         sources: StreamSources,
-        reporter: EventPoster,
+        events: EventPoster,
         may_act: Callable[[], bool],
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._api = api
+        self._resources = resources
+        self._workloads = workloads
         self._sources = sources
-        self._reporter = reporter
+        self._events = events
         self._may_act = may_act
         self._wall = wall
         self._histories: dict[str, LagHistory] = {}
         self._refused: dict[str, PoolError] = {}
 
     def forget(self) -> None:
-        """Remember nothing: another operator acts, and what it notes is what counts."""
+        """Forget all pools: another operator is active, and only the status shows its decisions."""
         self._histories.clear()
         self._refused.clear()
 
     def forget_pool(self, uid: str) -> None:
-        """Remember nothing of a pool that is gone."""
+        """Forget a pool that was deleted."""
         self._histories.pop(uid, None)
         self._refused.pop(uid, None)
 
-    async def look(self, indexed: JsonObject) -> None:
-        """See how a pool is, and give its workload the size that follows.
+    async def reconcile(self, indexed: JsonObject) -> None:
+        """Observe a pool, and give its workload the size that follows.
 
         Args:
             indexed: the resource, as the watch shows it.
 
         Raises:
-            KubernetesError: no answer, or something that no pool's owner can mend. NotFoundError
-                means that the pool is gone.
+            KubernetesError: no answer, or a refusal that no owner of a pool can remedy.
+                NotFoundError: the pool was deleted.
         """
-        # Its status is ours: as it was when we wrote it, which the watch may not show yet.
-        pool = await self._api.get(f"{pools_path(key_of(indexed)[0])}/{key_of(indexed)[1]}")
+        # The watch may not show the status that we wrote last, and the decision depends on it.
+        pool = await self._resources.get(key_of(indexed))
         if "deletionTimestamp" in pool["metadata"]:
             return
         try:
-            await self._act(await self._see(pool))
+            await self._act(await self._observe(pool))
         except PoolError as error:
-            await self._say_not_ready(pool, error)
+            await self._record_not_ready(pool, error)
 
-    async def _see(self, pool: JsonObject) -> PoolSnapshot:
+    async def _observe(self, pool: JsonObject) -> PoolSnapshot:
         namespace = pool["metadata"]["namespace"]
         try:
             spec = PoolSpec.model_validate(pool["spec"])
@@ -151,11 +155,11 @@ class PoolReconciler:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(step) for step in first["loc"]) or "spec"
             raise PoolError("InvalidSpec", f"{where}: {first['msg']}") from error
-        workload = Workload(self._api, namespace, spec.target_ref)
+        workload = self._workloads.of(namespace, spec.target_ref)
         source = await self._sources.of(namespace, spec.redis)
-        rival = await other_autoscaler(self._api, namespace, spec.target_ref)
+        rival = await self._workloads.other_autoscaler(namespace, spec.target_ref)
         seen = await source.backlog()
-        # Last, so that the size is as fresh as can be when it is changed.
+        # Last, so that the size is as recent as possible when it is changed.
         scale = await workload.scale()
         pods = await workload.pods(scale.selector)
         observation = observation_of(self._wall(), scale, pods, seen)
@@ -163,55 +167,70 @@ class PoolReconciler:
 
     async def _act(self, look: PoolSnapshot) -> None:
         uid = look.pool["metadata"]["uid"]
-        history = self._histories.get(uid)
+        decision, after = self._decide(look)
+        wants = decision.scale_to not in (None, look.scale.replicas) and look.rival is None
+        # A size that was refused once will most likely be refused again: that is no news.
+        refused = self._refused.get(uid) if wants else None
+        conditions = status_conditions(decision, look.rival, refused)
+        status = status_of(
+            look.pool, look.scale.selector, look.observation, decision, after, conditions
+        )
+        if not self._may_act():
+            return
+        # Recorded before it is done: the next operator must not mistake the change for an
+        # external actor's.
+        await self._resources.write_status(look.pool, status)
+        self._histories[uid] = after
+        reason = CONFLICTING if look.rival else decision.reason.value
+        is_ready = conditions[0].status is True
+        show_pool(key_of(look.pool), look.observation, decision.desired, reason, ready=is_ready)
+        transitions = transitions_of(conditions, look.pool)
+        look.pool["status"] = status
+        if look.rival is None:
+            transitions += await self._carry_out(look, decision, wants=wants)
+        for transition in transitions:
+            await self._events.post(look.pool, transition, look.observation.at_seconds)
+        # Refused for the first time: the status that was just written does not say so yet.
+        if wants and uid in self._refused and refused is None:
+            await self._record_not_ready(look.pool, self._refused[uid])
+
+    def _decide(self, look: PoolSnapshot) -> tuple[ScalingDecision, LagHistory]:
+        """The decision, and what to remember of it."""
+        history = self._histories.get(look.pool["metadata"]["uid"])
         if history is None:
             history = LagHistory.from_status((look.pool.get("status") or {}).get("history"))
         decision, after = decide(look.spec, look.observation, history)
         if look.rival is not None:
-            # What the other one makes of the workload is nobody's override.
+            # A size that the other autoscaler sets is no override: accept it, and remember
+            # nothing but which events were posted.
             found = {"target_replicas": look.observation.replicas, "replaced_replicas": None}
-            after = history.model_copy(update={**found, "told": after.told})
-        wants = decision.scale_to not in (None, look.scale.replicas) and look.rival is None
-        # A size that was refused is refused again, most likely: it is not news each time.
-        refused = self._refused.get(uid) if wants else None
-        facts = facts_of(decision, look.rival, refused)
-        status = status_of(look.pool, look.scale.selector, look.observation, decision, after, facts)
-        if not self._may_act():
-            return
-        # Noted first: who comes after us must not take our change for somebody else's.
-        await self._write_status(look.pool, status)
-        self._histories[uid] = after
-        _measure(look, decision, facts)
-        news = news_of(facts, look.pool)
-        look.pool["status"] = status
-        if look.rival is None:
-            is_done = await self._resize(look, decision) if wants else True
-            news += [
-                one
-                for one in decision.transitions
-                if is_done or one.reason != decision.reason.value
-            ]
-        for one in news:
-            await self._reporter.tell(look.pool, one, look.observation.at_seconds)
-        if wants and uid in self._refused and refused is None:
-            await self._say_not_ready(look.pool, self._refused[uid])
+            after = history.model_copy(update={**found, "announced": after.announced})
+        return decision, after
 
-    async def _write_status(self, pool: JsonObject, status: JsonObject) -> None:
-        path = f"{pools_path(pool['metadata']['namespace'])}/{pool['metadata']['name']}/status"
-        await self._api.put_at(path, "/status", status)
+    async def _carry_out(
+        self, look: PoolSnapshot, decision: ScalingDecision, *, wants: bool
+    ) -> list[Transition]:
+        """Resize the workload if that is wanted; returns the transitions that took place."""
+        is_done = await self._resize(look, decision) if wants else True
+        # A change that was not made is no event; what led to it is.
+        return [
+            transition
+            for transition in decision.transitions
+            if is_done or transition.reason != decision.reason.value
+        ]
 
     async def _resize(self, look: PoolSnapshot, decision: ScalingDecision) -> bool:
         """Carry the decision out; returns whether that was done.
 
         Raises:
-            KubernetesError: no answer, or one that no pool's owner can mend; what was noted
-                allows for both.
+            KubernetesError: no answer, or a refusal that no owner of a pool can remedy; what was
+                recorded allows for both outcomes.
         """
         before, replicas = look.scale.replicas, decision.scale_to
         if replicas is None or not self._may_act():
             return False
         if replicas < before:
-            await self._price(look)
+            await self._annotate_costs(look)
         name, uid = look.spec.target_ref.name, look.pool["metadata"]["uid"]
         self._refused.pop(uid, None)
         try:
@@ -227,59 +246,28 @@ class PoolReconciler:
         log.info("workload scaled", workload=name, before=before, replicas=replicas, reason=reason)
         return True
 
-    async def _price(self, look: PoolSnapshot) -> None:
-        """Best effort: without it the choice of the pods to go is Kubernetes' alone."""
+    async def _annotate_costs(self, look: PoolSnapshot) -> None:
+        """Best effort: without deletion costs Kubernetes alone chooses which pods to delete."""
         try:
-            await look.workload.price(look.pods, await look.source.held())
+            await look.workload.annotate_costs(look.pods, await look.source.loads())
         except (KubernetesError, BusError, TimeoutError) as error:
-            log.warning("pods not priced", workload=look.spec.target_ref.name, error=str(error))
+            name = look.spec.target_ref.name
+            log.warning("deletion costs not annotated", workload=name, error=str(error))
 
-    async def _say_not_ready(self, pool: JsonObject, error: PoolError) -> None:
-        """Change the condition Ready alone: nothing else was seen."""
+    async def _record_not_ready(self, pool: JsonObject, error: PoolError) -> None:
+        """Change only the condition Ready: nothing else was observed."""
         at_seconds = self._wall()
-        facts = [StatusCondition(READY, status=False, reason=error.reason, message=str(error))]
+        not_ready = [StatusCondition(READY, status=False, reason=error.reason, message=str(error))]
         before = pool.get("status") or {}
         others = [row for row in before.get("conditions") or [] if row["type"] != READY]
         status = {
             **before,
             "observedGeneration": pool["metadata"].get("generation", 0),
-            "conditions": [*conditions_of(facts, pool, at_seconds), *others],
+            "conditions": [*conditions_of(not_ready, pool, at_seconds), *others],
         }
-        labels = key_of(pool)
-        metrics.EXECUTORPOOL_READY.labels(*labels).set(0)
-        metrics.EXECUTORPOOL_DECISIONS.labels(*labels, error.reason).inc()
+        show_not_ready(key_of(pool), error.reason)
         if not self._may_act():
             return
-        await self._write_status(pool, status)
-        for news in news_of(facts, pool):
-            await self._reporter.tell(pool, news, at_seconds)
-
-
-def _measure(look: PoolSnapshot, decision: ScalingDecision, facts: list[StatusCondition]) -> None:
-    seen, labels = look.observation, key_of(look.pool)
-    for gauge, value in (
-        (metrics.EXECUTORPOOL_REPLICAS, seen.replicas),
-        (metrics.EXECUTORPOOL_READY_REPLICAS, seen.ready_replicas),
-        (metrics.EXECUTORPOOL_DESIRED_REPLICAS, decision.desired),
-        (metrics.EXECUTORPOOL_UNREAD, math.nan if seen.unread is None else seen.unread),
-        (metrics.EXECUTORPOOL_PENDING, math.nan if seen.pending is None else seen.pending),
-        (metrics.EXECUTORPOOL_OLDEST_PENDING, seen.oldest_pending_seconds or 0),
-        (metrics.EXECUTORPOOL_READY, facts[0].status is True),
-    ):
-        gauge.labels(*labels).set(value)
-    reason = "ConflictingAutoscaler" if look.rival else decision.reason.value
-    metrics.EXECUTORPOOL_DECISIONS.labels(*labels, reason).inc()
-
-
-def unmeasure(namespace: str, name: str) -> None:
-    """Show nothing of a pool that we do not look after any more."""
-    for gauge in (
-        metrics.EXECUTORPOOL_REPLICAS,
-        metrics.EXECUTORPOOL_READY_REPLICAS,
-        metrics.EXECUTORPOOL_DESIRED_REPLICAS,
-        metrics.EXECUTORPOOL_UNREAD,
-        metrics.EXECUTORPOOL_PENDING,
-        metrics.EXECUTORPOOL_OLDEST_PENDING,
-        metrics.EXECUTORPOOL_READY,
-    ):
-        gauge.remove(namespace, name)
+        await self._resources.write_status(pool, status)
+        for transition in transitions_of(not_ready, pool):
+            await self._events.post(pool, transition, at_seconds)

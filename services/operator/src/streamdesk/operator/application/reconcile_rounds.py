@@ -1,215 +1,193 @@
-"""The one loop of the operator: keep the lease, and look at the pools whose turn it is."""
+"""Rounds over the pools: keep the lease, and reconcile the pools that are due."""
 
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Protocol
 
-from streamdesk.operator.adapters.kubernetes.api import JsonObject, KubernetesApi
-from streamdesk.operator.adapters.kubernetes.pool_watch import PoolKey, key_of, pools_path
-from streamdesk.operator.application.reconcile_pool import PoolReconciler, unmeasure
+from streamdesk.operator.adapters.kubernetes.api import JsonObject
+from streamdesk.operator.adapters.kubernetes.lease import LeaderLease
+from streamdesk.operator.adapters.kubernetes.pool_watch import PoolWatch
+from streamdesk.operator.adapters.kubernetes.pools import PoolKey, PoolResources, key_of
+from streamdesk.operator.adapters.metrics import forget_pool
+from streamdesk.operator.application.reconcile_pool import PoolReconciler
 from streamdesk.operator.errors import (
     KubernetesError,
     NotFoundError,
     OperatorError,
     StalledError,
 )
-from streamdesk.runtime import Drain, logger, metrics
+from streamdesk.runtime import logger, metrics
 
-log = logger("operator")
+log = logger(__name__)
 
-LOOKS_AT_A_TIME = 8
+CONCURRENT_POOLS = 8
 COMPARE_SECONDS = 30.0
-"""Between two comparisons of what the watch shows with what is there."""
-
-
-class LeaseLike(Protocol):
-    """Who acts."""
-
-    @property
-    def held(self) -> bool:
-        """Whether we may act now."""
-
-    async def keep(self) -> bool:
-        """Renew or take it."""
-
-    async def release(self) -> None:
-        """Give it back."""
-
-
-class WatchLike(Protocol):
-    """Which pools there are."""
-
-    async def pools(self) -> dict[PoolKey, JsonObject]:
-        """All of them."""
+"""Between two comparisons of the watch with the API server."""
 
 
 class ReconcileRounds:
-    """Rounds over all pools.
+    """Rounds over all pools of a namespace.
 
     Args:
-        api: the API server.
+        resources: the pools on the API server.
         namespace: whose pools.
-        watch: shows them.
-        lease: says whether we act.
-        keeper: looks at one.
+        watch: the pools as kopf's watch shows them.
+        lease: whether this operator is the active one.
+        reconciler: reconciles one pool.
         tick_seconds: between two rounds.
-        liveness_seconds: without a round that worked, after which the process ends.
-        clock: seconds that never go back.
+        liveness_seconds: without a successful round, after which the process ends.
+        clock: monotonic seconds.
     """
 
     def __init__(
         self,
-        api: KubernetesApi,
+        resources: PoolResources,
         namespace: str,
-        watch: WatchLike,
-        lease: LeaseLike,
-        keeper: PoolReconciler,
+        watch: PoolWatch,
+        lease: LeaderLease,
+        reconciler: PoolReconciler,
         *,
         tick_seconds: float,
         liveness_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._api = api
+        self._resources = resources
         self._namespace = namespace
         self._watch = watch
         self._lease = lease
-        self._keeper = keeper
+        self._reconciler = reconciler
         self._tick_seconds = tick_seconds
         self._liveness_seconds = liveness_seconds
         self._clock = clock
-        self._worked_at = clock()
-        self._fits_at = clock()
+        self._succeeded_at = clock()
+        self._matched_at = clock()
         self._compare_at = clock() + COMPARE_SECONDS
         self._due: dict[str, tuple[float, int]] = {}
-        """By uid: when a pool has its turn, and the generation that was looked at."""
+        """By uid: when a pool is due, and the generation that was reconciled."""
         self._shown: dict[str, PoolKey] = {}
-        self._complaints: dict[str, str] = {}
-        metrics.OPERATOR_TICK_AGE.set_function(lambda: self._clock() - self._worked_at)
+        self._problems: dict[str, str] = {}
+        metrics.OPERATOR_TICK_AGE.set_function(lambda: self._clock() - self._succeeded_at)
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the last rounds worked: what readiness asks."""
-        return self._clock() - self._worked_at < max(30.0, 5 * self._tick_seconds)
+        """Whether a recent round succeeded; the readiness probe asks for it."""
+        return self._clock() - self._succeeded_at < max(30.0, 5 * self._tick_seconds)
 
-    async def run(self, drain: Drain) -> None:
-        """Make rounds until the drain, then give the lease back.
+    async def tick(self) -> None:
+        """Make one round.
 
         Raises:
-            StalledError: nothing worked for too long; the process has to start anew.
+            StalledError: no round succeeded for too long; the process has to be restarted.
         """
         try:
-            while True:
-                await self._tick()
-                self._refuse_standstill()
-                if await drain.sleep(self._tick_seconds):
-                    break
-        finally:
-            await self._let_go()
-
-    async def _tick(self) -> None:
-        try:
-            pools = await self._watch.pools()
-            await self._compare(pools)
-            is_leader = await self._lease.keep()
-            metrics.OPERATOR_LEASE_HELD.set(is_leader)
-            if is_leader:
-                await self._look_at(pools)
-            else:
-                self._stand_by()
+            await self._round()
         except OperatorError as error:
             metrics.OPERATOR_TICKS.labels("failed").inc()
             metrics.OPERATOR_LEASE_HELD.set(self._lease.held)
-            self._complain("", str(error))
-            return
-        metrics.OPERATOR_TICKS.labels("ok").inc()
-        self._complain("", "")
-        self._worked_at = self._clock()
-
-    def _complain(self, about: str, problem: str) -> None:
-        """Say what is new, once."""
-        if self._complaints.get(about, "") == problem:
-            return
-        self._complaints[about] = problem
-        if problem:
-            log.warning("round failed" if not about else "look failed", pool=about, error=problem)
+            self._note_problem("", str(error))
         else:
-            log.info("round works again" if not about else "look works again", pool=about)
+            metrics.OPERATOR_TICKS.labels("ok").inc()
+            self._note_problem("", "")
+            self._succeeded_at = self._clock()
+        self._refuse_standstill()
+
+    async def _round(self) -> None:
+        pools = await self._watch.pools()
+        await self._compare(pools)
+        is_leader = await self._lease.keep()
+        metrics.OPERATOR_LEASE_HELD.set(is_leader)
+        if is_leader:
+            await self._reconcile_due(pools)
+        else:
+            self._stand_by()
+
+    def _note_problem(self, name: str, problem: str) -> None:
+        """Log a problem when it is new, and its end."""
+        if self._problems.get(name, "") == problem:
+            return
+        self._problems[name] = problem
+        if problem:
+            log.warning(
+                "reconciliation failed" if name else "round failed", pool=name, error=problem
+            )
+        else:
+            log.info("reconciliation resumed" if name else "rounds resumed", pool=name)
 
     def _refuse_standstill(self) -> None:
         now = self._clock()
         for since, what in (
-            (self._worked_at, "no round has worked"),
-            (self._fits_at, "the watch has not shown what the API server has"),
+            (self._succeeded_at, "no round has succeeded"),
+            (self._matched_at, "the watch has not shown what the API server has"),
         ):
             if now - since > self._liveness_seconds:
-                raise StalledError(f"{what} for {now - since:.0f} s: starting anew")
+                raise StalledError(f"{what} for {now - since:.0f} s: restarting")
 
     async def _compare(self, pools: dict[PoolKey, JsonObject]) -> None:
-        """Whether the watch is alive: one that died silently shows what was."""
+        """Compare the watch with the API server: a watch that ended silently shows old pools."""
         if self._clock() < self._compare_at:
             return
         self._compare_at = self._clock() + COMPARE_SECONDS
-        found = await self._api.items(pools_path(self._namespace))
+        found = await self._resources.list(self._namespace)
         if _generations(found) == _generations(list(pools.values())):
-            self._fits_at = self._clock()
+            self._matched_at = self._clock()
 
     def _stand_by(self) -> None:
-        self._keeper.forget()
+        self._reconciler.forget()
         self._due.clear()
-        self._forget_shown(set())
+        self._forget_all_but(set())
 
-    def _forget_shown(self, kept: set[str]) -> None:
+    def _forget_all_but(self, kept: set[str]) -> None:
         for uid in [uid for uid in self._shown if uid not in kept]:
-            unmeasure(*self._shown.pop(uid))
+            forget_pool(self._shown.pop(uid))
             self._due.pop(uid, None)
-            self._keeper.forget_pool(uid)
+            self._reconciler.forget_pool(uid)
 
-    async def _look_at(self, pools: dict[PoolKey, JsonObject]) -> None:
+    async def _reconcile_due(self, pools: dict[PoolKey, JsonObject]) -> None:
         """Reconcile all pools that are due, some concurrently; a failure affects no other pool."""
-        self._forget_shown({pool["metadata"]["uid"] for pool in pools.values()})
-        room = asyncio.Semaphore(LOOKS_AT_A_TIME)
+        self._forget_all_but({pool["metadata"]["uid"] for pool in pools.values()})
+        limit = asyncio.Semaphore(CONCURRENT_POOLS)
 
-        async def look(pool: JsonObject) -> None:
-            async with room:
-                await self._look(pool)
+        async def reconcile(pool: JsonObject) -> None:
+            async with limit:
+                await self._reconcile(pool)
 
         async with asyncio.TaskGroup() as group:
             for pool in pools.values():
                 if self._is_due(pool):
-                    group.create_task(look(pool))
+                    group.create_task(reconcile(pool))
 
     def _is_due(self, pool: JsonObject) -> bool:
         meta = pool["metadata"]
         at, generation = self._due.get(meta["uid"], (float("-inf"), -1))
         return self._clock() >= at or generation != meta.get("generation")
 
-    async def _look(self, pool: JsonObject) -> None:
+    async def _reconcile(self, pool: JsonObject) -> None:
         meta, name = pool["metadata"], "/".join(key_of(pool))
         poll_seconds = float(pool["spec"].get("pollSeconds", 10))
         began = self._clock()
         try:
-            await self._keeper.look(pool)
+            await self._reconciler.reconcile(pool)
         except NotFoundError:
-            log.debug("pool is gone", pool=name)
+            log.debug("pool was deleted", pool=name)
         except KubernetesError as error:
-            self._complain(name, str(error))
-            return  # again in the next round
-        except Exception as error:  # one pool's trouble is not to end the others'
-            if repr(error) != self._complaints.get(name):
-                self._complaints[name] = repr(error)
-                log.exception("look failed", pool=name)
+            self._note_problem(name, str(error))
+            return  # it stays due: the next round tries again
+        except Exception as error:  # a fault in one pool must not stop the others
+            if repr(error) != self._problems.get(name):
+                self._problems[name] = repr(error)
+                log.exception("reconciliation failed", pool=name)
             return
-        self._complain(name, "")
+        self._note_problem(name, "")
         self._shown[meta["uid"]] = key_of(pool)
         self._due[meta["uid"]] = (began + poll_seconds, meta.get("generation", 0))
 
-    async def _let_go(self) -> None:
+    async def release(self) -> None:
+        """Release the lease, so that another operator becomes active at once."""
         metrics.OPERATOR_LEASE_HELD.set(0)
         try:
             await self._lease.release()
         except KubernetesError as error:
-            log.warning("lease not given back: it runs out", error=str(error))
+            log.warning("lease not released: it expires", error=str(error))
 
 
 def _generations(pools: list[JsonObject]) -> set[tuple[str, int]]:

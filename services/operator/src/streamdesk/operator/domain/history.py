@@ -112,7 +112,7 @@ class LagHistory(Section):
     counts: tuple[Count, ...] = ()
     rates: tuple[RateSample, ...] = ()
     last_look_seconds: float | None = None
-    told: tuple[str, ...] = ()
+    announced: tuple[str, ...] = Field((), alias="told")
 
     def as_status(self) -> dict[str, Any]:
         """The history as JSON, in camel case; what has its default is left out."""

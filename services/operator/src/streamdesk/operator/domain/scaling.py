@@ -181,11 +181,13 @@ def _told(
         news.append(Transition(decision.reason.value, decision.message))
     elif spec.dry_run and decision.desired != seen.replicas:
         told.append(f"{ScalingReason.DRY_RUN}/{decision.desired}")
-        if told[-1] not in history.told:
+        if told[-1] not in history.announced:
             news.append(Transition(ScalingReason.DRY_RUN.value, f"not done: {decision.message}"))
-    then = history.model_copy(update={"told": tuple(told)})
+    then = history.model_copy(update={"announced": tuple(told)})
     return replace(decision, transitions=tuple(news)), then
 
 
 def _conditions_told(history: LagHistory) -> tuple[str, ...]:
-    return tuple(key for key in history.told if not key.startswith(ScalingReason.DRY_RUN.value))
+    return tuple(
+        key for key in history.announced if not key.startswith(ScalingReason.DRY_RUN.value)
+    )

@@ -1,8 +1,9 @@
 """kopf's watch over the ExecutorPools: an index of them, and nothing else.
 
-There are no handlers, timers or daemons: kopf would put a finalizer on every resource for them, and
-one that is deleted while no operator runs would never go. kopf runs in a thread with a loop of its
-own, as it wants the signals and ends every task that it finds.
+There are no kopf handlers, timers or daemons: for them kopf puts a finalizer on every resource, and
+a pool that is deleted while no operator runs would stay. So the watch is an adapter that the rounds
+read, not an entrypoint. kopf runs in a thread with an event loop of its own, because it installs
+signal handlers and cancels all tasks of its loop.
 """
 
 import asyncio
@@ -14,25 +15,18 @@ from typing import Any
 import kopf
 
 from streamdesk.operator.adapters.kubernetes.api import JsonObject, Login
+from streamdesk.operator.adapters.kubernetes.pools import (
+    GROUP,
+    PLURAL,
+    VERSION,
+    PoolKey,
+    key_of,
+)
 from streamdesk.operator.errors import OperatorError
 
-GROUP, VERSION, PLURAL = "streamdesk.io", "v1alpha1", "executorpools"
 INDEX = "pools"
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
-
-PoolKey = tuple[str, str]
-"""Namespace and name."""
-
-
-def pools_path(namespace: str) -> str:
-    """Where the pools of a namespace are."""
-    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"
-
-
-def key_of(pool: JsonObject) -> PoolKey:
-    """How a pool is known."""
-    return pool["metadata"]["namespace"], pool["metadata"]["name"]
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401 - JSON
@@ -43,7 +37,7 @@ def _plain(value: object) -> Any:  # noqa: ANN401 - JSON
 
 
 class PoolWatch:
-    """The ExecutorPools of a namespace as the API server last told them. Stop it with `stop`.
+    """The ExecutorPools of a namespace as the API server last reported them. End it with `stop`.
 
     Args:
         namespace: whose pools.
@@ -61,14 +55,14 @@ class PoolWatch:
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
 
     async def start(self) -> None:
-        """Begin to watch.
+        """Start to watch.
 
         Raises:
             OperatorError: kopf did not start.
         """
-        for name in ("kopf", "aiohttp.access"):  # its own start-up chatter; warnings stay
+        for name in ("kopf", "aiohttp.access"):  # only its messages at start; warnings stay
             logging.getLogger(name).setLevel(logging.WARNING)
-        # That it may not have the signals, which is how it is meant to be.
+        # It warns that it runs outside the main thread and gets no signals: that is intended.
         logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
         self._thread.start()
         started = await asyncio.to_thread(self._ready.wait, START_SECONDS)
@@ -100,7 +94,7 @@ class PoolWatch:
     def _run(self) -> None:
         try:
             asyncio.run(self._operate())
-        except BaseException as error:  # noqa: BLE001 - the tick says it
+        except BaseException as error:  # noqa: BLE001 - `pools` raises it in the next round
             self._failure = error
         finally:
             self._ready.set()
@@ -108,7 +102,7 @@ class PoolWatch:
     async def _operate(self) -> None:
         self._loop = asyncio.get_running_loop()
         settings = kopf.OperatorSettings()
-        settings.posting.enabled = False  # our events have reasons of their own
+        settings.posting.enabled = False  # the operator posts its own events
         settings.scanning.disabled = True  # a role for one namespace may not watch all kinds
         settings.peering.standalone = True
         registry = kopf.OperatorRegistry()
@@ -130,7 +124,7 @@ class PoolWatch:
 
 
 async def _copy(index: "kopf.Index[PoolKey, JsonObject]") -> dict[PoolKey, JsonObject]:
-    """Inside kopf's loop, so that nothing changes meanwhile."""
+    """Copy inside kopf's loop, where the index does not change meanwhile."""
     return {key: body for key in index for body in index[key]}
 
 

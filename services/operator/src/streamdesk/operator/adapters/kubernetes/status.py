@@ -1,17 +1,13 @@
-"""What a pool's status and its events say."""
+"""The status of a pool."""
 
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from streamdesk.operator.adapters.kubernetes.api import JsonObject, KubernetesApi, timestamp
+from streamdesk.operator.adapters.kubernetes.api import JsonObject, timestamp
 from streamdesk.operator.domain.decision import ConditionType, ScalingDecision, Transition
 from streamdesk.operator.domain.history import LagHistory
 from streamdesk.operator.domain.observation import LagSource, Observation
-from streamdesk.operator.errors import KubernetesError, PoolError
-from streamdesk.runtime import logger
-
-log = logger("operator")
+from streamdesk.operator.errors import PoolError
 
 READY = "Ready"
 CONFLICTING = "ConflictingAutoscaler"
@@ -20,11 +16,11 @@ _STATUS = {True: "True", False: "False", None: "Unknown"}
 
 @dataclass(frozen=True, slots=True)
 class StatusCondition:
-    """One condition, as it is to be shown.
+    """One condition of the status.
 
     Args:
-        type: what.
-        status: whether; None for unknown.
+        type: its name.
+        status: whether it is true; None for unknown.
         reason: one word in camel case.
         message: one sentence.
     """
@@ -36,57 +32,57 @@ class StatusCondition:
 
 
 def conditions_of(
-    facts: Iterable[StatusCondition], pool: JsonObject, at_seconds: float
+    conditions: Iterable[StatusCondition], pool: JsonObject, at_seconds: float
 ) -> list[JsonObject]:
-    """The conditions of the status; the time of one that stays as it was stays too.
+    """The conditions as JSON; an unchanged condition keeps its time of transition.
 
     Args:
-        facts: what is true now.
+        conditions: what is true now.
         pool: the resource as it was.
         at_seconds: now.
     """
     before = {row["type"]: row for row in (pool.get("status") or {}).get("conditions") or []}
     rows = []
-    for fact in facts:
-        old = before.get(fact.type)
-        status = _STATUS[fact.status]
+    for condition in conditions:
+        old = before.get(condition.type)
+        status = _STATUS[condition.status]
         is_same = old is not None and old["status"] == status
         rows.append(
             {
-                "type": fact.type,
+                "type": condition.type,
                 "status": status,
                 "observedGeneration": pool["metadata"].get("generation", 0),
                 "lastTransitionTime": old["lastTransitionTime"]
                 if old is not None and is_same
                 else timestamp(at_seconds),
-                "reason": fact.reason,
-                "message": fact.message,
+                "reason": condition.reason,
+                "message": condition.message,
             }
         )
     return rows
 
 
-def facts_of(
+def status_conditions(
     decision: ScalingDecision, rival: str | None, refused: PoolError | None
 ) -> list[StatusCondition]:
-    """All conditions of a pool that was decided about.
+    """All conditions of a pool after a decision; Ready comes first.
 
     Args:
-        decision: what was decided.
+        decision: the decision.
         rival: another autoscaler of the same workload.
-        refused: why the size cannot be changed.
+        refused: why the size could not be changed.
     """
-    told = [
+    decided = [
         StatusCondition(row.type.value, row.status, row.reason, row.message)
         for row in decision.conditions
     ]
-    blind = next((row for row in told if row.type == ConditionType.METRICS_AVAILABLE), None)
+    blind = next((row for row in decided if row.type == ConditionType.METRICS_AVAILABLE), None)
     if rival is not None:
-        message = f"{rival} sizes the same workload: remove it or this pool; this pool leaves it be"
+        message = f"{rival} sizes the same workload: remove one of them; this pool changes nothing"
         return [
             StatusCondition(READY, status=False, reason=CONFLICTING, message=message),
             StatusCondition(CONFLICTING, status=True, reason="SameTarget", message=message),
-            *told,
+            *decided,
         ]
     if refused is not None:
         ready = StatusCondition(READY, status=False, reason=refused.reason, message=str(refused))
@@ -96,12 +92,12 @@ def facts_of(
         )
     else:
         ready = StatusCondition(
-            READY, status=True, reason="Following", message="The pool is looked after."
+            READY, status=True, reason="Following", message="The pool is reconciled."
         )
     alone = StatusCondition(
-        CONFLICTING, status=False, reason="None", message="Nobody else sizes the workload."
+        CONFLICTING, status=False, reason="None", message="No other autoscaler sizes the workload."
     )
-    return [ready, alone, *told]
+    return [ready, alone, *decided]
 
 
 def status_of(
@@ -110,17 +106,17 @@ def status_of(
     observation: Observation,
     decision: ScalingDecision,
     history: LagHistory,
-    facts: Iterable[StatusCondition],
+    conditions: Iterable[StatusCondition],
 ) -> JsonObject:
-    """The whole status.
+    """The whole status as JSON.
 
     Args:
         pool: the resource as it was.
         selector: of the workload's pods.
         observation: what was seen.
-        decision: what was decided.
-        history: what is to be remembered.
-        facts: the conditions.
+        decision: the decision.
+        history: what the next decision needs.
+        conditions: of the pool.
     """
     decided = {"reason": decision.reason.value, "message": decision.message}
     status = {
@@ -143,7 +139,7 @@ def status_of(
         "override": _override(pool, history),
         "lastDecision": decided,
         "history": history.as_status(),
-        "conditions": conditions_of(facts, pool, observation.at_seconds),
+        "conditions": conditions_of(conditions, pool, observation.at_seconds),
     }
     return {name: value for name, value in status.items() if value is not None}
 
@@ -163,7 +159,7 @@ def _moment(at_seconds: float | None) -> str | None:
 
 
 def _override(pool: JsonObject, history: LagHistory) -> JsonObject | None:
-    """A size that was set by hand: pinned on the pool, or on the workload itself."""
+    """A size that was set manually: on the pool, or on the workload itself."""
     pinned = (pool.get("spec") or {}).get("manualReplicas")
     if pinned is not None:
         return {"by": "manualReplicas", "replicas": pinned}
@@ -175,71 +171,20 @@ def _override(pool: JsonObject, history: LagHistory) -> JsonObject | None:
     return found
 
 
-def news_of(facts: Iterable[StatusCondition], pool: JsonObject) -> list[Transition]:
-    """What became true or untrue of what the domain does not know: Ready.
+def transitions_of(conditions: Iterable[StatusCondition], pool: JsonObject) -> list[Transition]:
+    """The transition of Ready, if it changed; those of other conditions are the domain's.
 
     Args:
-        facts: the conditions now.
+        conditions: what is true now.
         pool: the resource as it was.
     """
     before = {row["type"]: row for row in (pool.get("status") or {}).get("conditions") or []}
-    news = []
-    for fact in facts:
-        old = before.get(fact.type)
+    transitions = []
+    for condition in conditions:
+        old = before.get(condition.type)
         was = (old["status"], old["reason"]) if old else ("True", "Following")
-        if fact.type == READY and was != (_STATUS[fact.status], fact.reason):
-            news.append(Transition(fact.reason, fact.message, warning=not fact.status))
-    return news
-
-
-class EventPoster:
-    """Posts events.
-
-    Args:
-        api: the API server.
-        instance: our name, for who reads them.
-    """
-
-    def __init__(self, api: KubernetesApi, instance: str) -> None:
-        self._api = api
-        self._instance = instance
-
-    async def tell(self, about: JsonObject, news: Transition, at_seconds: float) -> None:
-        """Post one event. It is lost if that fails: nothing depends on events.
-
-        Args:
-            about: the object that it is shown with: apiVersion, kind, metadata.
-            news: what happened.
-            at_seconds: when.
-        """
-        at, meta = timestamp(at_seconds), about["metadata"]
-        say = log.warning if news.warning else log.info
-        say(news.message, reason=news.reason, kind=about["kind"], name=meta["name"])
-        event = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {
-                "name": f"{meta['name']}.{secrets.token_hex(8)}",
-                "namespace": meta["namespace"],
-            },
-            "involvedObject": {
-                "apiVersion": about["apiVersion"],
-                "kind": about["kind"],
-                "name": meta["name"],
-                "namespace": meta["namespace"],
-                **({"uid": meta["uid"]} if "uid" in meta else {}),
-            },
-            "type": "Warning" if news.warning else "Normal",
-            "reason": news.reason,
-            "message": news.message,
-            "count": 1,
-            "firstTimestamp": at,
-            "lastTimestamp": at,
-            "source": {"component": "streamdesk-operator", "host": self._instance},
-            "reportingComponent": "streamdesk.io/operator",
-            "reportingInstance": self._instance,
-        }
-        try:
-            await self._api.create(f"/api/v1/namespaces/{meta['namespace']}/events", event)
-        except KubernetesError as error:
-            log.warning("event not posted", reason=news.reason, error=str(error))
+        if condition.type == READY and was != (_STATUS[condition.status], condition.reason):
+            transitions.append(
+                Transition(condition.reason, condition.message, warning=not condition.status)
+            )
+    return transitions

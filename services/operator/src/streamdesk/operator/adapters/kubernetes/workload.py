@@ -1,4 +1,4 @@
-"""What a pool sizes: its scale, its pods, and who else would size it."""
+"""The workload of a pool: its scale, its pods, and other autoscalers of it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from streamdesk.operator.domain.pool import TargetRef
 from streamdesk.operator.errors import ForbiddenError, NotFoundError, PoolError
 from streamdesk.runtime import logger
 
-log = logger("operator")
+log = logger(__name__)
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets"}
@@ -21,8 +21,8 @@ class Pod:
 
     Args:
         name: of the pod.
-        ready: whether its probes say so.
-        cost: what its annotation pod-deletion-cost says; None without.
+        ready: whether its probes succeed.
+        cost: its annotation pod-deletion-cost; None without.
     """
 
     name: str
@@ -35,9 +35,9 @@ class Scale:
     """The size of a workload.
 
     Args:
-        replicas: asked for.
+        replicas: in its spec.
         selector: of its pods.
-        version: of the workload; a change is made only to this one.
+        version: of the workload; only this one is changed.
     """
 
     replicas: int
@@ -69,10 +69,10 @@ class Workload:
         self._pods = f"/api/v1/namespaces/{namespace}/pods"
 
     async def scale(self) -> Scale:
-        """How large it is asked to be.
+        """Its scale.
 
         Raises:
-            PoolError: it is not there, or not ours to see.
+            PoolError: it does not exist, or the role does not allow to read it.
             KubernetesError: no answer.
         """
         what = f"{self._target.kind} {self._target.name}"
@@ -89,7 +89,7 @@ class Workload:
         return Scale(replicas, selector, scale["metadata"]["resourceVersion"])
 
     async def resize(self, found: Scale, replicas: int) -> None:
-        """Change the size, unless the workload was changed since it was looked at.
+        """Change the size, unless the workload was changed since `found` was read.
 
         Raises:
             ConflictError: it was.
@@ -102,7 +102,7 @@ class Workload:
         await self._api.patch(self._scale, body)
 
     async def pods(self, selector: str) -> list[Pod]:
-        """Its pods that are not on their way out.
+        """Its pods, without those that are being deleted.
 
         Raises:
             KubernetesError: refused, or no answer.
@@ -112,17 +112,17 @@ class Workload:
         found = await self._api.items(self._pods, labelSelector=selector)
         return [_pod(pod) for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
-    async def price(self, pods: list[Pod], held: Iterable[ConsumerLoad]) -> None:
-        """Let the pods that hold least be the first to go.
+    async def annotate_costs(self, pods: list[Pod], loads: Iterable[ConsumerLoad]) -> None:
+        """Annotate the pods so that those which hold least are deleted first.
 
         Args:
             pods: of the workload.
-            held: what its consumers hold.
+            loads: of its consumers.
 
         Raises:
             KubernetesError: refused, or no answer.
         """
-        costs = deletion_costs([pod.name for pod in pods], held)
+        costs = deletion_costs([pod.name for pod in pods], loads)
         for name, cost in changed_costs(costs, {pod.name: pod.cost for pod in pods}).items():
             annotations = {DELETION_COST: str(cost)}
             try:
@@ -130,7 +130,7 @@ class Workload:
                     f"{self._pods}/{name}", {"metadata": {"annotations": annotations}}
                 )
             except NotFoundError:
-                log.debug("pod went before it was priced", pod=name)
+                log.debug("pod was deleted before it was annotated", pod=name)
 
 
 def _pod(pod: JsonObject) -> Pod:
@@ -141,39 +141,52 @@ def _pod(pod: JsonObject) -> Pod:
     return Pod(pod["metadata"]["name"], ready, int(cost) if is_number else None)
 
 
-async def other_autoscaler(api: KubernetesApi, namespace: str, target: TargetRef) -> str | None:
-    """Who else sizes the workload: kind and name of one of them, None for nobody.
+class Workloads:
+    """The workloads of pools.
 
     Args:
         api: the API server.
-        namespace: where to look.
-        target: the workload.
-
-    Raises:
-        KubernetesError: no answer.
     """
-    autoscalers = await _listed(
-        api, f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers"
-    )
-    for autoscaler in autoscalers:
-        if _is_target(autoscaler["spec"].get("scaleTargetRef"), target):
-            return f"HorizontalPodAutoscaler {autoscaler['metadata']['name']}"
-    for scaled in await _listed(
-        api, f"/apis/keda.sh/v1alpha1/namespaces/{namespace}/scaledobjects"
-    ):
-        if _is_target(scaled["spec"].get("scaleTargetRef"), target):
-            return f"ScaledObject {scaled['metadata']['name']}"
-    return None
 
+    def __init__(self, api: KubernetesApi) -> None:
+        self._api = api
 
-async def _listed(api: KubernetesApi, path: str) -> list[JsonObject]:
-    try:
-        return await api.items(path)
-    except (NotFoundError, ForbiddenError):  # no such kind here, or none of our business
-        return []
+    def of(self, namespace: str, target: TargetRef) -> Workload:
+        """A workload.
+
+        Raises:
+            PoolError: it is of a kind that cannot be scaled.
+        """
+        return Workload(self._api, namespace, target)
+
+    async def other_autoscaler(self, namespace: str, target: TargetRef) -> str | None:
+        """Kind and name of another autoscaler of a workload; None if there is none.
+
+        Args:
+            namespace: of the workload.
+            target: the workload.
+
+        Raises:
+            KubernetesError: no answer.
+        """
+        hpas = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers"
+        for autoscaler in await self._listed(hpas):
+            if _is_target(autoscaler["spec"].get("scaleTargetRef"), target):
+                return f"HorizontalPodAutoscaler {autoscaler['metadata']['name']}"
+        scaled_objects = f"/apis/keda.sh/v1alpha1/namespaces/{namespace}/scaledobjects"
+        for scaled in await self._listed(scaled_objects):
+            if _is_target(scaled["spec"].get("scaleTargetRef"), target):
+                return f"ScaledObject {scaled['metadata']['name']}"
+        return None
+
+    async def _listed(self, path: str) -> list[JsonObject]:
+        try:
+            return await self._api.items(path)
+        except (NotFoundError, ForbiddenError):  # the kind is not installed, or not permitted
+            return []
 
 
 def _is_target(reference: JsonObject | None, target: TargetRef) -> bool:
-    """Both kinds of reference: KEDA's has a Deployment for its default."""
+    """Whether a reference names this workload; the kind of KEDA's defaults to Deployment."""
     found = reference or {}
     return found.get("name") == target.name and found.get("kind", "Deployment") == target.kind

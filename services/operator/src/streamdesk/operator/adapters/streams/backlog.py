@@ -1,4 +1,4 @@
-"""What waits on the streams, asked of Redis through the bus. Nothing is written there."""
+"""The backlog of a pool's streams, read from Redis through the bus. Nothing is written."""
 
 import asyncio
 import re
@@ -12,20 +12,20 @@ from streamdesk.operator.domain.deletion_cost import ConsumerLoad
 _CLASS = re.compile(r"^\{(?P<key>.+)\}:(?P<number>\d+)$")
 _SHARD = re.compile(r"^\{(?P<key>.+):(?P<number>\d+)\}$")
 ANSWER_SECONDS = 8.0
-"""Longest wait for all answers of one look; one question waits 5 s at most."""
+"""Longest wait for all answers about one pool; the bus waits 5 s for each at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Where a group stands, over all streams of a pool.
+    """The backlog of a group, over all streams of a pool.
 
     Args:
-        unread: entries it was not given yet; where there is no group, all there are.
-        pending: entries in the hands of its consumers.
-        delayed: messages that wait for their time.
-        oldest_pending_seconds: age of the oldest in hand.
-        delivered: entries ever given to it.
-        error: why nothing is known; the numbers then mean nothing.
+        unread: entries that were not delivered to it yet; without a group, all entries.
+        pending: entries that its consumers hold.
+        delayed: messages that are due later.
+        oldest_pending_seconds: age of the oldest pending entry.
+        delivered: entries ever delivered to it.
+        error: why nothing is known; the numbers are meaningless then.
     """
 
     unread: int = 0
@@ -39,9 +39,8 @@ class Backlog:
 def topics_of(streams: Sequence[str], group: str) -> list[Topic[Event]]:
     """The topics that these streams belong to, as the bus names its streams.
 
-    Streams of one topic have helper keys in common (retries, cursors, what was trimmed), without
-    which their figures would be wrong: `{key}:90` is a class of `key`, `{key:0}` a shard of it.
-    Any other name is a stream of its own.
+    Streams of one topic share helper keys (retries, cursors, trim marks), which their figures need:
+    `{key}:90` is a class of `key`, `{key:0}` a shard of it. Any other name is a stream of its own.
 
     Args:
         streams: their Redis keys.
@@ -65,7 +64,7 @@ def topics_of(streams: Sequence[str], group: str) -> list[Topic[Event]]:
 
 
 def _is_whole(numbers: set[int]) -> bool:
-    """Whether all shards of a topic are named: one alone reads like any stream."""
+    """Whether all shards of a topic are named: a single one is read like any stream."""
     return len(numbers) > 1 and numbers == set(range(len(numbers)))
 
 
@@ -99,7 +98,7 @@ class StreamSource:
         self._group = group
 
     async def backlog(self) -> Backlog:
-        """Where the group stands; says why when that cannot be known. Never raises."""
+        """The group's backlog, or why it is unknown. Never raises."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 lags = [await self._bus.group_lag(topic, self._group) for topic in self._topics]
@@ -109,12 +108,12 @@ class StreamSource:
             return Backlog(error=str(error) or type(error).__name__)
         return _sum(lags)
 
-    async def held(self) -> list[ConsumerLoad]:
-        """What each consumer holds.
+    async def loads(self) -> list[ConsumerLoad]:
+        """The load of each consumer.
 
         Raises:
             BusError: no answer.
-            TimeoutError: none in time.
+            TimeoutError: no answer in time.
         """
         async with asyncio.timeout(ANSWER_SECONDS):
             return [

@@ -1,4 +1,4 @@
-"""Which Redis a pool's streams are on: the operator's own, or one that a Secret names."""
+"""The Redis of a pool's streams: the operator's own, or one that a Secret names."""
 
 import base64
 import binascii
@@ -28,9 +28,9 @@ class StreamSources:
     Args:
         api: the API server, for Secrets.
         own: the operator's own bus.
-        config: of that; other servers' differ in the URL.
-        observer: told of other servers' outages.
-        clock: seconds that never go back.
+        config: of that; those of other servers differ in the URL.
+        observer: observes the other servers' buses.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class StreamSources:
 
         Args:
             namespace: the pool's.
-            redis: what its spec says.
+            redis: from its spec.
 
         Raises:
-            PoolError: its Secret cannot be used.
+            PoolError: its Secret is unusable.
             KubernetesError: no answer about the Secret.
         """
         secret = redis.secret_ref
@@ -99,7 +99,7 @@ class StreamSources:
             raise PoolError("InvalidSecret", message) from None
 
     async def close(self) -> None:
-        """Close all but the operator's own."""
+        """Close all but the operator's own bus."""
         for opened in self._opened.values():
             await opened.bus.__aexit__(None, None, None)
         self._opened.clear()
