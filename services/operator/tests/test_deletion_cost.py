@@ -25,11 +25,11 @@ def test_the_pod_that_holds_least_goes_first_and_a_hung_one_before_it() -> None:
 
 
 def test_a_consumer_belongs_to_the_pod_with_the_longest_name_inside_its_own() -> None:
-    holdings = [
+    loads = [
         ConsumerLoad("order-executor-desk-x-2-ab", 9, 0),
         ConsumerLoad("someone-else-1", 99, 0),
     ]
-    assert deletion_costs(["desk-x", "desk-x-2", "desk"], holdings) == {
+    assert deletion_costs(["desk-x", "desk-x-2", "desk"], loads) == {
         "desk-x": 0,
         "desk-x-2": 4,
         "desk": 0,
@@ -43,10 +43,8 @@ def test_only_costs_that_differ_from_the_annotation_are_written() -> None:
 @given(st.lists(st.integers(0, 10_000), min_size=2, max_size=8))
 def test_a_pod_that_holds_twice_as_much_never_costs_less(held: list[int]) -> None:
     pods = [f"desk-{number}" for number in range(len(held))]
-    holdings = [
-        ConsumerLoad(f"order-executor-{p}-z", n, 0) for p, n in zip(pods, held, strict=True)
-    ]
-    costs = deletion_costs(pods, holdings)
+    loads = [ConsumerLoad(f"order-executor-{p}-z", n, 0) for p, n in zip(pods, held, strict=True)]
+    costs = deletion_costs(pods, loads)
     for pod, count in zip(pods, held, strict=True):
         for other, fewer in zip(pods, held, strict=True):
             if count >= 2 * fewer:

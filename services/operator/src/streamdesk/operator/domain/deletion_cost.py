@@ -1,6 +1,6 @@
-"""Which pod a smaller pool should lose: the one that holds least.
+"""Which pods a shrinking pool should lose first: those that hold least.
 
-Kubernetes takes the pods with the lowest `controller.kubernetes.io/pod-deletion-cost` first. What
+Kubernetes deletes the pods with the lowest `controller.kubernetes.io/pod-deletion-cost` first. What
 a pod holds when it goes is finished in its grace period, or waits until its lease has run out.
 """
 
@@ -8,20 +8,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 HUNG_SECONDS = 60.0
-"""A consumer names itself to the server at least every five seconds; one that did not for so long
-does no work, and what it holds goes to another anyway."""
+"""A live consumer contacts the server at least every five seconds. One that did not for so long is
+hung, and another consumer will claim what it holds."""
 
 HUNG_COST = -1
 
 
 @dataclass(frozen=True, slots=True)
 class ConsumerLoad:
-    """What one consumer of the group holds.
+    """The load of one consumer of the group.
 
     Args:
         consumer: its name; it contains the name of its pod.
-        pending: entries in its hands.
-        idle_seconds: time since the server last heard of it.
+        pending: entries that it holds.
+        idle_seconds: time since it last contacted the server.
     """
 
     consumer: str
@@ -29,7 +29,7 @@ class ConsumerLoad:
     idle_seconds: float
 
 
-def deletion_costs(pods: Iterable[str], holdings: Iterable[ConsumerLoad]) -> dict[str, int]:
+def deletion_costs(pods: Iterable[str], loads: Iterable[ConsumerLoad]) -> dict[str, int]:
     """The cost of each pod.
 
     A pod that holds nothing costs 0, and a pod whose consumers all hang less than that. Else the
@@ -38,13 +38,13 @@ def deletion_costs(pods: Iterable[str], holdings: Iterable[ConsumerLoad]) -> dic
 
     Args:
         pods: names of the pods of the target.
-        holdings: one for each consumer and stream; those of no pod here are left out.
+        loads: one for each consumer and stream; those of no pod here are left out.
     """
     found: dict[str, list[ConsumerLoad]] = {pod: [] for pod in pods}
-    for holding in holdings:
-        pod = _pod_of(holding.consumer, found)
+    for load in loads:
+        pod = _pod_of(load.consumer, found)
         if pod is not None:
-            found[pod].append(holding)
+            found[pod].append(load)
     return {pod: _cost(held) for pod, held in found.items()}
 
 
@@ -57,10 +57,10 @@ def _pod_of(consumer: str, pods: Iterable[str]) -> str | None:
 def _cost(held: list[ConsumerLoad]) -> int:
     if not held:
         return 0
-    alive = [holding for holding in held if holding.idle_seconds < HUNG_SECONDS]
+    alive = [load for load in held if load.idle_seconds < HUNG_SECONDS]
     if not alive:
         return HUNG_COST
-    return sum(holding.pending for holding in alive).bit_length()
+    return sum(load.pending for load in alive).bit_length()
 
 
 def changed_costs(costs: Mapping[str, int], annotated: Mapping[str, int | None]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What people are told: one sentence of why, conditions, and events for what is new."""
+"""The explanation of a decision: a sentence, conditions, and events for what is new."""
 
 from streamdesk.operator.domain.decision import (
     Condition,
@@ -20,11 +20,11 @@ _HELD = {
     ScalingReason.POLICY_LIMITED: "a policy allows no further step yet",
     ScalingReason.MEASURING: "what a replica does is being measured",
     ScalingReason.IDLE_WAIT: "nothing to do, but not for long enough to sleep",
-    ScalingReason.PENDING_KEEPS_ONE: "what is in hand or on its way keeps one replica",
+    ScalingReason.PENDING_KEEPS_ONE: "pending or delayed entries keep one replica",
     ScalingReason.LOWER_BOUND: "the server reports a lower bound: no replica is removed",
     ScalingReason.FALLBACK: "the server gives no answer: the fallback counts",
     ScalingReason.OUT_OF_BOUNDS: "the bounds allow nothing else",
-    ScalingReason.REVERTED: "another hand's number is put back",
+    ScalingReason.REVERTED: "an external actor's size is put back",
     ScalingReason.SCALE_IN_PAUSED: "scaling in is paused",
 }
 
@@ -32,7 +32,7 @@ _HELD = {
 def work(seen: Observation, history: LagHistory) -> str:
     """What waits, what arrives and what a replica does, as one phrase."""
     if not seen.is_known:
-        return f"nobody knows what waits ({seen.error or 'no answer'})"
+        return f"the backlog is unknown ({seen.error or 'no answer'})"
     least = "at least " if seen.unread_is_lower_bound else ""
     parts = [f"{least}{seen.unread} unread"]
     age = seen.oldest_pending_seconds
@@ -54,9 +54,9 @@ def sentence(
     """Why the pool gets the size it gets."""
     change = f"{current} replicas" if desired == current else f"{current} -> {desired} replicas"
     said = {
-        ScalingReason.PINNED: "manualReplicas says so",
+        ScalingReason.PINNED: "manualReplicas sets the size",
         ScalingReason.PAUSED: "the pool is paused",
-        ScalingReason.MANUAL_ZERO: "another hand scaled to zero; scale the target up to end this",
+        ScalingReason.MANUAL_ZERO: "an external actor scaled to zero; scale up to end this",
         ScalingReason.EXTERNALLY_SCALED: _held_until(seen, then),
         ScalingReason.LAG_UNKNOWN: f"{work(seen, then)}: held",
     }.get(reason)
@@ -67,10 +67,11 @@ def sentence(
 
 
 def _held_until(seen: Observation, then: LagHistory) -> str:
+    actor = "an external actor scaled the target"
     until = then.override.until_seconds if then.override else None
     if until is None:
-        return "another hand scaled the target"
-    return f"another hand scaled the target; back to the need in {until - seen.at_seconds:.0f} s"
+        return actor
+    return f"{actor}; back to the need in {until - seen.at_seconds:.0f} s"
 
 
 def conditions(
@@ -116,8 +117,8 @@ def _limited(spec: PoolSpec, needed: Need, decision: ScalingDecision) -> Conditi
     kind = ConditionType.SCALING_LIMITED
     wanted = needed.replicas
     if wanted is not None and wanted > spec.max_replicas:
-        told = f"the work asks for {wanted} replicas, maxReplicas is {spec.max_replicas}"
-        return _yes(kind, "TooManyReplicas", told)
+        message = f"the work asks for {wanted} replicas, maxReplicas is {spec.max_replicas}"
+        return _yes(kind, "TooManyReplicas", message)
     if decision.reason is ScalingReason.POLICY_LIMITED:
         return _yes(kind, "PolicyLimited", "a policy allows no further step yet")
     return _no(kind, "WithinLimits", "the number wanted is within the limits")
@@ -146,13 +147,15 @@ def _paused(spec: PoolSpec) -> Condition:
 def _fallback(spec: PoolSpec, then: LagHistory) -> Condition:
     kind = ConditionType.FALLBACK
     if in_fallback(spec, then):
-        told = f"{then.failures} looks without an answer: {spec.on_metric_loss.replicas} replicas"
-        return _yes(kind, "MetricLoss", told)
+        message = (
+            f"{then.failures} looks without an answer: {spec.on_metric_loss.replicas} replicas"
+        )
+        return _yes(kind, "MetricLoss", message)
     return _no(kind, "NotNeeded", "the fallback does not count")
 
 
 def notable(spec: PoolSpec, decision: ScalingDecision, then: LagHistory) -> dict[str, Transition]:
-    """All that somebody should hear of once, by a key that changes when it is news again.
+    """All that is reported once, by a key that changes when it is news again.
 
     A failed look alone is none: the event comes when `afterFailures` of them were in a row.
     """
@@ -184,9 +187,9 @@ _ENDED = {
 }
 
 
-def transitions(told: tuple[str, ...], found: dict[str, Transition]) -> tuple[Transition, ...]:
-    """What is new since it was last told, and what is over."""
-    begun = [news for key, news in found.items() if key not in told]
+def transitions(announced: tuple[str, ...], found: dict[str, Transition]) -> tuple[Transition, ...]:
+    """What is new since the last announcement, and what is over."""
+    begun = [news for key, news in found.items() if key not in announced]
     still = {key.partition("/")[0] for key in found}
-    over = {key.partition("/")[0] for key in told} - still
+    over = {key.partition("/")[0] for key in announced} - still
     return (*begun, *(_ENDED[kind] for kind in ConditionType if kind.value in over))

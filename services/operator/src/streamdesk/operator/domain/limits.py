@@ -38,7 +38,7 @@ def remember(
 ) -> LagHistory:
     """The history with what this look wants.
 
-    A window that nobody watched does not count as one in which fewer were wanted: after a first
+    A window without looks does not count as one in which fewer were wanted: after a first
     look, or a long break, what there is counts as wanted now.
     """
     rules = spec.behavior

@@ -10,7 +10,7 @@ from streamdesk.operator.domain.pool import PoolSpec
 from streamdesk.operator.domain.rates import arrivals, is_stale, more_waits, service_rate
 
 SURPLUS_DRAINS = 4.0
-"""While entries go on arriving, the queue is brought back to nothing within so many drain times.
+"""While entries keep arriving, the queue is emptied within so many drain times.
 
 Fewer would leave it at the length that is just allowed for as long as the burst lasts, more would
 start replicas whose work is done before they are ready; `make bench-operator` has the figures.
@@ -61,12 +61,13 @@ def in_fallback(spec: PoolSpec, history: LagHistory) -> bool:
 def _load(spec: PoolSpec, seen: Observation, history: LagHistory) -> float:
     """The need as a fraction of replicas; 0 when there is nothing to do at all.
 
-    A backlog target counts what waits and what is in hand, but keeps what keeps up with arrivals.
+    A backlog target counts unread and pending entries, but never fewer replicas than keep up with
+    arrivals.
 
-    A drain target asks for the larger of two: what works off all that waits within the target,
-    and what keeps up with arrivals and has a little to spare, so that the queue goes away. What
-    is in hand counts there only when it is older than the target: then it lies in dead hands, or
-    waits as long as what nobody took.
+    A drain target asks for the larger of two numbers: the replicas that process the whole backlog
+    within the target, and those that keep up with arrivals with a little to spare, so that the
+    queue becomes empty. Pending entries count there only when they are older than the target:
+    their consumer is dead, or as late as if they were unread.
     """
     unread, pending = seen.unread or 0, seen.pending or 0
     rate, arriving = service_rate(history), arrivals(history) or 0.0
@@ -82,7 +83,7 @@ def _load(spec: PoolSpec, seen: Observation, history: LagHistory) -> float:
 
 
 def _unmeasured(seen: Observation, history: LagHistory, unread: int) -> float:
-    """One step at a time while nobody knows what a replica does.
+    """Single steps while the rate of a replica is unknown.
 
     More when all replicas work and yet more waits than before; fewer when nothing does.
     """
@@ -109,7 +110,7 @@ def _tolerant(spec: PoolSpec, seen: Observation, load: float, history: LagHistor
 
 
 def _idle(spec: PoolSpec, seen: Observation, history: LagHistory) -> Need:
-    """Nothing unread and nothing arriving: one replica for what is in hand, or none at all."""
+    """Nothing unread and nothing arriving: one replica for pending entries, or none at all."""
     if seen.pending or seen.delayed:
         age = seen.oldest_pending_seconds
         early = age is not None and age < spec.scale_to_zero.reclaim_idle_seconds

@@ -1,4 +1,4 @@
-"""Another hand scaled the target: whose number counts now?"""
+"""An external actor scaled the target: which size counts now?"""
 
 from dataclasses import dataclass
 
@@ -6,18 +6,18 @@ from streamdesk.operator.domain.history import LagHistory, Override
 from streamdesk.operator.domain.observation import Observation
 from streamdesk.operator.domain.pool import ExternalMode, PoolSpec
 
-ANOTHER_HAND = "another hand"
+EXTERNAL_ACTOR = "an external actor"
 
 
 @dataclass(frozen=True, slots=True)
 class TargetAssessment:
-    """What the target's number is worth.
+    """What the size of the target means.
 
     Args:
-        history: with the override in force, and the number that counts as accepted.
-        current: number to decide from.
-        reverts: another hand's number is to be put back.
-        adopts: another hand's number is where the pool goes on from.
+        history: with the override in force, and the size that counts as accepted.
+        current: the size to decide from.
+        reverts: an external actor's size is to be put back.
+        adopts: the pool continues from an external actor's size.
     """
 
     history: LagHistory
@@ -27,9 +27,9 @@ class TargetAssessment:
 
 
 def assess_target(spec: PoolSpec, seen: Observation, history: LagHistory) -> TargetAssessment:
-    """Whose number the target has, and whether it is to be kept.
+    """Who set the size of the target, and whether it is to be kept.
 
-    A number is another hand's when it is neither the one written last nor, before that write was
+    A size is an external actor's when it is neither the one written last nor, before that write was
     seen to land, the one it replaced.
     """
     if spec.paused or spec.dry_run or spec.manual_replicas is not None:
@@ -65,11 +65,11 @@ def _foreign(spec: PoolSpec, seen: Observation, history: LagHistory) -> TargetAs
     if mode is ExternalMode.REVERT:
         return TargetAssessment(history, history.target_replicas or 0, reverts=True)
     if seen.replicas == 0:
-        kept = Override(by=ANOTHER_HAND, replicas=0)
+        kept = Override(by=EXTERNAL_ACTOR, replicas=0)
         return TargetAssessment(_accepted(history, 0, kept), 0)
     if woken or mode is ExternalMode.ADOPT:
         accepted = _accepted(history, seen.replicas, None)
         return TargetAssessment(accepted, seen.replicas, adopts=True)
     until = seen.at_seconds + spec.on_external_scale.hold_seconds
-    kept = Override(by=ANOTHER_HAND, replicas=seen.replicas, until_seconds=until)
+    kept = Override(by=EXTERNAL_ACTOR, replicas=seen.replicas, until_seconds=until)
     return TargetAssessment(_accepted(history, seen.replicas, kept), seen.replicas)

@@ -1,12 +1,12 @@
 """How much arrives, and how much a replica does, from counters of looks that follow each other.
 
-Both come from the server's own counters, so nothing has to be told by the consumers:
+Both come from the server's own counters, so consumers report nothing:
 
     arrived = change of (delivered + unread)
     done    = change of (delivered - pending)
 
-An interval tells what a replica *can* do only when there was always something left to take; in
-any other it tells what was asked of it. The median of the last such intervals is the rate, so a
+An interval shows what a replica *can* do only if entries were waiting all the time; otherwise it
+shows what was asked of it. The median of the last such intervals is the rate, so a
 garbage collection, a failover or a replica that was still starting does not shift it.
 """
 

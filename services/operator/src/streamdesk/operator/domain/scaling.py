@@ -1,10 +1,10 @@
 """From what is seen to what is done: `decide`.
 
-need        how many replicas the work asks for                     need.py, rates.py
+need        how many replicas the work asks for                       need.py, rates.py
 bounds      minReplicas, maxReplicas
-limits      windows, turns, policies                                limits.py
-people      manualReplicas, another hand's number, pause, dry run   override.py
-telling     reason, message, conditions, events                     telling.py
+limits      windows, turns, policies                                  limits.py
+people      manualReplicas, an external actor's size, pause, dry run  override.py
+explanation reason, message, conditions, events                       explanation.py
 """
 
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ def decide(
 
     Returns:
         The decision, and the history for the next call. If `scale_to` could not be written, the
-        returned history is still right: the next look tells.
+        returned history is still right: the next look shows what happened.
     """
     target = assess_target(spec, observation, history)
     seen = replace(observation, replicas=target.current)
@@ -71,7 +71,9 @@ def decide(
         arrivals_per_second=arrivals(then),
     )
     decision = replace(decision, conditions=conditions(spec, seen, needed, decision, then))
-    return _told(spec, observation, decision, _acted(spec, observation, decision, then, target))
+    return _announced(
+        spec, observation, decision, _acted(spec, observation, decision, then, target)
+    )
 
 
 def _looked(seen: Observation, history: LagHistory) -> LagHistory:
@@ -128,7 +130,7 @@ def _automatic(spec: PoolSpec, needed: Need, history: LagHistory, seen: Observat
 def _for_people(
     spec: PoolSpec, choice: _Choice, history: LagHistory, seen: Observation, *, reverts: bool
 ) -> _Choice:
-    """What people said comes first: a pin, a pause, another hand's number."""
+    """What people set comes first: a pin, a pause, an external actor's size."""
     if spec.manual_replicas is not None:
         return _Choice(spec.manual_replicas, ScalingReason.PINNED)
     if spec.paused:
@@ -170,24 +172,24 @@ def _acted(
     return history.model_copy(update=update)
 
 
-def _told(
+def _announced(
     spec: PoolSpec, seen: Observation, decision: ScalingDecision, history: LagHistory
 ) -> tuple[ScalingDecision, LagHistory]:
-    """The decision with the events that are news, and the history that knows they were told."""
+    """The decision with the events that are news, and the history that remembers them."""
     found = notable(spec, decision, history)
-    news = list(transitions(_conditions_told(history), found))
-    told = list(found)
+    news = list(transitions(_announced_conditions(history), found))
+    announced = list(found)
     if decision.scale_to is not None:
         news.append(Transition(decision.reason.value, decision.message))
     elif spec.dry_run and decision.desired != seen.replicas:
-        told.append(f"{ScalingReason.DRY_RUN}/{decision.desired}")
-        if told[-1] not in history.announced:
+        announced.append(f"{ScalingReason.DRY_RUN}/{decision.desired}")
+        if announced[-1] not in history.announced:
             news.append(Transition(ScalingReason.DRY_RUN.value, f"not done: {decision.message}"))
-    then = history.model_copy(update={"announced": tuple(told)})
+    then = history.model_copy(update={"announced": tuple(announced)})
     return replace(decision, transitions=tuple(news)), then
 
 
-def _conditions_told(history: LagHistory) -> tuple[str, ...]:
+def _announced_conditions(history: LagHistory) -> tuple[str, ...]:
     return tuple(
         key for key in history.announced if not key.startswith(ScalingReason.DRY_RUN.value)
     )
