@@ -84,7 +84,7 @@ def test_the_rate_of_a_replica_is_measured_before_a_drain_time_scales() -> None:
     assert desk.unread <= 30 * RATE * desk.replicas
 
 
-def test_one_step_at_a_time_is_made_while_no_rate_can_be_measured() -> None:
+def test_single_steps_are_made_while_no_rate_can_be_measured() -> None:
     desk = Desk(pool())
     sizes = [desk.look(500 * n, delivered_total=None).desired for n in range(1, 5)]
     assert sizes == [1, 2, 3, 4]
@@ -200,7 +200,7 @@ def test_pending_entries_wake_a_pool_only_when_they_can_be_taken() -> None:
     assert desk.look(pending=1, oldest_pending_seconds=69.0).scale_to == 1
 
 
-def test_an_unknown_lag_holds_and_is_told_once_when_it_lasts() -> None:
+def test_an_unknown_lag_holds_and_is_reported_once_when_it_lasts() -> None:
     desk = Desk(pool(backlogPerReplica=100), replicas=7)
     desk.look(unread=700)
     for _ in range(50):

@@ -53,7 +53,7 @@ def pools(draw: st.DrawFn, /, **fixed: Any) -> PoolSpec:
 
 @dataclass(frozen=True)
 class Look:
-    """One look: what it sees, and what another hand does before it."""
+    """One look: what it sees, and what an external actor does before it."""
 
     seconds: float
     unread: int | None
@@ -65,7 +65,7 @@ class Look:
     scaled_to: int | None
 
 
-def looks(*, other_hands: bool = False) -> st.SearchStrategy[list[Look]]:
+def looks(*, external_actors: bool = False) -> st.SearchStrategy[list[Look]]:
     counts = st.one_of(st.just(0), st.integers(0, 5000))
     return st.lists(
         st.builds(
@@ -78,7 +78,7 @@ def looks(*, other_hands: bool = False) -> st.SearchStrategy[list[Look]]:
             lower_bound=st.sampled_from([False, False, True]),
             ready=st.floats(0, 1),
             scaled_to=st.one_of(st.none(), st.none(), st.integers(0, 40))
-            if other_hands
+            if external_actors
             else st.none(),
         ),
         min_size=1,
@@ -145,7 +145,7 @@ def test_nothing_goes_to_zero_while_anything_is_unread_pending_or_delayed(
 
 
 @settings(deadline=None)
-@given(pools(), looks(other_hands=True), st.integers(0, 30))
+@given(pools(), looks(external_actors=True), st.integers(0, 30))
 def test_a_restart_with_the_status_decides_the_same(
     spec: PoolSpec, rows: list[Look], start: int
 ) -> None:
@@ -153,7 +153,7 @@ def test_a_restart_with_the_status_decides_the_same(
 
 
 @settings(deadline=None)
-@given(pools(), looks(other_hands=True), st.integers(0, 40))
+@given(pools(), looks(external_actors=True), st.integers(0, 40))
 def test_a_pin_wins_over_everything(spec: PoolSpec, rows: list[Look], pin: int) -> None:
     pinned = spec.model_copy(update={"manual_replicas": pin})
     for seen, decision in run(pinned, rows, start=3):
@@ -163,7 +163,7 @@ def test_a_pin_wins_over_everything(spec: PoolSpec, rows: list[Look], pin: int) 
 
 
 @settings(deadline=None)
-@given(pools(), looks(other_hands=True), st.sampled_from(["dry_run", "paused"]))
+@given(pools(), looks(external_actors=True), st.sampled_from(["dry_run", "paused"]))
 def test_a_dry_run_and_a_pause_change_nothing(spec: PoolSpec, rows: list[Look], field: str) -> None:
     for _, decision in run(spec.model_copy(update={field: True}), rows, start=3):
         assert decision.scale_to is None
@@ -180,7 +180,7 @@ def test_a_paused_scale_in_never_goes_below_what_the_bounds_leave(
 
 @settings(deadline=None)
 @given(pools(), looks(), st.integers(0, 30))
-def test_an_event_is_told_for_a_change_and_never_twice_in_a_row(
+def test_an_event_is_reported_for_a_change_and_never_twice_in_a_row(
     spec: PoolSpec, rows: list[Look], start: int
 ) -> None:
     still = [replace(row, scaled_to=None) for row in rows]

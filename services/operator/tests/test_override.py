@@ -49,7 +49,7 @@ class Desk:
 
 
 @pytest.mark.parametrize("replicas", [1, 8, 25])
-def test_another_hands_number_is_held_for_its_time_and_told_once(replicas: int) -> None:
+def test_an_external_actors_size_is_held_for_its_time_and_reported_once(replicas: int) -> None:
     desk = Desk(external("Hold"))
     desk.look()
     desk.replicas = replicas
@@ -76,7 +76,7 @@ def test_another_number_begins_another_hold() -> None:
     assert desk.events == ["ExternallyScaled", "ExternallyScaled"]
 
 
-def test_an_adopted_number_is_where_the_pool_goes_on_from() -> None:
+def test_the_pool_continues_from_an_adopted_size() -> None:
     desk = Desk(external("Adopt"))
     for _ in range(20):
         desk.look()
@@ -111,7 +111,7 @@ def test_zero_by_another_hand_holds_until_that_hand_scales_up(mode: str) -> None
     assert desk.look().scale_to == 3
 
 
-def test_a_write_that_failed_is_made_again_and_is_no_other_hand() -> None:
+def test_a_write_that_failed_is_made_again_and_is_no_external_actors() -> None:
     desk = Desk(external("Hold"))
     desk.look()
     desk.lost_writes = True
@@ -122,7 +122,7 @@ def test_a_write_that_failed_is_made_again_and_is_no_other_hand() -> None:
     assert set(desk.events) == {"ScaledUp"}
 
 
-def test_a_number_that_came_back_after_the_write_landed_is_another_hands() -> None:
+def test_a_size_that_came_back_after_the_write_landed_is_an_external_actors() -> None:
     desk = Desk(external("Hold"))
     desk.look()
     desk.look(unread=900)
@@ -146,7 +146,7 @@ def test_a_pin_counts_whatever_the_work_the_bounds_and_other_hands_say(pin: int)
     assert "OverrideEnded" in desk.events
 
 
-def test_a_paused_pool_is_left_as_it_is_and_goes_on_from_there() -> None:
+def test_a_paused_pool_is_left_as_it_is_and_continues_from_there() -> None:
     desk = Desk(pool(paused=True))
     assert desk.look(unread=900).scale_to is None
     desk.replicas = 6
@@ -156,7 +156,7 @@ def test_a_paused_pool_is_left_as_it_is_and_goes_on_from_there() -> None:
     assert desk.events == ["Paused", "Resumed", "ScaledUp"]
 
 
-def test_a_dry_run_tells_what_it_would_do_once() -> None:
+def test_a_dry_run_reports_what_it_would_do_once() -> None:
     desk = Desk(pool(dryRun=True))
     decisions = [desk.look(unread=900) for _ in range(5)]
     assert {d.scale_to for d in decisions} == {None}
