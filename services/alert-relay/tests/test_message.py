@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamdesk.alert_relay.adapters.dingtalk import body_of
 from streamdesk.alert_relay.domain.alert_group import AlertGroup, severity_of
 from streamdesk.alert_relay.domain.message import PLAIN_BYTES, MessageWriter, Style
 from tests.alert_relays import BEGAN, alert, notified
@@ -55,7 +56,7 @@ def test_who_is_mentioned_goes_by_severity_and_is_named_in_the_text_too() -> Non
     style = Style(mentions={"critical": ("13800000000", "user-7", "all"), "warning": ("user-8",)})
     writer = MessageWriter(style)
     message = writer.message([group_of(alert(severity="critical"))], NOW)
-    body = json.loads(message.body())
+    body = json.loads(body_of(message))
     at = {"atMobiles": ["13800000000"], "atUserIds": ["user-7"], "isAtAll": True}
     assert body["at"] == at
     assert message.text.endswith("@13800000000 @user-7 @all")
@@ -65,7 +66,7 @@ def test_who_is_mentioned_goes_by_severity_and_is_named_in_the_text_too() -> Non
 def test_nobody_is_mentioned_for_what_is_resolved() -> None:
     style = Style(mentions={"critical": ("13800000000",)})
     ended = group_of(alert(severity="critical", status="resolved"))
-    body = json.loads(MessageWriter(style).message([ended], NOW).body())
+    body = json.loads(body_of(MessageWriter(style).message([ended], NOW)))
     assert body["at"] == {"atMobiles": [], "atUserIds": [], "isAtAll": False}
 
 
@@ -78,7 +79,7 @@ def test_a_large_group_is_cut_and_says_how_many_are_left_out() -> None:
     many = [alert("Lagging", fingerprint=str(n), detail="x" * 500) for n in range(400)]
     message = MessageWriter(Style()).message([group_of(*many, left_out=7)], NOW)
     shown = message.text.count("x" * 500)
-    assert len(message.body()) <= LIMIT
+    assert len(body_of(message)) <= LIMIT
     assert 10 < shown < 400
     assert f"**… and {400 - shown + 7} more that are left out here**" in message.text
     assert message.title == "🟡 WARNING Lagging x407"
@@ -87,7 +88,7 @@ def test_a_large_group_is_cut_and_says_how_many_are_left_out() -> None:
 def test_a_digest_reports_as_many_groups_as_fit_and_what_follows() -> None:
     many = [group_of(alert(f"Alert{n}", where="y" * 150)) for n in range(300)]
     message = MessageWriter(Style()).message(many, NOW)
-    assert len(message.body()) <= LIMIT
+    assert len(body_of(message)) <= LIMIT
     assert 20 < len(message.groups) < 300
     assert all(group.alerts[0].name in message.text for group in message.groups)
     assert f"{300 - len(message.groups)} more groups follow" in message.text
@@ -134,7 +135,7 @@ def test_what_is_perhaps_a_repeat_or_a_reminder_says_so() -> None:
 def test_a_message_that_was_refused_becomes_short() -> None:
     many = [alert("Down", fingerprint=str(n), detail="x" * 500) for n in range(100)]
     message = MessageWriter(Style()).message([group_of(*many, refusals=1)], NOW)
-    assert len(message.body()) <= PLAIN_BYTES
+    assert len(body_of(message)) <= PLAIN_BYTES
 
 
 def test_links_to_elsewhere_than_the_web_are_left_out() -> None:
@@ -164,7 +165,7 @@ def test_whatever_the_alerts_say_the_message_fits(alerts: list[object], digest: 
     groups = [group_of(each) for each in alerts] if digest else [group_of(*alerts)]
     style = Style(max_bytes=4_000, mentions={"warning": ("13800000000",) * 5}, keyword="word")
     message = MessageWriter(style).message(groups, NOW)
-    assert len(message.body()) <= 4_000
+    assert len(body_of(message)) <= 4_000
     assert message.groups
 
 

@@ -13,6 +13,7 @@ import hmac
 import json
 import logging
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote_plus
 
 import httpx
@@ -98,6 +99,20 @@ def _code_in(body: bytes) -> tuple[int | None, str]:
         return None, ""
 
 
+def body_of(message: AlertMessage) -> bytes:
+    """The JSON of a message, as the robot accepts it."""
+    people = [name for name in message.mentioned if name != "all"]
+    mobiles = [name for name in people if name.lstrip("+").replace("-", "").isdigit()]
+    at: dict[str, Any] = {
+        "atMobiles": mobiles,
+        "atUserIds": [name for name in people if name not in mobiles],
+        "isAtAll": "all" in message.mentioned,
+    }
+    content = {"title": message.title, "text": message.text}
+    value = {"msgtype": "markdown", "markdown": content, "at": at}
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
 class DingTalkRobot:
     """Sends messages to one robot.
 
@@ -129,7 +144,7 @@ class DingTalkRobot:
         """Send once, and return the outcome. Network errors are outcomes, not exceptions."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                return await self._ask(message.body())
+                return await self._ask(body_of(message))
         except _NEVER_LEFT as error:
             return RobotReply(
                 DeliveryOutcome.NOT_SENT, f"the robot is unreachable: {_words(error)}"

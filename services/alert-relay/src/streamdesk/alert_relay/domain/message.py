@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
 
 from streamdesk.alert_relay.domain.alert_group import SEVERITIES, AlertGroup, AlertSeverity, worst
 from streamdesk.contracts.events import AlertState
@@ -60,19 +59,6 @@ class AlertMessage:
     text: str
     mentioned: tuple[str, ...]
     groups: tuple[AlertGroup, ...]
-
-    def body(self) -> bytes:
-        """The JSON that the robot accepts."""
-        people = [name for name in self.mentioned if name != "all"]
-        mobiles = [name for name in people if name.lstrip("+").replace("-", "").isdigit()]
-        at: dict[str, Any] = {
-            "atMobiles": mobiles,
-            "atUserIds": [name for name in people if name not in mobiles],
-            "isAtAll": "all" in self.mentioned,
-        }
-        content = {"title": self.title, "text": self.text}
-        value = {"msgtype": "markdown", "markdown": content, "at": at}
-        return json.dumps(value, ensure_ascii=False).encode()
 
 
 class MessageWriter:

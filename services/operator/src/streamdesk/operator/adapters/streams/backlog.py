@@ -53,9 +53,12 @@ def topics_of(streams: Sequence[str], group: str) -> list[Topic[Event]]:
             classes.setdefault(found["key"], []).append(int(found["number"]))
         elif found := _SHARD.match(stream):
             shards.setdefault(found["key"], set()).add(int(found["number"]))
+    # A topic reads all of its shards, also those that the pool does not name: unless all are named,
+    # each is read as a stream of its own.
     whole = {key: len(numbers) for key, numbers in shards.items() if _is_whole(numbers)}
     topics = [_topic(key, group, classes=tuple(sorted(found))) for key, found in classes.items()]
     topics += [_topic(key, group, shards=number) for key, number in whole.items()]
+    # The order of the topics does not matter: the figures are sums.
     for stream in streams:
         shard = _SHARD.match(stream)
         if not _CLASS.match(stream) and not (shard and shard["key"] in whole):
