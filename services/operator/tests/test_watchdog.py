@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from streamdesk.bus.address import parse_address
-from streamdesk.operator.adapters.sentinels import MasterProbe, probe_of
+from streamdesk.operator.adapters.sentinels import SentinelClient, sentinels_of
 from streamdesk.operator.application.watch_masters import MasterWatchdog
 from streamdesk.operator.domain.decision import Transition
 from streamdesk.operator.domain.masters import SentinelReport, ServerReport, verdict_of
@@ -68,8 +68,8 @@ def test_a_server_under_two_addresses_is_one_server() -> None:
 
 
 def test_there_is_no_watchdog_without_sentinels() -> None:
-    assert probe_of("redis://localhost:6379/0") is None
-    assert probe_of("memory://here") is None
+    assert sentinels_of("redis://localhost:6379/0") is None
+    assert sentinels_of("memory://here") is None
 
 
 async def holds(look: Callable[[], Awaitable[bool]]) -> None:
@@ -88,7 +88,7 @@ async def test_a_second_master_is_reported_once_and_so_is_its_end(
 
     address = parse_address(sentinel.url)
     labels = {"service": address.service}
-    watchdog, drain = MasterWatchdog(MasterProbe(address), report), Drain()
+    watchdog, drain = MasterWatchdog(SentinelClient(address), report), Drain()
     running = asyncio.create_task(schedule.watch_masters(watchdog, 0.05, drain))
 
     def metric(name: str) -> float | None:

@@ -12,7 +12,7 @@ from streamdesk.operator.adapters.kubernetes.lease import LeaderLease
 from streamdesk.operator.adapters.kubernetes.pool_watch import PoolWatch
 from streamdesk.operator.adapters.kubernetes.pools import PoolResources
 from streamdesk.operator.adapters.kubernetes.workload import Workloads
-from streamdesk.operator.adapters.sentinels import probe_of
+from streamdesk.operator.adapters.sentinels import sentinels_of
 from streamdesk.operator.adapters.streams.sources import StreamSources
 from streamdesk.operator.application.reconcile_pool import PoolReconciler
 from streamdesk.operator.application.reconcile_rounds import ReconcileRounds
@@ -89,9 +89,9 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
         service.ready_when("kubernetes", lambda: rounds.is_fresh)
         tasks = [Work("rounds", partial(schedule.reconcile, rounds, tick_seconds))]
         report = report_of(events, namespace, settings.pod_name, lambda: lease.held)
-        probe = probe_of(settings.redis_url.get_secret_value())
-        if probe is not None:
-            watchdog = MasterWatchdog(probe, report)
+        sentinels = sentinels_of(settings.redis_url.get_secret_value())
+        if sentinels is not None:
+            watchdog = MasterWatchdog(sentinels, report)
             check = partial(schedule.watch_masters, watchdog, settings.watchdog_seconds)
             tasks.append(Work("watchdog", check))
         yield tasks

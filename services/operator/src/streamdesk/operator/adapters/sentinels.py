@@ -17,7 +17,7 @@ log = logger(__name__)
 ANSWER_SECONDS = 2.0
 
 
-class MasterProbe:
+class SentinelClient:
     """Asks all Sentinels of an address, and all servers that they know.
 
     Args:
@@ -93,8 +93,8 @@ def _pairs(flat: Sequence[bytes]) -> dict[str, str]:
     return dict(zip(texts[::2], texts[1::2], strict=True))
 
 
-def probe_of(url: str) -> MasterProbe | None:
-    """The probe for a Redis URL; None if the URL names no Sentinels.
+def sentinels_of(url: str) -> SentinelClient | None:
+    """A client for the Sentinels of a Redis URL; None if it names none.
 
     Raises:
         BusConfigError: the URL is invalid.
@@ -102,4 +102,4 @@ def probe_of(url: str) -> MasterProbe | None:
     if url.startswith("memory:"):
         return None
     address = parse_address(url)
-    return MasterProbe(address) if address.service else None
+    return SentinelClient(address) if address.service else None

@@ -6,7 +6,7 @@ With none, or one that the Sentinels do not name, there is an outage that no cli
 
 from collections.abc import Awaitable, Callable
 
-from streamdesk.operator.adapters.sentinels import MasterProbe
+from streamdesk.operator.adapters.sentinels import SentinelClient
 from streamdesk.operator.domain.decision import Transition
 from streamdesk.operator.domain.masters import MasterVerdict, verdict_of
 from streamdesk.runtime import metrics
@@ -21,12 +21,12 @@ class MasterWatchdog:
     """Compares what Sentinels and servers report, and reports a dispute and its end.
 
     Args:
-        probe: asks them.
+        sentinels: asks Sentinels and servers.
         report: posts an event.
     """
 
-    def __init__(self, probe: MasterProbe, report: Report) -> None:
-        self._probe = probe
+    def __init__(self, sentinels: SentinelClient, report: Report) -> None:
+        self._sentinels = sentinels
         self._report = report
         self._checks_as_now = 0
         self._agreed: bool | None = None
@@ -34,10 +34,10 @@ class MasterWatchdog:
 
     async def check(self) -> None:
         """Ask once, and report what is confirmed and new."""
-        await self._note(verdict_of(*await self._probe.ask()))
+        await self._note(verdict_of(*await self._sentinels.ask()))
 
     async def _note(self, verdict: MasterVerdict) -> None:
-        service = self._probe.service
+        service = self._sentinels.service
         metrics.REDIS_MASTERS.labels(service).set(verdict.masters)
         metrics.REDIS_MASTER_AGREES.labels(service).set(verdict.agrees)
         same = verdict.agrees == self._agreed
