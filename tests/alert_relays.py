@@ -1,4 +1,4 @@
-"""Alert relays as processes of their own, and what Alertmanager would tell them."""
+"""Alert relays as processes of their own, and what Alertmanager would post to them."""
 
 import asyncio
 import json
@@ -156,7 +156,7 @@ class RelayProcess:
             return [(await client.post(self.webhook, json=each)).status_code for each in bodies]
 
     async def post_at_once(self, *bodies: dict[str, Any]) -> list[int]:
-        """The same in no order, a few at a time."""
+        """The same in any order, a few concurrently."""
         share = -(-len(bodies) // CONNECTIONS)
         rows = [bodies[at : at + share] for at in range(0, len(bodies), share)]
         return [code for codes in await asyncio.gather(*map(self._post, rows)) for code in codes]

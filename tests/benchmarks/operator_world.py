@@ -77,7 +77,7 @@ class Answer:
         length: entries on the stream; acknowledged ones are trimmed.
         caught_up: the group's last entry is the stream's.
         delivered: entries read by the group; None when there is no group.
-        pending: entries in hands, dead ones included.
+        pending: entries that consumers hold, dead ones included.
         oldest_pending_seconds: age of the oldest of them.
         group: whether there is a group.
     """
@@ -147,7 +147,7 @@ class World:
 
     @property
     def pending(self) -> int:
-        """Entries in hands, dead ones included."""
+        """Entries that consumers hold, dead ones included."""
         return self.orphans + sum(pod.hand for pod in (*self.pods, *self.leaving))
 
     @property

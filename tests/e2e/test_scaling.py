@@ -36,7 +36,7 @@ def test_executors_scaled_by_hand_share_the_work_and_an_upgrade_keeps_their_numb
     tell(f"kubectl scale to {least + 1} executors: ready in {seconds:.0f} s")
     wait_until(
         lambda: conditions(whole).get("Overridden") == "True",
-        "word of the operator that another hand set the size",
+        "the operator to report that an external actor set the size",
         lambda: str(pool(whole).get("status")),
     )
     with whole.load(rate=10) as load:
