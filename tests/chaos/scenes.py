@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from streamdesk.bus import BreakerPolicy, Bus, Message, Reject
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import layout_of
 from tests.chaos.stage import (
     HOUR_SECONDS,
     SOON_SECONDS,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from streamdesk.bus import Bus, BusConfig, GroupLag, Message, Outcome, RetryPolicy, Subscription
-from streamdesk.bus.layout import layout_of, parts_of
 from streamdesk.bus.observer import Unobserved
+from streamdesk.bus.topic_keys import layout_of, parts_of
 from streamdesk.contracts.base import Topic
 from tests.chaos.victim import GROUP, Orders, Task, Victim, topic_of
 from tests.servers import StreamServer

@@ -33,10 +33,8 @@ from streamdesk.bus import (
     NotDurableError,
     QueueFullError,
     Wait,
-    backend_redis,
-    group_consumer,
 )
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import layout_of
 from streamdesk.contracts.base import Consumer
 from tests.chaos.scenes import (
     all_die,
@@ -99,7 +97,7 @@ async def proxy(stage: Stage) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 def housekeeping_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_consumer, "TRIM_SECONDS", SOON_SECONDS)
+    monkeypatch.setattr("streamdesk.bus.consuming.consumer.TRIM_SECONDS", SOON_SECONDS)
 
 
 @pytest.mark.parametrize("stage", [*BINARIES, "sentinel"], indirect=True)
@@ -416,7 +414,7 @@ async def test_10_poison_goes_straight_to_the_dead_letters_and_neither_stops_nor
 async def test_11_a_stop_or_a_deleted_name_in_mid_batch_strands_nothing_and_no_name_stays(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend_redis, "GONE_MS", 1000)
+    monkeypatch.setattr("streamdesk.bus.backends.redis.backend.GONE_MS", 1000)
     await stopped(stage)
     await deleted(stage)
 

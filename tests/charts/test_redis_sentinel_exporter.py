@@ -11,7 +11,7 @@ import hiredis
 import pytest
 import yaml
 
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import layout_of
 from streamdesk.contracts.topics import TOPICS
 from tests.charts.redis_sentinel_chart import CHART, one, password_of, render
 from tests.charts.redis_sentinel_nodes import MASTER_NAME, Node, ask, make_nodes, wait_until

@@ -10,9 +10,9 @@ import hiredis
 import pytest
 
 from streamdesk.bus import Message
-from streamdesk.bus.backend import Failure, Step
-from streamdesk.bus.backend_redis import RedisBackend
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.backends.port import Failure, Step
+from streamdesk.bus.backends.redis.backend import RedisBackend
+from streamdesk.bus.topic_keys import layout_of
 from streamdesk.contracts import topics
 from streamdesk.contracts.base import Event, Topic
 from tests.charts.redis_sentinel_clients import (

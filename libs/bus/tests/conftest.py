@@ -19,9 +19,9 @@ from streamdesk.bus import (
     RetryPolicy,
     Subscription,
 )
-from streamdesk.bus.backend_memory import MemoryBackend
-from streamdesk.bus.backend_redis import RedisBackend
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.backends.memory.backend import MemoryBackend
+from streamdesk.bus.backends.redis.backend import RedisBackend
+from streamdesk.bus.topic_keys import layout_of
 from streamdesk.contracts.base import Consumer, Event, Topic
 from tests.shard_workers import Floor
 
@@ -164,7 +164,7 @@ async def desk(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
 @pytest.fixture
 async def floor(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Floor]:
     """Workers on shards; quick rounds, so that leases may be long where none should run out."""
-    monkeypatch.setattr("streamdesk.bus.sharded.LONGEST_ROUND_SECONDS", 0.05)
+    monkeypatch.setattr("streamdesk.bus.consuming.sharded.LONGEST_ROUND_SECONDS", 0.05)
     floor = Floor(desk)
     yield floor
     for worker in floor.workers:

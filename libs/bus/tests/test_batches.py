@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdesk.bus import Ack, Batch, Bus, BusConfig, Dead, Outcome, Reject, Retry, RetryAfter
-from streamdesk.bus.backend import Entry
+from streamdesk.bus.backends.port import Entry
 from streamdesk.bus.config import RetryPolicy
-from streamdesk.bus.delivery import Delivery, Reader
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.consuming.delivery import Delivery, Reader
 from streamdesk.bus.observer import Unobserved
+from streamdesk.bus.topic_keys import layout_of
 from streamdesk.contracts.base import Consumer, Event, Topic
 
 GROUP = "workers"

@@ -19,9 +19,9 @@ from streamdesk.bus import (
     Outcome,
     Retry,
 )
-from streamdesk.bus.breaker import Breaker
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.consuming.breaker import Breaker
 from streamdesk.bus.observer import Unobserved
+from streamdesk.bus.topic_keys import layout_of
 
 GROUP = "workers"
 ALL_OF_FOUR = BreakerPolicy(window=4, dead_share=1.0, pause_seconds=3600)

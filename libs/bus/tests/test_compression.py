@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from streamdesk.bus import Dead, Retry
 from streamdesk.bus.compression import CodecError, compressed, expanded
 from streamdesk.bus.envelope import Fields, encode_frame
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import layout_of
 from streamdesk.contracts.base import Event
 
 LONG = "a word and a word and a word " * 100

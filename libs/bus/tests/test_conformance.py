@@ -15,7 +15,7 @@ from streamdesk.bus import (
     RetryAfter,
     RetryPolicy,
 )
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import layout_of
 from streamdesk.contracts import UnknownEventError
 from streamdesk.contracts.base import Event
 

@@ -13,9 +13,9 @@ from streamdesk.bus import (
     QueueFullError,
     Retry,
 )
-from streamdesk.bus.backend import SCHEDULED
+from streamdesk.bus.backends.port import SCHEDULED
 from streamdesk.bus.envelope import encode_all
-from streamdesk.bus.layout import layout_of, shard_layout, shard_of
+from streamdesk.bus.topic_keys import layout_of, shard_layout, shard_of
 from streamdesk.contracts.base import Consumer
 
 GROUP = "workers"

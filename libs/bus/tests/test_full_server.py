@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import Bus, BusConfig, RetryPolicy, ServerFullError
-from streamdesk.bus.backend import Entry, Failure, Step
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.backends.port import Entry, Failure, Step
+from streamdesk.bus.topic_keys import layout_of
 
 GROUP = "workers"
 

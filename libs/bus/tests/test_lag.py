@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import QueueFullError, StreamLag
-from streamdesk.bus.backend_memory import MemoryBackend
-from streamdesk.bus.lag import ACTIVE_SECONDS, ConsumerHealth
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.backends.memory.backend import MemoryBackend
+from streamdesk.bus.topic_keys import layout_of
+from streamdesk.bus.watching.lag import ACTIVE_SECONDS, ConsumerHealth
 
 GROUP = "workers"
 
@@ -301,7 +301,7 @@ async def test_a_consumer_that_was_not_seen_for_long_is_not_active(
     await desk.bus.publish(topic, ping(text="left"))
     await backend.ensure_group(layout, GROUP)
     await backend.take(layout, GROUP, "died", 1)
-    monkeypatch.setattr("streamdesk.bus.lag.ACTIVE_SECONDS", 0.0)
+    monkeypatch.setattr("streamdesk.bus.watching.lag.ACTIVE_SECONDS", 0.0)
     (dead,) = await desk.bus.consumers(topic, GROUP)
     lag = await desk.lag(topic)
     assert (dead.pending, dead.active) == (1, False)

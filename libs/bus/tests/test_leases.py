@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import layout_of
 
 GROUP = "workers"
 HOUR_MS = 3_600_000

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from streamdesk.bus import backend_memory, backend_redis
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import layout_of
 
 GROUP = "workers"
 
@@ -32,8 +31,8 @@ async def test_a_name_goes_when_it_holds_nothing_and_was_not_seen_for_long(
     await backend.settle(layout, GROUP, "dead", [entry.held for entry in finished], [])
     await backend.trim(layout, topic.keep)
     assert await names(desk, topic) == ["dead", "holder"]
-    for module in (backend_memory, backend_redis):
-        monkeypatch.setattr(module, "GONE_MS", 0)
+    for backend_module in ("memory", "redis"):
+        monkeypatch.setattr(f"streamdesk.bus.backends.{backend_module}.backend.GONE_MS", 0)
     await backend.trim(layout, topic.keep)
     assert await names(desk, topic) == ["holder"]
 

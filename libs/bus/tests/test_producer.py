@@ -17,8 +17,8 @@ from streamdesk.bus import (
     Producer,
     QueueFullError,
 )
-from streamdesk.bus.layout import layout_of, parts_of
-from streamdesk.bus.producer import WAITING_LOADS
+from streamdesk.bus.publishing.producer import WAITING_LOADS
+from streamdesk.bus.topic_keys import layout_of, parts_of
 from streamdesk.contracts import UnknownEventError
 from streamdesk.contracts.base import Consumer, Event, Topic
 

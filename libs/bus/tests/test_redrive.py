@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import BreakerPolicy, BusConfigError, Dead, DeadFilter
-from streamdesk.bus.layout import layout_of, shard_of
+from streamdesk.bus.topic_keys import layout_of, shard_of
 
 GROUP = "workers"
 
@@ -149,7 +149,7 @@ async def test_letters_go_back_no_faster_than_asked(
         waits.append(seconds)
 
     await kill(topic, ping, "ill 1", "ill 2", "ill 3")
-    monkeypatch.setattr("streamdesk.bus.redrive.asyncio.sleep", note)
+    monkeypatch.setattr("streamdesk.bus.dead_letters.redrive.asyncio.sleep", note)
     assert (await desk.bus.redrive(topic, rate_per_second=0.001)).redriven == 3
     assert [round(wait, -2) for wait in waits] == [1_000, 2_000], "nobody slept in between"
 

@@ -17,14 +17,14 @@ from streamdesk.bus import (
     Dead,
     ServerFullError,
 )
-from streamdesk.bus.observer import Unobserved
-from streamdesk.bus.refusals import (
+from streamdesk.bus.connection.refusals import (
     GroupLostError,
     MasterMovedError,
     ScriptUnknownError,
     refusal,
 )
-from streamdesk.bus.server import Server
+from streamdesk.bus.connection.server import Server
+from streamdesk.bus.observer import Unobserved
 
 GROUP = "workers"
 LOOPBACK = "127.0.0.1"

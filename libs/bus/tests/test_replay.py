@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import Bus, BusConfig, BusConfigError, Retry
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import layout_of
 
 GROUP = "workers"
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import QueueFullError
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import layout_of
 from streamdesk.contracts.base import Consumer
 
 GROUP = "workers"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import Retry, RetryPolicy
-from streamdesk.bus.layout import parts_of
+from streamdesk.bus.topic_keys import parts_of
 from tests.shard_workers import (
     GROUP,
     KEYS,

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdesk.bus import BreakerPolicy, BusConfigError, Dead
-from streamdesk.bus.backend import Entry
-from streamdesk.bus.delivery import Delivery
-from streamdesk.bus.hands import Hands, Job
-from streamdesk.bus.layout import parts_of, shard_of
-from streamdesk.bus.sharded import fair_share
+from streamdesk.bus.backends.port import Entry
+from streamdesk.bus.consuming.delivery import Delivery
+from streamdesk.bus.consuming.in_flight import Hands, Job
+from streamdesk.bus.consuming.sharded import fair_share
+from streamdesk.bus.topic_keys import parts_of, shard_of
 from tests.shard_workers import GROUP, KEYS, Floor, key_of, runs, until
 
 NAMES = st.sets(st.text("abcdef", min_size=1, max_size=3), min_size=1, max_size=12)

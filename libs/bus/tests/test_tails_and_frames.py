@@ -7,7 +7,7 @@ from streamdesk.bus import (
     Dead,
     Retry,
 )
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import layout_of
 
 
 async def test_a_tail_sees_everything_once_and_takes_nothing_from_the_group(

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from streamdesk.bus import Bus, BusConfig, BusConfigError, RetryPolicy
 from streamdesk.bus.capabilities import CLAIM, capabilities_of, version_of
-from streamdesk.bus.dead_letters import error_chain
+from streamdesk.bus.dead_letters.letters import error_chain
 from streamdesk.bus.envelope import new_id
-from streamdesk.bus.layout import layout_of, parts_of, shard_layout, shard_of
+from streamdesk.bus.topic_keys import layout_of, parts_of, shard_layout, shard_of
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdesk.bus import BusConfig, BusUnavailableError
-from streamdesk.bus.server import Server
-from streamdesk.bus.wire import Connection, pack
+from streamdesk.bus.connection.server import Server
+from streamdesk.bus.connection.wire import Connection, pack
 
 LOOPBACK = "127.0.0.1"
 LONG_SECONDS = 3600.0

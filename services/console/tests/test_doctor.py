@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import Bus, BusConfig, Message
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import layout_of
 from streamdesk.console.handlers.app import run
 from streamdesk.contracts.base import Topic
 from tests.servers import SentinelCluster, StreamServer, free_port, wait_until

@@ -9,33 +9,33 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from streamdesk.bus.backend import Backend, Standing
-from streamdesk.bus.backend_memory import MemoryBackend
-from streamdesk.bus.backend_redis import RedisBackend
-from streamdesk.bus.breaker import BreakerPolicy
+from streamdesk.bus.backends.memory.backend import MemoryBackend
+from streamdesk.bus.backends.port import Backend, Standing
+from streamdesk.bus.backends.redis.backend import RedisBackend
 from streamdesk.bus.config import BusConfig, RetryPolicy, Wait
-from streamdesk.bus.crew import BatchHandler, Handler
-from streamdesk.bus.dead_letters import DeadFilter, StoredDeadLetter
+from streamdesk.bus.connection.link import Link
+from streamdesk.bus.consuming.breaker import BreakerPolicy
+from streamdesk.bus.consuming.consumer import GroupConsumer
+from streamdesk.bus.consuming.membership import Intake, Membership, Tools
+from streamdesk.bus.consuming.sharded import ShardedConsumer
+from streamdesk.bus.consuming.subscription import Subscription
+from streamdesk.bus.consuming.workers import BatchHandler, Handler
+from streamdesk.bus.dead_letters.letters import DeadFilter, StoredDeadLetter
+from streamdesk.bus.dead_letters.redrive import DeadLetterBox, RedriveReport
+from streamdesk.bus.decoding import messages_of
 from streamdesk.bus.envelope import FRAME_EVENTS
 from streamdesk.bus.errors import BusConfigError, BusUnavailableError
-from streamdesk.bus.group_consumer import GroupConsumer
 from streamdesk.bus.keys import Keys
-from streamdesk.bus.lag import ConsumerHealth, GroupLag, consumer_health, group_lag
-from streamdesk.bus.layout import layout_of, parts_of
-from streamdesk.bus.link import Link
-from streamdesk.bus.membership import Intake, Membership, Tools
 from streamdesk.bus.message import Message
 from streamdesk.bus.observer import BusObserver, Unobserved
-from streamdesk.bus.opening import messages_of
-from streamdesk.bus.producer import Producer
-from streamdesk.bus.publisher import Publisher
-from streamdesk.bus.redrive import DeadLetterBox, RedriveReport
-from streamdesk.bus.replay import Replay
-from streamdesk.bus.sharded import ShardedConsumer
-from streamdesk.bus.subscription import Subscription
-from streamdesk.bus.tail import Tail
+from streamdesk.bus.publishing.producer import Producer
+from streamdesk.bus.publishing.publisher import Publisher
+from streamdesk.bus.publishing.writer import Writer
+from streamdesk.bus.topic_keys import layout_of, parts_of
 from streamdesk.bus.tracing import Tracer, Untraced
-from streamdesk.bus.writer import Writer
+from streamdesk.bus.watching.lag import ConsumerHealth, GroupLag, consumer_health, group_lag
+from streamdesk.bus.watching.replay import Replay
+from streamdesk.bus.watching.tail import Tail
 from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.errors import ContractError
 

@@ -4,8 +4,8 @@ import os
 import socket
 from dataclasses import dataclass, field
 
-from streamdesk.bus.address import parse_address
-from streamdesk.bus.breaker import BreakerPolicy
+from streamdesk.bus.connection.address import parse_address
+from streamdesk.bus.consuming.breaker import BreakerPolicy
 from streamdesk.bus.errors import BusConfigError
 
 
@@ -65,7 +65,7 @@ class BusConfig:
     """How a process uses the bus.
 
     Args:
-        url: as `address.py` lists them (`redis://…`, `redis+sentinel://…`, …), or
+        url: as `connection/address.py` lists them (`redis://…`, `redis+sentinel://…`, …), or
             `memory://name` for one process alone.
         service: who publishes; part of the consumers' names.
         instance: name of this process among its replicas.

@@ -10,9 +10,9 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 
+from streamdesk.bus.backends.key_values import KeyValues
+from streamdesk.bus.connection.link import Link
 from streamdesk.bus.errors import BusConfigError, BusUnavailableError
-from streamdesk.bus.key_values import KeyValues
-from streamdesk.bus.link import Link
 
 MARGIN = 0.25
 """Share of a lease's life that its holder does not count on: for clocks, and for a last write."""

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from streamdesk.bus.lag import GroupLag
+from streamdesk.bus.watching.lag import GroupLag
 
 
 class BusObserver(Protocol):

@@ -11,9 +11,9 @@ from typing import Any
 
 import hiredis
 
-from streamdesk.bus.address import Address, HostPort, Login, parse_address
+from streamdesk.bus.connection.address import Address, HostPort, Login, parse_address
+from streamdesk.bus.connection.wire import Connection, Words, in_time, pack
 from streamdesk.bus.errors import BusUnavailableError
-from streamdesk.bus.wire import Connection, Words, in_time, pack
 from streamdesk.operator.domain.decision import Transition
 from streamdesk.runtime import Drain, logger, metrics
 

@@ -7,8 +7,8 @@ from typing import Any
 import hiredis
 
 from streamdesk.bus import Bus, BusError, GroupLag
-from streamdesk.bus.address import parse_address
-from streamdesk.bus.layout import parts_of
+from streamdesk.bus.connection.address import parse_address
+from streamdesk.bus.topic_keys import parts_of
 from streamdesk.console import factory
 from streamdesk.console.doctor.questions import NoAnswerError, ask, pairs
 from streamdesk.console.doctor.redis_reader import server_of

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from streamdesk.bus.wire import Argument, Words
+from streamdesk.bus.connection.wire import Argument, Words
 
 SCAN_COUNT = 1_000
 

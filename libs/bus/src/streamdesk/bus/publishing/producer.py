@@ -16,9 +16,9 @@ from typing import Any, Generic, Self, TypeVar
 
 from streamdesk.bus.envelope import FRAME_EVENTS, Fields, encode_bodies, encode_frame, json_of
 from streamdesk.bus.errors import BusConfigError
-from streamdesk.bus.publisher import Publisher
+from streamdesk.bus.publishing.publisher import Publisher
+from streamdesk.bus.publishing.writer import Writer
 from streamdesk.bus.tracing import Tracer, publishing
-from streamdesk.bus.writer import Writer
 from streamdesk.contracts.base import Event, Topic
 
 E = TypeVar("E", bound=Event)

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
-from streamdesk.bus.delivery import Delivery
+from streamdesk.bus.consuming.delivery import Delivery
 from streamdesk.contracts.base import Event
 
 E = TypeVar("E", bound=Event)

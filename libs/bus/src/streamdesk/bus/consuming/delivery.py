@@ -8,15 +8,16 @@ from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
-from streamdesk.bus.backend import Entry, Failure, Step
+from streamdesk.bus.backends.port import Entry, Failure, Step
 from streamdesk.bus.config import RetryPolicy
-from streamdesk.bus.dead_letters import (
+from streamdesk.bus.dead_letters.letters import (
     Attempt,
     DeadLetter,
     dead_letter_fields,
     history_of,
     with_attempt,
 )
+from streamdesk.bus.decoding import message_of
 from streamdesk.bus.envelope import (
     Envelope,
     Fields,
@@ -27,9 +28,8 @@ from streamdesk.bus.envelope import (
     reader_of,
 )
 from streamdesk.bus.errors import Reject, RetryAfter
-from streamdesk.bus.layout import Layout
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
-from streamdesk.bus.opening import message_of
+from streamdesk.bus.topic_keys import Layout
 from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.errors import ContractError
 

@@ -7,7 +7,19 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from streamdesk.bus.backend import (
+from streamdesk.bus.backends.key_values import MemoryKeyValues
+from streamdesk.bus.backends.memory.streams import (
+    GREATEST,
+    Group,
+    Pending,
+    Scheduled,
+    Store,
+    Stream,
+    id_text,
+    now_ms,
+    parse_id,
+)
+from streamdesk.bus.backends.port import (
     GONE_MS,
     SCHEDULED,
     ConsumerStanding,
@@ -23,19 +35,7 @@ from streamdesk.bus.backend import (
 from streamdesk.bus.config import Wait
 from streamdesk.bus.envelope import Fields
 from streamdesk.bus.errors import QueueFullError
-from streamdesk.bus.key_values import MemoryKeyValues
-from streamdesk.bus.layout import Layout
-from streamdesk.bus.memory_streams import (
-    GREATEST,
-    Group,
-    Pending,
-    Scheduled,
-    Store,
-    Stream,
-    id_text,
-    now_ms,
-    parse_id,
-)
+from streamdesk.bus.topic_keys import Layout
 
 
 class MemoryBackend:

@@ -17,15 +17,15 @@ import contextlib
 import time
 from typing import Generic, TypeVar
 
-from streamdesk.bus.backend import Held
-from streamdesk.bus.breaker import Breaker
-from streamdesk.bus.crew import Crew
-from streamdesk.bus.delivery import Delivery, Reader
+from streamdesk.bus.backends.port import Held
+from streamdesk.bus.consuming.breaker import Breaker
+from streamdesk.bus.consuming.delivery import Delivery, Reader
+from streamdesk.bus.consuming.fetcher import Taker
+from streamdesk.bus.consuming.in_flight import Hands
+from streamdesk.bus.consuming.membership import Membership
+from streamdesk.bus.consuming.subscription import State
+from streamdesk.bus.consuming.workers import Crew
 from streamdesk.bus.errors import BusUnavailableError
-from streamdesk.bus.hands import Hands
-from streamdesk.bus.membership import Membership
-from streamdesk.bus.subscription import State
-from streamdesk.bus.taker import Taker
 from streamdesk.contracts.base import Event
 
 E = TypeVar("E", bound=Event)

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
-from streamdesk.bus.backend import Backend
+from streamdesk.bus.backends.port import Backend
+from streamdesk.bus.connection.link import Link
 from streamdesk.bus.envelope import Fields
 from streamdesk.bus.errors import BusConfigError
-from streamdesk.bus.layout import layout_of
-from streamdesk.bus.link import Link
 from streamdesk.bus.message import Message
 from streamdesk.bus.observer import BusObserver
-from streamdesk.bus.tail import watched
+from streamdesk.bus.topic_keys import layout_of
+from streamdesk.bus.watching.tail import watched
 from streamdesk.contracts.base import Event, Topic
 
 E = TypeVar("E", bound=Event)

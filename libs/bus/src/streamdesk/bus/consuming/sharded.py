@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from streamdesk.bus.consuming.consumer import GroupConsumer
+from streamdesk.bus.consuming.membership import Membership
+from streamdesk.bus.consuming.subscription import State
 from streamdesk.bus.errors import BusUnavailableError
-from streamdesk.bus.group_consumer import GroupConsumer
-from streamdesk.bus.layout import layout_of, parts_of
-from streamdesk.bus.membership import Membership
-from streamdesk.bus.subscription import State
+from streamdesk.bus.topic_keys import layout_of, parts_of
 from streamdesk.contracts.base import Event
 
 E = TypeVar("E", bound=Event)

@@ -3,9 +3,9 @@
 import time
 from dataclasses import dataclass, field
 
-from streamdesk.bus.backend import Recreated, Step
+from streamdesk.bus.backends.port import Recreated, Step
 from streamdesk.bus.envelope import Fields
-from streamdesk.bus.layout import Layout
+from streamdesk.bus.topic_keys import Layout
 
 Id = tuple[int, int]
 ZERO: Id = (0, 0)

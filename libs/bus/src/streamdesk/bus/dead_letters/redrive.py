@@ -9,16 +9,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from streamdesk.bus.backend import Backend
-from streamdesk.bus.dead_letters import (
+from streamdesk.bus.backends.port import Backend
+from streamdesk.bus.connection.link import Link
+from streamdesk.bus.dead_letters.letters import (
     DeadFilter,
     StoredDeadLetter,
     open_dead_letter,
     redriven_fields,
 )
 from streamdesk.bus.errors import BusConfigError
-from streamdesk.bus.layout import layout_of, shard_of
-from streamdesk.bus.link import Link
+from streamdesk.bus.topic_keys import layout_of, shard_of
 from streamdesk.contracts.base import Topic
 
 PAGE = 500

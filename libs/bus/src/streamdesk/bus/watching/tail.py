@@ -5,14 +5,14 @@ from collections.abc import AsyncGenerator, Sequence
 from heapq import merge
 from typing import Any
 
-from streamdesk.bus.backend import Backend
+from streamdesk.bus.backends.port import Backend
+from streamdesk.bus.connection.link import Link
+from streamdesk.bus.decoding import messages_of
 from streamdesk.bus.envelope import Fields
 from streamdesk.bus.errors import BusConfigError, BusUnavailableError
-from streamdesk.bus.layout import layout_of
-from streamdesk.bus.link import Link
 from streamdesk.bus.message import Message
 from streamdesk.bus.observer import BusObserver
-from streamdesk.bus.opening import messages_of
+from streamdesk.bus.topic_keys import layout_of
 from streamdesk.contracts.base import Topic
 from streamdesk.contracts.errors import ContractError
 

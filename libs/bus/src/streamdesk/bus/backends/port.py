@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from streamdesk.bus.backends.key_values import KeyValues
 from streamdesk.bus.config import Wait
 from streamdesk.bus.envelope import Fields
-from streamdesk.bus.key_values import KeyValues
-from streamdesk.bus.layout import Layout
+from streamdesk.bus.topic_keys import Layout
 
 GONE_MS = 60_000
 """A consumer that was not seen for so long, and holds nothing, has ended: its name is deleted."""

@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 import hiredis
 
-from streamdesk.bus.address import HostPort, parse_address
 from streamdesk.bus.config import BusConfig
+from streamdesk.bus.connection.address import HostPort, parse_address
+from streamdesk.bus.connection.refusals import MasterMovedError, refusal
+from streamdesk.bus.connection.sentinels import Sentinels
+from streamdesk.bus.connection.wire import Connection, Reply, Words, in_time, pack
 from streamdesk.bus.errors import BusConfigError, BusError, BusUnavailableError
-from streamdesk.bus.refusals import MasterMovedError, refusal
-from streamdesk.bus.sentinels import Sentinels
-from streamdesk.bus.wire import Connection, Reply, Words, in_time, pack
 
 Lane = Literal["commands", "durable"]
 LONGEST_CONNECT_SECONDS = 2.0

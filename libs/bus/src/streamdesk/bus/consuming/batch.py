@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Generic, TypeVar, overload
 
-from streamdesk.bus.delivery import Delivery
+from streamdesk.bus.consuming.delivery import Delivery
 from streamdesk.bus.message import Message
 from streamdesk.contracts.base import Event
 

@@ -13,7 +13,8 @@ from typing import Any, cast
 
 import hiredis
 
-from streamdesk.bus.backend import (
+from streamdesk.bus.backends.key_values import ServerKeyValues
+from streamdesk.bus.backends.port import (
     GONE_MS,
     ConsumerStanding,
     Entry,
@@ -25,20 +26,8 @@ from streamdesk.bus.backend import (
     StreamLag,
     Taken,
 )
-from streamdesk.bus.capabilities import capabilities_of
-from streamdesk.bus.config import BusConfig, Wait
-from streamdesk.bus.envelope import Fields
-from streamdesk.bus.errors import (
-    BusUnavailableError,
-    NotDurableError,
-    QueueFullError,
-    ServerFullError,
-)
-from streamdesk.bus.key_values import ServerKeyValues
-from streamdesk.bus.layout import Layout
-from streamdesk.bus.lengths import Lengths
-from streamdesk.bus.refusals import GroupLostError
-from streamdesk.bus.script_words import (
+from streamdesk.bus.backends.redis.lengths import Lengths
+from streamdesk.bus.backends.redis.script_arguments import (
     entries_of,
     failure_words,
     fields_of,
@@ -51,8 +40,19 @@ from streamdesk.bus.script_words import (
     topic_keys,
     topic_words,
 )
-from streamdesk.bus.server import Server
-from streamdesk.bus.wire import Argument, Reply, Words
+from streamdesk.bus.capabilities import capabilities_of
+from streamdesk.bus.config import BusConfig, Wait
+from streamdesk.bus.connection.refusals import GroupLostError
+from streamdesk.bus.connection.server import Server
+from streamdesk.bus.connection.wire import Argument, Reply, Words
+from streamdesk.bus.envelope import Fields
+from streamdesk.bus.errors import (
+    BusUnavailableError,
+    NotDurableError,
+    QueueFullError,
+    ServerFullError,
+)
+from streamdesk.bus.topic_keys import Layout
 
 _MARK = "streamdesk:durable"
 """Written before each WAIT."""
@@ -67,7 +67,7 @@ class Script:
 
     def __init__(self, name: str) -> None:
         """Read `lua/<name>.lua`."""
-        folder = files("streamdesk.bus") / "lua"
+        folder = files("streamdesk.bus.backends") / "lua"
         common = (folder / "common.lua").read_text()
         own = (folder / f"{name}.lua").read_text()
         # What a script asks of the server stands in its first line, wherever it comes from.

@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streamdesk.bus.backend import SCHEDULED, Backend
+from streamdesk.bus.backends.port import SCHEDULED, Backend
 from streamdesk.bus.config import BusConfig, Wait
+from streamdesk.bus.connection.link import Link
 from streamdesk.bus.envelope import Fields
 from streamdesk.bus.errors import BusUnavailableError, QueueFullError, ServerFullError
-from streamdesk.bus.layout import Layout
-from streamdesk.bus.link import Link
 from streamdesk.bus.observer import BusObserver
+from streamdesk.bus.topic_keys import Layout
 from streamdesk.contracts.base import Topic
 
 CLOCK_MARGIN_MS = 60_000

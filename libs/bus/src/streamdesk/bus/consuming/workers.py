@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from streamdesk.bus.batch import Batch
-from streamdesk.bus.breaker import Breaker
-from streamdesk.bus.dead_letters import error_chain
-from streamdesk.bus.delivery import Delivery, Reader, outcome_of
-from streamdesk.bus.hands import Hands, Job
+from streamdesk.bus.consuming.batch import Batch
+from streamdesk.bus.consuming.breaker import Breaker
+from streamdesk.bus.consuming.delivery import Delivery, Reader, outcome_of
+from streamdesk.bus.consuming.in_flight import Hands, Job
+from streamdesk.bus.dead_letters.letters import error_chain
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
 from streamdesk.bus.observer import BusObserver
 from streamdesk.bus.tracing import NO_SPAN, Span, Tracer, processing, processing_batch

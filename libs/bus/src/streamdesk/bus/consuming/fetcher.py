@@ -7,14 +7,14 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from streamdesk.bus.backend import Entry, Recreated, Taken
-from streamdesk.bus.breaker import Breaker
-from streamdesk.bus.crew import Crew
-from streamdesk.bus.delivery import Delivery, Reader
+from streamdesk.bus.backends.port import Entry, Recreated, Taken
+from streamdesk.bus.consuming.breaker import Breaker
+from streamdesk.bus.consuming.delivery import Delivery, Reader
+from streamdesk.bus.consuming.in_flight import Hands, Job
+from streamdesk.bus.consuming.membership import Membership
+from streamdesk.bus.consuming.workers import Crew
 from streamdesk.bus.envelope import FRAME_EVENTS
 from streamdesk.bus.errors import BusUnavailableError
-from streamdesk.bus.hands import Hands, Job
-from streamdesk.bus.membership import Membership
 from streamdesk.contracts.base import Event
 
 E = TypeVar("E", bound=Event)

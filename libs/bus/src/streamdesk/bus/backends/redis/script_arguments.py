@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from streamdesk.bus.backend import Entry, Failure, Held, Recreated, Taken
+from streamdesk.bus.backends.port import Entry, Failure, Held, Recreated, Taken
+from streamdesk.bus.connection.wire import Argument, Reply
 from streamdesk.bus.envelope import Fields
-from streamdesk.bus.layout import Layout
-from streamdesk.bus.wire import Argument, Reply
+from streamdesk.bus.topic_keys import Layout
 
 
 def flat(fields: Fields) -> list[bytes]:

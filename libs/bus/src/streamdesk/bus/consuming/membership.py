@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from streamdesk.bus.backend import Backend
+from streamdesk.bus.backends.port import Backend
 from streamdesk.bus.config import BusConfig
-from streamdesk.bus.crew import BatchHandler, Handler
-from streamdesk.bus.layout import Layout
-from streamdesk.bus.link import Link
+from streamdesk.bus.connection.link import Link
+from streamdesk.bus.consuming.workers import BatchHandler, Handler
 from streamdesk.bus.observer import BusObserver
+from streamdesk.bus.topic_keys import Layout
 from streamdesk.bus.tracing import Tracer
 from streamdesk.contracts.base import Event, Topic
 

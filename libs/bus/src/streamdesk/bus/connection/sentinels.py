@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import hiredis
 
-from streamdesk.bus.address import Address, HostPort
+from streamdesk.bus.connection.address import Address, HostPort
+from streamdesk.bus.connection.wire import Connection, pack
 from streamdesk.bus.errors import BusUnavailableError
-from streamdesk.bus.wire import Connection, pack
 
 LISTEN_AGAIN_SECONDS = 1.0
 LAST_WORD_SECONDS = 0.05
