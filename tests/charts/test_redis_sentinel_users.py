@@ -182,7 +182,6 @@ async def test_who_watches_a_group_sees_how_far_it_is(
     async with bus_of(server, service) as bus:
         assert [row.group for row in await bus.lag(topic)] == list(topic.groups)
         await bus.consumers(topic, topic.groups[0])
-        assert await bus.capabilities() is not None
 
 
 @pytest.mark.parametrize(("service", "topic"), FOREIGN, ids=named)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import QueueFullError, StreamLag
-from streamdesk.bus.backends.memory.backend import MemoryBackend
 from streamdesk.bus.topic_keys import layout_of
 from streamdesk.bus.watching.lag import ACTIVE_SECONDS, ConsumerHealth
 
@@ -307,11 +306,3 @@ async def test_a_consumer_that_was_not_seen_for_long_is_not_active(
     assert (dead.pending, dead.active) == (1, False)
     assert (lag.consumers, lag.active_consumers) == (1, 0)
     assert ACTIVE_SECONDS == 10
-
-
-async def test_only_named_abilities_of_a_server_are_told(desk: Any) -> None:
-    known = {"XACKDEL", "XDELEX", "XNACK", "XREADGROUP CLAIM"}
-    capabilities = await desk.bus.capabilities()
-    assert capabilities <= known
-    if isinstance(desk.bus._backend, MemoryBackend):
-        assert capabilities == frozenset()

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamdesk.bus import Bus, BusConfig, BusConfigError, RetryPolicy
-from streamdesk.bus.capabilities import CLAIM, capabilities_of, version_of
 from streamdesk.bus.dead_letters.letters import error_chain
 from streamdesk.bus.envelope import new_id
 from streamdesk.bus.topic_keys import layout_of, parts_of, shard_layout, shard_of
@@ -104,32 +103,6 @@ def test_an_error_chain_names_the_causes_but_not_what_was_suppressed() -> None:
     with pytest.raises(ValueError, match="outer") as caught:
         fail()
     assert error_chain(caught.value) == ("ValueError: outer",)
-
-
-@pytest.mark.parametrize(
-    ("text", "numbers"),
-    [("8.4.0", (8, 4, 0)), ("7.0.15", (7, 0, 15)), ("unstable", ()), ("", ())],
-)
-def test_a_version_is_read_number_by_number(text: str, numbers: tuple[int, ...]) -> None:
-    assert version_of(text) == numbers
-
-
-@pytest.mark.parametrize(
-    ("info", "commands", "expected"),
-    [
-        (b"redis_version:7.0.15\r\n", (None, None, None), set()),
-        (b"redis_version:8.2.1\r\n", ([1], [1], None), {"XACKDEL", "XDELEX"}),
-        (b"redis_version:8.10.0\r\n", ([1], [1], [1]), {"XACKDEL", "XDELEX", "XNACK", CLAIM}),
-        (b"redis_version:8.4.0\r\nvalkey_version:9.9.9\r\n", (None, None, None), set()),
-    ],
-)
-async def test_a_server_is_asked_what_it_can(
-    info: bytes, commands: tuple[Any, ...], expected: set[str]
-) -> None:
-    async def answer(*words: str) -> Any:
-        return info if words[0] == "INFO" else list(commands)
-
-    assert await capabilities_of(answer) == expected
 
 
 async def test_a_tail_from_nowhere_is_refused(topic: Any) -> None:

@@ -380,13 +380,6 @@ class Bus:
         standings = await self._standings(topic, group)
         return consumer_health([row for standing in standings for row in standing.consumers])
 
-    async def capabilities(self) -> frozenset[str]:
-        """What the server can beyond Redis 7.0, by name: XACKDEL, XDELEX, XNACK, XREADGROUP CLAIM.
-
-        The bus uses none of it.
-        """
-        return await self._link.once(self._backend.capabilities)
-
     async def waiting(self, topic: Topic[E], group: str, limit: int = 20) -> list[Message[E]]:
         """The messages the group would be given next, highest class first, untouched."""
         messages: list[Message[E]] = []

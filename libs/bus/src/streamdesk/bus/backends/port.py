@@ -375,6 +375,3 @@ class Backend(Protocol):
 
     async def redrive(self, layout: Layout, dead_id: str, stream: int, fields: Fields) -> str:
         """Replace a dead letter by `fields` in a stream; an empty string when it was gone."""
-
-    async def capabilities(self) -> frozenset[str]:
-        """What the server can beyond Redis 7.0, by the names of commands and options."""

@@ -77,10 +77,6 @@ class MemoryBackend:
         """This machine's clock."""
         return now_ms()
 
-    async def capabilities(self) -> frozenset[str]:
-        """Nothing beyond what is needed."""
-        return frozenset()
-
     def _stream(self, layout: Layout, index: int) -> Stream:
         return self.store.stream(layout.streams[index])
 

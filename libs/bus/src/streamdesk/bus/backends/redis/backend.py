@@ -40,7 +40,6 @@ from streamdesk.bus.backends.redis.script_arguments import (
     topic_keys,
     topic_words,
 )
-from streamdesk.bus.capabilities import capabilities_of
 from streamdesk.bus.config import BusConfig, Wait
 from streamdesk.bus.connection.refusals import GroupLostError
 from streamdesk.bus.connection.server import Server
@@ -512,7 +511,3 @@ class RedisBackend:
         keys = [layout.dead, layout.streams[stream]]
         answer = await self._run("redrive", keys, dead_id, *flat(fields))
         return cast("bytes", answer).decode()
-
-    async def capabilities(self) -> frozenset[str]:
-        """COMMAND INFO and the version."""
-        return await capabilities_of(self._command)
