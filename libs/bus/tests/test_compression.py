@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdesk.bus import Dead, Retry
-from streamdesk.bus.compression import CodecError, compressed, expanded
-from streamdesk.bus.envelope import Fields, encode_frame
+from streamdesk.bus.envelope import CodecError, Fields, compressed, expanded
+from streamdesk.bus.publishing.encoding import encode_frame
 from streamdesk.bus.topic_keys import layout_of
 from streamdesk.contracts.base import Event
 
@@ -42,7 +42,7 @@ def test_what_is_not_zstd_is_refused(body: bytes) -> None:
 
 
 def test_what_would_fill_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamdesk.bus.compression.LARGEST_BODY_BYTES", 1000)
+    monkeypatch.setattr("streamdesk.bus.envelope.LARGEST_BODY_BYTES", 1000)
     assert expanded(compressed(b"x" * 1000)) == b"x" * 1000
     bomb = compressed(b"x" * 1_000_000)
     assert len(bomb) < 200
@@ -134,7 +134,7 @@ async def test_a_body_that_cannot_be_expanded_is_dead_and_stops_nobody(
     detail: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("streamdesk.bus.compression.LARGEST_BODY_BYTES", 5000)
+    monkeypatch.setattr("streamdesk.bus.envelope.LARGEST_BODY_BYTES", 5000)
     bodies = [ping(text=LONG).model_dump_json().encode()]
     broken = encode_frame(ping, bodies, "", 0) | changes
     await desk.bus._backend.append(layout_of(topic), 0, [broken], None)

@@ -14,7 +14,7 @@ from streamdesk.bus import (
     Retry,
 )
 from streamdesk.bus.backends.port import SCHEDULED
-from streamdesk.bus.envelope import encode_all
+from streamdesk.bus.publishing.encoding import encode_all
 from streamdesk.bus.topic_keys import layout_of, shard_layout, shard_of
 from streamdesk.contracts.base import Consumer
 

@@ -16,9 +16,8 @@ from streamdesk.bus.config import BusConfig, RetryPolicy, Wait
 from streamdesk.bus.connection.link import Link
 from streamdesk.bus.consuming.breaker import BreakerPolicy
 from streamdesk.bus.consuming.consumer import GroupConsumer
-from streamdesk.bus.consuming.membership import Intake, Membership, Tools
 from streamdesk.bus.consuming.sharded import ShardedConsumer
-from streamdesk.bus.consuming.subscription import Subscription
+from streamdesk.bus.consuming.subscription import Intake, Membership, Subscription, Tools
 from streamdesk.bus.consuming.workers import BatchHandler, Handler
 from streamdesk.bus.dead_letters.letters import DeadFilter, StoredDeadLetter
 from streamdesk.bus.dead_letters.redrive import DeadLetterBox, RedriveReport

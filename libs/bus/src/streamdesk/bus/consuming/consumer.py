@@ -22,8 +22,7 @@ from streamdesk.bus.consuming.breaker import Breaker
 from streamdesk.bus.consuming.delivery import Delivery, Reader
 from streamdesk.bus.consuming.fetcher import Taker
 from streamdesk.bus.consuming.in_flight import Hands
-from streamdesk.bus.consuming.membership import Membership
-from streamdesk.bus.consuming.subscription import State
+from streamdesk.bus.consuming.subscription import Membership, State
 from streamdesk.bus.consuming.workers import Crew
 from streamdesk.bus.errors import BusUnavailableError
 from streamdesk.contracts.base import Event

@@ -17,16 +17,8 @@ from streamdesk.bus.dead_letters.letters import (
     history_of,
     with_attempt,
 )
-from streamdesk.bus.decoding import message_of
-from streamdesk.bus.envelope import (
-    Envelope,
-    Fields,
-    Members,
-    decode,
-    member_id,
-    open_envelope,
-    reader_of,
-)
+from streamdesk.bus.decoding import Members, decode, member_id, message_of, reader_of
+from streamdesk.bus.envelope import Envelope, Fields, open_envelope
 from streamdesk.bus.errors import Reject, RetryAfter
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
 from streamdesk.bus.topic_keys import Layout

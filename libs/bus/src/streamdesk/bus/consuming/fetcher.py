@@ -11,7 +11,7 @@ from streamdesk.bus.backends.port import Entry, Recreated, Taken
 from streamdesk.bus.consuming.breaker import Breaker
 from streamdesk.bus.consuming.delivery import Delivery, Reader
 from streamdesk.bus.consuming.in_flight import Hands, Job
-from streamdesk.bus.consuming.membership import Membership
+from streamdesk.bus.consuming.subscription import Membership
 from streamdesk.bus.consuming.workers import Crew
 from streamdesk.bus.envelope import FRAME_EVENTS
 from streamdesk.bus.errors import BusUnavailableError

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from streamdesk.bus.consuming.consumer import GroupConsumer
-from streamdesk.bus.consuming.membership import Membership
-from streamdesk.bus.consuming.subscription import State
+from streamdesk.bus.consuming.subscription import Membership, State
 from streamdesk.bus.errors import BusUnavailableError
 from streamdesk.bus.topic_keys import layout_of, parts_of
 from streamdesk.contracts.base import Event

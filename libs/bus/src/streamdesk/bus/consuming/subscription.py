@@ -1,8 +1,22 @@
-"""What `Bus.subscribe` returns, whether the topic has shards or not."""
+"""What a consumer is told: of what, in which group, how, and with which tools."""
 
 import asyncio
-from typing import Literal, Protocol
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from streamdesk.bus.backends.port import Backend
+from streamdesk.bus.config import BusConfig
+from streamdesk.bus.connection.link import Link
+from streamdesk.bus.consuming.workers import BatchHandler, Handler
+from streamdesk.bus.observer import BusObserver
+from streamdesk.bus.topic_keys import Layout
+from streamdesk.bus.tracing import Tracer
+from streamdesk.contracts.base import Event, Topic
+
+E = TypeVar("E", bound=Event)
 State = Literal["starting", "running", "degraded", "paused", "draining", "stopped"]
 
 
@@ -26,3 +40,74 @@ class Subscription(Protocol):
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop` is set; then finish what is in work and give back the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake(Generic[E]):
+    """How a subscription takes and hands out messages.
+
+    Args:
+        handle: for single messages; None with `handle_batch`.
+        handle_batch: for batches; None with `handle`.
+        prefetch: most entries (of frames: events) in hand, waiting ones included.
+        concurrency: handlers at a time.
+        batch: most entries taken at once: what one call of a batch handler gets.
+        ordered: events of one key stay in order: one at a time, failed ones tried in place.
+        owned_until: monotonic time until which the shard is ours; never, without shards.
+        fence: of the shard's owner; 0 without shards.
+    """
+
+    handle: Handler[E] | None
+    handle_batch: BatchHandler[E] | None
+    prefetch: int
+    concurrency: int
+    batch: int | None = None
+    ordered: bool = False
+    owned_until: Callable[[], float] = field(default=lambda: math.inf)
+    fence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a subscription works with; all of a bus's subscriptions share it."""
+
+    backend: Backend
+    link: Link
+    observer: BusObserver
+    tracer: Tracer
+    report_standing: Callable[[Topic[Any], str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Membership(Generic[E]):
+    """One consumer's place in a group.
+
+    Args:
+        topic: what it consumes.
+        layout: the keys of the topic, or of the shard that is meant.
+        group: name of the group.
+        consumer: its own name there.
+        intake: how it takes and hands out messages.
+        config: leases, retries, time-outs.
+        tools: the bus's.
+    """
+
+    topic: Topic[E]
+    layout: Layout
+    group: str
+    consumer: str
+    intake: Intake[E]
+    config: BusConfig
+    tools: Tools
+
+    def lease_from_now(self) -> float:
+        """When a lease that is asked for now runs out, at the earliest (monotonic)."""
+        return time.monotonic() + self.config.lease_seconds
+
+    def owner_until(self) -> float:
+        """Until when to ask for what only the owner of the shard may have (monotonic).
+
+        Before its lease ends, so that nothing that is under way by then takes from the next one.
+        A lease is renewed when a quarter of it is over: this stops nobody who can renew.
+        """
+        return self.intake.owned_until() - self.config.lease_seconds / 4

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from streamdesk.bus.envelope import FRAME_EVENTS, Fields, encode_bodies, encode_frame, json_of
+from streamdesk.bus.envelope import FRAME_EVENTS, Fields
 from streamdesk.bus.errors import BusConfigError
+from streamdesk.bus.publishing.encoding import encode_bodies, encode_frame, json_of
 from streamdesk.bus.publishing.publisher import Publisher
 from streamdesk.bus.publishing.writer import Writer
 from streamdesk.bus.tracing import Tracer, publishing

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from streamdesk.bus.config import Wait
-from streamdesk.bus.envelope import FRAME_EVENTS, Fields, encode_all, encode_frame, json_of
+from streamdesk.bus.envelope import FRAME_EVENTS, Fields
 from streamdesk.bus.errors import BusConfigError
+from streamdesk.bus.publishing.encoding import encode_all, encode_frame, json_of
 from streamdesk.bus.publishing.writer import Target, Writer
 from streamdesk.bus.topic_keys import layout_of, parts_of, shard_of
 from streamdesk.bus.tracing import Tracer, publishing

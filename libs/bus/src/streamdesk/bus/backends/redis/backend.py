@@ -7,6 +7,7 @@ address that may be dead. Who calls decides what a lost answer means (`link.py`)
 import asyncio
 import copy
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, cast
@@ -26,7 +27,6 @@ from streamdesk.bus.backends.port import (
     StreamLag,
     Taken,
 )
-from streamdesk.bus.backends.redis.lengths import Lengths
 from streamdesk.bus.backends.redis.script_arguments import (
     entries_of,
     failure_words,
@@ -56,6 +56,9 @@ from streamdesk.bus.topic_keys import Layout
 _MARK = "streamdesk:durable"
 """Written before each WAIT."""
 
+MEASURE_SECONDS = 0.1
+"""How often the length of a stream is asked for along with an append."""
+
 
 def _is_unknown(answer: Reply) -> bool:
     return isinstance(answer, hiredis.ReplyError) and str(answer).startswith("NOSCRIPT")
@@ -75,6 +78,39 @@ class Script:
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
+class StreamLengths:
+    """The last length that the server told of each stream, and what was added since.
+
+    Others append too, and groups' consumers trim: in between it is an estimate. Whoever would
+    refuse something because of it measures first.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is known."""
+        self._lengths: dict[str, int] = {}
+        self._asked_at: dict[str, float] = {}
+
+    def is_due(self, key: str) -> bool:
+        """Whether to ask again; a yes is given once."""
+        now = time.monotonic()
+        if now - self._asked_at.get(key, -MEASURE_SECONDS) < MEASURE_SECONDS:
+            return False
+        self._asked_at[key] = now
+        return True
+
+    def measured(self, key: str, length: int) -> None:
+        """The server has just said so."""
+        self._lengths[key] = length
+
+    def grown(self, key: str, count: int) -> None:
+        """So many entries were added."""
+        self._lengths[key] = self._lengths.get(key, 0) + count
+
+    def of(self, key: str) -> int:
+        """The stream's length, as far as is known; 0 of one that was never appended to."""
+        return self._lengths.get(key, 0)
+
+
 class RedisBackend:
     """One server, one pool of connections."""
 
@@ -88,7 +124,7 @@ class RedisBackend:
             "put_held", "give_back",
         )  # fmt: skip
         self._scripts = {name: Script(name) for name in names}
-        self._lengths = Lengths()
+        self._lengths = StreamLengths()
 
     async def close(self) -> None:
         """Close all connections."""
