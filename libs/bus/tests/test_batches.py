@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from streamdesk.bus import Ack, Batch, Bus, BusConfig, Dead, Outcome, Reject, Retry, RetryAfter
 from streamdesk.bus.backends.port import Entry
 from streamdesk.bus.config import RetryPolicy
-from streamdesk.bus.consuming.delivery import Delivery, Reader
+from streamdesk.bus.consuming.deliveries import Delivery
+from streamdesk.bus.consuming.reader import Reader
 from streamdesk.bus.observer import Unobserved
 from streamdesk.bus.topic_keys import layout_of
 from streamdesk.contracts.base import Consumer, Event, Topic

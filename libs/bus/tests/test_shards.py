@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from streamdesk.bus import BreakerPolicy, BusConfigError, Dead
 from streamdesk.bus.backends.port import Entry
-from streamdesk.bus.consuming.delivery import Delivery
-from streamdesk.bus.consuming.in_flight import Hands, Job
+from streamdesk.bus.consuming.deliveries import Delivery, Hands, Job
 from streamdesk.bus.consuming.sharded import fair_share
 from streamdesk.bus.topic_keys import parts_of, shard_of
 from tests.shard_workers import GROUP, KEYS, Floor, key_of, runs, until

@@ -3,8 +3,8 @@
 from streamdesk.bus.backends.port import StreamLag
 from streamdesk.bus.bus import Bus
 from streamdesk.bus.config import BusConfig, RetryPolicy, Wait
-from streamdesk.bus.consuming.batch import Batch
 from streamdesk.bus.consuming.breaker import BreakerPolicy
+from streamdesk.bus.consuming.deliveries import Batch
 from streamdesk.bus.consuming.subscription import Subscription
 from streamdesk.bus.consuming.workers import BatchHandler, Handler
 from streamdesk.bus.dead_letters.letters import (

@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
-from streamdesk.bus.consuming.batch import Batch
+from streamdesk.bus.consuming.deliveries import Batch
 from streamdesk.bus.message import Message
 from streamdesk.contracts.base import Topic
 

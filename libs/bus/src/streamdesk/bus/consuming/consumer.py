@@ -19,9 +19,9 @@ from typing import Generic, TypeVar
 
 from streamdesk.bus.backends.port import Held
 from streamdesk.bus.consuming.breaker import Breaker
-from streamdesk.bus.consuming.delivery import Delivery, Reader
+from streamdesk.bus.consuming.deliveries import Delivery, Hands
 from streamdesk.bus.consuming.fetcher import Taker
-from streamdesk.bus.consuming.in_flight import Hands
+from streamdesk.bus.consuming.reader import Reader
 from streamdesk.bus.consuming.subscription import Membership, State
 from streamdesk.bus.consuming.workers import Crew
 from streamdesk.bus.errors import BusUnavailableError

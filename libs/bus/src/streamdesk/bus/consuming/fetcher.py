@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from streamdesk.bus.backends.port import Entry, Recreated, Taken
 from streamdesk.bus.consuming.breaker import Breaker
-from streamdesk.bus.consuming.delivery import Delivery, Reader
-from streamdesk.bus.consuming.in_flight import Hands, Job
+from streamdesk.bus.consuming.deliveries import Delivery, Hands, Job
+from streamdesk.bus.consuming.reader import Reader
 from streamdesk.bus.consuming.subscription import Membership
 from streamdesk.bus.consuming.workers import Crew
 from streamdesk.bus.envelope import FRAME_EVENTS

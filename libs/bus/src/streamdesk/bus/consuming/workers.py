@@ -7,10 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from streamdesk.bus.consuming.batch import Batch
 from streamdesk.bus.consuming.breaker import Breaker
-from streamdesk.bus.consuming.delivery import Delivery, Reader, outcome_of
-from streamdesk.bus.consuming.in_flight import Hands, Job
+from streamdesk.bus.consuming.deliveries import Batch, Delivery, Hands, Job
+from streamdesk.bus.consuming.reader import Reader, outcome_of
 from streamdesk.bus.dead_letters.letters import error_chain
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
 from streamdesk.bus.observer import BusObserver

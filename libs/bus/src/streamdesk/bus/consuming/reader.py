@@ -8,8 +8,9 @@ from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
-from streamdesk.bus.backends.port import Entry, Failure, Step
+from streamdesk.bus.backends.port import Entry, Step
 from streamdesk.bus.config import RetryPolicy
+from streamdesk.bus.consuming.deliveries import Delivery
 from streamdesk.bus.dead_letters.letters import (
     Attempt,
     DeadLetter,
@@ -18,7 +19,7 @@ from streamdesk.bus.dead_letters.letters import (
     with_attempt,
 )
 from streamdesk.bus.decoding import Members, decode, member_id, message_of, reader_of
-from streamdesk.bus.envelope import Envelope, Fields, open_envelope
+from streamdesk.bus.envelope import Fields, open_envelope
 from streamdesk.bus.errors import Reject, RetryAfter
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
 from streamdesk.bus.topic_keys import Layout
@@ -30,49 +31,6 @@ E = TypeVar("E", bound=Event)
 
 _UNUSUAL = frozenset((b"n", b"g", b"a", b"rp"))
 """Envelope fields that an entry has when it is not one event on its first way."""
-
-
-class Delivery(Generic[E]):
-    """An entry in hand, its events, and what became of them so far."""
-
-    __slots__ = (
-        "begun", "entry", "envelope", "events", "lease_lost", "lease_until", "messages", "open",
-        "places", "steps",
-    )  # fmt: skip
-
-    def __init__(self, entry: Entry, lease_until: float = 0.0) -> None:
-        """Nothing is decoded yet.
-
-        Args:
-            entry: what was taken.
-            lease_until: monotonic time at which another consumer may have it.
-        """
-        self.entry = entry
-        self.lease_until = lease_until
-        self.envelope: Envelope | None = None
-        self.events: Sequence[E] = ()
-        self.places: list[int] | None = None
-        """Position in its frame of each event, where some members could not be read."""
-        self.open = 0
-        self.begun = False
-        self.lease_lost = False
-        self.messages: Sequence[Message[E]] = ()
-        self.steps: Sequence[Step] = ()
-
-    def is_ours(self, now: float) -> bool:
-        """Whether nobody else can have it at this monotonic time."""
-        return self.lease_until > now and not self.lease_lost
-
-    def lose(self) -> None:
-        """Another consumer has it: whoever works on it should know."""
-        self.lease_lost = True
-        for message in self.messages:
-            message.lease_lost = True
-
-    @property
-    def failure(self) -> Failure:
-        """What must be written before the ack."""
-        return Failure(self.entry.held, tuple(self.steps))
 
 
 @dataclass(frozen=True, slots=True)
