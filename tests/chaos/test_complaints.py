@@ -414,7 +414,7 @@ async def test_10_poison_goes_straight_to_the_dead_letters_and_neither_stops_nor
 async def test_11_a_stop_or_a_deleted_name_in_mid_batch_strands_nothing_and_no_name_stays(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamdesk.bus.backends.redis.backend.GONE_MS", 1000)
+    monkeypatch.setattr("streamdesk.bus.backends.redis.inspection.GONE_MS", 1000)
     await stopped(stage)
     await deleted(stage)
 

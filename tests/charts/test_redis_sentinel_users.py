@@ -10,7 +10,7 @@ import hiredis
 import pytest
 
 from streamdesk.bus import Message
-from streamdesk.bus.backends.port import Failure, Step
+from streamdesk.bus.backends.records import Failure, Step
 from streamdesk.bus.backends.redis.backend import RedisBackend
 from streamdesk.bus.topic_keys import layout_of
 from streamdesk.contracts import topics

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdesk.bus import Ack, Batch, Bus, BusConfig, Dead, Outcome, Reject, Retry, RetryAfter
-from streamdesk.bus.backends.port import Entry
+from streamdesk.bus.backends.records import Entry
 from streamdesk.bus.config import RetryPolicy
 from streamdesk.bus.consuming.deliveries import Delivery
 from streamdesk.bus.consuming.reader import Reader

@@ -13,7 +13,7 @@ from streamdesk.bus import (
     QueueFullError,
     Retry,
 )
-from streamdesk.bus.backends.port import SCHEDULED
+from streamdesk.bus.backends.records import SCHEDULED
 from streamdesk.bus.publishing.encoding import encode_all
 from streamdesk.bus.topic_keys import layout_of, shard_layout, shard_of
 from streamdesk.contracts.base import Consumer

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import Bus, BusConfig, RetryPolicy, ServerFullError
-from streamdesk.bus.backends.port import Entry, Failure, Step
+from streamdesk.bus.backends.records import Entry, Failure, Step
 from streamdesk.bus.topic_keys import layout_of
 
 GROUP = "workers"

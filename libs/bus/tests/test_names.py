@@ -32,7 +32,7 @@ async def test_a_name_goes_when_it_holds_nothing_and_was_not_seen_for_long(
     await backend.trim(layout, topic.keep)
     assert await names(desk, topic) == ["dead", "holder"]
     for backend_module in ("memory", "redis"):
-        monkeypatch.setattr(f"streamdesk.bus.backends.{backend_module}.backend.GONE_MS", 0)
+        monkeypatch.setattr(f"streamdesk.bus.backends.{backend_module}.inspection.GONE_MS", 0)
     await backend.trim(layout, topic.keep)
     assert await names(desk, topic) == ["holder"]
 

@@ -5,7 +5,8 @@ from importlib.resources import files
 import pytest
 
 from streamdesk.bus import BusConfig
-from streamdesk.bus.backends.redis.backend import RedisBackend, Script
+from streamdesk.bus.backends.redis.backend import RedisBackend
+from streamdesk.bus.backends.redis.commands import Script
 
 FOLDER = files("streamdesk.bus.backends") / "lua"
 COMMON = "common.lua"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdesk.bus import BreakerPolicy, BusConfigError, Dead
-from streamdesk.bus.backends.port import Entry
+from streamdesk.bus.backends.records import Entry
 from streamdesk.bus.consuming.deliveries import Delivery, Hands, Job
 from streamdesk.bus.consuming.sharded import fair_share
 from streamdesk.bus.topic_keys import parts_of, shard_of

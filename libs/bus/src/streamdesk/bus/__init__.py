@@ -1,6 +1,6 @@
 """How it travels: an event bus on Redis Streams."""
 
-from streamdesk.bus.backends.port import StreamLag
+from streamdesk.bus.backends.records import StreamLag
 from streamdesk.bus.bus import Bus
 from streamdesk.bus.config import BusConfig, RetryPolicy, Wait
 from streamdesk.bus.consuming.breaker import BreakerPolicy

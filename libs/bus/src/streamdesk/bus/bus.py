@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from streamdesk.bus.backends.memory.backend import MemoryBackend
-from streamdesk.bus.backends.port import Backend, Standing
+from streamdesk.bus.backends.port import Backend
+from streamdesk.bus.backends.records import Standing
 from streamdesk.bus.backends.redis.backend import RedisBackend
 from streamdesk.bus.config import BusConfig, RetryPolicy, Wait
 from streamdesk.bus.connection.link import Link

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 
-from streamdesk.bus.backends.key_values import KeyValues
+from streamdesk.bus.backends.port import KeyValues
 from streamdesk.bus.connection.link import Link
 from streamdesk.bus.errors import BusConfigError, BusUnavailableError
 

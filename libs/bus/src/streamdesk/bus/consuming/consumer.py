@@ -17,7 +17,7 @@ import contextlib
 import time
 from typing import Generic, TypeVar
 
-from streamdesk.bus.backends.port import Held
+from streamdesk.bus.backends.records import Held
 from streamdesk.bus.consuming.breaker import Breaker
 from streamdesk.bus.consuming.deliveries import Delivery, Hands
 from streamdesk.bus.consuming.fetcher import Taker

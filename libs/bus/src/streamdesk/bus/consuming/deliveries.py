@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
-from streamdesk.bus.backends.port import Entry, Failure, Step
+from streamdesk.bus.backends.records import Entry, Failure, Step
 from streamdesk.bus.message import Message
 from streamdesk.contracts.base import Event
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from streamdesk.bus.backends.port import Entry, Recreated, Taken
+from streamdesk.bus.backends.records import Entry, Recreated, Taken
 from streamdesk.bus.consuming.breaker import Breaker
 from streamdesk.bus.consuming.deliveries import Delivery, Hands, Job
 from streamdesk.bus.consuming.reader import Reader

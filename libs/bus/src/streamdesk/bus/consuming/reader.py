@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
-from streamdesk.bus.backends.port import Entry, Step
+from streamdesk.bus.backends.records import Entry, Step
 from streamdesk.bus.config import RetryPolicy
 from streamdesk.bus.consuming.deliveries import Delivery
 from streamdesk.bus.dead_letters.letters import (

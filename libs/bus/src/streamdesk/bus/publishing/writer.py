@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streamdesk.bus.backends.port import SCHEDULED, Backend
+from streamdesk.bus.backends.port import Backend
+from streamdesk.bus.backends.records import SCHEDULED
 from streamdesk.bus.config import BusConfig, Wait
 from streamdesk.bus.connection.link import Link
 from streamdesk.bus.envelope import Fields

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streamdesk.bus.backends.port import ConsumerStanding, Standing, StreamLag
+from streamdesk.bus.backends.records import ConsumerStanding, Standing, StreamLag
 
 ACTIVE_SECONDS = 10.0
 """A consumer that was seen within this time counts as active.

@@ -7,29 +7,22 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from streamdesk.bus.backends.key_values import MemoryKeyValues
+from streamdesk.bus.backends.memory.inspection import MemoryInspection
+from streamdesk.bus.backends.memory.key_values import MemoryKeyValues
 from streamdesk.bus.backends.memory.streams import (
-    GREATEST,
-    Group,
     Pending,
     Scheduled,
-    Store,
-    Stream,
     id_text,
     now_ms,
     parse_id,
 )
-from streamdesk.bus.backends.port import (
-    GONE_MS,
+from streamdesk.bus.backends.records import (
     SCHEDULED,
-    ConsumerStanding,
     Entry,
     Failure,
     Held,
     Recreated,
     Settled,
-    Standing,
-    StreamLag,
     Taken,
 )
 from streamdesk.bus.config import Wait
@@ -38,16 +31,15 @@ from streamdesk.bus.errors import QueueFullError
 from streamdesk.bus.topic_keys import Layout
 
 
-class MemoryBackend:
+class MemoryBackend(MemoryInspection):
     """Streams, groups and dead letters in dictionaries."""
 
     _brokers: ClassVar[dict[str, "MemoryBackend"]] = {}
 
     def __init__(self) -> None:
         """Start empty."""
-        self.store = Store()
+        super().__init__()
         self.key_values = MemoryKeyValues()
-        self._changed = asyncio.Event()
         self._owners: dict[str, tuple[str, int, int]] = {}
         self._members: dict[str, dict[str, int]] = {}
         self._adoptions: dict[str, str] = {}
@@ -76,14 +68,6 @@ class MemoryBackend:
     async def now_ms(self) -> int:
         """This machine's clock."""
         return now_ms()
-
-    def _stream(self, layout: Layout, index: int) -> Stream:
-        return self.store.stream(layout.streams[index])
-
-    def _groups(self, layout: Layout, group: str) -> list[tuple[int, Stream, Group]]:
-        """The topic's streams on which the group is, with its row."""
-        streams = [(i, self._stream(layout, i)) for i in range(len(layout.streams))]
-        return [(i, s, s.groups[group]) for i, s in streams if group in s.groups]
 
     def _wake(self) -> None:
         self._changed.set()
@@ -241,20 +225,6 @@ class MemoryBackend:
         """Wait for an entry after `last_ids`."""
         await self._wait_for_more(dict(zip(layout.streams, last_ids, strict=True)), block_ms)
 
-    async def _wait_for_more(self, cursors: Mapping[str, str], block_ms: int) -> None:
-        seen = {key: parse_id(text) for key, text in cursors.items()}
-        await self._wait_until(
-            lambda: any(self.store.stream(key).last > last for key, last in seen.items()), block_ms
-        )
-
-    async def _wait_until(self, is_so: Callable[[], bool], block_ms: int) -> None:
-        try:
-            async with asyncio.timeout(block_ms / 1000):
-                while not is_so():
-                    await self._changed.wait()
-        except TimeoutError:
-            pass
-
     async def settle(
         self,
         layout: Layout,
@@ -385,97 +355,6 @@ class MemoryBackend:
         for name in [name for name, until in members.items() if until <= now]:
             del members[name]
         return sorted(members, key=lambda name: (members[name], name))
-
-    async def standing(self, layout: Layout, group: str) -> Standing:
-        """Count."""
-        return self._standing(layout, group)
-
-    def _standing(self, layout: Layout, group: str) -> Standing:
-        now = now_ms()
-        streams: list[StreamLag] = []
-        consumers: list[ConsumerStanding] = []
-        pending: list[tuple[int, int]] = []
-        for key in layout.streams:
-            stream = self.store.stream(key)
-            row = stream.groups.get(group, Group())
-            waiting = len(stream.after(self.store.position(layout, group, key)))
-            streams.append(StreamLag(key, len(stream.entries), waiting, len(row.pending)))
-            pending += row.pending
-            for name, seen_ms in row.seen_ms.items():
-                held = sum(item.consumer == name for item in row.pending.values())
-                consumers.append(ConsumerStanding(name, held, now - seen_ms))
-        return Standing(
-            streams=tuple(streams),
-            delayed=self.store.waiting_later(layout, group),
-            consumers=tuple(consumers),
-            oldest_pending_ms=min(pending)[0] if pending else None,
-            added=sum(self.store.stream(key).added for key in layout.streams),
-        )
-
-    async def peek(self, layout: Layout, group: str, count: int) -> list[Entry]:
-        """Look ahead."""
-        entries: list[Entry] = []
-        for index, key in enumerate(layout.streams):
-            stream = self.store.stream(key)
-            entries += [
-                Entry(index, id_text(entry_id), dict(stream.entries[entry_id]))
-                for entry_id in stream.after(self.store.position(layout, group, key))
-            ]
-        return entries[:count]
-
-    async def trim(self, layout: Layout, keep: int, group: str = "") -> int:
-        """Drop what is finished, and save the cursors."""
-        dropped = 0
-        for key in layout.streams:
-            stream = self.store.stream(key)
-            missing = [(0, 0) for name in layout.groups if name not in stream.groups]
-            finished = [row.finished for row in stream.groups.values()]
-            bound = min([stream.last, *missing, *finished])
-            excess = max(0, len(stream.entries) - keep)
-            for entry_id in [i for i in list(stream.entries)[:excess] if i < bound]:
-                del stream.entries[entry_id]
-                dropped += 1
-            for name in {*layout.groups, group} & stream.groups.keys():
-                cursors = self.store.cursors.setdefault(layout.cursors(name), {})
-                cursors[key] = stream.groups[name].finished
-                stream.groups[name].forget_gone(now_ms() - GONE_MS)
-        return dropped
-
-    async def last_ids(self, keys: Sequence[str]) -> list[str]:
-        """The newest ids."""
-        return [id_text(self.store.stream(key).last) for key in keys]
-
-    async def read(
-        self, cursors: Mapping[str, str], count: int, block_ms: int
-    ) -> list[tuple[str, str, Fields]]:
-        """Read after the cursors."""
-        await self._wait_for_more(cursors, block_ms)
-        return [
-            (key, id_text(entry_id), dict(self.store.stream(key).entries[entry_id]))
-            for key, last in cursors.items()
-            for entry_id in self.store.stream(key).after(parse_id(last))[:count]
-        ]
-
-    async def read_range(
-        self, key: str, first: str, last: str, count: int
-    ) -> list[tuple[str, Fields]]:
-        """Read between two ids."""
-        start = parse_id(first.removeprefix("("))
-        end = parse_id(last, GREATEST)
-        entries = self.store.stream(key).entries
-        inside = [
-            i for i in entries if start <= i <= end and not (first.startswith("(") and i == start)
-        ]
-        return [(id_text(i), dict(entries[i])) for i in inside[:count]]
-
-    async def dead_count(self, layout: Layout) -> int:
-        """Count the dead letters."""
-        return len(self.store.stream(layout.dead).entries)
-
-    async def remove_dead(self, layout: Layout, ids: Sequence[str]) -> int:
-        """Delete dead letters."""
-        entries = self.store.stream(layout.dead).entries
-        return sum(entries.pop(parse_id(entry_id), None) is not None for entry_id in ids)
 
     async def redrive(self, layout: Layout, dead_id: str, stream: int, fields: Fields) -> str:
         """Replace a dead letter by the original."""

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
-from streamdesk.bus.backends.port import Recreated, Step
+from streamdesk.bus.backends.records import Recreated, Step
 from streamdesk.bus.envelope import Fields
 from streamdesk.bus.topic_keys import Layout
 

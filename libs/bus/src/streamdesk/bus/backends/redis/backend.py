@@ -1,36 +1,26 @@
-"""The bus on a Redis (>= 7.0) or Valkey (>= 8) server.
-
-Commands go out without redis-py's own retries: a blind resend could write twice, and it redials an
-address that may be dead. Who calls decides what a lost answer means (`link.py`).
-"""
+"""The bus on a Redis (>= 7.0) or Valkey (>= 8) server: publishing and consuming."""
 
 import asyncio
-import copy
-import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.resources import files
-from typing import Any, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import hiredis
 
-from streamdesk.bus.backends.key_values import ServerKeyValues
-from streamdesk.bus.backends.port import (
-    GONE_MS,
-    ConsumerStanding,
+from streamdesk.bus.backends.records import (
     Entry,
     Failure,
     Held,
     Recreated,
     Settled,
-    Standing,
-    StreamLag,
     Taken,
 )
+from streamdesk.bus.backends.redis.commands import is_unknown
+from streamdesk.bus.backends.redis.inspection import RedisInspection
+from streamdesk.bus.backends.redis.key_values import RedisKeyValues
 from streamdesk.bus.backends.redis.script_arguments import (
     entries_of,
     failure_words,
-    fields_of,
     flat,
     limit_word,
     numbered,
@@ -40,42 +30,18 @@ from streamdesk.bus.backends.redis.script_arguments import (
     topic_keys,
     topic_words,
 )
-from streamdesk.bus.config import BusConfig, Wait
+from streamdesk.bus.config import BusConfig
 from streamdesk.bus.connection.refusals import GroupLostError
-from streamdesk.bus.connection.server import Server
 from streamdesk.bus.connection.wire import Argument, Reply, Words
 from streamdesk.bus.envelope import Fields
 from streamdesk.bus.errors import (
-    BusUnavailableError,
-    NotDurableError,
     QueueFullError,
     ServerFullError,
 )
 from streamdesk.bus.topic_keys import Layout
 
-_MARK = "streamdesk:durable"
-"""Written before each WAIT."""
-
 MEASURE_SECONDS = 0.1
 """How often the length of a stream is asked for along with an append."""
-
-
-def _is_unknown(answer: Reply) -> bool:
-    return isinstance(answer, hiredis.ReplyError) and str(answer).startswith("NOSCRIPT")
-
-
-class Script:
-    """A Lua script: its source, and its name on the server."""
-
-    def __init__(self, name: str) -> None:
-        """Read `lua/<name>.lua`."""
-        folder = files("streamdesk.bus.backends") / "lua"
-        common = (folder / "common.lua").read_text()
-        own = (folder / f"{name}.lua").read_text()
-        # What a script asks of the server stands in its first line, wherever it comes from.
-        flags, _, body = own.partition("\n") if own.startswith("#!") else ("", "", own)
-        self.source = (f"{flags}\n" if flags else "") + common + body
-        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
 class StreamLengths:
@@ -111,125 +77,18 @@ class StreamLengths:
         return self._lengths.get(key, 0)
 
 
-class RedisBackend:
-    """One server, one pool of connections."""
+class RedisBackend(RedisInspection):
+    """One server, one pool of connections: the steps of publishing and consuming."""
 
     def __init__(self, config: BusConfig) -> None:
         """Set up, without connecting yet."""
-        self._server = Server(config)
-        self._durable: Wait | None = None
-        names = (
-            "publish", "find", "take", "settle", "reclaim", "renew", "release", "forget", "lag",
-            "trim", "peek", "redrive", "own", "disown", "join", "schedule", "ensure", "adopt",
-            "put_held", "give_back",
-        )  # fmt: skip
-        self._scripts = {name: Script(name) for name in names}
+        super().__init__(config)
         self._lengths = StreamLengths()
 
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._server.close()
-
-    def on_move(self, moved: Callable[[], None]) -> None:
-        """Have `moved` called when the Sentinels announce another master."""
-        self._server.on_move = moved
-
-    async def drop_idle(self) -> None:
-        """Close what is kept for later."""
-        self._server.drop_idle()
-
-    def waiting_for(self, durable: Wait | None) -> "RedisBackend":
-        """The same server and connections, with WAIT after each call."""
-        if durable is None:
-            return self
-        same = copy.copy(self)
-        same._durable = durable  # noqa: SLF001 - our own copy
-        return same
-
     @property
-    def key_values(self) -> ServerKeyValues:
+    def key_values(self) -> RedisKeyValues:
         """Over the same connections."""
-        return ServerKeyValues(self._many, self._run)
-
-    async def ping(self) -> None:
-        """Return when the server answers."""
-        await self._command("PING")
-
-    async def now_ms(self) -> int:
-        """The server's clock."""
-        seconds, micros = await self._command("TIME")
-        return int(seconds) * 1000 + int(micros) // 1000
-
-    async def _command(self, *words: Argument) -> Any:  # noqa: ANN401 - what the server answers
-        (answer,) = await self._send([words])
-        return self._server.checked(answer)
-
-    async def _send(self, commands: Sequence[Words]) -> list[Reply]:
-        """Commands in one round trip; error answers are among the answers.
-
-        Raises:
-            NotDurableError: too few replicas have in time what was written, now or before.
-        """
-        if self._durable is None:
-            return await self._server.send(commands)
-        replicas, timeout_ms = self._durable.replicas, self._durable.timeout_ms
-        # WAIT counts replicas that have what this connection wrote: on a new one that is nothing
-        # unless it writes. The mark comes after all that this server has, seen or written.
-        mark = ("SET", _MARK, 1, "PX", timeout_ms)
-        sure = [*commands, mark, ("WAIT", replicas, timeout_ms)]
-        *answers, marked, confirmed = await self._server.send(
-            sure, lane="durable", extra_seconds=timeout_ms / 1000
-        )
-        for answer in answers:
-            if not _is_unknown(answer):
-                self._server.checked(answer)
-        is_marked = not isinstance(marked, hiredis.ReplyError)  # a full server may refuse just this
-        if self._server.checked(confirmed) < replicas or not is_marked:
-            raise NotDurableError(replicas, confirmed if is_marked else 0, timeout_ms)
-        if self._server.is_failing_over:
-            raise BusUnavailableError("a failover is under way: the write is looked for after it")
-        return answers
-
-    async def _many(self, commands: Sequence[Words]) -> list[Any]:
-        """Commands in one round trip, in order, but not as a transaction."""
-        answers = await self._send(commands)
-        return [self._server.checked(answer) for answer in answers]
-
-    async def _blocking(
-        self,
-        block_ms: int,
-        verb: Words,
-        streams: Sequence[str],
-        stopped: asyncio.Future[Any] | None = None,
-    ) -> Any:  # noqa: ANN401 - as above
-        """XREAD or XREADGROUP of `streams`: their keys, then where to read each from."""
-        command = (*verb, "BLOCK", max(1, block_ms), "STREAMS", *streams)
-        answer = await self._server.send_blocking(command, block_ms / 1000, stopped)
-        return self._server.checked(answer)
-
-    async def _run(self, name: str, keys: Sequence[str], *arguments: Argument) -> Any:  # noqa: ANN401 - as above
-        """Run a script."""
-        (answer,) = await self._run_many(name, [(keys, arguments)])
-        return self._server.checked(answer)
-
-    async def _run_many(
-        self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]
-    ) -> list[Any]:
-        """Run a script several times in one round trip; error answers are among the answers.
-
-        A server that does not know the script has not run it: it is loaded and sent again.
-        """
-        script = self._scripts[name]
-        commands = [("EVALSHA", script.sha, len(keys), *keys, *rest) for keys, rest in calls]
-        answers = await self._send(commands)
-        unknown = [at for at, answer in enumerate(answers) if _is_unknown(answer)]
-        if unknown:
-            again = [("SCRIPT", "LOAD", script.source), *(commands[at] for at in unknown)]
-            loaded, *fresh = await self._send(again)
-            self._server.checked(loaded)
-            for at, answer in zip(unknown, fresh, strict=True):
-                answers[at] = answer
-        return answers
+        return RedisKeyValues(self._many, self._run)
 
     async def append(
         self, layout: Layout, stream: int, batch: Sequence[Fields], keep: int | None
@@ -343,7 +202,7 @@ class RedisBackend:
         )
         # What was read is ours, whatever the other answer says.
         rows = rows_of(read)
-        if _is_unknown(moved):
+        if is_unknown(moved):
             moved = await self._run("take", keys, group, consumer, 0, "")
             if not rows:  # it was too early: the script makes a lost group again
                 (read,) = await self._send([reading])
@@ -467,83 +326,3 @@ class RedisBackend:
         """A sorted set by time."""
         names = await self._run("join", [layout.members(group)], consumer, lease_ms)
         return [name.decode() for name in names]
-
-    async def standing(self, layout: Layout, group: str) -> Standing:
-        """XINFO of each stream."""
-        keys = (
-            *layout.streams, layout.delayed(group), layout.scheduled, layout.cursors(group),
-            layout.trimmed,
-        )  # fmt: skip
-        delayed, rows, consumers = await self._run("lag", keys, group)
-        oldest = [int(row[4].partition(b"-")[0]) for row in rows if row[4]]
-        return Standing(
-            streams=tuple(
-                StreamLag(key, *(int(number) for number in row[:3]))
-                for key, row in zip(layout.streams, rows, strict=True)
-            ),
-            delayed=int(delayed),
-            consumers=tuple(
-                ConsumerStanding(name.decode(), int(pending), int(idle))
-                for name, pending, idle in consumers
-            ),
-            oldest_pending_ms=min(oldest, default=None),
-            added=sum(int(row[3]) for row in rows),
-        )
-
-    async def peek(self, layout: Layout, group: str, count: int) -> list[Entry]:
-        """XRANGE after the group's position."""
-        keys = [*layout.streams, layout.cursors(group)]
-        answer = await self._run("peek", keys, group, count)
-        return [entry for index, rows in answer for entry in entries_of(index - 1, rows)]
-
-    async def trim(self, layout: Layout, keep: int, group: str = "") -> int:
-        """XTRIM MINID below what the slowest group has finished, and the cursors' HSET."""
-        others = [group] if group and group not in layout.groups else []
-        groups = [*layout.groups, *others]
-        keys = [*layout.streams, layout.trimmed, *(layout.cursors(name) for name in groups)]
-        needed = len(layout.groups)
-        return int(await self._run("trim", keys, keep, GONE_MS, needed, *groups))
-
-    async def last_ids(self, keys: Sequence[str]) -> list[str]:
-        """The newest entry of each stream, deleted ones included."""
-        last: list[str] = []
-        for key in keys:
-            if not await self._command("EXISTS", key):
-                last.append("0-0")
-                continue
-            info = fields_of(await self._command("XINFO", "STREAM", key))
-            last.append(info[b"last-generated-id"].decode())
-        return last
-
-    async def read(
-        self, cursors: Mapping[str, str], count: int, block_ms: int
-    ) -> list[tuple[str, str, Fields]]:
-        """XREAD of all streams at once."""
-        streams = (*cursors.keys(), *cursors.values())
-        answer = await self._blocking(block_ms, ("XREAD", "COUNT", count), streams)
-        return [
-            (key.decode(), entry_id.decode(), fields_of(fields))
-            for key, rows in answer or ()
-            for entry_id, fields in rows
-        ]
-
-    async def read_range(
-        self, key: str, first: str, last: str, count: int
-    ) -> list[tuple[str, Fields]]:
-        """XRANGE."""
-        rows = await self._command("XRANGE", key, first, last, "COUNT", count)
-        return [(entry_id.decode(), fields_of(words)) for entry_id, words in rows]
-
-    async def dead_count(self, layout: Layout) -> int:
-        """XLEN of the dead letters."""
-        return int(await self._command("XLEN", layout.dead))
-
-    async def remove_dead(self, layout: Layout, ids: Sequence[str]) -> int:
-        """XDEL."""
-        return int(await self._command("XDEL", layout.dead, *ids))
-
-    async def redrive(self, layout: Layout, dead_id: str, stream: int, fields: Fields) -> str:
-        """XDEL of the letter and XADD of the original in one script."""
-        keys = [layout.dead, layout.streams[stream]]
-        answer = await self._run("redrive", keys, dead_id, *flat(fields))
-        return cast("bytes", answer).decode()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from streamdesk.bus.backends.port import Entry, Failure, Held, Recreated, Taken
+from streamdesk.bus.backends.records import Entry, Failure, Held, Recreated, Taken
 from streamdesk.bus.connection.wire import Argument, Reply
 from streamdesk.bus.envelope import Fields
 from streamdesk.bus.topic_keys import Layout

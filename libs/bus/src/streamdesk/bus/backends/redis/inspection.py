@@ -1,0 +1,98 @@
+"""What looks at streams without a group, and cleans up, on a Redis or Valkey server."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from streamdesk.bus.backends.records import GONE_MS, ConsumerStanding, Entry, Standing, StreamLag
+from streamdesk.bus.backends.redis.commands import RedisCommands
+from streamdesk.bus.backends.redis.script_arguments import (
+    entries_of,
+    fields_of,
+    flat,
+)
+from streamdesk.bus.envelope import Fields
+from streamdesk.bus.topic_keys import Layout
+
+
+class RedisInspection(RedisCommands):
+    """The steps that read without a group, tell how far groups are, and clean up."""
+
+    async def standing(self, layout: Layout, group: str) -> Standing:
+        """XINFO of each stream."""
+        keys = (
+            *layout.streams, layout.delayed(group), layout.scheduled, layout.cursors(group),
+            layout.trimmed,
+        )  # fmt: skip
+        delayed, rows, consumers = await self._run("lag", keys, group)
+        oldest = [int(row[4].partition(b"-")[0]) for row in rows if row[4]]
+        return Standing(
+            streams=tuple(
+                StreamLag(key, *(int(number) for number in row[:3]))
+                for key, row in zip(layout.streams, rows, strict=True)
+            ),
+            delayed=int(delayed),
+            consumers=tuple(
+                ConsumerStanding(name.decode(), int(pending), int(idle))
+                for name, pending, idle in consumers
+            ),
+            oldest_pending_ms=min(oldest, default=None),
+            added=sum(int(row[3]) for row in rows),
+        )
+
+    async def peek(self, layout: Layout, group: str, count: int) -> list[Entry]:
+        """XRANGE after the group's position."""
+        keys = [*layout.streams, layout.cursors(group)]
+        answer = await self._run("peek", keys, group, count)
+        return [entry for index, rows in answer for entry in entries_of(index - 1, rows)]
+
+    async def trim(self, layout: Layout, keep: int, group: str = "") -> int:
+        """XTRIM MINID below what the slowest group has finished, and the cursors' HSET."""
+        others = [group] if group and group not in layout.groups else []
+        groups = [*layout.groups, *others]
+        keys = [*layout.streams, layout.trimmed, *(layout.cursors(name) for name in groups)]
+        needed = len(layout.groups)
+        return int(await self._run("trim", keys, keep, GONE_MS, needed, *groups))
+
+    async def last_ids(self, keys: Sequence[str]) -> list[str]:
+        """The newest entry of each stream, deleted ones included."""
+        last: list[str] = []
+        for key in keys:
+            if not await self._command("EXISTS", key):
+                last.append("0-0")
+                continue
+            info = fields_of(await self._command("XINFO", "STREAM", key))
+            last.append(info[b"last-generated-id"].decode())
+        return last
+
+    async def read(
+        self, cursors: Mapping[str, str], count: int, block_ms: int
+    ) -> list[tuple[str, str, Fields]]:
+        """XREAD of all streams at once."""
+        streams = (*cursors.keys(), *cursors.values())
+        answer = await self._blocking(block_ms, ("XREAD", "COUNT", count), streams)
+        return [
+            (key.decode(), entry_id.decode(), fields_of(fields))
+            for key, rows in answer or ()
+            for entry_id, fields in rows
+        ]
+
+    async def read_range(
+        self, key: str, first: str, last: str, count: int
+    ) -> list[tuple[str, Fields]]:
+        """XRANGE."""
+        rows = await self._command("XRANGE", key, first, last, "COUNT", count)
+        return [(entry_id.decode(), fields_of(words)) for entry_id, words in rows]
+
+    async def dead_count(self, layout: Layout) -> int:
+        """XLEN of the dead letters."""
+        return int(await self._command("XLEN", layout.dead))
+
+    async def remove_dead(self, layout: Layout, ids: Sequence[str]) -> int:
+        """XDEL."""
+        return int(await self._command("XDEL", layout.dead, *ids))
+
+    async def redrive(self, layout: Layout, dead_id: str, stream: int, fields: Fields) -> str:
+        """XDEL of the letter and XADD of the original in one script."""
+        keys = [layout.dead, layout.streams[stream]]
+        answer = await self._run("redrive", keys, dead_id, *flat(fields))
+        return cast("bytes", answer).decode()
