@@ -1,17 +1,13 @@
 """The bus: what services use."""
 
-import asyncio
-import contextlib
 import secrets
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from streamdesk.bus.backends.memory.backend import MemoryBackend
 from streamdesk.bus.backends.port import Backend
-from streamdesk.bus.backends.records import Standing
 from streamdesk.bus.backends.redis.backend import RedisBackend
 from streamdesk.bus.config import BusConfig, RetryPolicy, Wait
 from streamdesk.bus.connection.link import Link
@@ -22,22 +18,17 @@ from streamdesk.bus.consuming.subscription import Intake, Membership, Subscripti
 from streamdesk.bus.consuming.workers import BatchHandler, Handler
 from streamdesk.bus.dead_letters.letters import DeadFilter, StoredDeadLetter
 from streamdesk.bus.dead_letters.redrive import DeadLetterBox, RedriveReport
-from streamdesk.bus.decoding import messages_of
 from streamdesk.bus.envelope import FRAME_EVENTS
 from streamdesk.bus.errors import BusConfigError, BusUnavailableError
 from streamdesk.bus.keys import Keys
-from streamdesk.bus.message import Message
 from streamdesk.bus.observer import BusObserver, Unobserved
 from streamdesk.bus.publishing.producer import Producer
 from streamdesk.bus.publishing.publisher import Publisher
 from streamdesk.bus.publishing.writer import Writer
-from streamdesk.bus.topic_keys import layout_of, parts_of
+from streamdesk.bus.topic_keys import layout_of
 from streamdesk.bus.tracing import Tracer, Untraced
-from streamdesk.bus.watching.lag import ConsumerHealth, GroupLag, consumer_health, group_lag
-from streamdesk.bus.watching.replay import Replay
-from streamdesk.bus.watching.tail import Tail
+from streamdesk.bus.watching.watcher import Watcher
 from streamdesk.contracts.base import Event, Topic
-from streamdesk.contracts.errors import ContractError
 
 E = TypeVar("E", bound=Event)
 
@@ -46,18 +37,15 @@ DEFAULT_BATCH_EVENTS = 500
 DEFAULT_CONCURRENCY = 8
 
 
-class Bus:
+class Bus(Watcher):
     """An event bus on Redis Streams. Use it as an async context manager."""
 
     def __init__(
         self, backend: Backend, config: BusConfig, observer: BusObserver, tracer: Tracer
     ) -> None:
         """Use `Bus.connect`."""
-        self._backend = backend
-        self._config = config
-        self._observer = observer
+        super().__init__(backend, Link(observer, backend.drop_idle), config, observer)
         self._tracer = tracer
-        self._link = Link(observer, backend.drop_idle)
         backend.on_move(self._link.wake)
         self._dead_letters = DeadLetterBox(backend, self._link)
         self._writer = Writer(backend, self._link, config, observer)
@@ -292,105 +280,10 @@ class Bus:
             self._backend, self._link, self._observer, self._tracer, self._report_standing
         )
         member = Membership(topic, layout_of(topic), group, consumer, intake, config, tools)
-        if topic.shards == 1:
-            return GroupConsumer(member)
-
-        def open_shard(
-            number: int, fence: int, owned_until: Callable[[], float]
-        ) -> GroupConsumer[E]:
-            ordered = replace(intake, ordered=True, owned_until=owned_until, fence=fence)
-            return GroupConsumer(replace(member, layout=parts_of(topic)[number], intake=ordered))
-
-        return ShardedConsumer(member, open_shard)
+        return GroupConsumer(member) if topic.shards == 1 else ShardedConsumer(member)
 
     async def _report_standing(self, topic: Topic[Any], group: str) -> None:
         self._observer.standing(await self.group_lag(topic, group))
-
-    def tail(
-        self,
-        topics: Topic[Any] | Sequence[Topic[Any]],
-        *,
-        since: str = "$",
-        stop: asyncio.Event | None = None,
-    ) -> AsyncGenerator[Message[Any], None]:
-        """Every message of the topics, without a group, across outages, until `stop` is set.
-
-        Args:
-            topics: one or several.
-            since: `$` for what comes from now on, `0` for all there is, or an entry id
-                (`<milliseconds>-<n>`) for what came after it.
-            stop: ends the iteration within the blocking time (1 s).
-
-        Raises:
-            BusConfigError: `since` is none of those.
-        """
-        chosen = [topics] if isinstance(topics, Topic) else list(topics)
-        return Tail(
-            chosen,
-            backend=self._backend,
-            link=self._link,
-            observer=self._observer,
-            block_seconds=self._config.block_seconds,
-            stop=stop,
-        ).messages(since)
-
-    def replay(
-        self,
-        topic: Topic[E],
-        since: datetime | str,
-        until: datetime | str | None = None,
-    ) -> AsyncGenerator[Message[E], None]:
-        """What travelled on the topic in a stretch of the past, by time, for no group.
-
-        Both ends are included; a time means its millisecond. It goes on after an outage where it
-        was. How far the past goes back is the topic's `keep`.
-
-        Args:
-            topic: whose messages. Retries of single groups are left out.
-            since: a time with its zone, or an entry id; `0` for all there is.
-            until: the same; None for what is there when the first message is asked for.
-
-        Raises:
-            BusConfigError: a time without a zone, or a text that is no entry id.
-        """
-        return Replay(
-            topic, backend=self._backend, link=self._link, observer=self._observer
-        ).messages(since, until)
-
-    async def lag(self, topic: Topic[Any]) -> list[GroupLag]:
-        """Where each of the topic's groups stands; one row without a group if it has none."""
-        return [await self.group_lag(topic, group) for group in topic.groups or ("",)]
-
-    async def group_lag(self, topic: Topic[Any], group: str) -> GroupLag:
-        """Where one group stands."""
-        standings = await self._standings(topic, group)
-        # Last: a message that has left the group's hands is counted here by now if it died.
-        dead = await self._link.once(lambda: self._backend.dead_count(layout_of(topic)))
-        now_ms = await self._link.once(self._backend.now_ms)
-        return group_lag(topic.name, group, standings, dead, now_ms)
-
-    async def _standings(self, topic: Topic[Any], group: str) -> list[Standing]:
-        return [
-            await self._link.once(lambda: self._backend.standing(part, group))  # noqa: B023 - called at once
-            for part in parts_of(topic)
-        ]
-
-    async def consumers(self, topic: Topic[Any], group: str) -> list[ConsumerHealth]:
-        """The group's consumers that the server knows of, by name."""
-        standings = await self._standings(topic, group)
-        return consumer_health([row for standing in standings for row in standing.consumers])
-
-    async def waiting(self, topic: Topic[E], group: str, limit: int = 20) -> list[Message[E]]:
-        """The messages the group would be given next, highest class first, untouched."""
-        messages: list[Message[E]] = []
-        for part in parts_of(topic):
-            entries = await self._link.once(lambda: self._backend.peek(part, group, limit))  # noqa: B023 - called at once
-            for entry in entries:
-                # What cannot be read goes to the dead letters when somebody takes it.
-                with contextlib.suppress(ContractError):
-                    priority = part.classes[entry.stream]
-                    messages += messages_of(topic, entry.fields, entry.id, priority)[0]
-        return messages[:limit]
 
     async def dead(
         self, topic: Topic[Any], limit: int = 100, where: DeadFilter | None = None

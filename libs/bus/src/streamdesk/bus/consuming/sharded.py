@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from streamdesk.bus.consuming.consumer import GroupConsumer
@@ -20,8 +21,6 @@ from streamdesk.contracts.base import Event
 E = TypeVar("E", bound=Event)
 
 LONGEST_ROUND_SECONDS = 1.0
-Open = Callable[[int, int, Callable[[], float]], GroupConsumer[E]]
-"""Makes the subscription of a shard, by its number, its fence, and until when it is ours."""
 
 
 def fair_share(shards: int, members: list[str], consumer: str) -> int:
@@ -52,15 +51,15 @@ class _Shard(Generic[E]):
 class ShardedConsumer(Generic[E]):
     """A `Subscription` to those shards of a topic that are its share."""
 
-    def __init__(self, membership: Membership[E], open_shard: Open[E]) -> None:
+    def __init__(self, membership: Membership[E]) -> None:
         """Made by `Bus.subscribe`."""
+        self._member = membership
         self._topic = membership.topic
         self._group = membership.group
         self.consumer = membership.consumer
         self._lease_seconds = membership.config.lease_seconds
         self._backend = membership.tools.backend
         self._link = membership.tools.link
-        self._open_shard = open_shard
         self._owned: dict[int, _Shard[E]] = {}
         self._departures: set[asyncio.Task[None]] = set()
         self._state: State = "starting"
@@ -164,6 +163,15 @@ class ShardedConsumer(Generic[E]):
         shard.subscription = self._open_shard(number, fence, lambda: shard.lease_until)
         shard.task = asyncio.create_task(shard.subscription.run(shard.stop))
         self._owned[number] = shard
+
+    def _open_shard(
+        self, number: int, fence: int, owned_until: Callable[[], float]
+    ) -> GroupConsumer[E]:
+        """The consumer of one shard, which stops taking when the shard is not ours any more."""
+        member = self._member
+        intake = replace(member.intake, ordered=True, owned_until=owned_until, fence=fence)
+        layout = parts_of(self._topic)[number]
+        return GroupConsumer(replace(member, layout=layout, intake=intake))
 
     def _start_to_leave(self, number: int) -> None:
         """Beside the rounds: the last handlers there may take longer than the others' leases."""
