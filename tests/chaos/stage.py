@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streamdesk.bus import Bus, BusConfig, GroupLag, Message, Outcome, RetryPolicy, Subscription
-from streamdesk.bus.observer import Unobserved
+from streamdesk.bus.observer import BusObserver
 from streamdesk.bus.topic_keys import layout_of, parts_of
 from streamdesk.contracts.base import Topic
 from tests.chaos.victim import GROUP, Orders, Task, Victim, topic_of
@@ -37,7 +37,7 @@ async def until_asked(holds: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
-class Listener(Unobserved):
+class Listener(BusObserver):
     """Notes what the bus reports that somebody should hear of."""
 
     def __init__(self) -> None:

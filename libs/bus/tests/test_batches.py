@@ -16,7 +16,7 @@ from streamdesk.bus.backends.records import Entry
 from streamdesk.bus.config import RetryPolicy
 from streamdesk.bus.consuming.deliveries import Delivery
 from streamdesk.bus.consuming.reader import Reader
-from streamdesk.bus.observer import Unobserved
+from streamdesk.bus.observer import BusObserver
 from streamdesk.bus.topic_keys import layout_of
 from streamdesk.contracts.base import Consumer, Event, Topic
 
@@ -370,7 +370,7 @@ async def test_batches_are_worked_on_at_once_and_the_rest_is_given_back_at_the_s
     assert {message.deliveries for batch in successor.seen for message in batch} == {1}
 
 
-class Counts(Unobserved):
+class Counts(BusObserver):
     """Adds up what consumers report."""
 
     def __init__(self) -> None:

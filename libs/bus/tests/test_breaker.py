@@ -20,7 +20,7 @@ from streamdesk.bus import (
     Retry,
 )
 from streamdesk.bus.consuming.breaker import Breaker
-from streamdesk.bus.observer import Unobserved
+from streamdesk.bus.observer import BusObserver
 from streamdesk.bus.topic_keys import layout_of
 
 GROUP = "workers"
@@ -119,7 +119,7 @@ def test_several_that_ended_alike_count_as_each_of_them(
         assert bool(together.why) == bool(single.why)
 
 
-class Listener(Unobserved):
+class Listener(BusObserver):
     """Notes when a consumer is paused."""
 
     def __init__(self) -> None:

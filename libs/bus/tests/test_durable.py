@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import Bus, BusConfig, BusConfigError, NotDurableError, Wait
-from streamdesk.bus.observer import Unobserved
+from streamdesk.bus.observer import BusObserver
 
 GROUP = "workers"
 LOOPBACK = "127.0.0.1"
@@ -16,7 +16,7 @@ PATIENT = Wait(replicas=1, timeout_ms=10_000)
 HASTY = Wait(replicas=1, timeout_ms=50)
 
 
-class Listener(Unobserved):
+class Listener(BusObserver):
     """Notes what is said about the connection."""
 
     def __init__(self) -> None:

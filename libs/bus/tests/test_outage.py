@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import Bus, BusConfig, BusUnavailableError, ServerFullError
-from streamdesk.bus.observer import Unobserved
+from streamdesk.bus.observer import BusObserver
 
 GROUP = "workers"
 
 
-class Listener(Unobserved):
+class Listener(BusObserver):
     """Notes what is said about the connection."""
 
     def __init__(self) -> None:

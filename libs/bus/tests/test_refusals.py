@@ -24,7 +24,7 @@ from streamdesk.bus.connection.refusals import (
     refusal,
 )
 from streamdesk.bus.connection.server import Server
-from streamdesk.bus.observer import Unobserved
+from streamdesk.bus.observer import BusObserver
 
 GROUP = "workers"
 LOOPBACK = "127.0.0.1"
@@ -63,7 +63,7 @@ def test_the_first_word_of_an_error_answer_says_what_to_raise(
     assert text in str(error)
 
 
-class Listener(Unobserved):
+class Listener(BusObserver):
     """Notes what is said about the connection."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdesk.bus import Bus, BusConfig, BusConfigError, RetryPolicy
+from streamdesk.bus import Bus, BusConfig, BusConfigError, BusObserver, RetryPolicy, Tracer
 from streamdesk.bus.dead_letters.letters import error_chain
 from streamdesk.bus.envelope import new_id
 from streamdesk.bus.topic_keys import layout_of, parts_of, shard_layout, shard_of
@@ -109,3 +109,24 @@ async def test_a_tail_from_nowhere_is_refused(topic: Any) -> None:
     async with Bus.connect(BusConfig(url="memory://units")) as bus:
         with pytest.raises(BusConfigError, match="yesterday"):
             await anext(bus.tail(topic, since="yesterday"))
+
+
+async def test_an_observer_overrides_what_it_needs_and_ignores_the_rest(
+    topic: Any, ping: Any
+) -> None:
+    class Published(BusObserver):
+        def __init__(self) -> None:
+            self.count = 0
+
+        def published(self, topic: str, count: int) -> None:  # noqa: ARG002 - it counts all topics
+            self.count += count
+
+    class Named(Tracer):
+        def inject(self) -> str:
+            return "never asked: it is off"
+
+    observer = Published()
+    async with Bus.connect(BusConfig(url="memory://override"), observer, Named()) as bus:
+        await bus.publish(topic, ping(text="one"))
+        assert (await bus.lag(topic))[0].length == 1
+    assert observer.count == 1

@@ -26,9 +26,9 @@ from streamdesk.bus.errors import (
 )
 from streamdesk.bus.keys import Keys, Lease
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
-from streamdesk.bus.observer import BusObserver
+from streamdesk.bus.observer import BusObserver, Unobserved
 from streamdesk.bus.publishing.producer import Producer, Ticket
-from streamdesk.bus.tracing import Span, Tracer
+from streamdesk.bus.tracing import MessageSpan, Tracer
 from streamdesk.bus.watching.lag import ConsumerHealth, GroupLag
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "Keys",
     "Lease",
     "Message",
+    "MessageSpan",
     "NotDurableError",
     "Outcome",
     "Producer",
@@ -62,11 +63,11 @@ __all__ = [
     "RetryAfter",
     "RetryPolicy",
     "ServerFullError",
-    "Span",
     "StoredDeadLetter",
     "StreamLag",
     "Subscription",
     "Ticket",
     "Tracer",
+    "Unobserved",
     "Wait",
 ]

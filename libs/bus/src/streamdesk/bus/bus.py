@@ -276,14 +276,12 @@ class Bus(Watcher):
         self, topic: Topic[E], group: str, intake: Intake[E], config: BusConfig
     ) -> Subscription:
         consumer = f"{config.service}-{config.instance}-{secrets.token_hex(3)}"
-        tools = Tools(
-            self._backend, self._link, self._observer, self._tracer, self._report_standing
-        )
+        tools = Tools(self._backend, self._link, self._observer, self._tracer, self._report_lag)
         member = Membership(topic, layout_of(topic), group, consumer, intake, config, tools)
         return GroupConsumer(member) if topic.shards == 1 else ShardedConsumer(member)
 
-    async def _report_standing(self, topic: Topic[Any], group: str) -> None:
-        self._observer.standing(await self.group_lag(topic, group))
+    async def _report_lag(self, topic: Topic[Any], group: str) -> None:
+        self._observer.lag_measured(await self.group_lag(topic, group))
 
     async def dead(
         self, topic: Topic[Any], limit: int = 100, where: DeadFilter | None = None

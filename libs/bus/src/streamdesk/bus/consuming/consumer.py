@@ -184,7 +184,7 @@ class GroupConsumer(Generic[E]):
                     await self._link.once(self._renew)
                 if time.monotonic() >= trim_at:
                     await self._link.once(self._trim)
-                    await self._member.tools.report_standing(self._member.topic, self._group)
+                    await self._member.tools.report_lag(self._member.topic, self._group)
                     trim_at = time.monotonic() + TRIM_SECONDS
 
     async def _trim(self) -> None:

@@ -75,7 +75,7 @@ class Tools:
     link: Link
     observer: BusObserver
     tracer: Tracer
-    report_standing: Callable[[Topic[Any], str], Awaitable[None]]
+    report_lag: Callable[[Topic[Any], str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from streamdesk.bus.consuming.reader import Reader, outcome_of
 from streamdesk.bus.dead_letters.letters import error_chain
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
 from streamdesk.bus.observer import BusObserver
-from streamdesk.bus.tracing import NO_SPAN, Span, Tracer, processing, processing_batch
+from streamdesk.bus.tracing import NO_SPAN, MessageSpan, Tracer, processing, processing_batch
 from streamdesk.contracts.base import Event
 
 E = TypeVar("E", bound=Event)
@@ -105,13 +105,17 @@ class Crew(Generic[E]):
                 return False
             message.attempt += 1
 
-    def _span(self, message: Message[E]) -> AbstractContextManager[Span]:
+    def _span(self, message: Message[E]) -> AbstractContextManager[MessageSpan]:
         if not self.tracer.is_on:
             return NO_SPAN
         return processing(self.tracer, self.topic, self.group, self.reader.consumer, message)
 
     async def _try(
-        self, delivery: Delivery[E], message: Message[E], tries: list[tuple[str, ...]], span: Span
+        self,
+        delivery: Delivery[E],
+        message: Message[E],
+        tries: list[tuple[str, ...]],
+        span: MessageSpan,
     ) -> float | None:
         """Call the handler; seconds until the next try in its place, None when it is settled."""
         started = time.perf_counter()
@@ -144,14 +148,14 @@ class Crew(Generic[E]):
 
     async def _do_batch(self, deliveries: Sequence[Delivery[E]]) -> None:
         batch = Batch(deliveries, self.reader.message)
-        around: AbstractContextManager[Span] = NO_SPAN
+        around: AbstractContextManager[MessageSpan] = NO_SPAN
         if self.tracer.is_on:
             me = self.topic, self.group, self.reader.consumer
             around = processing_batch(self.tracer, *me, batch)
         with around as span:
             await self._try_batch(batch, span)
 
-    async def _try_batch(self, batch: Batch[E], span: Span) -> None:
+    async def _try_batch(self, batch: Batch[E], span: MessageSpan) -> None:
         started = time.perf_counter()
         failure: Exception | None = None
         outcomes: Mapping[int, Outcome]
