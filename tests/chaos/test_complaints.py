@@ -1,7 +1,7 @@
 """The twelve things that people complain about most in event libraries, done to this bus.
 
  #  complaint                                       what answers it
- 1  what a dead consumer held is never handled      every consumer looks for it, on every layout
+ 1  what a dead consumer held is never handled      every consumer looks for it, on every topic_keys
  2  the lock of a killed reclaimer stays for ever   no lock: the idle time decides, in one step
  3  slow handlers run twice                         leases are renewed; a fence for those cut off
  4  NOGROUP: consumers stop, spin or skip           the group is made again where it had finished
@@ -34,7 +34,7 @@ from streamdesk.bus import (
     QueueFullError,
     Wait,
 )
-from streamdesk.bus.topic_keys import layout_of
+from streamdesk.bus.topic_keys import keys_of
 from streamdesk.contracts.base import Consumer
 from tests.chaos.scenes import (
     all_die,
@@ -147,12 +147,12 @@ async def test_02_no_lock_outlives_a_killed_reclaimer_and_racing_reclaimers_neve
         async with asyncio.TaskGroup() as group:
             for _ in range(4):
                 group.create_task(_race(stage, topic, recorder))
-        layout = layout_of(topic)
+        topic_keys = keys_of(topic)
         left = set(await stage.ask("KEYS", f"*{topic.key}*"))
     assert len(owners) == 2
     assert recorder.times == once_each("plain", count=40)
     assert {message.deliveries for message in recorder.seen} == {3}
-    assert left <= {topic.key, layout.trimmed, layout.cursors(GROUP)}
+    assert left <= {topic.key, topic_keys.trimmed, topic_keys.cursors(GROUP)}
 
 
 async def _race(stage: Stage, topic: Any, recorder: Recorder) -> None:
@@ -187,7 +187,7 @@ async def test_04_a_lost_group_is_made_again_where_it_had_finished_and_said_so_o
     ):
         ids = await bus.publish_many(topic, tasks(11))
         await recorder.has(11)
-        cursors = layout_of(topic).cursors(GROUP)
+        cursors = keys_of(topic).cursors(GROUP)
 
         async def is_saved() -> bool:
             saved = await stage.ask("HGET", cursors, topic.key)

@@ -21,7 +21,7 @@ from streamdesk.bus import (
 )
 from streamdesk.bus.backends.memory.backend import MemoryBackend
 from streamdesk.bus.backends.redis.backend import RedisBackend
-from streamdesk.bus.topic_keys import layout_of
+from streamdesk.bus.topic_keys import keys_of
 from streamdesk.contracts.base import Consumer, Event, Topic
 from tests.shard_workers import Floor
 
@@ -120,7 +120,7 @@ class Desk:
     async def lose_group(self, topic: Topic[Ping], group: str = GROUP) -> None:
         """As a failover to a replica that never heard of it would."""
         backend = self.bus._backend
-        for key in layout_of(topic).streams:
+        for key in keys_of(topic).streams:
             if isinstance(backend, MemoryBackend):
                 backend.store.stream(key).groups.pop(group, None)
             else:
@@ -129,7 +129,7 @@ class Desk:
     async def lose_streams(self, topic: Topic[Ping]) -> None:
         """As somebody with DEL would."""
         backend = self.bus._backend
-        for key in layout_of(topic).streams:
+        for key in keys_of(topic).streams:
             if isinstance(backend, MemoryBackend):
                 backend.store.streams.pop(key, None)
             else:

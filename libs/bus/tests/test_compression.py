@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from streamdesk.bus import Dead, Retry
 from streamdesk.bus.envelope import CodecError, Fields, compressed, expanded
 from streamdesk.bus.publishing.encoding import encode_frame
-from streamdesk.bus.topic_keys import layout_of
+from streamdesk.bus.topic_keys import keys_of
 from streamdesk.contracts.base import Event
 
 LONG = "a word and a word and a word " * 100
@@ -72,7 +72,7 @@ def test_a_frame_is_compressed_only_above_its_size_and_when_that_makes_it_smalle
 
 
 async def stored(desk: Any, topic: Any) -> list[Fields]:
-    key = layout_of(topic).streams[0]
+    key = keys_of(topic).streams[0]
     rows = await desk.bus._backend.read_range(key, "0", "9" * 15, 100)
     return [fields for _, fields in rows]
 
@@ -137,7 +137,7 @@ async def test_a_body_that_cannot_be_expanded_is_dead_and_stops_nobody(
     monkeypatch.setattr("streamdesk.bus.envelope.LARGEST_BODY_BYTES", 5000)
     bodies = [ping(text=LONG).model_dump_json().encode()]
     broken = encode_frame(ping, bodies, "", 0) | changes
-    await desk.bus._backend.append(layout_of(topic), 0, [broken], None)
+    await desk.bus._backend.append(keys_of(topic), 0, [broken], None)
     await desk.bus.publish_many(topic, [ping(text=LONG)])
     handler = recorder()
     async with desk.consuming(topic, handler):

@@ -18,7 +18,7 @@ from streamdesk.bus import (
     QueueFullError,
 )
 from streamdesk.bus.publishing.producer import WAITING_LOADS
-from streamdesk.bus.topic_keys import layout_of, parts_of
+from streamdesk.bus.topic_keys import keys_of, partitions_of
 from streamdesk.contracts import UnknownEventError
 from streamdesk.contracts.base import Consumer, Event, Topic
 
@@ -164,7 +164,7 @@ async def test_each_key_goes_to_its_shard_in_order(desk: Any) -> None:
     assert seen == {f"key-{n}": [float(s) for s in range(n, 60, 6)] for n in range(6)}
     lengths = [s.length for s in (await desk.lag(topic)).streams]
     assert sum(lengths) == 60
-    assert len(lengths) == len(parts_of(topic))
+    assert len(lengths) == len(partitions_of(topic))
 
 
 async def test_a_producer_that_ends_leaves_nothing_behind(desk: Any, ticks: Any) -> None:
@@ -435,6 +435,6 @@ async def test_the_layout_of_a_producer_is_that_of_publish(desk: Any, ticks: Any
     await desk.bus.publish(ticks, Tick(text="published"))
     async with never(desk, ticks) as producer:
         await producer.send(Tick(text="produced"))
-    key = layout_of(ticks).streams[0]
+    key = keys_of(ticks).streams[0]
     (_, published), (_, produced) = await desk.bus._backend.read_range(key, "0", "9" * 15, 10)
     assert published.keys() == produced.keys()

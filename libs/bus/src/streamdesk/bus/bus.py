@@ -14,7 +14,7 @@ from streamdesk.bus.connection.link import Link
 from streamdesk.bus.consuming.breaker import BreakerPolicy
 from streamdesk.bus.consuming.consumer import GroupConsumer
 from streamdesk.bus.consuming.sharded import ShardedConsumer
-from streamdesk.bus.consuming.subscription import Intake, Membership, Subscription, Tools
+from streamdesk.bus.consuming.subscription import DispatchOptions, Membership, Subscription, Tools
 from streamdesk.bus.consuming.workers import BatchHandler, Handler
 from streamdesk.bus.dead_letters.letters import DeadFilter, StoredDeadLetter
 from streamdesk.bus.dead_letters.redrive import DeadLetterBox, RedriveReport
@@ -25,7 +25,7 @@ from streamdesk.bus.observer import BusObserver, Unobserved
 from streamdesk.bus.publishing.producer import Producer
 from streamdesk.bus.publishing.publisher import Publisher
 from streamdesk.bus.publishing.writer import Writer
-from streamdesk.bus.topic_keys import layout_of
+from streamdesk.bus.topic_keys import keys_of
 from streamdesk.bus.tracing import Tracer, Untraced
 from streamdesk.bus.watching.watcher import Watcher
 from streamdesk.contracts.base import Event, Topic
@@ -217,9 +217,9 @@ class Bus(Watcher):
             breaker: instead of the bus's.
         """
         prefetch = concurrency if topic.classes else max(batch, concurrency)
-        intake = Intake(handler, None, prefetch, concurrency)
+        dispatch = DispatchOptions(handler, None, prefetch, concurrency)
         config = self._changed(retry, lease_seconds, breaker)
-        return self._subscription(topic, group, intake, config)
+        return self._subscription(topic, group, dispatch, config)
 
     def subscribe_batches(
         self,
@@ -255,9 +255,9 @@ class Bus(Watcher):
                 f"topic {topic.name!r} has shards to keep events of a key in order; a batch that "
                 "failed in part would break it: use subscribe"
             )
-        intake = Intake(None, handler, batch * (concurrency + 2), concurrency, batch)
+        dispatch = DispatchOptions(None, handler, batch * (concurrency + 2), concurrency, batch)
         config = self._changed(retry, lease_seconds, breaker)
-        return self._subscription(topic, group, intake, config)
+        return self._subscription(topic, group, dispatch, config)
 
     def _changed(
         self,
@@ -273,11 +273,11 @@ class Bus(Watcher):
         )
 
     def _subscription(
-        self, topic: Topic[E], group: str, intake: Intake[E], config: BusConfig
+        self, topic: Topic[E], group: str, dispatch: DispatchOptions[E], config: BusConfig
     ) -> Subscription:
         consumer = f"{config.service}-{config.instance}-{secrets.token_hex(3)}"
         tools = Tools(self._backend, self._link, self._observer, self._tracer, self._report_lag)
-        member = Membership(topic, layout_of(topic), group, consumer, intake, config, tools)
+        member = Membership(topic, keys_of(topic), group, consumer, dispatch, config, tools)
         return GroupConsumer(member) if topic.shards == 1 else ShardedConsumer(member)
 
     async def _report_lag(self, topic: Topic[Any], group: str) -> None:

@@ -9,7 +9,7 @@ from streamdesk.contracts.base import Topic
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class TopicKeys:
     """The keys of one topic, or of one shard of it.
 
     Args:
@@ -85,18 +85,18 @@ class Layout:
 
 
 @lru_cache(maxsize=256)
-def layout_of(topic: Topic[Any]) -> Layout:
+def keys_of(topic: Topic[Any]) -> TopicKeys:
     """The keys of `topic`: `key`, one `{key}:class` a class, or one `{key:shard}` a shard.
 
     Of a topic with shards this is for reading along (tail, replay, dead letters): whoever takes,
-    counts or writes uses `shard_layout`, whose helper keys are beside the shard's stream.
+    counts or writes uses `shard_keys`, whose helper keys are beside the shard's stream.
     """
     descending = tuple(sorted(topic.classes, reverse=True))
     if topic.shards > 1:
         streams = tuple(f"{{{topic.key}:{number}}}" for number in range(topic.shards))
     else:
         streams = tuple(f"{{{topic.key}}}:{number}" for number in descending) or (topic.key,)
-    return Layout(
+    return TopicKeys(
         topic=topic.name,
         streams=streams,
         classes=descending or (None,) * len(streams),
@@ -107,10 +107,10 @@ def layout_of(topic: Topic[Any]) -> Layout:
 
 
 @lru_cache(maxsize=1024)
-def shard_layout(topic: Topic[Any], shard: int) -> Layout:
+def shard_keys(topic: Topic[Any], shard: int) -> TopicKeys:
     """The keys of one shard: one stream, and helper keys with the same hash tag."""
     key = f"{{{topic.key}:{shard}}}"
-    return Layout(
+    return TopicKeys(
         topic=topic.name,
         streams=(key,),
         classes=(None,),
@@ -122,11 +122,11 @@ def shard_layout(topic: Topic[Any], shard: int) -> Layout:
 
 
 @lru_cache(maxsize=256)
-def parts_of(topic: Topic[Any]) -> tuple[Layout, ...]:
-    """The layouts that one step of the server can work on: each shard, or the whole topic."""
+def partitions_of(topic: Topic[Any]) -> tuple[TopicKeys, ...]:
+    """The topic keys that one step of the server can work on: each shard, or the whole topic."""
     if topic.shards == 1:
-        return (layout_of(topic),)
-    return tuple(shard_layout(topic, shard) for shard in range(topic.shards))
+        return (keys_of(topic),)
+    return tuple(shard_keys(topic, shard) for shard in range(topic.shards))
 
 
 def shard_of(key: str, shards: int) -> int:

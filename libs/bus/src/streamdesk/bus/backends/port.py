@@ -10,15 +10,15 @@ from typing import Any, Protocol
 from streamdesk.bus.backends.records import (
     Entry,
     Failure,
+    GroupState,
     Held,
     Recreated,
     Settled,
-    Standing,
     Taken,
 )
 from streamdesk.bus.config import Wait
 from streamdesk.bus.envelope import Fields
-from streamdesk.bus.topic_keys import Layout
+from streamdesk.bus.topic_keys import TopicKeys
 
 
 class KeyValues(Protocol):
@@ -80,13 +80,13 @@ class Backend(Protocol):
         """The server's clock."""
 
     async def append(
-        self, layout: Layout, stream: int, batch: Sequence[Fields], keep: int | None
+        self, topic_keys: TopicKeys, stream: int, batch: Sequence[Fields], keep: int | None
     ) -> list[str]:
         """Append entries, without a limit; `keep` bounds the stream's length, roughly."""
 
     async def append_once(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         stream: int,
         batch: Sequence[Fields],
         window_ms: int,
@@ -103,7 +103,7 @@ class Backend(Protocol):
 
     async def schedule(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         stream: int,
         fields: Fields,
         delay_ms: int,
@@ -118,21 +118,21 @@ class Backend(Protocol):
         limit.
         """
 
-    def length(self, layout: Layout, stream: int) -> int:
+    def length(self, topic_keys: TopicKeys, stream: int) -> int:
         """How long the stream is, as far as our own appends have learnt; asks nobody."""
 
-    async def measure(self, layout: Layout, stream: int) -> int:
+    async def measure(self, topic_keys: TopicKeys, stream: int) -> int:
         """How long the stream is now."""
 
     async def find(
-        self, layout: Layout, stream: int, since_ms: int, event_ids: Sequence[str]
+        self, topic_keys: TopicKeys, stream: int, since_ms: int, event_ids: Sequence[str]
     ) -> list[str]:
         """The entry id of each event among entries added since then.
 
         SCHEDULED for one that waits for its time, an empty string for one that is not there.
         """
 
-    async def ensure_group(self, layout: Layout, group: str) -> list[Recreated]:
+    async def ensure_group(self, topic_keys: TopicKeys, group: str) -> list[Recreated]:
         """Create the group on each stream where it is not.
 
         It starts at the first entry, or, where it had been before, after all that it had finished
@@ -140,7 +140,7 @@ class Backend(Protocol):
         """
 
     async def take(
-        self, layout: Layout, group: str, consumer: str, count: int, *, adoption: str = ""
+        self, topic_keys: TopicKeys, group: str, consumer: str, count: int, *, adoption: str = ""
     ) -> Taken:
         """Move what is due, then take new entries within one budget; makes a lost group again.
 
@@ -149,7 +149,13 @@ class Backend(Protocol):
         """
 
     async def adopt(
-        self, layout: Layout, group: str, consumer: str, fence: int, adoption: str, count: int
+        self,
+        topic_keys: TopicKeys,
+        group: str,
+        consumer: str,
+        fence: int,
+        adoption: str,
+        count: int,
     ) -> list[Entry] | None:
         """Take all that anybody holds of a shard, oldest first; None when it is another's.
 
@@ -157,12 +163,12 @@ class Backend(Protocol):
         late, for a caller that has given up, takes nothing.
         """
 
-    async def wait(self, layout: Layout, last_ids: Sequence[str], block_ms: int) -> None:
+    async def wait(self, topic_keys: TopicKeys, last_ids: Sequence[str], block_ms: int) -> None:
         """Return when a stream has more than `last_ids`, or after `block_ms`."""
 
     async def take_or_wait(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         group: str,
         consumer: str,
         count: int,
@@ -173,7 +179,7 @@ class Backend(Protocol):
 
     async def settle(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         group: str,
         consumer: str,
         acks: Iterable[Held],
@@ -183,7 +189,7 @@ class Backend(Protocol):
 
     async def reclaim(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         group: str,
         consumer: str,
         least_idle_ms: int,
@@ -194,12 +200,12 @@ class Backend(Protocol):
         """Take over what nobody renewed for so long; nothing after another adoption."""
 
     async def renew(
-        self, layout: Layout, group: str, consumer: str, held: Mapping[Held, int]
+        self, topic_keys: TopicKeys, group: str, consumer: str, held: Mapping[Held, int]
     ) -> list[Held]:
         """Renew leases; returns what is not ours any more.
 
         Args:
-            layout: of the topic.
+            topic_keys: of the topic.
             group: whose entries.
             consumer: who holds them.
             held: the entries with their deliveries, or 0 where the lease may have run out. What
@@ -208,7 +214,7 @@ class Backend(Protocol):
 
     async def release(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         group: str,
         consumer: str,
         held: Sequence[Held],
@@ -217,28 +223,30 @@ class Backend(Protocol):
     ) -> int:
         """Give back these entries (or all but these) at once; returns how many."""
 
-    async def forget(self, layout: Layout, group: str, consumer: str) -> None:
+    async def forget(self, topic_keys: TopicKeys, group: str, consumer: str) -> None:
         """Delete the consumer's name where it holds nothing."""
 
-    async def own(self, layout: Layout, group: str, consumer: str, lease_ms: int) -> int:
+    async def own(self, topic_keys: TopicKeys, group: str, consumer: str, lease_ms: int) -> int:
         """Become or stay the owner of a shard; returns its fence, 0 when another owns it."""
 
-    async def disown(self, layout: Layout, group: str, consumer: str) -> None:
+    async def disown(self, topic_keys: TopicKeys, group: str, consumer: str) -> None:
         """Let a shard go."""
 
-    async def join(self, layout: Layout, group: str, consumer: str, lease_ms: int) -> list[str]:
+    async def join(
+        self, topic_keys: TopicKeys, group: str, consumer: str, lease_ms: int
+    ) -> list[str]:
         """Say that a consumer is there (leaves, with a lease of 0); returns all that are."""
 
-    async def standing(self, layout: Layout, group: str) -> Standing:
+    async def group_state(self, topic_keys: TopicKeys, group: str) -> GroupState:
         """Where the group stands."""
 
-    async def peek(self, layout: Layout, group: str, count: int) -> list[Entry]:
+    async def peek(self, topic_keys: TopicKeys, group: str, count: int) -> list[Entry]:
         """The entries the group would be given next, untouched."""
 
-    async def trim(self, layout: Layout, keep: int, group: str = "") -> int:
+    async def trim(self, topic_keys: TopicKeys, keep: int, group: str = "") -> int:
         """Housekeeping, every few seconds: returns how many entries were dropped.
 
-        Drops what every group of the layout has finished, but keeps the newest `keep` of each
+        Drops what every group of the topic_keys has finished, but keeps the newest `keep` of each
         stream; saves up to where these groups and `group` have finished; deletes names of their
         consumers that hold nothing and have not been seen for GONE_MS.
         """
@@ -256,11 +264,13 @@ class Backend(Protocol):
     ) -> list[tuple[str, Fields]]:
         """Entries of a stream between two ids, both included; `(` before `first` excludes it."""
 
-    async def dead_count(self, layout: Layout) -> int:
+    async def dead_count(self, topic_keys: TopicKeys) -> int:
         """How many dead letters there are."""
 
-    async def remove_dead(self, layout: Layout, ids: Sequence[str]) -> int:
+    async def remove_dead(self, topic_keys: TopicKeys, ids: Sequence[str]) -> int:
         """Delete dead letters; returns how many there were."""
 
-    async def redrive(self, layout: Layout, dead_id: str, stream: int, fields: Fields) -> str:
+    async def redrive(
+        self, topic_keys: TopicKeys, dead_id: str, stream: int, fields: Fields
+    ) -> str:
         """Replace a dead letter by `fields` in a stream; an empty string when it was gone."""

@@ -12,14 +12,14 @@ SCHEDULED = "scheduled"
 """What `find` says instead of an entry id when the event still waits for its time."""
 
 Held = tuple[int, str]
-"""An entry in hand: position of its stream in the layout, entry id."""
+"""An entry in hand: position of its stream in the topic_keys, entry id."""
 
 
 class Entry:
     """A stream entry that was handed out.
 
     Attributes:
-        stream: position of its stream in the layout.
+        stream: position of its stream in the topic_keys.
         id: its entry id.
         fields: what it carries.
         deliveries: how often it was handed out, this time included.
@@ -116,7 +116,7 @@ class StreamLag:
 
 
 @dataclass(frozen=True, slots=True)
-class ConsumerStanding:
+class ConsumerState:
     """What the server knows of a consumer.
 
     Args:
@@ -131,7 +131,7 @@ class ConsumerStanding:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class GroupState:
     """Where a group stands.
 
     Args:
@@ -144,7 +144,7 @@ class Standing:
 
     streams: tuple[StreamLag, ...]
     delayed: int
-    consumers: tuple[ConsumerStanding, ...]
+    consumers: tuple[ConsumerState, ...]
     oldest_pending_ms: int | None
     added: int
 

@@ -1,6 +1,6 @@
 """A consumer of a group: takes entries, has them handled, settles what came of it.
 
-Four kinds of tasks share one `Hands`, the entries in hand:
+Four kinds of tasks share one `InFlight`, the entries in hand:
 
     taker     takes as many entries as there is room for, highest class first, and takes over
               what others abandoned (`taker.py`)
@@ -19,11 +19,11 @@ from typing import Generic, TypeVar
 
 from streamdesk.bus.backends.records import Held
 from streamdesk.bus.consuming.breaker import Breaker
-from streamdesk.bus.consuming.deliveries import Delivery, Hands
-from streamdesk.bus.consuming.fetcher import Taker
+from streamdesk.bus.consuming.deliveries import Delivery, InFlight
+from streamdesk.bus.consuming.fetcher import Fetcher
 from streamdesk.bus.consuming.reader import Reader
 from streamdesk.bus.consuming.subscription import Membership, State
-from streamdesk.bus.consuming.workers import Crew
+from streamdesk.bus.consuming.workers import WorkerPool
 from streamdesk.bus.errors import BusUnavailableError
 from streamdesk.contracts.base import Event
 
@@ -40,19 +40,19 @@ class GroupConsumer(Generic[E]):
     def __init__(self, membership: Membership[E]) -> None:
         """Made by `Bus.subscribe`."""
         self._member = membership
-        self._layout = membership.layout
+        self._topic_keys = membership.topic_keys
         self._group = membership.group
         self.consumer = membership.consumer
         self._config = membership.config
         self._backend = membership.tools.backend
         self._link = membership.tools.link
-        intake = membership.intake
-        self._hands: Hands[E] = Hands(intake.concurrency if intake.ordered else 1)
+        dispatch = membership.dispatch
+        self._in_flight: InFlight[E] = InFlight(dispatch.concurrency if dispatch.ordered else 1)
         self._breaker = Breaker(membership.config.breaker)
         self._state: State = "starting"
         self._closing = False
         self._settling: list[Delivery[E]] = []
-        self._telling = asyncio.Lock()
+        self._settle_lock = asyncio.Lock()
         """Settling and renewing take turns: a renewal that comes after the acknowledgement of what
         it is about finds that nobody has it, and would take it back."""
 
@@ -71,21 +71,21 @@ class GroupConsumer(Generic[E]):
         return self._breaker.why
 
     @property
-    def in_hand(self) -> int:
+    def in_flight(self) -> int:
         """Entries taken and not settled yet."""
-        return len(self._hands.held)
+        return len(self._in_flight.held)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop` is set; then finish what is in work and give back the rest."""
-        crew, self._taker = self._staff(stop)
-        lanes = len(self._hands.lanes)
+        crew, self._fetcher = self._make_parts(stop)
+        queues = len(self._in_flight.queues)
         workers = [
-            asyncio.create_task(crew.work(number % lanes))
-            for number in range(self._member.intake.concurrency)
+            asyncio.create_task(crew.work(number % queues))
+            for number in range(self._member.dispatch.concurrency)
         ]
         settler = asyncio.create_task(self._settle_until_closing())
-        keeper = asyncio.create_task(self._keep_for_ever())
-        taking = asyncio.create_task(self._taker.take_until(stop))
+        keeper = asyncio.create_task(self._keep_leases())
+        taking = asyncio.create_task(self._fetcher.take_until(stop))
         tasks = [*workers, settler, keeper, taking]
         try:
             # A task that ends before the taker has failed: its error is ours.
@@ -99,56 +99,56 @@ class GroupConsumer(Generic[E]):
             await asyncio.gather(*tasks, return_exceptions=True)
             self._state = "stopped"
 
-    def _staff(self, stop: asyncio.Event) -> tuple[Crew[E], Taker[E]]:
-        member, intake = self._member, self._member.intake
+    def _make_parts(self, stop: asyncio.Event) -> tuple[WorkerPool[E], Fetcher[E]]:
+        member, dispatch = self._member, self._member.dispatch
         reader = Reader(
             member.topic,
-            member.layout,
+            member.topic_keys,
             member.group,
             member.consumer,
             member.config.retry,
             member.config.max_deliveries,
-            intake.fence,
+            dispatch.fence,
         )
-        crew = Crew(
+        crew = WorkerPool(
             topic=member.topic.name,
             group=member.group,
             reader=reader,
-            hands=self._hands,
+            in_flight=self._in_flight,
             observer=member.tools.observer,
             tracer=member.tools.tracer,
             breaker=self._breaker,
-            handle=intake.handle,
-            handle_batch=intake.handle_batch,
-            ordered=intake.ordered,
+            handle=dispatch.handle,
+            handle_batch=dispatch.handle_batch,
+            ordered=dispatch.ordered,
             stop=stop,
-            owned_until=intake.owned_until,
+            owned_until=dispatch.owned_until,
         )
 
         def running() -> None:
             self._state = "running"
 
-        return crew, Taker(member, self._hands, reader, self._breaker, crew, running)
+        return crew, Fetcher(member, self._in_flight, reader, self._breaker, crew, running)
 
     async def _settle_until_closing(self) -> None:
-        while not self._closing or self._hands.ended:
-            await self._hands.unsettled.wait()
+        while not self._closing or self._in_flight.ended:
+            await self._in_flight.unsettled.wait()
             await self._settle()
 
     async def _settle(self) -> None:
         """Settle all that ended, until the server has confirmed it."""
-        self._hands.unsettled.clear()
-        ended, self._hands.ended = self._hands.ended, []
+        self._in_flight.unsettled.clear()
+        ended, self._in_flight.ended = self._in_flight.ended, []
         # Their handlers were told that another has them and may have done nothing: whoever has
         # them now decides, even if that is us again.
-        self._hands.drop([delivery for delivery in ended if delivery.lease_lost])
+        self._in_flight.drop([delivery for delivery in ended if delivery.lease_lost])
         batch = [delivery for delivery in ended if not delivery.lease_lost]
         self._settling = batch
         if batch:
-            async with self._telling:
-                await self._tell(batch)
+            async with self._settle_lock:
+                await self._write_outcomes(batch)
 
-    async def _tell(self, batch: list[Delivery[E]]) -> None:
+    async def _write_outcomes(self, batch: list[Delivery[E]]) -> None:
         """Tell the server what came of these."""
         now = time.monotonic()
         # A lease that holds needs no question; what ran out is acked only if it is still ours.
@@ -161,26 +161,28 @@ class GroupConsumer(Generic[E]):
         failures = [delivery.failure for delivery in rest]
         # Acks may be repeated; a failure that was written already is not ours any more.
         settled = await self._link.call(
-            lambda: self._backend.settle(self._layout, self._group, self.consumer, acks, failures)
+            lambda: self._backend.settle(
+                self._topic_keys, self._group, self.consumer, acks, failures
+            )
         )
         refused = [d for d, became in zip(rest, settled, strict=True) if became == "refused"]
         if any(step.kind == "delay" for failure in failures for step in failure.steps):
-            self._taker.interrupt()  # it waits for something that may come later than that
-        self._hands.forget(sure)
-        self._hands.forget(d for d in rest if d not in refused)
+            self._fetcher.interrupt()  # it waits for something that may come later than that
+        self._in_flight.forget(sure)
+        self._in_flight.forget(d for d in rest if d not in refused)
         if refused:
             # The server is full: acks go on, these are written when there is room.
             loop = asyncio.get_running_loop()
-            loop.call_later(FULL_SECONDS, self._hands.end, refused)
+            loop.call_later(FULL_SECONDS, self._in_flight.end, refused)
 
-    async def _keep_for_ever(self) -> None:
+    async def _keep_leases(self) -> None:
         renew_seconds = self._config.lease_seconds / 4
         trim_at = 0.0
         while True:
             await asyncio.sleep(min(TRIM_SECONDS, renew_seconds))
             # When the server is away the taker waits for it; the next round tries again.
             with contextlib.suppress(BusUnavailableError):
-                if self._hands.held:  # asking nothing would count as an answer
+                if self._in_flight.held:  # asking nothing would count as an answer
                     await self._link.once(self._renew)
                 if time.monotonic() >= trim_at:
                     await self._link.once(self._trim)
@@ -189,20 +191,20 @@ class GroupConsumer(Generic[E]):
 
     async def _trim(self) -> None:
         """Drop what all groups have finished, in steps, so that no call holds the server long."""
-        while await self._backend.trim(self._layout, self._member.topic.keep, self._group):
+        while await self._backend.trim(self._topic_keys, self._member.topic.keep, self._group):
             pass
 
     def _leaving(self) -> set[Held]:
         """What has an outcome, and is settled or about to be."""
-        return {delivery.entry.held for delivery in (*self._hands.ended, *self._settling)}
+        return {delivery.entry.held for delivery in (*self._in_flight.ended, *self._settling)}
 
     async def _renew(self) -> None:
-        async with self._telling:
+        async with self._settle_lock:
             await self._renew_held()
 
     async def _renew_held(self) -> None:
         lease_until = self._member.lease_from_now()
-        asked = dict(self._hands.held)
+        asked = dict(self._in_flight.held)
         now = time.monotonic()
         leaving = self._leaving()  # what is being acknowledged must not be taken back
         is_owner = now < self._member.owner_until()  # else the next one may have finished it
@@ -212,12 +214,12 @@ class GroupConsumer(Generic[E]):
             else 0
             for held, delivery in asked.items()
         }
-        lost = await self._backend.renew(self._layout, self._group, self.consumer, sure)
+        lost = await self._backend.renew(self._topic_keys, self._group, self.consumer, sure)
         # What was acknowledged meanwhile is not ours any more, and was not lost.
         left = self._leaving() | leaving
         for held in lost:
             delivery = asked.pop(held)
-            if held in self._hands.held and held not in left:
+            if held in self._in_flight.held and held not in left:
                 delivery.lose()
         for delivery in asked.values():
             delivery.lease_until = lease_until
@@ -226,28 +228,28 @@ class GroupConsumer(Generic[E]):
         """Finish what is in work, settle, give back the rest, and leave the group."""
         self._state = "draining"
         deadline = time.monotonic() + self._config.drain_seconds
-        self._empty_lanes()
-        lanes = self._hands.lanes
+        self._empty_queues()
+        queues = self._in_flight.queues
         for number, _ in enumerate(workers):
-            lanes[number % len(lanes)].put_nowait(None)
+            queues[number % len(queues)].put_nowait(None)
         _, late = await asyncio.wait(workers, timeout=self._config.drain_seconds)
         for worker in late:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
         self._closing = True
-        self._hands.unsettled.set()
+        self._in_flight.unsettled.set()
         left = max(1.0, deadline - time.monotonic())
         await asyncio.wait([settler], timeout=left)
         with contextlib.suppress(BusUnavailableError):
             await self._link.call(self._leave, timeout_seconds=left)
 
-    def _empty_lanes(self) -> None:
-        """Forget entries that no worker has begun; `_leave` gives them back."""
-        for job in self._hands.take_unbegun():
-            self._hands.forget(job.deliveries)
+    def _empty_queues(self) -> None:
+        """Forget entries that no worker has started; `_leave` gives them back."""
+        for job in self._in_flight.remove_unstarted():
+            self._in_flight.forget(job.deliveries)
 
     async def _leave(self) -> None:
         # How far the group is, as of now: it may be the last one to know for a while.
-        await self._backend.trim(self._layout, self._member.topic.keep, self._group)
-        await self._backend.release(self._layout, self._group, self.consumer, [], all_but=True)
-        await self._backend.forget(self._layout, self._group, self.consumer)
+        await self._backend.trim(self._topic_keys, self._member.topic.keep, self._group)
+        await self._backend.release(self._topic_keys, self._group, self.consumer, [], all_but=True)
+        await self._backend.forget(self._topic_keys, self._group, self.consumer)

@@ -21,8 +21,16 @@ class Delivery(Generic[E]):
     """An entry in hand, its events, and what became of them so far."""
 
     __slots__ = (
-        "begun", "entry", "envelope", "events", "lease_lost", "lease_until", "messages", "open",
-        "places", "steps",
+        "entry",
+        "envelope",
+        "events",
+        "lease_lost",
+        "lease_until",
+        "messages",
+        "open",
+        "places",
+        "started",
+        "steps",
     )  # fmt: skip
 
     def __init__(self, entry: Entry, lease_until: float = 0.0) -> None:
@@ -39,7 +47,7 @@ class Delivery(Generic[E]):
         self.places: list[int] | None = None
         """Position in its frame of each event, where some members could not be read."""
         self.open = 0
-        self.begun = False
+        self.started = False
         self.lease_lost = False
         self.messages: Sequence[Message[E]] = ()
         self.steps: Sequence[Step] = ()
@@ -130,29 +138,29 @@ class Job(Generic[E]):
         self.at = at
 
 
-class Hands(Generic[E]):
+class InFlight(Generic[E]):
     """Shared by the tasks of one subscription."""
 
-    def __init__(self, lanes: int) -> None:
+    def __init__(self, queues: int) -> None:
         """Empty hands.
 
         Args:
-            lanes: queues of jobs. All workers share one, unless events of a key must stay in
+            queues: queues of jobs. All workers share one, unless events of a key must stay in
                 order: then each worker has its own, and a key always goes to the same.
         """
         self.held: dict[tuple[int, str], Delivery[E]] = {}
-        self.lanes: list[asyncio.Queue[Job[E] | None]] = [asyncio.Queue() for _ in range(lanes)]
+        self.queues: list[asyncio.Queue[Job[E] | None]] = [asyncio.Queue() for _ in range(queues)]
         self.ended: list[Delivery[E]] = []
         self.unsettled = asyncio.Event()
         self.freed = asyncio.Event()
         self.dropped = False
         """Whether something was let go whose lease had run out."""
 
-    def lane_of(self, key: str) -> asyncio.Queue[Job[E] | None]:
+    def queue_of(self, key: str) -> asyncio.Queue[Job[E] | None]:
         """The queue for events of this key."""
-        if len(self.lanes) == 1:
-            return self.lanes[0]
-        return self.lanes[zlib.crc32(key.encode()) % len(self.lanes)]
+        if len(self.queues) == 1:
+            return self.queues[0]
+        return self.queues[zlib.crc32(key.encode()) % len(self.queues)]
 
     def end(self, deliveries: Iterable[Delivery[E]]) -> None:
         """All events of these have an outcome: the settler's turn."""
@@ -173,18 +181,18 @@ class Hands(Generic[E]):
             self.forget(dropped)
 
     def drop_waiting(self) -> None:
-        """Let go of all that no worker has begun, so that nothing overtakes what comes again."""
-        for job in self.take_unbegun():
+        """Let go of all that no worker has started, so that nothing overtakes what comes again."""
+        for job in self.remove_unstarted():
             self.drop(job.deliveries)
 
-    def take_unbegun(self) -> list[Job[E]]:
-        """Take the jobs that no worker has begun out of the lanes; the rest keeps its order."""
+    def remove_unstarted(self) -> list[Job[E]]:
+        """Take the jobs that no worker has started out of the queues; the rest keeps its order."""
         unbegun: list[Job[E]] = []
-        for lane in self.lanes:
-            for _ in range(lane.qsize()):
-                job = lane.get_nowait()
-                if job is None or all(delivery.begun for delivery in job.deliveries):
-                    lane.put_nowait(job)
+        for queue in self.queues:
+            for _ in range(queue.qsize()):
+                job = queue.get_nowait()
+                if job is None or all(delivery.started for delivery in job.deliveries):
+                    queue.put_nowait(job)
                 else:
                     unbegun.append(job)
         return unbegun

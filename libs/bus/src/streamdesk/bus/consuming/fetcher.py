@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeVar
 
 from streamdesk.bus.backends.records import Entry, Recreated, Taken
 from streamdesk.bus.consuming.breaker import Breaker
-from streamdesk.bus.consuming.deliveries import Delivery, Hands, Job
+from streamdesk.bus.consuming.deliveries import Delivery, InFlight, Job
 from streamdesk.bus.consuming.reader import Reader
 from streamdesk.bus.consuming.subscription import Membership
-from streamdesk.bus.consuming.workers import Crew
+from streamdesk.bus.consuming.workers import WorkerPool
 from streamdesk.bus.envelope import FRAME_EVENTS
 from streamdesk.bus.errors import BusUnavailableError
 from streamdesk.contracts.base import Event
@@ -22,34 +22,34 @@ E = TypeVar("E", bound=Event)
 LONGEST_SWEEP_SECONDS = 1.0
 
 
-class Taker(Generic[E]):
+class Fetcher(Generic[E]):
     """One task of a consumer."""
 
     def __init__(
         self,
         membership: Membership[E],
-        hands: Hands[E],
+        in_flight: InFlight[E],
         reader: Reader[E],
         breaker: Breaker,
-        crew: Crew[E],
+        crew: WorkerPool[E],
         running: Callable[[], None],
     ) -> None:
         """Made by `GroupConsumer.run`; `running` is called when the group was reached."""
         self._member = membership
         self._topic = membership.topic
-        self._layout = membership.layout
+        self._topic_keys = membership.topic_keys
         self._group = membership.group
         self._consumer = membership.consumer
-        self._intake = membership.intake
+        self._dispatch = membership.dispatch
         self._backend = membership.tools.backend
         self._link = membership.tools.link
         self._observer = membership.tools.observer
-        self._hands = hands
+        self._in_flight = in_flight
         self._reader = reader
         self._breaker = breaker
-        self._crew = crew
+        self._workers = crew
         self._outages_seen = 0
-        self._adopting = membership.intake.ordered
+        self._adopting = membership.dispatch.ordered
         self._adoption = ""
         """Of our last adoption of the shard; empty without shards."""
         self._sweep_seconds = min(LONGEST_SWEEP_SECONDS, membership.config.lease_seconds / 4)
@@ -69,7 +69,7 @@ class Taker(Generic[E]):
             await self._until(stopped, self._link.call(self._ensure_group, stop=stop))
             while not stop.is_set():
                 self._running()
-                self._hands.freed.clear()
+                self._in_flight.freed.clear()
                 await self._step(stop, stopped)
         except BusUnavailableError:
             if not stop.is_set():
@@ -94,7 +94,7 @@ class Taker(Generic[E]):
         if pause > 0 or free <= 0:
             await self._until(stopped, self._idle(pause))
             return
-        if self._adopting or (self._hands.dropped and self._intake.ordered):
+        if self._adopting or (self._in_flight.dropped and self._dispatch.ordered):
             await self._adopt(free, stop, stopped)
             return
         if time.monotonic() >= self._sweep_at:
@@ -109,11 +109,11 @@ class Taker(Generic[E]):
         let go when its lease ran out. First our own hands must be empty. Nothing that was asked
         for before is given to anybody from here on, whenever the server gets to it.
         """
-        if self._hands.held:
-            await self._until(stopped, self._hands.freed.wait())
+        if self._in_flight.held:
+            await self._until(stopped, self._in_flight.freed.wait())
             return
         self._adopting = True
-        self._hands.dropped = False
+        self._in_flight.dropped = False
         self._outages_seen = self._link.outages
         adoption = secrets.token_hex(8)
         found, lease_until = await self._link.call(
@@ -132,7 +132,7 @@ class Taker(Generic[E]):
             return None, 0.0
         lease_until, member = self._member.lease_from_now(), self._member
         found = await self._backend.adopt(
-            self._layout, self._group, self._consumer, member.intake.fence, adoption, count
+            self._topic_keys, self._group, self._consumer, member.dispatch.fence, adoption, count
         )
         return found, lease_until
 
@@ -151,7 +151,7 @@ class Taker(Generic[E]):
         if pause_seconds > 0:
             await asyncio.sleep(pause_seconds)
         else:
-            await self._hands.freed.wait()
+            await self._in_flight.freed.wait()
 
     async def _until(self, stopped: asyncio.Future[Any], work: Awaitable[object]) -> None:
         """Wait for `work`, but not beyond the stop. Only for calls that take nothing."""
@@ -167,7 +167,7 @@ class Taker(Generic[E]):
             raise error
 
     async def _ensure_group(self) -> None:
-        self._note_recreated(await self._backend.ensure_group(self._layout, self._group))
+        self._note_recreated(await self._backend.ensure_group(self._topic_keys, self._group))
 
     def _note_recreated(self, recreated: Sequence[Recreated]) -> None:
         for lost in recreated:
@@ -185,7 +185,7 @@ class Taker(Generic[E]):
             self._adopting = True
             return
         if self._outages_seen != self._link.outages:
-            if self._intake.ordered:
+            if self._dispatch.ordered:
                 self._adopting = True  # these may come after what a lost answer had
                 return
             await self._give_back_lost_answers(taken.entries)
@@ -211,15 +211,15 @@ class Taker(Generic[E]):
             return None, 0.0
         lease_until = self._member.lease_from_now()
         taken = await self._backend.take(
-            self._layout, self._group, self._consumer, count, adoption=self._adoption
+            self._topic_keys, self._group, self._consumer, count, adoption=self._adoption
         )
         return taken, lease_until
 
     async def _ask_ahead(self, arrived: int, stop: asyncio.Event) -> None:
         """Let the server prepare the next batch while this one is opened and handled."""
-        if self._intake.batch is None or self._topic.mode != "entry":
+        if self._dispatch.batch is None or self._topic.mode != "entry":
             return
-        count = min(self._room() - arrived, self._intake.batch)
+        count = min(self._room() - arrived, self._dispatch.batch)
         if count > 0:
             self._ahead_count = count
             self._ahead = asyncio.create_task(self._ask(count, stop))
@@ -241,31 +241,31 @@ class Taker(Generic[E]):
             return
         block_ms = max(1, round(block_seconds * 1000))
         interrupted = self._waiting = asyncio.get_running_loop().create_future()
-        if len(self._layout.streams) > 1 or self._intake.ordered:
-            wait = self._link.once(lambda: self._backend.wait(self._layout, last_ids, block_ms))
+        if len(self._topic_keys.streams) > 1 or self._dispatch.ordered:
+            wait = self._link.once(lambda: self._backend.wait(self._topic_keys, last_ids, block_ms))
             await self._until(interrupted, wait)
             return
         lease_until = self._member.lease_from_now()
         with contextlib.suppress(BusUnavailableError):  # the next take waits for the server
             entries = await self._link.once(
                 lambda: self._backend.take_or_wait(
-                    self._layout, self._group, self._consumer, free, block_ms, interrupted
+                    self._topic_keys, self._group, self._consumer, free, block_ms, interrupted
                 )
             )
             self._accept(entries, lease_until)
 
     def _would_overtake(self) -> bool:
         """In order: whether something was let go while more was on its way; that comes first."""
-        return self._intake.ordered and self._hands.dropped
+        return self._dispatch.ordered and self._in_flight.dropped
 
     async def _give_back_lost_answers(self, taken: Sequence[Entry]) -> None:
         """After an outage: entries of a call whose answer was lost are ours without our knowing."""
         outages = self._link.outages
-        held = [*self._hands.held, *(entry.held for entry in taken)]
+        held = [*self._in_flight.held, *(entry.held for entry in taken)]
         with contextlib.suppress(BusUnavailableError):
             await self._link.once(
                 lambda: self._backend.release(
-                    self._layout, self._group, self._consumer, held, all_but=True
+                    self._topic_keys, self._group, self._consumer, held, all_but=True
                 )
             )
             self._outages_seen = outages
@@ -273,7 +273,7 @@ class Taker(Generic[E]):
     def _accept(self, entries: list[Entry], lease_until: float) -> None:
         """Open what was taken and hand it to the workers."""
         opened: list[Delivery[E]] = []
-        held, read = self._hands.held, self._reader.open
+        held, read = self._in_flight.held, self._reader.open
         for entry in entries:
             if entry.held in held:
                 continue  # reclaimed from ourselves while we still work on it
@@ -281,32 +281,32 @@ class Taker(Generic[E]):
             held[entry.held] = delivery
             for outcome in dead:
                 self._observer.dead_lettered(self._topic.name, self._group, outcome.reason)
-                self._crew.note_end(outcome.reason)
+                self._workers.note_end(outcome.reason)
             opened.append(delivery)
         empty = [delivery for delivery in opened if not delivery.events]
         if empty:
-            self._hands.end(empty)
+            self._in_flight.end(empty)
         self._hand_out([delivery for delivery in opened if delivery.events])
 
     def _hand_out(self, deliveries: list[Delivery[E]]) -> None:
-        if self._intake.handle_batch is not None:
+        if self._dispatch.handle_batch is not None:
             if deliveries:
-                self._hands.lanes[0].put_nowait(Job(deliveries))
+                self._in_flight.queues[0].put_nowait(Job(deliveries))
             return
         for delivery in deliveries:
             single = (delivery,)
             for at, event in enumerate(delivery.events):
-                key = self._topic.key_of(event) if self._intake.ordered else ""
-                self._hands.lane_of(key).put_nowait(Job(single, at))
+                key = self._topic.key_of(event) if self._dispatch.ordered else ""
+                self._in_flight.queue_of(key).put_nowait(Job(single, at))
 
     def _free(self) -> int:
         """How many entries to take at once."""
-        room, batch = self._room(), self._intake.batch
+        room, batch = self._room(), self._dispatch.batch
         return room if batch is None else min(room, batch)
 
     def _room(self) -> int:
         """How many more entries may be in hand. A frame counts for each of its events."""
-        held, prefetch = self._hands.held, self._intake.prefetch
+        held, prefetch = self._in_flight.held, self._dispatch.prefetch
         if not self._breaker.is_closed:
             return 0 if held else 1  # one message shows whether the fault is over
         if self._topic.mode == "entry":
@@ -322,8 +322,8 @@ class Taker(Generic[E]):
         entries, lease_until = await call
         if len(entries) == free:
             self._sweep_at = 0.0  # there may be more: again as soon as there is room
-        if self._intake.ordered:  # an entry of unknown hands comes before all that is in ours
-            self._adopting = any(entry.held not in self._hands.held for entry in entries)
+        if self._dispatch.ordered:  # an entry of unknown hands comes before all that is in ours
+            self._adopting = any(entry.held not in self._in_flight.held for entry in entries)
             return 0
         self._accept(entries, lease_until)
         return len(entries)
@@ -334,6 +334,6 @@ class Taker(Generic[E]):
         lease_until = self._member.lease_from_now()
         idle_ms = round(self._member.config.lease_seconds * 1000)
         entries = await self._backend.reclaim(
-            self._layout, self._group, self._consumer, idle_ms, count, adoption=self._adoption
+            self._topic_keys, self._group, self._consumer, idle_ms, count, adoption=self._adoption
         )
         return entries, lease_until

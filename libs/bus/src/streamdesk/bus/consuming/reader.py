@@ -22,7 +22,7 @@ from streamdesk.bus.decoding import Members, decode, member_id, message_of, read
 from streamdesk.bus.envelope import Fields, open_envelope
 from streamdesk.bus.errors import Reject, RetryAfter
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
-from streamdesk.bus.topic_keys import Layout
+from streamdesk.bus.topic_keys import TopicKeys
 from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.errors import ContractError
 
@@ -42,7 +42,7 @@ class Reader(Generic[E]):
     """
 
     topic: Topic[E]
-    layout: Layout
+    topic_keys: TopicKeys
     group: str
     consumer: str
     retry: RetryPolicy
@@ -117,7 +117,7 @@ class Reader(Generic[E]):
             event,
             member_id(envelope, delivery.places, at),
             entry.id,
-            self.layout.classes[entry.stream],
+            self.topic_keys.classes[entry.stream],
         )
         message.deliveries = entry.deliveries
         message.lease_lost = delivery.lease_lost
@@ -164,7 +164,7 @@ class Reader(Generic[E]):
         if isinstance(outcome, Dead):
             return self._dead(delivery, fields, outcome, attempts)
         delay = self._delay_seconds(message, outcome)
-        target = self.layout.one_class_down(delivery.entry.stream)
+        target = self.topic_keys.one_class_down(delivery.entry.stream)
         again = with_attempt(fields, attempts, self.group)
         if delay > 0:
             step = Step("delay", target, again, round(delay * 1000))
@@ -207,7 +207,7 @@ class Reader(Generic[E]):
             event_type=text(b"t"),
             event_version=text(b"v"),
             event_id=text(b"id"),
-            stream=self.layout.first + delivery.entry.stream,
+            stream=self.topic_keys.first + delivery.entry.stream,
             replays=int(replays) if replays.isdigit() else 0,
             body=text(b"b"),
         )

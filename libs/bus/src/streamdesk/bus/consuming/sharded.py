@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from streamdesk.bus.consuming.consumer import GroupConsumer
 from streamdesk.bus.consuming.subscription import Membership, State
 from streamdesk.bus.errors import BusUnavailableError
-from streamdesk.bus.topic_keys import layout_of, parts_of
+from streamdesk.bus.topic_keys import keys_of, partitions_of
 from streamdesk.contracts.base import Event
 
 E = TypeVar("E", bound=Event)
@@ -90,9 +90,9 @@ class ShardedConsumer(Generic[E]):
         return next((why for why in whys if why), "")
 
     @property
-    def in_hand(self) -> int:
+    def in_flight(self) -> int:
         """Entries taken and not settled yet."""
-        return sum(s.subscription.in_hand for s in self._owned.values() if s.subscription)
+        return sum(s.subscription.in_flight for s in self._owned.values() if s.subscription)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop` is set; then finish what is in work and let all shards go."""
@@ -119,8 +119,8 @@ class ShardedConsumer(Generic[E]):
             self._raise_failures()
 
     async def _join(self, lease_ms: int) -> list[str]:
-        layout = layout_of(self._topic)
-        return await self._backend.join(layout, self._group, self.consumer, lease_ms)
+        topic_keys = keys_of(self._topic)
+        return await self._backend.join(topic_keys, self._group, self.consumer, lease_ms)
 
     async def _round(self) -> None:
         """Renew what is ours; let go or take shards until we have our share."""
@@ -135,13 +135,13 @@ class ShardedConsumer(Generic[E]):
                 await self._try_to_own(number)
 
     async def _own(self, number: int) -> int:
-        layout = parts_of(self._topic)[number]
+        topic_keys = partitions_of(self._topic)[number]
         lease_ms = round(self._lease_seconds * 1000)
-        return await self._backend.own(layout, self._group, self.consumer, lease_ms)
+        return await self._backend.own(topic_keys, self._group, self.consumer, lease_ms)
 
     async def _renew(self, number: int) -> None:
         if not await self._extend(number, self._owned[number]):
-            # Another may be its owner: nothing more is begun, what is in work cannot be settled.
+            # Another may be its owner: nothing more is started, what is in work cannot be settled.
             self._start_to_leave(number)
 
     async def _extend(self, number: int, shard: _Shard[E]) -> bool:
@@ -169,9 +169,9 @@ class ShardedConsumer(Generic[E]):
     ) -> GroupConsumer[E]:
         """The consumer of one shard, which stops taking when the shard is not ours any more."""
         member = self._member
-        intake = replace(member.intake, ordered=True, owned_until=owned_until, fence=fence)
-        layout = parts_of(self._topic)[number]
-        return GroupConsumer(replace(member, layout=layout, intake=intake))
+        dispatch = replace(member.dispatch, ordered=True, owned_until=owned_until, fence=fence)
+        topic_keys = partitions_of(self._topic)[number]
+        return GroupConsumer(replace(member, topic_keys=topic_keys, dispatch=dispatch))
 
     def _start_to_leave(self, number: int) -> None:
         """Beside the rounds: the last handlers there may take longer than the others' leases."""
@@ -190,8 +190,8 @@ class ShardedConsumer(Generic[E]):
             renewals.cancel()
             await asyncio.gather(renewals, return_exceptions=True)
         with contextlib.suppress(BusUnavailableError):
-            layout = parts_of(self._topic)[number]
-            await self._backend.disown(layout, self._group, self.consumer)
+            topic_keys = partitions_of(self._topic)[number]
+            await self._backend.disown(topic_keys, self._group, self.consumer)
         del self._owned[number]  # not before: a round could own it again, and we would disown that
         if shard.task is not None:
             shard.task.result()

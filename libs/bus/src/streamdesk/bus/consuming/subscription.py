@@ -12,7 +12,7 @@ from streamdesk.bus.config import BusConfig
 from streamdesk.bus.connection.link import Link
 from streamdesk.bus.consuming.workers import BatchHandler, Handler
 from streamdesk.bus.observer import BusObserver
-from streamdesk.bus.topic_keys import Layout
+from streamdesk.bus.topic_keys import TopicKeys
 from streamdesk.bus.tracing import Tracer
 from streamdesk.contracts.base import Event, Topic
 
@@ -35,7 +35,7 @@ class Subscription(Protocol):
         """Why a circuit breaker is open; empty while all are closed."""
 
     @property
-    def in_hand(self) -> int:
+    def in_flight(self) -> int:
         """Entries taken and not settled yet."""
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -43,7 +43,7 @@ class Subscription(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Intake(Generic[E]):
+class DispatchOptions(Generic[E]):
     """How a subscription takes and hands out messages.
 
     Args:
@@ -84,19 +84,19 @@ class Membership(Generic[E]):
 
     Args:
         topic: what it consumes.
-        layout: the keys of the topic, or of the shard that is meant.
+        topic_keys: the keys of the topic, or of the shard that is meant.
         group: name of the group.
         consumer: its own name there.
-        intake: how it takes and hands out messages.
+        dispatch: how it takes and hands out messages.
         config: leases, retries, time-outs.
         tools: the bus's.
     """
 
     topic: Topic[E]
-    layout: Layout
+    topic_keys: TopicKeys
     group: str
     consumer: str
-    intake: Intake[E]
+    dispatch: DispatchOptions[E]
     config: BusConfig
     tools: Tools
 
@@ -110,4 +110,4 @@ class Membership(Generic[E]):
         Before its lease ends, so that nothing that is under way by then takes from the next one.
         A lease is renewed when a quarter of it is over: this stops nobody who can renew.
         """
-        return self.intake.owned_until() - self.config.lease_seconds / 4
+        return self.dispatch.owned_until() - self.config.lease_seconds / 4

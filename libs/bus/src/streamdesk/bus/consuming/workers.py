@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from streamdesk.bus.consuming.breaker import Breaker
-from streamdesk.bus.consuming.deliveries import Batch, Delivery, Hands, Job
+from streamdesk.bus.consuming.deliveries import Batch, Delivery, InFlight, Job
 from streamdesk.bus.consuming.reader import Reader, outcome_of
 from streamdesk.bus.dead_letters.letters import error_chain
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
@@ -26,7 +26,7 @@ _ACK = Ack()
 
 
 @dataclass(frozen=True, slots=True)
-class Crew(Generic[E]):
+class WorkerPool(Generic[E]):
     """What all workers of a subscription share.
 
     Args:
@@ -40,7 +40,7 @@ class Crew(Generic[E]):
     topic: str
     group: str
     reader: Reader[E]
-    hands: Hands[E]
+    in_flight: InFlight[E]
     observer: BusObserver
     tracer: Tracer
     breaker: Breaker
@@ -50,13 +50,13 @@ class Crew(Generic[E]):
     stop: asyncio.Event
     owned_until: Callable[[], float]
 
-    async def work(self, lane: int) -> None:
+    async def work(self, queue: int) -> None:
         """Do one job after the other, and let the loop turn in between.
 
         A handler that never waits would otherwise keep everybody else from running, the renewal
         of its own lease included.
         """
-        jobs = self.hands.lanes[lane]
+        jobs = self.in_flight.queues[queue]
         done = 0
         while (job := await jobs.get()) is not None:
             if self._still_ours(job):
@@ -71,27 +71,27 @@ class Crew(Generic[E]):
         if now < self.owned_until() and all(d.is_ours(now) for d in job.deliveries):
             return True
         if self.ordered:
-            self.hands.drop(job.deliveries)
-            self.hands.drop_waiting()
+            self.in_flight.drop(job.deliveries)
+            self.in_flight.drop_waiting()
             return False
         ours = [d for d in job.deliveries if d.is_ours(now)]
-        self.hands.drop([d for d in job.deliveries if not d.is_ours(now)])
+        self.in_flight.drop([d for d in job.deliveries if not d.is_ours(now)])
         job.deliveries = ours
         return bool(job.deliveries)
 
     async def _do(self, job: Job[E]) -> None:
         for delivery in job.deliveries:
-            delivery.begun = True
+            delivery.started = True
         if job.at is None:
             await self._do_batch(job.deliveries)
-            self.hands.end(job.deliveries)
+            self.in_flight.end(job.deliveries)
             return
         delivery = job.deliveries[0]
         if not await self._do_one(delivery, self.reader.message(delivery, job.at)):
             return  # given back: it comes again
         delivery.open -= 1
         if delivery.open == 0:
-            self.hands.end((delivery,))
+            self.in_flight.end((delivery,))
 
     async def _do_one(self, delivery: Delivery[E], message: Message[E]) -> bool:
         """Handle a message; False when it was given back, or lost, before a retry in its place."""

@@ -18,7 +18,7 @@ from streamdesk.bus.dead_letters.letters import (
     redriven_fields,
 )
 from streamdesk.bus.errors import BusConfigError
-from streamdesk.bus.topic_keys import layout_of, shard_of
+from streamdesk.bus.topic_keys import keys_of, shard_of
 from streamdesk.contracts.base import Topic
 
 PAGE = 500
@@ -54,7 +54,7 @@ class DeadLetterBox:
 
         Letters that come meanwhile are left out: what is put back may well return here.
         """
-        key = layout_of(topic).dead
+        key = keys_of(topic).dead
         (last,) = await self._link.once(lambda: self._backend.last_ids([key]))
         first = "0-0"
         while True:
@@ -120,25 +120,27 @@ class DeadLetterBox:
 
     async def _put_back(self, topic: Topic[Any], stored: StoredDeadLetter) -> bool:
         """Swap the letter for the original; False when somebody else was quicker."""
-        layout = layout_of(topic)
-        stream = min(stored.letter.stream, len(layout.streams) - 1)
+        topic_keys = keys_of(topic)
+        stream = min(stored.letter.stream, len(topic_keys.streams) - 1)
         key = stored.original.get(b"k", b"")
         if topic.shards > 1 and key:
             # The number of shards may have changed since.
             stream = shard_of(key.decode("utf-8", "backslashreplace"), topic.shards)
         fields = redriven_fields(stored)
         return bool(
-            await self._link.once(lambda: self._backend.redrive(layout, stored.id, stream, fields))
+            await self._link.once(
+                lambda: self._backend.redrive(topic_keys, stored.id, stream, fields)
+            )
         )
 
     async def purge(self, topic: Topic[Any], ids: Sequence[str] | None) -> int:
         """As `Bus.purge_dead`."""
-        layout = layout_of(topic)
+        topic_keys = keys_of(topic)
         doomed = list(ids) if ids is not None else [item.id async for item in self.letters(topic)]
         count = 0
         for start in range(0, len(doomed), PAGE):
             part = doomed[start : start + PAGE]
-            count += await self._link.once(lambda: self._backend.remove_dead(layout, part))  # noqa: B023 - called at once
+            count += await self._link.once(lambda: self._backend.remove_dead(topic_keys, part))  # noqa: B023 - called at once
         return count
 
 

@@ -9,7 +9,7 @@ from streamdesk.bus.envelope import FRAME_EVENTS, Fields
 from streamdesk.bus.errors import BusConfigError
 from streamdesk.bus.publishing.encoding import encode_all, encode_frame, json_of
 from streamdesk.bus.publishing.writer import Target, Writer
-from streamdesk.bus.topic_keys import layout_of, parts_of, shard_of
+from streamdesk.bus.topic_keys import keys_of, partitions_of, shard_of
 from streamdesk.bus.tracing import Tracer, publishing
 from streamdesk.contracts.base import Event, Topic
 
@@ -89,8 +89,8 @@ class Publisher:
         """Where a class or shard of the topic is written."""
         sure = durable or (self._durable if topic.durable else None)
         if topic.shards > 1:
-            return Target(topic, parts_of(topic)[part], 0, sure, delay_seconds)
-        return Target(topic, layout_of(topic), part, sure, delay_seconds)
+            return Target(topic, partitions_of(topic)[part], 0, sure, delay_seconds)
+        return Target(topic, keys_of(topic), part, sure, delay_seconds)
 
     def _by_part(self, topic: Topic[Any], events: Sequence[Event]) -> dict[int, list[int]]:
         """Which events go to which class or shard, by position, in order."""
@@ -109,7 +109,7 @@ class Publisher:
             topic.model(event.type_name())  # says which events the topic carries
         if topic.shards > 1:
             return shard_of(topic.key_of(event), topic.shards)
-        return layout_of(topic).index_of(topic.class_of(event)) if topic.classes else 0
+        return keys_of(topic).index_of(topic.class_of(event)) if topic.classes else 0
 
     async def _write_entries(
         self,

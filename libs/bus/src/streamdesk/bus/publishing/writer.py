@@ -13,7 +13,7 @@ from streamdesk.bus.connection.link import Link
 from streamdesk.bus.envelope import Fields
 from streamdesk.bus.errors import BusUnavailableError, QueueFullError, ServerFullError
 from streamdesk.bus.observer import BusObserver
-from streamdesk.bus.topic_keys import Layout
+from streamdesk.bus.topic_keys import TopicKeys
 from streamdesk.contracts.base import Topic
 
 CLOCK_MARGIN_MS = 60_000
@@ -28,14 +28,14 @@ class Target:
 
     Args:
         topic: of the entries.
-        layout: the topic's, or that of one of its shards.
-        stream: position of the stream in the layout.
+        topic_keys: the topic's, or that of one of its shards.
+        stream: position of the stream in the topic_keys.
         durable: replicas to wait for; None for none.
         delay_seconds: when they are to be seen.
     """
 
     topic: Topic[Any]
-    layout: Layout
+    topic_keys: TopicKeys
     stream: int
     durable: Wait | None = None
     delay_seconds: float = 0.0
@@ -91,14 +91,14 @@ class Writer:
 
         The length is known from the last append; only at the cap the server is asked again.
         """
-        topic, layout, stream = target.topic, target.layout, target.stream
+        topic, topic_keys, stream = target.topic, target.topic_keys, target.stream
         cap = topic.hard_cap
-        key = layout.streams[stream]
-        if not layout.groups or self._backend.length(layout, stream) < cap:
+        key = topic_keys.streams[stream]
+        if not topic_keys.groups or self._backend.length(topic_keys, stream) < cap:
             self._capped.discard(key)
             return
         length = await self._link.call(
-            lambda: self._backend.measure(layout, stream),
+            lambda: self._backend.measure(topic_keys, stream),
             timeout_seconds=self._config.publish_timeout_seconds,
         )
         if length >= cap:
@@ -128,7 +128,7 @@ class Writer:
         async def write_rest() -> list[str] | ServerFullError:
             # The answer is lost, not necessarily the write: see what is there, and write the rest.
             # Both as one call: a server that answers the one and refuses the other is away.
-            found = list(await backend.find(target.layout, target.stream, since_ms, event_ids))
+            found = list(await backend.find(target.topic_keys, target.stream, since_ms, event_ids))
             missing = [at for at, entry_id in enumerate(found) if not entry_id]
             try:
                 fresh = await send([batch[at] for at in missing]) if missing else ()
@@ -147,8 +147,8 @@ class Writer:
 
 def _sender(backend: Backend, target: Target) -> Send:
     """The step that writes entries as the topic wants it."""
-    topic, layout, stream = target.topic, target.layout, target.stream
-    limit = topic.max_backlog if layout.groups else None
+    topic, topic_keys, stream = target.topic, target.topic_keys, target.stream
+    limit = topic.max_backlog if topic_keys.groups else None
     window_ms = round((topic.dedup_window_seconds or 0) * 1000)
     if target.delay_seconds > 0:
         delay_ms = max(1, round(target.delay_seconds * 1000))
@@ -156,13 +156,13 @@ def _sender(backend: Backend, target: Target) -> Send:
         async def schedule(batch: Sequence[Fields]) -> Sequence[str]:
             for fields in batch:
                 await backend.schedule(
-                    layout, stream, fields, delay_ms, window_ms=window_ms, limit=limit
+                    topic_keys, stream, fields, delay_ms, window_ms=window_ms, limit=limit
                 )
             return [""] * len(batch)
 
         return schedule
     # What a group has yet to read must not be trimmed here; its subscription trims.
-    keep = None if layout.groups else topic.keep
+    keep = None if topic_keys.groups else topic.keep
     if window_ms or limit is not None:
-        return lambda batch: backend.append_once(layout, stream, batch, window_ms, limit, keep)
-    return lambda batch: backend.append(layout, stream, batch, keep)
+        return lambda batch: backend.append_once(topic_keys, stream, batch, window_ms, limit, keep)
+    return lambda batch: backend.append(topic_keys, stream, batch, keep)

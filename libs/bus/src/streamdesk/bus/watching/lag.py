@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streamdesk.bus.backends.records import ConsumerStanding, Standing, StreamLag
+from streamdesk.bus.backends.records import ConsumerState, GroupState, StreamLag
 
 ACTIVE_SECONDS = 10.0
 """A consumer that was seen within this time counts as active.
@@ -65,39 +65,39 @@ class GroupLag:
 
 
 def group_lag(
-    topic: str, group: str, standings: Sequence[Standing], dead: int, now_ms: int
+    topic: str, group: str, states: Sequence[GroupState], dead: int, now_ms: int
 ) -> GroupLag:
     """The sum of what the server says.
 
     Args:
         topic: its name.
         group: its name; empty for none.
-        standings: one for each part of the topic.
+        states: one for each part of the topic.
         dead: dead letters of the topic.
         now_ms: the server's time.
     """
-    streams = tuple(stream for standing in standings for stream in standing.streams)
-    times = [s.oldest_pending_ms for s in standings if s.oldest_pending_ms is not None]
-    health = consumer_health([row for standing in standings for row in standing.consumers])
+    streams = tuple(stream for standing in states for stream in standing.streams)
+    times = [s.oldest_pending_ms for s in states if s.oldest_pending_ms is not None]
+    health = consumer_health([row for standing in states for row in standing.consumers])
     return GroupLag(
         topic=topic,
         group=group,
         waiting=sum(stream.waiting for stream in streams) if group else 0,
         pending=sum(stream.pending for stream in streams),
-        delayed=sum(standing.delayed for standing in standings),
+        delayed=sum(standing.delayed for standing in states),
         dead=dead,
         oldest_pending_seconds=max(0, now_ms - min(times)) / 1000 if times else None,
         consumers=len(health),
         length=sum(stream.length for stream in streams),
-        added=sum(standing.added for standing in standings),
+        added=sum(standing.added for standing in states),
         active_consumers=sum(consumer.active for consumer in health),
         streams=streams,
     )
 
 
-def consumer_health(rows: Sequence[ConsumerStanding]) -> list[ConsumerHealth]:
+def consumer_health(rows: Sequence[ConsumerState]) -> list[ConsumerHealth]:
     """One row a name, by name: a consumer is known to each stream that it took from."""
-    by_name: dict[str, list[ConsumerStanding]] = {}
+    by_name: dict[str, list[ConsumerState]] = {}
     for row in rows:
         by_name.setdefault(row.name, []).append(row)
     idle = {name: min(row.idle_ms for row in same) / 1000 for name, same in by_name.items()}

@@ -12,7 +12,7 @@ from streamdesk.bus.envelope import Fields
 from streamdesk.bus.errors import BusConfigError
 from streamdesk.bus.message import Message
 from streamdesk.bus.observer import BusObserver
-from streamdesk.bus.topic_keys import layout_of
+from streamdesk.bus.topic_keys import keys_of
 from streamdesk.bus.watching.tail import watched
 from streamdesk.contracts.base import Event, Topic
 
@@ -24,7 +24,7 @@ LAST_SEQUENCE = str(2**64 - 1)
 
 
 @dataclass(slots=True)
-class _Reel:
+class _StreamCursor:
     """What is read ahead of one stream."""
 
     key: str
@@ -57,41 +57,45 @@ class Replay(Generic[E]):
         self, since: datetime | str, until: datetime | str | None
     ) -> AsyncGenerator[Message[E], None]:
         """Every message between the two, both included, across classes and shards by time."""
-        reels = await self._reels(since, until)
+        cursors = await self._cursors_of(since, until)
         while True:
-            for reel in reels:
-                await self._fill(reel)
-            ready = [reel for reel in reels if reel.rows]
+            for cursor in cursors:
+                await self._fill(cursor)
+            ready = [cursor for cursor in cursors if cursor.rows]
             if not ready:
                 return
-            reel = min(ready, key=lambda candidate: candidate.when)
-            entry_id, fields = reel.rows.popleft()
-            for message in watched(self._topic, fields, entry_id, reel.priority, self._observer):
+            cursor = min(ready, key=lambda candidate: candidate.when)
+            entry_id, fields = cursor.rows.popleft()
+            for message in watched(self._topic, fields, entry_id, cursor.priority, self._observer):
                 yield message
 
-    async def _reels(self, since: datetime | str, until: datetime | str | None) -> list[_Reel]:
-        layout = layout_of(self._topic)
+    async def _cursors_of(
+        self, since: datetime | str, until: datetime | str | None
+    ) -> list[_StreamCursor]:
+        topic_keys = keys_of(self._topic)
         first = _bound("since", since, "0")
         if until is None:
             # What is published while we read does not belong to the past.
-            ends = await self._link.call(lambda: self._backend.last_ids(layout.streams))
+            ends = await self._link.call(lambda: self._backend.last_ids(topic_keys.streams))
         else:
-            ends = [_bound("until", until, LAST_SEQUENCE)] * len(layout.streams)
+            ends = [_bound("until", until, LAST_SEQUENCE)] * len(topic_keys.streams)
         return [
-            _Reel(key, priority, first, last)
-            for key, priority, last in zip(layout.streams, layout.classes, ends, strict=True)
+            _StreamCursor(key, priority, first, last)
+            for key, priority, last in zip(
+                topic_keys.streams, topic_keys.classes, ends, strict=True
+            )
         ]
 
-    async def _fill(self, reel: _Reel) -> None:
-        if reel.rows or reel.is_done:
+    async def _fill(self, cursor: _StreamCursor) -> None:
+        if cursor.rows or cursor.is_done:
             return
         rows = await self._link.call(
-            lambda: self._backend.read_range(reel.key, reel.first, reel.last, PAGE)
+            lambda: self._backend.read_range(cursor.key, cursor.first, cursor.last, PAGE)
         )
-        reel.is_done = len(rows) < PAGE
+        cursor.is_done = len(rows) < PAGE
         if rows:
-            reel.rows.extend(rows)
-            reel.first = f"({rows[-1][0]}"
+            cursor.rows.extend(rows)
+            cursor.first = f"({rows[-1][0]}"
 
 
 def _bound(name: str, value: datetime | str, sequence: str) -> str:

@@ -12,7 +12,7 @@ from streamdesk.bus.envelope import Fields
 from streamdesk.bus.errors import BusConfigError, BusUnavailableError
 from streamdesk.bus.message import Message
 from streamdesk.bus.observer import BusObserver
-from streamdesk.bus.topic_keys import layout_of
+from streamdesk.bus.topic_keys import keys_of
 from streamdesk.contracts.base import Topic
 from streamdesk.contracts.errors import ContractError
 
@@ -44,8 +44,8 @@ class Tail:
         self._stop = stop
         self._of_key: dict[str, tuple[Topic[Any], int | None]] = {}
         for topic in topics:
-            layout = layout_of(topic)
-            for key, priority in zip(layout.streams, layout.classes, strict=True):
+            topic_keys = keys_of(topic)
+            for key, priority in zip(topic_keys.streams, topic_keys.classes, strict=True):
                 self._of_key[key] = (topic, priority)
         self._cursors: dict[str, str] = {}
 

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from streamdesk.bus.backends.port import Backend
-from streamdesk.bus.backends.records import Standing
+from streamdesk.bus.backends.records import GroupState
 from streamdesk.bus.config import BusConfig
 from streamdesk.bus.connection.link import Link
 from streamdesk.bus.decoding import messages_of
 from streamdesk.bus.message import Message
 from streamdesk.bus.observer import BusObserver
-from streamdesk.bus.topic_keys import layout_of, parts_of
+from streamdesk.bus.topic_keys import keys_of, partitions_of
 from streamdesk.bus.watching.lag import ConsumerHealth, GroupLag, consumer_health, group_lag
 from streamdesk.bus.watching.replay import Replay
 from streamdesk.bus.watching.tail import Tail
@@ -92,27 +92,27 @@ class Watcher:
 
     async def group_lag(self, topic: Topic[Any], group: str) -> GroupLag:
         """Where one group stands."""
-        standings = await self._standings(topic, group)
+        states = await self._group_states(topic, group)
         # Last: a message that has left the group's hands is counted here by now if it died.
-        dead = await self._link.once(lambda: self._backend.dead_count(layout_of(topic)))
+        dead = await self._link.once(lambda: self._backend.dead_count(keys_of(topic)))
         now_ms = await self._link.once(self._backend.now_ms)
-        return group_lag(topic.name, group, standings, dead, now_ms)
+        return group_lag(topic.name, group, states, dead, now_ms)
 
-    async def _standings(self, topic: Topic[Any], group: str) -> list[Standing]:
+    async def _group_states(self, topic: Topic[Any], group: str) -> list[GroupState]:
         return [
-            await self._link.once(lambda: self._backend.standing(part, group))  # noqa: B023 - called at once
-            for part in parts_of(topic)
+            await self._link.once(lambda: self._backend.group_state(part, group))  # noqa: B023 - called at once
+            for part in partitions_of(topic)
         ]
 
     async def consumers(self, topic: Topic[Any], group: str) -> list[ConsumerHealth]:
         """The group's consumers that the server knows of, by name."""
-        standings = await self._standings(topic, group)
-        return consumer_health([row for standing in standings for row in standing.consumers])
+        states = await self._group_states(topic, group)
+        return consumer_health([row for standing in states for row in standing.consumers])
 
     async def waiting(self, topic: Topic[E], group: str, limit: int = 20) -> list[Message[E]]:
         """The messages the group would be given next, highest class first, untouched."""
         messages: list[Message[E]] = []
-        for part in parts_of(topic):
+        for part in partitions_of(topic):
             entries = await self._link.once(lambda: self._backend.peek(part, group, limit))  # noqa: B023 - called at once
             for entry in entries:
                 # What cannot be read goes to the dead letters when somebody takes it.

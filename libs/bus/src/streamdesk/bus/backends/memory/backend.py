@@ -28,7 +28,7 @@ from streamdesk.bus.backends.records import (
 from streamdesk.bus.config import Wait
 from streamdesk.bus.envelope import Fields
 from streamdesk.bus.errors import QueueFullError
-from streamdesk.bus.topic_keys import Layout
+from streamdesk.bus.topic_keys import TopicKeys
 
 
 class MemoryBackend(MemoryInspection):
@@ -74,10 +74,10 @@ class MemoryBackend(MemoryInspection):
         self._changed = asyncio.Event()
 
     async def append(
-        self, layout: Layout, stream: int, batch: Sequence[Fields], keep: int | None
+        self, topic_keys: TopicKeys, stream: int, batch: Sequence[Fields], keep: int | None
     ) -> list[str]:
         """Append, and drop the oldest beyond `keep`."""
-        target = self._stream(layout, stream)
+        target = self._stream(topic_keys, stream)
         ids = [target.add(fields) for fields in batch]
         target.drop_beyond(keep)
         self._wake()
@@ -85,7 +85,7 @@ class MemoryBackend(MemoryInspection):
 
     async def append_once(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         stream: int,
         batch: Sequence[Fields],
         window_ms: int,
@@ -93,34 +93,36 @@ class MemoryBackend(MemoryInspection):
         keep: int | None,
     ) -> list[str]:
         """Append what is not remembered, all or nothing."""
-        keys = [layout.once(fields[b"id"].decode()) if window_ms else "" for fields in batch]
+        keys = [topic_keys.once(fields[b"id"].decode()) if window_ms else "" for fields in batch]
         written = {key: self.store.written(key) for key in keys if key}
         fresh = len({key for key, entry_id in written.items() if entry_id is None})
-        self._refuse_above(limit, layout, fresh if window_ms else len(batch))
+        self._refuse_above(limit, topic_keys, fresh if window_ms else len(batch))
         ids: list[str] = []
         for key, fields in zip(keys, batch, strict=True):
             entry_id = written.get(key)
             if entry_id is None:
-                entry_id = self._stream(layout, stream).add(fields)
+                entry_id = self._stream(topic_keys, stream).add(fields)
             if key and written[key] is None:
                 written[key] = entry_id
                 self.store.once[key] = (now_ms() + window_ms, entry_id)
             ids.append(entry_id)
-        self._stream(layout, stream).drop_beyond(keep)
+        self._stream(topic_keys, stream).drop_beyond(keep)
         self._wake()
         return ids
 
-    def _refuse_above(self, limit: int | None, layout: Layout, count: int) -> None:
+    def _refuse_above(self, limit: int | None, topic_keys: TopicKeys, count: int) -> None:
         """Raise QueueFullError when a group would have more than `limit` to do."""
         if limit is None or count == 0:
             return
-        held = max((self._standing(layout, group).backlog for group in layout.groups), default=0)
+        held = max(
+            (self._group_state(topic_keys, group).backlog for group in topic_keys.groups), default=0
+        )
         if held + count > limit:
-            raise QueueFullError(layout.topic, limit, held)
+            raise QueueFullError(topic_keys.topic, limit, held)
 
     async def schedule(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         stream: int,
         fields: Fields,
         delay_ms: int,
@@ -130,79 +132,85 @@ class MemoryBackend(MemoryInspection):
     ) -> bool:
         """Keep it by its event id."""
         event_id = fields[b"id"].decode()
-        planned = self.store.scheduled.setdefault(layout.scheduled, {})
-        once = layout.once(event_id)
+        planned = self.store.scheduled.setdefault(topic_keys.scheduled, {})
+        once = topic_keys.once(event_id)
         if event_id in planned or (window_ms and self.store.written(once) is not None):
             return False
-        self._refuse_above(limit, layout, 1)
+        self._refuse_above(limit, topic_keys, 1)
         now = now_ms()
         planned[event_id] = Scheduled(now + delay_ms, stream, dict(fields))
         if window_ms:
             self.store.once[once] = (now + delay_ms + window_ms, "")
         return True
 
-    def length(self, layout: Layout, stream: int) -> int:
+    def length(self, topic_keys: TopicKeys, stream: int) -> int:
         """Count."""
-        return len(self._stream(layout, stream).entries)
+        return len(self._stream(topic_keys, stream).entries)
 
-    async def measure(self, layout: Layout, stream: int) -> int:
+    async def measure(self, topic_keys: TopicKeys, stream: int) -> int:
         """Count."""
-        return self.length(layout, stream)
+        return self.length(topic_keys, stream)
 
     async def find(
-        self, layout: Layout, stream: int, since_ms: int, event_ids: Sequence[str]
+        self, topic_keys: TopicKeys, stream: int, since_ms: int, event_ids: Sequence[str]
     ) -> list[str]:
         """Look for events by id."""
-        target = self._stream(layout, stream)
+        target = self._stream(topic_keys, stream)
         recent = target.after((since_ms, -1))
-        found = dict.fromkeys(self.store.scheduled.get(layout.scheduled, {}), SCHEDULED)
+        found = dict.fromkeys(self.store.scheduled.get(topic_keys.scheduled, {}), SCHEDULED)
         found |= {target.entries[i].get(b"id", b"").decode(): id_text(i) for i in recent}
         return [found.get(event_id, "") for event_id in event_ids]
 
-    async def ensure_group(self, layout: Layout, group: str) -> list[Recreated]:
+    async def ensure_group(self, topic_keys: TopicKeys, group: str) -> list[Recreated]:
         """Make the group."""
-        return self.store.create(layout, group)
+        return self.store.create(topic_keys, group)
 
     async def take(
-        self, layout: Layout, group: str, consumer: str, count: int, *, adoption: str = ""
+        self, topic_keys: TopicKeys, group: str, consumer: str, count: int, *, adoption: str = ""
     ) -> Taken:
         """Move what is due, then take, highest class first."""
-        if self._is_stale(layout, group, adoption):
+        if self._is_stale(topic_keys, group, adoption):
             return Taken([], None, [], is_stale=True)
-        recreated = self.store.create(layout, group)
-        before = self._last(layout)
-        due = self.store.promote(layout, group)
-        if before != self._last(layout):
+        recreated = self.store.create(topic_keys, group)
+        before = self._last(topic_keys)
+        due = self.store.promote(topic_keys, group)
+        if before != self._last(topic_keys):
             self._wake()
         now = now_ms()
         entries: list[Entry] = []
-        for index, stream, row in self._groups(layout, group):
+        for index, stream, row in self._groups(topic_keys, group):
             row.seen_ms[consumer] = now
             for entry_id in stream.after(row.last)[: count - len(entries)]:
                 row.last = entry_id
                 row.pending[entry_id] = Pending(consumer, now, 1)
                 entries.append(Entry(index, id_text(entry_id), dict(stream.entries[entry_id])))
-        return Taken(entries, due, [] if entries else self._last(layout), recreated)
+        return Taken(entries, due, [] if entries else self._last(topic_keys), recreated)
 
-    def _is_stale(self, layout: Layout, group: str, adoption: str) -> bool:
-        return bool(adoption) and self._adoptions.get(layout.adoption(group)) != adoption
+    def _is_stale(self, topic_keys: TopicKeys, group: str, adoption: str) -> bool:
+        return bool(adoption) and self._adoptions.get(topic_keys.adoption(group)) != adoption
 
     async def adopt(
-        self, layout: Layout, group: str, consumer: str, fence: int, adoption: str, count: int
+        self,
+        topic_keys: TopicKeys,
+        group: str,
+        consumer: str,
+        fence: int,
+        adoption: str,
+        count: int,
     ) -> list[Entry] | None:
         """Note it, and take over what is pending."""
-        owner, until, held_fence = self._owners.get(layout.owner(group), ("", 0, 0))
+        owner, until, held_fence = self._owners.get(topic_keys.owner(group), ("", 0, 0))
         if (owner, held_fence) != (consumer, fence) or until <= now_ms():
             return None
-        self._adoptions[layout.adoption(group)] = adoption
-        return await self.reclaim(layout, group, consumer, 0, count)
+        self._adoptions[topic_keys.adoption(group)] = adoption
+        return await self.reclaim(topic_keys, group, consumer, 0, count)
 
-    def _last(self, layout: Layout) -> list[str]:
-        return [id_text(self.store.stream(key).last) for key in layout.streams]
+    def _last(self, topic_keys: TopicKeys) -> list[str]:
+        return [id_text(self.store.stream(key).last) for key in topic_keys.streams]
 
     async def take_or_wait(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         group: str,
         consumer: str,
         count: int,
@@ -210,24 +218,24 @@ class MemoryBackend(MemoryInspection):
         stopped: asyncio.Future[Any],
     ) -> list[Entry]:
         """Wait for an entry, then take."""
-        key = layout.streams[0]
+        key = topic_keys.streams[0]
 
         def has_more() -> bool:
-            return self.store.stream(key).last > self.store.position(layout, group, key)
+            return self.store.stream(key).last > self.store.position(topic_keys, group, key)
 
         waiting = asyncio.ensure_future(self._wait_until(has_more, block_ms))
         await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         await asyncio.wait({waiting})
-        return (await self.take(layout, group, consumer, count)).entries
+        return (await self.take(topic_keys, group, consumer, count)).entries
 
-    async def wait(self, layout: Layout, last_ids: Sequence[str], block_ms: int) -> None:
+    async def wait(self, topic_keys: TopicKeys, last_ids: Sequence[str], block_ms: int) -> None:
         """Wait for an entry after `last_ids`."""
-        await self._wait_for_more(dict(zip(layout.streams, last_ids, strict=True)), block_ms)
+        await self._wait_for_more(dict(zip(topic_keys.streams, last_ids, strict=True)), block_ms)
 
     async def settle(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         group: str,
         consumer: str,
         acks: Iterable[Held],
@@ -235,37 +243,39 @@ class MemoryBackend(MemoryInspection):
     ) -> list[Settled]:
         """Ack, and write what follows from failures that are still ours."""
         for index, entry_id in acks:
-            self._pending(layout, group, index).pop(parse_id(entry_id), None)
+            self._pending(topic_keys, group, index).pop(parse_id(entry_id), None)
         return [
-            "written" if self._fail(layout, group, consumer, failure) else "lost"
+            "written" if self._fail(topic_keys, group, consumer, failure) else "lost"
             for failure in failures
         ]
 
-    def _pending(self, layout: Layout, group: str, index: int) -> dict[tuple[int, int], Pending]:
-        row = self._stream(layout, index).groups.get(group)
+    def _pending(
+        self, topic_keys: TopicKeys, group: str, index: int
+    ) -> dict[tuple[int, int], Pending]:
+        row = self._stream(topic_keys, index).groups.get(group)
         return row.pending if row else {}
 
-    def _fail(self, layout: Layout, group: str, consumer: str, failure: Failure) -> bool:
+    def _fail(self, topic_keys: TopicKeys, group: str, consumer: str, failure: Failure) -> bool:
         index, entry_id = failure.held
-        pending = self._pending(layout, group, index)
+        pending = self._pending(topic_keys, group, index)
         held = pending.get(parse_id(entry_id))
         if held is None or held.consumer != consumer:
             return False
         for step in failure.steps:
             if step.kind == "dead":
-                self.store.stream(layout.dead).add(step.fields)
+                self.store.stream(topic_keys.dead).add(step.fields)
             elif step.kind == "add":
-                self._stream(layout, step.stream).add(step.fields)
+                self._stream(topic_keys, step.stream).add(step.fields)
             else:
                 due = (now_ms() + step.delay_ms, step)
-                self.store.delayed.setdefault(layout.delayed(group), []).append(due)
+                self.store.delayed.setdefault(topic_keys.delayed(group), []).append(due)
         del pending[parse_id(entry_id)]
         self._wake()
         return True
 
     async def reclaim(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         group: str,
         consumer: str,
         least_idle_ms: int,
@@ -274,11 +284,11 @@ class MemoryBackend(MemoryInspection):
         adoption: str = "",
     ) -> list[Entry]:
         """Take over what was idle too long."""
-        if self._is_stale(layout, group, adoption):
+        if self._is_stale(topic_keys, group, adoption):
             return []
         now = now_ms()
         entries: list[Entry] = []
-        for index, stream, row in self._groups(layout, group):
+        for index, stream, row in self._groups(topic_keys, group):
             for entry_id, held in sorted(row.pending.items()):
                 if len(entries) >= count or now - held.since_ms < least_idle_ms:
                     continue
@@ -292,22 +302,22 @@ class MemoryBackend(MemoryInspection):
         return entries
 
     async def renew(
-        self, layout: Layout, group: str, consumer: str, held: Mapping[Held, int]
+        self, topic_keys: TopicKeys, group: str, consumer: str, held: Mapping[Held, int]
     ) -> list[Held]:
         """Start the leases again. Nobody can delete a name here: nothing needs to be taken back."""
         lost: list[Held] = []
         for index, entry_id in held:
-            pending = self._pending(layout, group, index).get(parse_id(entry_id))
+            pending = self._pending(topic_keys, group, index).get(parse_id(entry_id))
             if pending is None or pending.consumer != consumer:
                 lost.append((index, entry_id))
             else:
                 pending.since_ms = now_ms()
-                self._stream(layout, index).groups[group].seen_ms[consumer] = now_ms()
+                self._stream(topic_keys, index).groups[group].seen_ms[consumer] = now_ms()
         return lost
 
     async def release(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         group: str,
         consumer: str,
         held: Sequence[Held],
@@ -316,7 +326,7 @@ class MemoryBackend(MemoryInspection):
     ) -> int:
         """Make entries look abandoned."""
         named, count = set(held), 0
-        for index, _stream, row in self._groups(layout, group):
+        for index, _stream, row in self._groups(topic_keys, group):
             for entry_id, pending in row.pending.items():
                 is_named = (index, id_text(entry_id)) in named
                 if pending.consumer == consumer and is_named != all_but:
@@ -325,15 +335,15 @@ class MemoryBackend(MemoryInspection):
                     count += 1
         return count
 
-    async def forget(self, layout: Layout, group: str, consumer: str) -> None:
+    async def forget(self, topic_keys: TopicKeys, group: str, consumer: str) -> None:
         """Drop the name where it holds nothing."""
-        for _index, _stream, row in self._groups(layout, group):
+        for _index, _stream, row in self._groups(topic_keys, group):
             if all(held.consumer != consumer for held in row.pending.values()):
                 row.seen_ms.pop(consumer, None)
 
-    async def own(self, layout: Layout, group: str, consumer: str, lease_ms: int) -> int:
+    async def own(self, topic_keys: TopicKeys, group: str, consumer: str, lease_ms: int) -> int:
         """Keep the owner's name with its time."""
-        key, now = layout.owner(group), now_ms()
+        key, now = topic_keys.owner(group), now_ms()
         owner, until, fence = self._owners.get(key, ("", 0, 0))
         if until > now and owner != consumer:
             return 0
@@ -341,23 +351,27 @@ class MemoryBackend(MemoryInspection):
         self._owners[key] = (consumer, now + lease_ms, fence)
         return fence
 
-    async def disown(self, layout: Layout, group: str, consumer: str) -> None:
+    async def disown(self, topic_keys: TopicKeys, group: str, consumer: str) -> None:
         """Let its time be over."""
-        owner, _, fence = self._owners.get(layout.owner(group), ("", 0, 0))
+        owner, _, fence = self._owners.get(topic_keys.owner(group), ("", 0, 0))
         if owner == consumer:
-            self._owners[layout.owner(group)] = (owner, 0, fence)
+            self._owners[topic_keys.owner(group)] = (owner, 0, fence)
 
-    async def join(self, layout: Layout, group: str, consumer: str, lease_ms: int) -> list[str]:
+    async def join(
+        self, topic_keys: TopicKeys, group: str, consumer: str, lease_ms: int
+    ) -> list[str]:
         """Keep names with their times."""
         now = now_ms()
-        members = self._members.setdefault(layout.members(group), {})
+        members = self._members.setdefault(topic_keys.members(group), {})
         members[consumer] = now + lease_ms
         for name in [name for name, until in members.items() if until <= now]:
             del members[name]
         return sorted(members, key=lambda name: (members[name], name))
 
-    async def redrive(self, layout: Layout, dead_id: str, stream: int, fields: Fields) -> str:
+    async def redrive(
+        self, topic_keys: TopicKeys, dead_id: str, stream: int, fields: Fields
+    ) -> str:
         """Replace a dead letter by the original."""
-        if not await self.remove_dead(layout, [dead_id]):
+        if not await self.remove_dead(topic_keys, [dead_id]):
             return ""
-        return (await self.append(layout, stream, [fields], None))[0]
+        return (await self.append(topic_keys, stream, [fields], None))[0]

@@ -14,13 +14,13 @@ from streamdesk.bus.backends.memory.streams import (
 )
 from streamdesk.bus.backends.records import (
     GONE_MS,
-    ConsumerStanding,
+    ConsumerState,
     Entry,
-    Standing,
+    GroupState,
     StreamLag,
 )
 from streamdesk.bus.envelope import Fields
-from streamdesk.bus.topic_keys import Layout
+from streamdesk.bus.topic_keys import TopicKeys
 
 
 class MemoryInspection:
@@ -31,12 +31,12 @@ class MemoryInspection:
         self.store = Store()
         self._changed = asyncio.Event()
 
-    def _stream(self, layout: Layout, index: int) -> Stream:
-        return self.store.stream(layout.streams[index])
+    def _stream(self, topic_keys: TopicKeys, index: int) -> Stream:
+        return self.store.stream(topic_keys.streams[index])
 
-    def _groups(self, layout: Layout, group: str) -> list[tuple[int, Stream, Group]]:
+    def _groups(self, topic_keys: TopicKeys, group: str) -> list[tuple[int, Stream, Group]]:
         """The topic's streams on which the group is, with its row."""
-        streams = [(i, self._stream(layout, i)) for i in range(len(layout.streams))]
+        streams = [(i, self._stream(topic_keys, i)) for i in range(len(topic_keys.streams))]
         return [(i, s, s.groups[group]) for i, s in streams if group in s.groups]
 
     async def _wait_for_more(self, cursors: Mapping[str, str], block_ms: int) -> None:
@@ -53,57 +53,57 @@ class MemoryInspection:
         except TimeoutError:
             pass
 
-    async def standing(self, layout: Layout, group: str) -> Standing:
+    async def group_state(self, topic_keys: TopicKeys, group: str) -> GroupState:
         """Count."""
-        return self._standing(layout, group)
+        return self._group_state(topic_keys, group)
 
-    def _standing(self, layout: Layout, group: str) -> Standing:
+    def _group_state(self, topic_keys: TopicKeys, group: str) -> GroupState:
         now = now_ms()
         streams: list[StreamLag] = []
-        consumers: list[ConsumerStanding] = []
+        consumers: list[ConsumerState] = []
         pending: list[tuple[int, int]] = []
-        for key in layout.streams:
+        for key in topic_keys.streams:
             stream = self.store.stream(key)
             row = stream.groups.get(group, Group())
-            waiting = len(stream.after(self.store.position(layout, group, key)))
+            waiting = len(stream.after(self.store.position(topic_keys, group, key)))
             streams.append(StreamLag(key, len(stream.entries), waiting, len(row.pending)))
             pending += row.pending
             for name, seen_ms in row.seen_ms.items():
                 held = sum(item.consumer == name for item in row.pending.values())
-                consumers.append(ConsumerStanding(name, held, now - seen_ms))
-        return Standing(
+                consumers.append(ConsumerState(name, held, now - seen_ms))
+        return GroupState(
             streams=tuple(streams),
-            delayed=self.store.waiting_later(layout, group),
+            delayed=self.store.waiting_later(topic_keys, group),
             consumers=tuple(consumers),
             oldest_pending_ms=min(pending)[0] if pending else None,
-            added=sum(self.store.stream(key).added for key in layout.streams),
+            added=sum(self.store.stream(key).added for key in topic_keys.streams),
         )
 
-    async def peek(self, layout: Layout, group: str, count: int) -> list[Entry]:
+    async def peek(self, topic_keys: TopicKeys, group: str, count: int) -> list[Entry]:
         """Look ahead."""
         entries: list[Entry] = []
-        for index, key in enumerate(layout.streams):
+        for index, key in enumerate(topic_keys.streams):
             stream = self.store.stream(key)
             entries += [
                 Entry(index, id_text(entry_id), dict(stream.entries[entry_id]))
-                for entry_id in stream.after(self.store.position(layout, group, key))
+                for entry_id in stream.after(self.store.position(topic_keys, group, key))
             ]
         return entries[:count]
 
-    async def trim(self, layout: Layout, keep: int, group: str = "") -> int:
+    async def trim(self, topic_keys: TopicKeys, keep: int, group: str = "") -> int:
         """Drop what is finished, and save the cursors."""
         dropped = 0
-        for key in layout.streams:
+        for key in topic_keys.streams:
             stream = self.store.stream(key)
-            missing = [(0, 0) for name in layout.groups if name not in stream.groups]
+            missing = [(0, 0) for name in topic_keys.groups if name not in stream.groups]
             finished = [row.finished for row in stream.groups.values()]
             bound = min([stream.last, *missing, *finished])
             excess = max(0, len(stream.entries) - keep)
             for entry_id in [i for i in list(stream.entries)[:excess] if i < bound]:
                 del stream.entries[entry_id]
                 dropped += 1
-            for name in {*layout.groups, group} & stream.groups.keys():
-                cursors = self.store.cursors.setdefault(layout.cursors(name), {})
+            for name in {*topic_keys.groups, group} & stream.groups.keys():
+                cursors = self.store.cursors.setdefault(topic_keys.cursors(name), {})
                 cursors[key] = stream.groups[name].finished
                 stream.groups[name].forget_gone(now_ms() - GONE_MS)
         return dropped
@@ -135,11 +135,11 @@ class MemoryInspection:
         ]
         return [(id_text(i), dict(entries[i])) for i in inside[:count]]
 
-    async def dead_count(self, layout: Layout) -> int:
+    async def dead_count(self, topic_keys: TopicKeys) -> int:
         """Count the dead letters."""
-        return len(self.store.stream(layout.dead).entries)
+        return len(self.store.stream(topic_keys.dead).entries)
 
-    async def remove_dead(self, layout: Layout, ids: Sequence[str]) -> int:
+    async def remove_dead(self, topic_keys: TopicKeys, ids: Sequence[str]) -> int:
         """Delete dead letters."""
-        entries = self.store.stream(layout.dead).entries
+        entries = self.store.stream(topic_keys.dead).entries
         return sum(entries.pop(parse_id(entry_id), None) is not None for entry_id in ids)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from streamdesk.bus.backends.records import Recreated, Step
 from streamdesk.bus.envelope import Fields
-from streamdesk.bus.topic_keys import Layout
+from streamdesk.bus.topic_keys import TopicKeys
 
 Id = tuple[int, int]
 ZERO: Id = (0, 0)
@@ -117,48 +117,48 @@ class Store:
         """The stream, made where it is missing."""
         return self.streams.setdefault(key, Stream())
 
-    def position(self, layout: Layout, group: str, key: str) -> Id:
+    def position(self, topic_keys: TopicKeys, group: str, key: str) -> Id:
         """Up to where the group was given entries; a lost group's saved cursor, if it fits."""
         stream = self.stream(key)
         if group in stream.groups:
             return stream.groups[group].last
-        saved = self.cursors.get(layout.cursors(group), {}).get(key, ZERO)
+        saved = self.cursors.get(topic_keys.cursors(group), {}).get(key, ZERO)
         return saved if saved <= stream.last else ZERO
 
-    def create(self, layout: Layout, group: str) -> list[Recreated]:
+    def create(self, topic_keys: TopicKeys, group: str) -> list[Recreated]:
         """Make the group where it is not; returns where it had been."""
-        cursors = self.cursors.setdefault(layout.cursors(group), {})
+        cursors = self.cursors.setdefault(topic_keys.cursors(group), {})
         recreated: list[Recreated] = []
-        for key in layout.streams:
+        for key in topic_keys.streams:
             groups = self.stream(key).groups
             if group in groups:
                 continue
-            cursor = self.position(layout, group, key)
+            cursor = self.position(topic_keys, group, key)
             groups[group] = Group(last=cursor)
             if key in cursors:
                 recreated.append(Recreated(key, id_text(cursor)))
             cursors[key] = cursor
         return recreated
 
-    def promote(self, layout: Layout, group: str) -> int | None:
+    def promote(self, topic_keys: TopicKeys, group: str) -> int | None:
         """Move what is due, in the order of due times; return the wait until the next."""
         now = now_ms()
-        retries = self.delayed.setdefault(layout.delayed(group), [])
-        planned = self.scheduled.setdefault(layout.scheduled, {})
+        retries = self.delayed.setdefault(topic_keys.delayed(group), [])
+        planned = self.scheduled.setdefault(topic_keys.scheduled, {})
         due = [(at, step.stream, step.fields) for at, step in retries if at <= now]
         due += [(s.due_ms, s.stream, s.fields) for s in planned.values() if s.due_ms <= now]
         for _, index, fields in sorted(due, key=lambda item: item[0]):
-            self.stream(layout.streams[index]).add(fields)
+            self.stream(topic_keys.streams[index]).add(fields)
         retries[:] = [item for item in retries if item[0] > now]
         for event_id in [name for name, s in planned.items() if s.due_ms <= now]:
             del planned[event_id]
         left = [at for at, _ in retries] + [s.due_ms for s in planned.values()]
         return min(left) - now if left else None
 
-    def waiting_later(self, layout: Layout, group: str) -> int:
+    def waiting_later(self, topic_keys: TopicKeys, group: str) -> int:
         """How many messages of the group wait for their time."""
-        retries = self.delayed.get(layout.delayed(group), [])
-        return len(retries) + len(self.scheduled.get(layout.scheduled, {}))
+        retries = self.delayed.get(topic_keys.delayed(group), [])
+        return len(retries) + len(self.scheduled.get(topic_keys.scheduled, {}))
 
     def written(self, key: str) -> str | None:
         """The entry id that is remembered under a once-key; None when there is none any more."""

@@ -19,16 +19,16 @@ from streamdesk.bus.backends.redis.commands import is_unknown
 from streamdesk.bus.backends.redis.inspection import RedisInspection
 from streamdesk.bus.backends.redis.key_values import RedisKeyValues
 from streamdesk.bus.backends.redis.script_arguments import (
+    backlog_arguments,
+    backlog_keys,
     entries_of,
-    failure_words,
+    failure_arguments,
     flat,
-    limit_word,
+    limit_argument,
     numbered,
     recreated_of,
     rows_of,
     taken_of,
-    topic_keys,
-    topic_words,
 )
 from streamdesk.bus.config import BusConfig
 from streamdesk.bus.connection.refusals import GroupLostError
@@ -38,7 +38,7 @@ from streamdesk.bus.errors import (
     QueueFullError,
     ServerFullError,
 )
-from streamdesk.bus.topic_keys import Layout
+from streamdesk.bus.topic_keys import TopicKeys
 
 MEASURE_SECONDS = 0.1
 """How often the length of a stream is asked for along with an append."""
@@ -91,11 +91,11 @@ class RedisBackend(RedisInspection):
         return RedisKeyValues(self._many, self._run)
 
     async def append(
-        self, layout: Layout, stream: int, batch: Sequence[Fields], keep: int | None
+        self, topic_keys: TopicKeys, stream: int, batch: Sequence[Fields], keep: int | None
     ) -> list[str]:
         """XADD in one round trip, with a look at the length now and then."""
         bound: tuple[Argument, ...] = () if keep is None else ("MAXLEN", "~", keep)
-        key = layout.streams[stream]
+        key = topic_keys.streams[stream]
         commands: list[Words] = [("XADD", key, *bound, "*", *flat(fields)) for fields in batch]
         is_due = self._lengths.is_due(key)
         if is_due:
@@ -109,7 +109,7 @@ class RedisBackend(RedisInspection):
 
     async def append_once(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         stream: int,
         batch: Sequence[Fields],
         window_ms: int,
@@ -117,10 +117,10 @@ class RedisBackend(RedisInspection):
         keep: int | None,
     ) -> list[str]:
         """Look, count and append in one script; a key an event remembers it for `window_ms`."""
-        key = layout.streams[stream]
-        keys = [key, *topic_keys(layout)]
+        key = topic_keys.streams[stream]
+        keys = [key, *backlog_keys(topic_keys)]
         if window_ms:
-            keys += [layout.once(fields[b"id"].decode()) for fields in batch]
+            keys += [topic_keys.once(fields[b"id"].decode()) for fields in batch]
         lines: list[Argument] = [len(batch)]
         for fields in batch:
             words = flat(fields)
@@ -128,20 +128,20 @@ class RedisBackend(RedisInspection):
         answer = await self._run(
             "publish",
             keys,
-            *topic_words(layout),
-            limit_word(limit),
+            *backlog_arguments(topic_keys),
+            limit_argument(limit),
             window_ms,
-            limit_word(keep),
+            limit_argument(keep),
             *lines,
         )
         if answer[0] == b"FULL":
-            raise QueueFullError(layout.topic, limit or 0, int(answer[1]))
+            raise QueueFullError(topic_keys.topic, limit or 0, int(answer[1]))
         self._lengths.measured(key, int(answer[0]))
         return [entry_id.decode() for entry_id in answer[1:]]
 
     async def schedule(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         stream: int,
         fields: Fields,
         delay_ms: int,
@@ -150,51 +150,60 @@ class RedisBackend(RedisInspection):
         limit: int | None = None,
     ) -> bool:
         """ZADD of the event's id and HSET of its fields in one script."""
-        keys = [layout.scheduled_fields, *topic_keys(layout)]
+        keys = [topic_keys.scheduled_fields, *backlog_keys(topic_keys)]
         event_id = fields[b"id"]
         if window_ms:
-            keys.append(layout.once(event_id.decode()))
-        words = (*topic_words(layout), limit_word(limit), window_ms, event_id, delay_ms, stream + 1)
+            keys.append(topic_keys.once(event_id.decode()))
+        words = (
+            *backlog_arguments(topic_keys),
+            limit_argument(limit),
+            window_ms,
+            event_id,
+            delay_ms,
+            stream + 1,
+        )
         answer = await self._run("schedule", keys, *words, *flat(fields))
         if isinstance(answer, list):
-            raise QueueFullError(layout.topic, limit or 0, int(answer[1]))
+            raise QueueFullError(topic_keys.topic, limit or 0, int(answer[1]))
         return bool(answer)
 
-    def length(self, layout: Layout, stream: int) -> int:
+    def length(self, topic_keys: TopicKeys, stream: int) -> int:
         """What appends have learnt."""
-        return self._lengths.of(layout.streams[stream])
+        return self._lengths.of(topic_keys.streams[stream])
 
-    async def measure(self, layout: Layout, stream: int) -> int:
+    async def measure(self, topic_keys: TopicKeys, stream: int) -> int:
         """XLEN."""
-        key = layout.streams[stream]
+        key = topic_keys.streams[stream]
         length = int(await self._command("XLEN", key))
         self._lengths.measured(key, length)
         return length
 
     async def find(
-        self, layout: Layout, stream: int, since_ms: int, event_ids: Sequence[str]
+        self, topic_keys: TopicKeys, stream: int, since_ms: int, event_ids: Sequence[str]
     ) -> list[str]:
         """Look for events by id among the entries added since then, and among scheduled ones."""
-        keys = [layout.streams[stream], layout.scheduled]
+        keys = [topic_keys.streams[stream], topic_keys.scheduled]
         answer = await self._run("find", keys, since_ms, *event_ids)
         return [entry_id.decode() for entry_id in answer]
 
-    async def ensure_group(self, layout: Layout, group: str) -> list[Recreated]:
+    async def ensure_group(self, topic_keys: TopicKeys, group: str) -> list[Recreated]:
         """XGROUP CREATE at 0, or at the saved cursor; never at the end."""
-        answer = await self._run("ensure", [*layout.streams, layout.cursors(group)], group)
-        return recreated_of(layout, answer)
+        answer = await self._run("ensure", [*topic_keys.streams, topic_keys.cursors(group)], group)
+        return recreated_of(topic_keys, answer)
 
     async def take(
-        self, layout: Layout, group: str, consumer: str, count: int, *, adoption: str = ""
+        self, topic_keys: TopicKeys, group: str, consumer: str, count: int, *, adoption: str = ""
     ) -> Taken:
         """What is due moves, then the highest class that has anything is read: in one trip."""
         keys = (
-            *layout.streams, layout.delayed(group), layout.scheduled, layout.scheduled_fields,
-            layout.cursors(group), layout.adoption(group),
+            *topic_keys.streams, topic_keys.delayed(group), topic_keys.scheduled,
+            topic_keys.scheduled_fields, topic_keys.cursors(group), topic_keys.adoption(group),
         )  # fmt: skip
-        if len(layout.streams) > 1 or adoption:
+        if len(topic_keys.streams) > 1 or adoption:
             answer = await self._run("take", keys, group, consumer, count, adoption)
-            return taken_of(layout, answer, ()) if answer else Taken([], None, [], is_stale=True)
+            return (
+                taken_of(topic_keys, answer, ()) if answer else Taken([], None, [], is_stale=True)
+            )
         script = self._scripts["take"]
         reading = ("XREADGROUP", "GROUP", group, consumer, "COUNT", count, "STREAMS", keys[0], ">")
         moved, read = await self._send(
@@ -210,11 +219,11 @@ class RedisBackend(RedisInspection):
         if not rows:
             self._server.checked(moved)
             self._server.checked(read)
-        return taken_of(layout, None if isinstance(moved, hiredis.ReplyError) else moved, rows)
+        return taken_of(topic_keys, None if isinstance(moved, hiredis.ReplyError) else moved, rows)
 
     async def take_or_wait(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         group: str,
         consumer: str,
         count: int,
@@ -223,21 +232,21 @@ class RedisBackend(RedisInspection):
     ) -> list[Entry]:
         """XREADGROUP BLOCK: of many waiting consumers the server wakes one."""
         verb = ("XREADGROUP", "GROUP", group, consumer, "COUNT", count)
-        streams = (layout.streams[0], ">")
+        streams = (topic_keys.streams[0], ">")
         try:
             answer = await self._blocking(block_ms, verb, streams, stopped)
         except GroupLostError:
             return []  # the next take makes it again
         return entries_of(0, answer[0][1]) if answer else []
 
-    async def wait(self, layout: Layout, last_ids: Sequence[str], block_ms: int) -> None:
+    async def wait(self, topic_keys: TopicKeys, last_ids: Sequence[str], block_ms: int) -> None:
         """A read without a group: cancelling it can strand nothing."""
-        streams = (*layout.streams, *last_ids)
+        streams = (*topic_keys.streams, *last_ids)
         await self._blocking(block_ms, ("XREAD", "COUNT", 1), streams)
 
     async def settle(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         group: str,
         consumer: str,
         acks: Iterable[Held],
@@ -249,12 +258,12 @@ class RedisBackend(RedisInspection):
             by_stream.setdefault(stream, []).append(entry_id)
         if by_stream:
             await self._many(
-                [("XACK", layout.streams[s], group, *ids) for s, ids in by_stream.items()]
+                [("XACK", topic_keys.streams[s], group, *ids) for s, ids in by_stream.items()]
             )
         if not failures:
             return []
-        keys = [*layout.streams, layout.delayed(group), layout.dead]
-        calls = [(keys, (group, consumer, *failure_words(failure))) for failure in failures]
+        keys = [*topic_keys.streams, topic_keys.delayed(group), topic_keys.dead]
+        calls = [(keys, (group, consumer, *failure_arguments(failure))) for failure in failures]
         return [self._settled(answer) for answer in await self._run_many("settle", calls)]
 
     def _settled(self, answer: Reply) -> Settled:
@@ -264,16 +273,27 @@ class RedisBackend(RedisInspection):
             return "refused"
 
     async def adopt(
-        self, layout: Layout, group: str, consumer: str, fence: int, adoption: str, count: int
+        self,
+        topic_keys: TopicKeys,
+        group: str,
+        consumer: str,
+        fence: int,
+        adoption: str,
+        count: int,
     ) -> list[Entry] | None:
         """SET of its name and XAUTOCLAIM, if the owner and its fence are what we think."""
-        keys = [layout.streams[0], layout.owner(group), layout.fence(group), layout.adoption(group)]
+        keys = [
+            topic_keys.streams[0],
+            topic_keys.owner(group),
+            topic_keys.fence(group),
+            topic_keys.adoption(group),
+        ]
         rows = await self._run("adopt", keys, group, consumer, fence, adoption, count)
         return None if rows is None else entries_of(0, rows)
 
     async def reclaim(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         group: str,
         consumer: str,
         least_idle_ms: int,
@@ -282,21 +302,21 @@ class RedisBackend(RedisInspection):
         adoption: str = "",
     ) -> list[Entry]:
         """XAUTOCLAIM through the whole of the pending entries."""
-        keys = (*layout.streams, layout.adoption(group))
+        keys = (*topic_keys.streams, topic_keys.adoption(group))
         answer = await self._run("reclaim", keys, group, consumer, least_idle_ms, count, adoption)
         return [entry for index, rows in answer for entry in entries_of(index - 1, rows)]
 
     async def renew(
-        self, layout: Layout, group: str, consumer: str, held: Mapping[Held, int]
+        self, topic_keys: TopicKeys, group: str, consumer: str, held: Mapping[Held, int]
     ) -> list[Held]:
         """XCLAIM JUSTID, of what is still ours or should be."""
         words = [word for (index, entry_id), n in held.items() for word in (index + 1, entry_id, n)]
-        lost = await self._run("renew", layout.streams, group, consumer, *words)
+        lost = await self._run("renew", topic_keys.streams, group, consumer, *words)
         return [(int(lost[i]) - 1, lost[i + 1].decode()) for i in range(0, len(lost), 2)]
 
     async def release(
         self,
-        layout: Layout,
+        topic_keys: TopicKeys,
         group: str,
         consumer: str,
         held: Sequence[Held],
@@ -306,23 +326,25 @@ class RedisBackend(RedisInspection):
         """Make entries look abandoned, so that the next reclaim takes them at once."""
         mode = "except" if all_but else "only"
         return int(
-            await self._run("release", layout.streams, group, consumer, mode, *numbered(held))
+            await self._run("release", topic_keys.streams, group, consumer, mode, *numbered(held))
         )
 
-    async def forget(self, layout: Layout, group: str, consumer: str) -> None:
+    async def forget(self, topic_keys: TopicKeys, group: str, consumer: str) -> None:
         """XGROUP DELCONSUMER, only where nothing is pending."""
-        await self._run("forget", layout.streams, group, consumer)
+        await self._run("forget", topic_keys.streams, group, consumer)
 
-    async def own(self, layout: Layout, group: str, consumer: str, lease_ms: int) -> int:
+    async def own(self, topic_keys: TopicKeys, group: str, consumer: str, lease_ms: int) -> int:
         """SET PX of the owner's name, unless it is another's."""
-        keys = [layout.owner(group), layout.fence(group)]
+        keys = [topic_keys.owner(group), topic_keys.fence(group)]
         return int(await self._run("own", keys, consumer, lease_ms))
 
-    async def disown(self, layout: Layout, group: str, consumer: str) -> None:
+    async def disown(self, topic_keys: TopicKeys, group: str, consumer: str) -> None:
         """DEL of the owner's name, if it is ours."""
-        await self._run("disown", [layout.owner(group)], consumer)
+        await self._run("disown", [topic_keys.owner(group)], consumer)
 
-    async def join(self, layout: Layout, group: str, consumer: str, lease_ms: int) -> list[str]:
+    async def join(
+        self, topic_keys: TopicKeys, group: str, consumer: str, lease_ms: int
+    ) -> list[str]:
         """A sorted set by time."""
-        names = await self._run("join", [layout.members(group)], consumer, lease_ms)
+        names = await self._run("join", [topic_keys.members(group)], consumer, lease_ms)
         return [name.decode() for name in names]

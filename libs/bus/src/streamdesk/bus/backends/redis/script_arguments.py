@@ -7,7 +7,7 @@ from typing import Any
 from streamdesk.bus.backends.records import Entry, Failure, Held, Recreated, Taken
 from streamdesk.bus.connection.wire import Argument, Reply
 from streamdesk.bus.envelope import Fields
-from streamdesk.bus.topic_keys import Layout
+from streamdesk.bus.topic_keys import TopicKeys
 
 
 def flat(fields: Fields) -> list[bytes]:
@@ -34,7 +34,7 @@ def rows_of(read: Reply) -> Sequence[Any]:
     return read[0][1] if isinstance(read, list) and read else ()
 
 
-def taken_of(layout: Layout, moved: Reply, rows: Sequence[Any]) -> Taken:
+def taken_of(topic_keys: TopicKeys, moved: Reply, rows: Sequence[Any]) -> Taken:
     """What `take.lua` answered, and rows of the one stream that was read without it."""
     taken, due, last, recreated = moved or ((), -1, (), ())
     entries = [entry for index, part in taken for entry in entries_of(index - 1, part)]
@@ -42,34 +42,34 @@ def taken_of(layout: Layout, moved: Reply, rows: Sequence[Any]) -> Taken:
         entries=[*entries, *entries_of(0, rows)],
         next_due_ms=None if due < 0 else int(due),
         last_ids=[item.decode() for item in last],
-        recreated=recreated_of(layout, recreated),
+        recreated=recreated_of(topic_keys, recreated),
     )
 
 
-def recreated_of(layout: Layout, rows: Sequence[Any]) -> list[Recreated]:
+def recreated_of(topic_keys: TopicKeys, rows: Sequence[Any]) -> list[Recreated]:
     """The groups that a script made again."""
-    return [Recreated(layout.streams[index - 1], cursor.decode()) for index, cursor in rows]
+    return [Recreated(topic_keys.streams[index - 1], cursor.decode()) for index, cursor in rows]
 
 
-def topic_keys(layout: Layout) -> list[str]:
+def backlog_keys(topic_keys: TopicKeys) -> list[str]:
     """The keys that `backlog` in `common.lua` counts in."""
-    helpers = [layout.scheduled, layout.trimmed]
-    for group in layout.groups:
-        helpers += [layout.delayed(group), layout.cursors(group)]
-    return [*layout.streams, *helpers]
+    helpers = [topic_keys.scheduled, topic_keys.trimmed]
+    for group in topic_keys.groups:
+        helpers += [topic_keys.delayed(group), topic_keys.cursors(group)]
+    return [*topic_keys.streams, *helpers]
 
 
-def topic_words(layout: Layout) -> list[Argument]:
+def backlog_arguments(topic_keys: TopicKeys) -> list[Argument]:
     """What tells a script how to read those keys."""
-    return [len(layout.streams), len(layout.groups), *layout.groups]
+    return [len(topic_keys.streams), len(topic_keys.groups), *topic_keys.groups]
 
 
-def limit_word(limit: int | None) -> int:
+def limit_argument(limit: int | None) -> int:
     """A number, or -1 for none."""
     return -1 if limit is None else limit
 
 
-def failure_words(failure: Failure) -> list[Argument]:
+def failure_arguments(failure: Failure) -> list[Argument]:
     """A failure as `settle.lua` reads it."""
     stream, entry_id = failure.held
     words: list[Argument] = [stream + 1, entry_id, len(failure.steps)]
