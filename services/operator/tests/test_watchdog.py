@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from prometheus_client import REGISTRY
 
-from streamdesk.bus.connection.address import parse_address
+from streamdesk.bus.connection import parse_address
 from streamdesk.operator.domain.decision import Transition
 from streamdesk.operator.watchdog import (
     SentinelSaid,

@@ -11,8 +11,16 @@ from typing import Any
 
 import hiredis
 
-from streamdesk.bus.connection.address import Address, HostPort, Login, parse_address
-from streamdesk.bus.connection.wire import Connection, Words, in_time, pack
+from streamdesk.bus.connection import (
+    Address,
+    Connection,
+    HostPort,
+    Login,
+    Words,
+    in_time,
+    pack,
+    parse_address,
+)
 from streamdesk.bus.errors import BusUnavailableError
 from streamdesk.operator.domain.decision import Transition
 from streamdesk.runtime import Drain, logger, metrics

@@ -6,7 +6,7 @@ from typing import Any
 
 import hiredis
 
-from streamdesk.bus.connection.address import Address, HostPort, parse_address
+from streamdesk.bus.connection import Address, HostPort, parse_address
 from streamdesk.console.doctor.questions import (
     NoAnswerError,
     ask,

@@ -7,7 +7,7 @@ from typing import Any
 import hiredis
 
 from streamdesk.bus import Bus, BusError, GroupLag
-from streamdesk.bus.connection.address import parse_address
+from streamdesk.bus.connection import parse_address
 from streamdesk.bus.topic_keys import partitions_of
 from streamdesk.console import factory
 from streamdesk.console.doctor.questions import NoAnswerError, ask, pairs
