@@ -64,7 +64,7 @@ class Bus(Watcher):
     ) -> Self:
         """A bus on the server that `config.url` names.
 
-        Nothing is sent yet: a server that is away now is waited for when it is needed.
+        Nothing is sent yet: an unreachable server is waited for when it is needed.
         """
         backend: Backend = (
             MemoryBackend.named(config.url)
@@ -112,7 +112,7 @@ class Bus(Watcher):
             topic: where to.
             event: one of the topic's models.
             event_id: the event's id, where the caller can derive one; a new UUIDv7 otherwise.
-            delay_seconds: when it is delivered; the answer is then an empty string. Who reads
+            delay_seconds: when it is delivered; the answer is then an empty string. A reader
                 along without a group sees it at that time, too.
             durable: replicas that must have it, instead of what the bus and the topic say.
 
@@ -208,10 +208,10 @@ class Bus(Watcher):
             topic: what to consume.
             group: each entry goes to one consumer of a group.
             handler: called with one message; returns an outcome, None for Ack.
-            batch: most entries in hand, waiting ones included. On a topic with classes no more
-                than `concurrency` are taken, so that nothing of a lower class is in hand while
+            batch: most entries in flight, waiting ones included. On a topic with classes no more
+                than `concurrency` are taken, so that nothing of a lower class is in flight while
                 something higher arrives.
-            concurrency: handlers at a time.
+            concurrency: handlers that run concurrently.
             retry: instead of the bus's policy.
             lease_seconds: instead of the bus's.
             breaker: instead of the bus's.
@@ -242,7 +242,7 @@ class Bus(Watcher):
                 position in the batch, None when there are none. What it raises is the outcome of
                 every message of the batch.
             batch: most entries in a batch; of a topic of frames about as many events.
-            concurrency: handlers at a time; two batches more are fetched ahead.
+            concurrency: handlers that run concurrently; two batches more are fetched ahead.
             retry: instead of the bus's policy.
             lease_seconds: instead of the bus's.
             breaker: instead of the bus's.
@@ -329,5 +329,5 @@ class Bus(Watcher):
         )
 
     async def purge_dead(self, topic: Topic[Any], ids: Sequence[str] | None = None) -> int:
-        """Delete dead letters for good; returns how many."""
+        """Delete dead letters permanently; returns how many."""
         return await self._dead_letters.purge(topic, ids)

@@ -154,7 +154,7 @@ def message_of(
     entry_id: str,
     priority: int | None,
 ) -> Message[E]:
-    """The message of one event of an entry, as if nobody had taken it yet."""
+    """The message of one event of an entry, as if no consumer had taken it yet."""
     return Message(
         id=event_id,
         event=event,

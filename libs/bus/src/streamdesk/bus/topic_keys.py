@@ -66,7 +66,7 @@ class TopicKeys:
         return f"{self.tag}:fence:{group}"
 
     def adoption(self, group: str) -> str:
-        """Name of the shard's last adoption: only who knows it is given entries."""
+        """Name of the shard's last adoption: only a caller that knows it is given entries."""
         return f"{self.tag}:adoption:{group}"
 
     def members(self, group: str) -> str:
@@ -88,7 +88,7 @@ class TopicKeys:
 def keys_of(topic: Topic[Any]) -> TopicKeys:
     """The keys of `topic`: `key`, one `{key}:class` a class, or one `{key:shard}` a shard.
 
-    Of a topic with shards this is for reading along (tail, replay, dead letters): whoever takes,
+    Of a topic with shards this is for reading along (tail, replay, dead letters): what takes,
     counts or writes uses `shard_keys`, whose helper keys are beside the shard's stream.
     """
     descending = tuple(sorted(topic.classes, reverse=True))

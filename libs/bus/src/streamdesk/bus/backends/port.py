@@ -28,7 +28,7 @@ class KeyValues(Protocol):
         """The values, in this order."""
 
     async def put(self, values: Mapping[str, bytes], ttl_ms: int | None) -> None:
-        """Set all, with a time to live or for good."""
+        """Set all, with a time to live or permanently."""
 
     async def drop(self, names: Sequence[str]) -> None:
         """Delete."""
@@ -119,7 +119,7 @@ class Backend(Protocol):
         """
 
     def length(self, topic_keys: TopicKeys, stream: int) -> int:
-        """How long the stream is, as far as our own appends have learnt; asks nobody."""
+        """How long the stream is, as far as our own appends know; asks no server."""
 
     async def measure(self, topic_keys: TopicKeys, stream: int) -> int:
         """How long the stream is now."""
@@ -157,7 +157,7 @@ class Backend(Protocol):
         adoption: str,
         count: int,
     ) -> list[Entry] | None:
-        """Take all that anybody holds of a shard, oldest first; None when it is another's.
+        """Take all that any consumer holds of a shard, oldest first; None when it is another's.
 
         From now on only calls that name this adoption are given entries: what the server executes
         late, for a caller that has given up, takes nothing.
@@ -197,7 +197,7 @@ class Backend(Protocol):
         *,
         adoption: str = "",
     ) -> list[Entry]:
-        """Take over what nobody renewed for so long; nothing after another adoption."""
+        """Take over what was not renewed for so long; nothing after another adoption."""
 
     async def renew(
         self, topic_keys: TopicKeys, group: str, consumer: str, held: Mapping[Held, int]
@@ -207,9 +207,9 @@ class Backend(Protocol):
         Args:
             topic_keys: of the topic.
             group: whose entries.
-            consumer: who holds them.
+            consumer: which holds them.
             held: the entries with their deliveries, or 0 where the lease may have run out. What
-                nobody has although its lease holds is taken back: somebody deleted our name.
+                no consumer has although its lease holds is taken back: our name was deleted.
         """
 
     async def release(

@@ -12,7 +12,7 @@ SCHEDULED = "scheduled"
 """What `find` says instead of an entry id when the event still waits for its time."""
 
 Held = tuple[int, str]
-"""An entry in hand: position of its stream in the topic_keys, entry id."""
+"""A pending entry: position of its stream among the topic's, entry id."""
 
 
 class Entry:
@@ -42,7 +42,7 @@ class Recreated:
 
     Args:
         stream: key of the stream.
-        cursor: the entry id after which the group goes on.
+        cursor: the entry id after which the group resumes.
     """
 
     stream: str
@@ -95,7 +95,7 @@ class Failure:
 
 Settled = Literal["written", "lost", "refused"]
 """What became of a failure: written; not ours any more, so another consumer decides; or not
-written because the server's memory is full, so it is still in our hands."""
+written because the server's memory is full, so it is still pending here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class StreamLag:
         key: the stream's.
         length: entries on it.
         waiting: entries the group was not given yet.
-        pending: entries in the hands of its consumers.
+        pending: entries that its consumers hold.
     """
 
     key: str
@@ -121,7 +121,7 @@ class ConsumerState:
 
     Args:
         name: its name in the group.
-        pending: entries in its hands.
+        pending: entries that it holds.
         idle_ms: time since it last took, renewed or looked for entries.
     """
 
@@ -138,7 +138,7 @@ class GroupState:
         streams: on each stream.
         delayed: its retries and all events that wait for their time.
         consumers: one row a name.
-        oldest_pending_ms: when the oldest entry in hand was added.
+        oldest_pending_ms: when the oldest pending entry was added.
         added: entries ever added to the streams.
     """
 

@@ -33,7 +33,7 @@ HostPort = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who we are to a server; empty where it does not ask."""
+    """The user and password for a server; empty where it asks for none."""
 
     user: str = ""
     password: str = field(default="", repr=False)
@@ -122,6 +122,17 @@ def _address(parts: SplitResult, query: dict[str, str]) -> Address:
     if "sentinel" not in parts.scheme:
         database = _number("database", (steps[0] if steps else "") or query.get("db", "0"))
         return Address((_host(hosts, REDIS_PORT),), database=database, login=login, tls=tls)
+    return _sentinel_address(hosts, steps, query, login, tls)
+
+
+def _sentinel_address(
+    hosts: str,
+    steps: list[str],
+    query: dict[str, str],
+    login: Login,
+    tls: ssl.SSLContext | None,
+) -> Address:
+    """The address of a service; `steps` of the path are its name and the database."""
     if not steps or not steps[0]:
         raise BusConfigError(
             "bus url names Sentinels but no service; expected "

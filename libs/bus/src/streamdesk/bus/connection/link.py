@@ -1,7 +1,7 @@
 """The one place that knows whether the server answers.
 
-Calls that may be repeated go through `Link.call`: while the server is away they wait, all of them
-together say so once, and they go on when it is back.
+Calls that may be repeated go through `Link.call`: while the server is unreachable they wait,
+report the outage once for all, and resume when it is back.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ class Link:
         """Assume that the server is there until a call shows otherwise.
 
         Args:
-            observer: told once when the server is lost and once when it is back.
-            drop_idle: closes connections that nobody uses: after an outage they are dead, and
+            observer: called once when the server is lost and once when it is back.
+            drop_idle: closes connections that no call uses: after an outage they are dead, and
                 each would look like a new one.
         """
         self._observer = observer

@@ -2,7 +2,7 @@
 
 LOADING BUSY MISCONF NOREPLICAS    it cannot now: wait; nothing was written
 READONLY MASTERDOWN UNBLOCKED      it is not the master any more: find the one that is
-OOM                                its memory is full: whoever writes is told, readers go on
+OOM                                its memory is full: writers get an error, readers continue
 NOGROUP                            the group is gone: make it again where it stood; Redis 7.0 says
                                    UNBLOCKED where it went with its stream during a blocking read
 NOAUTH WRONGPASS NOPERM            a setting is wrong: waiting will not help

@@ -1,4 +1,4 @@
-"""Who is the master: asked of the Sentinels, and heard from them when it changes."""
+"""The address of the master: asked of the Sentinels, and announced by them when it changes."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ TRY_SECONDS = 60.0
 
 CHANNELS = ("+switch-master", "+promoted-slave", "+try-failover", "-failover-abort-*")
 """All Sentinels say the first at the end of a failover. The one that leads it says the second when
-the new master has its role, up to a second earlier, and the third before anybody is promoted."""
+the new master has its role, up to a second earlier, and the third before a replica is promoted."""
 
 Connect = Callable[[HostPort], Awaitable[Connection]]
 
@@ -42,7 +42,7 @@ class Sentinels:
         timeout_seconds: float,
         moved: Callable[[HostPort], None],
     ) -> None:
-        """Nobody is asked yet.
+        """No Sentinel is asked yet.
 
         Args:
             address: the Sentinels and the name of the service.
@@ -121,7 +121,7 @@ class Sentinels:
             ]
 
     async def _hear(self, host: HostPort) -> None:
-        """Follow one Sentinel's announcements for ever; it may come and go."""
+        """Follow one Sentinel's announcements indefinitely; it may disappear and come back."""
         while True:
             with contextlib.suppress(BusUnavailableError):
                 await self._hear_while_connected(host)

@@ -79,7 +79,7 @@ class Server:
     ) -> list[Reply]:
         """The same with commands that are packed already."""
         connection = self._lanes.get(lane)
-        # Nobody overtakes those who wait for the connection.
+        # A call must not overtake those that wait for the connection.
         if connection is None or connection.closed or self._waiting[lane]:
             connection = await self._open_lane(lane)
         return await connection.send(payload, answers, self._timeout_seconds + extra_seconds)
@@ -122,7 +122,7 @@ class Server:
                     await asyncio.wait([future], timeout=UNBLOCK_SECONDS)
             (answer,) = await future
         except BaseException:
-            # An answer may still come: nobody else can use the connection.
+            # An answer may still come: no other call can use the connection.
             future.cancel()
             connection.abort("not needed any more")
             raise
@@ -229,7 +229,7 @@ class Server:
         """A connection that has been greeted.
 
         Raises:
-            BusUnavailableError: nobody listens there, or not in time.
+            BusUnavailableError: nothing listens there, or not in time.
             BusConfigError: the server wants another user or password.
         """
         name = self._address.path or _name(host)

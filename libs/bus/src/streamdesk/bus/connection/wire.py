@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
         self._requests: deque[_Request] = deque()
         self._watch: asyncio.TimerHandle | None = None
         self._looks_at = 0.0
-        """When the watch looks; uvloop's own handles do not always tell."""
+        """When the watch fires; uvloop's own handles do not always say."""
         self._why = "the connection was closed"
         self.closed = False
         self.client_id: Argument = 0
@@ -94,11 +94,11 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         self._transport = cast("asyncio.Transport", transport)
-        if self.closed:  # nobody waits for it any more
+        if self.closed:  # no caller waits for it any more
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Called by the loop: hand each answer to the oldest request."""
+        """Called by the loop: pass each answer to the oldest request."""
         self._reader.feed(data)
         try:
             while (answer := self._reader.gets()) is not _MORE:
@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
                 request.future.set_result(request.answers)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the loop: whoever still waits learns that no answer will come."""
+        """Called by the loop: requests that still wait fail, as no answer will come."""
         self.closed = True
         if self._watch is not None:
             self._watch.cancel()
@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
         self._watch = None
         if not self._requests:
             return
-        if stood_still:  # nobody can say since when: each waits anew, once
+        if stood_still:  # the server may have answered meanwhile: each waits anew, once
             for request in self._requests:
                 request.deadline = max(request.deadline, now + request.patience_seconds)
                 request.patience_seconds = 0.0

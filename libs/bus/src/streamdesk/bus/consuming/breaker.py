@@ -1,7 +1,7 @@
-"""A circuit breaker: when most messages die, the fault is hardly theirs.
+"""A circuit breaker: when most messages die, the fault is probably outside them.
 
 Closed: all is well. Open: nothing is taken, so nothing more dies; what waits stays where it is.
-Half open, after the pause: one message is tried at a time; if it lives the circuit closes, if it
+Half open, after the pause: a single message is tried; if it is handled the circuit closes, if it
 dies the circuit opens again. Nothing is dropped at any time.
 """
 
@@ -39,7 +39,7 @@ class BreakerPolicy:
 
 
 class Breaker:
-    """The circuit of one subscription; told of outcomes, asked before each take."""
+    """The circuit of one subscription: takes outcomes, and says how long to take nothing."""
 
     def __init__(self, policy: BreakerPolicy) -> None:
         """Closed."""
@@ -67,6 +67,7 @@ class Breaker:
             now: monotonic seconds.
             count: how many.
         """
+        # Open or half open: one outcome after the pause decides.
         if self._open_until is not None:
             if now < self._open_until:
                 return  # taken before the circuit opened
@@ -78,6 +79,7 @@ class Breaker:
             self._open(now, f"the message that was tried died, too: {dead_reason}")
             return
         window = self._policy.window
+        # More outcomes than the window holds would only push each other out.
         for _ in range(min(count, window)):
             if len(self._reasons) == window:
                 self._dead -= self._reasons.popleft() != ""

@@ -1,12 +1,12 @@
 """A consumer of a group: takes entries, has them handled, settles what came of it.
 
-Four kinds of tasks share one `InFlight`, the entries in hand:
+Four kinds of tasks share one `InFlight`, the entries in flight:
 
-    taker     takes as many entries as there is room for, highest class first, and takes over
-              what others abandoned (`taker.py`)
-    workers   run the handler (`crew.py`)
+    fetcher   takes as many entries as there is room for, highest class first, and takes over
+              what others abandoned (`fetcher.py`)
+    workers   run the handler (`workers.py`)
     settler   acks in batches, one round trip for all that ended since the last
-    keeper    renews leases, trims what all groups have finished, tells how far the group is
+    keeper    renews leases, trims what all groups have finished, reports the lag
 
 Nothing that was taken is ever dropped: it is settled, or given back, or, when this process dies,
 taken over by another consumer once its lease has run out.
@@ -54,11 +54,11 @@ class GroupConsumer(Generic[E]):
         self._settling: list[Delivery[E]] = []
         self._settle_lock = asyncio.Lock()
         """Settling and renewing take turns: a renewal that comes after the acknowledgement of what
-        it is about finds that nobody has it, and would take it back."""
+        it is about finds it unclaimed, and would take it back."""
 
     @property
     def state(self) -> State:
-        """`degraded` while the server is away, `paused` while the circuit breaker is open."""
+        """`degraded` without a server, `paused` while the circuit breaker is open."""
         if self._state == "running" and not self._link.connected:
             return "degraded"
         if self._state == "running" and not self._breaker.is_closed:
@@ -76,11 +76,11 @@ class GroupConsumer(Generic[E]):
         return len(self._in_flight.held)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until `stop` is set; then finish what is in work and give back the rest."""
-        crew, self._fetcher = self._make_parts(stop)
+        """Consume until `stop` is set; then finish what is being handled and give back the rest."""
+        pool, self._fetcher = self._make_parts(stop)
         queues = len(self._in_flight.queues)
         workers = [
-            asyncio.create_task(crew.work(number % queues))
+            asyncio.create_task(pool.work(number % queues))
             for number in range(self._member.dispatch.concurrency)
         ]
         settler = asyncio.create_task(self._settle_until_closing())
@@ -88,7 +88,7 @@ class GroupConsumer(Generic[E]):
         taking = asyncio.create_task(self._fetcher.take_until(stop))
         tasks = [*workers, settler, keeper, taking]
         try:
-            # A task that ends before the taker has failed: its error is ours.
+            # A task that ends before the fetcher has failed: its error is ours.
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
@@ -110,7 +110,7 @@ class GroupConsumer(Generic[E]):
             member.config.max_deliveries,
             dispatch.fence,
         )
-        crew = WorkerPool(
+        pool = WorkerPool(
             topic=member.topic.name,
             group=member.group,
             reader=reader,
@@ -128,9 +128,10 @@ class GroupConsumer(Generic[E]):
         def running() -> None:
             self._state = "running"
 
-        return crew, Fetcher(member, self._in_flight, reader, self._breaker, crew, running)
+        return pool, Fetcher(member, self._in_flight, reader, self._breaker, pool, running)
 
     async def _settle_until_closing(self) -> None:
+        # Handlers that end while the last batch is written still have to be settled.
         while not self._closing or self._in_flight.ended:
             await self._in_flight.unsettled.wait()
             await self._settle()
@@ -138,8 +139,8 @@ class GroupConsumer(Generic[E]):
     async def _settle(self) -> None:
         """Settle all that ended, until the server has confirmed it."""
         self._in_flight.unsettled.clear()
-        ended, self._in_flight.ended = self._in_flight.ended, []
-        # Their handlers were told that another has them and may have done nothing: whoever has
+        ended, self._in_flight.ended = self._in_flight.ended, []  # what ends meanwhile is next
+        # Their handlers saw `lease_lost` and may have done nothing: the consumer that has
         # them now decides, even if that is us again.
         self._in_flight.drop([delivery for delivery in ended if delivery.lease_lost])
         batch = [delivery for delivery in ended if not delivery.lease_lost]
@@ -149,14 +150,8 @@ class GroupConsumer(Generic[E]):
                 await self._write_outcomes(batch)
 
     async def _write_outcomes(self, batch: list[Delivery[E]]) -> None:
-        """Tell the server what came of these."""
-        now = time.monotonic()
-        # A lease that holds needs no question; what ran out is acked only if it is still ours.
-        sure: list[Delivery[E]] = []
-        rest: list[Delivery[E]] = []
-        for delivery in batch:
-            plain = not delivery.steps and delivery.is_ours(now)
-            (sure if plain else rest).append(delivery)
+        """Write to the server what became of these."""
+        sure, rest = _parted(batch, time.monotonic())
         acks = [delivery.entry.held for delivery in sure]
         failures = [delivery.failure for delivery in rest]
         # Acks may be repeated; a failure that was written already is not ours any more.
@@ -165,13 +160,18 @@ class GroupConsumer(Generic[E]):
                 self._topic_keys, self._group, self.consumer, acks, failures
             )
         )
-        refused = [d for d, became in zip(rest, settled, strict=True) if became == "refused"]
         if any(step.kind == "delay" for failure in failures for step in failure.steps):
             self._fetcher.interrupt()  # it waits for something that may come later than that
         self._in_flight.forget(sure)
-        self._in_flight.forget(d for d in rest if d not in refused)
+        refused: list[Delivery[E]] = []
+        # "lost" needs nothing more: another consumer has the entry, and decides what becomes of it.
+        for delivery, became in zip(rest, settled, strict=True):
+            if became == "refused":
+                refused.append(delivery)
+            else:
+                self._in_flight.forget((delivery,))
         if refused:
-            # The server is full: acks go on, these are written when there is room.
+            # The server is full: acks continue, these are written when there is room.
             loop = asyncio.get_running_loop()
             loop.call_later(FULL_SECONDS, self._in_flight.end, refused)
 
@@ -180,7 +180,7 @@ class GroupConsumer(Generic[E]):
         trim_at = 0.0
         while True:
             await asyncio.sleep(min(TRIM_SECONDS, renew_seconds))
-            # When the server is away the taker waits for it; the next round tries again.
+            # The fetcher waits for an unreachable server; the next round tries again.
             with contextlib.suppress(BusUnavailableError):
                 if self._in_flight.held:  # asking nothing would count as an answer
                     await self._link.once(self._renew)
@@ -225,11 +225,12 @@ class GroupConsumer(Generic[E]):
             delivery.lease_until = lease_until
 
     async def _drain(self, workers: list[asyncio.Task[None]], settler: asyncio.Task[None]) -> None:
-        """Finish what is in work, settle, give back the rest, and leave the group."""
+        """Finish what is being handled, settle, give back the rest, and leave the group."""
         self._state = "draining"
         deadline = time.monotonic() + self._config.drain_seconds
         self._empty_queues()
         queues = self._in_flight.queues
+        # One None for each worker, behind the jobs that it has started: it ends the worker.
         for number, _ in enumerate(workers):
             queues[number % len(queues)].put_nowait(None)
         _, late = await asyncio.wait(workers, timeout=self._config.drain_seconds)
@@ -253,3 +254,17 @@ class GroupConsumer(Generic[E]):
         await self._backend.trim(self._topic_keys, self._member.topic.keep, self._group)
         await self._backend.release(self._topic_keys, self._group, self.consumer, [], all_but=True)
         await self._backend.forget(self._topic_keys, self._group, self.consumer)
+
+
+def _parted(batch: list[Delivery[E]], now: float) -> tuple[list[Delivery[E]], list[Delivery[E]]]:
+    """What can be acked at once, and what the server must look at first.
+
+    While a lease holds no other consumer can have the entry, so that its ack needs no question.
+    What ran out, or has something to write, is settled only if it is still ours.
+    """
+    sure: list[Delivery[E]] = []
+    rest: list[Delivery[E]] = []
+    for delivery in batch:
+        plain = not delivery.steps and delivery.is_ours(now)
+        (sure if plain else rest).append(delivery)
+    return sure, rest

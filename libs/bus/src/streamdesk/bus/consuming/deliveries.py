@@ -1,4 +1,4 @@
-"""Entries in hand: what was taken, its events, and the queues in which it waits for a worker."""
+"""Entries in flight: what was taken, its events, and the queues in which it waits for a worker."""
 
 import asyncio
 import zlib
@@ -18,7 +18,7 @@ E = TypeVar("E", bound=Event)
 
 
 class Delivery(Generic[E]):
-    """An entry in hand, its events, and what became of them so far."""
+    """An entry in flight, its events, and what became of them so far."""
 
     __slots__ = (
         "entry",
@@ -53,11 +53,11 @@ class Delivery(Generic[E]):
         self.steps: Sequence[Step] = ()
 
     def is_ours(self, now: float) -> bool:
-        """Whether nobody else can have it at this monotonic time."""
+        """Whether no other consumer can have it at this monotonic time."""
         return self.lease_until > now and not self.lease_lost
 
     def lose(self) -> None:
-        """Another consumer has it: whoever works on it should know."""
+        """Note that another consumer has it, also on the messages that are being handled."""
         self.lease_lost = True
         for message in self.messages:
             message.lease_lost = True
@@ -128,7 +128,7 @@ class Job(Generic[E]):
     __slots__ = ("at", "deliveries")
 
     def __init__(self, deliveries: Sequence[Delivery[E]], at: int | None = None) -> None:
-        """Made by the taker.
+        """Made by the fetcher.
 
         Args:
             deliveries: whose events.
@@ -142,7 +142,7 @@ class InFlight(Generic[E]):
     """Shared by the tasks of one subscription."""
 
     def __init__(self, queues: int) -> None:
-        """Empty hands.
+        """Nothing is in flight.
 
         Args:
             queues: queues of jobs. All workers share one, unless events of a key must stay in
@@ -168,7 +168,7 @@ class InFlight(Generic[E]):
         self.unsettled.set()
 
     def forget(self, deliveries: Iterable[Delivery[E]]) -> None:
-        """These are not in hand any more."""
+        """These are not in flight any more."""
         for delivery in deliveries:
             self.held.pop(delivery.entry.held, None)
         self.freed.set()

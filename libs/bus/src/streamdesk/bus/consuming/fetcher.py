@@ -1,4 +1,4 @@
-"""The taker of a consumer: takes entries, opens them, and hands them to the workers."""
+"""The fetcher of a consumer: takes entries, opens them, and queues them for the workers."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ class Fetcher(Generic[E]):
         in_flight: InFlight[E],
         reader: Reader[E],
         breaker: Breaker,
-        crew: WorkerPool[E],
+        workers: WorkerPool[E],
         running: Callable[[], None],
     ) -> None:
         """Made by `GroupConsumer.run`; `running` is called when the group was reached."""
@@ -47,7 +47,7 @@ class Fetcher(Generic[E]):
         self._in_flight = in_flight
         self._reader = reader
         self._breaker = breaker
-        self._workers = crew
+        self._workers = workers
         self._outages_seen = 0
         self._adopting = membership.dispatch.ordered
         self._adoption = ""
@@ -87,7 +87,7 @@ class Fetcher(Generic[E]):
 
     async def _step(self, stop: asyncio.Event, stopped: asyncio.Future[Any]) -> None:
         """Take something, or wait until something can be taken."""
-        if self._ahead is not None:
+        if self._ahead is not None:  # it has been asked for, so its entries may be ours already
             await self._take(0, stop)
             return
         pause, free = self._pause_seconds(), self._free()
@@ -97,6 +97,7 @@ class Fetcher(Generic[E]):
         if self._adopting or (self._in_flight.dropped and self._dispatch.ordered):
             await self._adopt(free, stop, stopped)
             return
+        # Abandoned entries come before new ones: they have waited a lease's time already.
         if time.monotonic() >= self._sweep_at:
             free -= await self._reclaim(free, stop)
         if free > 0 and not self._adopting:
@@ -106,8 +107,8 @@ class Fetcher(Generic[E]):
         """In order: all that was handed out before comes before anything new.
 
         What the last owner of the shard left, what came with an answer that was lost, and what we
-        let go when its lease ran out. First our own hands must be empty. Nothing that was asked
-        for before is given to anybody from here on, whenever the server gets to it.
+        let go when its lease ran out. First nothing may be in flight here. What was
+        asked for before is given to no consumer from here on, whenever the server executes it.
         """
         if self._in_flight.held:
             await self._until(stopped, self._in_flight.freed.wait())
@@ -174,28 +175,33 @@ class Fetcher(Generic[E]):
             self._observer.group_recreated(self._topic.name, self._group, lost.cursor)
 
     async def _take(self, free: int, stop: asyncio.Event) -> None:
+        # A batch that was asked for ahead comes first: its entries are older than any new ones.
         asked, count = self._ahead, self._ahead_count or free
         self._ahead, self._ahead_count = None, 0
         self._news = False
         taken, lease_until = await (asked or self._ask(count, stop))
-        if taken is None:
+        if taken is None:  # the shard's lease ran out before the call was sent
             return
         self._note_recreated(taken.recreated)
-        if taken.is_stale:
+        if taken.is_stale:  # another consumer has adopted the shard since: find out what is ours
             self._adopting = True
             return
+        # The first answer after an outage: an earlier call may have been executed without one.
         if self._outages_seen != self._link.outages:
             if self._dispatch.ordered:
                 self._adopting = True  # these may come after what a lost answer had
                 return
             await self._give_back_lost_answers(taken.entries)
+        # What is not accepted stays pending on the server, and comes back with the next adoption.
         if self._would_overtake():
             return
         if taken.entries:
-            if len(taken.entries) == count:
+            if len(taken.entries) == count:  # a full answer: there is probably more
                 await self._ask_ahead(count, stop)
             self._accept(taken.entries, lease_until)
             return
+        # Nothing is there. Wait no longer than until something else is due: the next sweep, the end
+        # of the shard's lease, or a delayed message (a millisecond later, since times are rounded).
         until = min(self._sweep_at, self._member.owner_until())
         block_seconds = min(self._member.config.block_seconds, until - time.monotonic())
         if taken.next_due_ms is not None:
@@ -271,9 +277,10 @@ class Fetcher(Generic[E]):
             self._outages_seen = outages
 
     def _accept(self, entries: list[Entry], lease_until: float) -> None:
-        """Open what was taken and hand it to the workers."""
+        """Open what was taken and queue it for the workers."""
         opened: list[Delivery[E]] = []
         held, read = self._in_flight.held, self._reader.open
+        # The hot loop: names that it needs are local.
         for entry in entries:
             if entry.held in held:
                 continue  # reclaimed from ourselves while we still work on it
@@ -283,6 +290,7 @@ class Fetcher(Generic[E]):
                 self._observer.dead_lettered(self._topic.name, self._group, outcome.reason)
                 self._workers.note_end(outcome.reason)
             opened.append(delivery)
+        # Without events there is no work: unreadable entries, and retries of other groups.
         empty = [delivery for delivery in opened if not delivery.events]
         if empty:
             self._in_flight.end(empty)
@@ -305,24 +313,27 @@ class Fetcher(Generic[E]):
         return room if batch is None else min(room, batch)
 
     def _room(self) -> int:
-        """How many more entries may be in hand. A frame counts for each of its events."""
+        """How many more entries may be in flight. A frame counts for each of its events."""
         held, prefetch = self._in_flight.held, self._dispatch.prefetch
         if not self._breaker.is_closed:
             return 0 if held else 1  # one message shows whether the fault is over
         if self._topic.mode == "entry":
             return prefetch - len(held)
         events = sum(delivery.open for delivery in held.values())
+        # How many events an entry has is known once it is opened: each is assumed to be a full
+        # frame, but one is taken even when less than a frame's room is left.
         full = len(held) >= prefetch or events >= prefetch
         return 0 if full else 1 + (prefetch - events) // FRAME_EVENTS
 
     async def _reclaim(self, free: int, stop: asyncio.Event) -> int:
-        """Take over what nobody renewed for a lease's time; returns how many entries."""
+        """Take over what was not renewed for a lease's time; returns how many entries."""
         self._sweep_at = time.monotonic() + self._sweep_seconds
         call = self._link.call(lambda: self._reclaim_once(free), stop=stop)
         entries, lease_until = await call
         if len(entries) == free:
             self._sweep_at = 0.0  # there may be more: again as soon as there is room
-        if self._dispatch.ordered:  # an entry of unknown hands comes before all that is in ours
+        if self._dispatch.ordered:
+            # What was held elsewhere comes before all that is in flight here.
             self._adopting = any(entry.held not in self._in_flight.held for entry in entries)
             return 0
         self._accept(entries, lease_until)

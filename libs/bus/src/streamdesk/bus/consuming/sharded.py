@@ -1,8 +1,8 @@
 """A consumer of a topic with shards: it owns some, and events of one key stay in order.
 
-A shard has one active owner in a group. Consumers tell each other that they are there; each knows
+A shard has one active owner in a group. Consumers announce themselves to each other; each knows
 its fair share from that, lets go what is beyond it, and takes what is free up to it. An owner that
-dies loses its shards when its lease runs out, and the next one goes on with what it had in hand.
+dies loses its shards when its lease runs out, and the next one resumes with what was pending there.
 """
 
 import asyncio
@@ -76,7 +76,7 @@ class ShardedConsumer(Generic[E]):
 
     @property
     def state(self) -> State:
-        """`degraded` while the server is away, `paused` while a shard's circuit breaker is open."""
+        """`degraded` without a server, `paused` while a shard's circuit breaker is open."""
         if self._state == "running" and not self._link.connected:
             return "degraded"
         if self._state == "running" and self.why_paused:
@@ -95,11 +95,11 @@ class ShardedConsumer(Generic[E]):
         return sum(s.subscription.in_flight for s in self._owned.values() if s.subscription)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until `stop` is set; then finish what is in work and let all shards go."""
+        """Consume until `stop` is set; then finish what is being handled and let all shards go."""
         round_seconds = min(LONGEST_ROUND_SECONDS, self._lease_seconds / 4)
         try:
             while not stop.is_set():
-                # When the server is away nothing can be renewed: the leases decide.
+                # Nothing can be renewed on an unreachable server: the leases decide.
                 with contextlib.suppress(BusUnavailableError):
                     await self._link.once(self._round)
                 self._state = "running"
@@ -141,7 +141,7 @@ class ShardedConsumer(Generic[E]):
 
     async def _renew(self, number: int) -> None:
         if not await self._extend(number, self._owned[number]):
-            # Another may be its owner: nothing more is started, what is in work cannot be settled.
+            # Another may be its owner: nothing more is started, nothing can be settled.
             self._start_to_leave(number)
 
     async def _extend(self, number: int, shard: _Shard[E]) -> bool:
@@ -149,7 +149,7 @@ class ShardedConsumer(Generic[E]):
         lease_until = time.monotonic() + self._lease_seconds
         if shard.lease_until > time.monotonic():
             is_same = await self._own(number) == shard.fence
-            # What ran out meanwhile has stopped the taker already: it is not revived.
+            # What ran out meanwhile has stopped the fetcher already: it is not revived.
             is_ours = is_same and shard.lease_until > time.monotonic()
             shard.lease_until = lease_until if is_ours else 0.0
         return shard.lease_until > time.monotonic()
@@ -180,7 +180,7 @@ class ShardedConsumer(Generic[E]):
         self._departures.add(asyncio.create_task(self._let_go(number, shard)))
 
     async def _let_go(self, number: int, shard: _Shard[E]) -> None:
-        """Finish what is in work there, give back the rest, and leave the shard to another."""
+        """Finish what is being handled there, give back the rest, and leave the shard."""
         shard.stop.set()
         renewals = asyncio.create_task(self._keep(number, shard))
         try:

@@ -1,4 +1,4 @@
-"""What a consumer is told: of what, in which group, how, and with which tools."""
+"""A subscription: what its user sees, and what its consumer needs to run."""
 
 import asyncio
 import math
@@ -28,7 +28,7 @@ class Subscription(Protocol):
 
     @property
     def state(self) -> State:
-        """`degraded` while the server is away, `paused` while a circuit breaker is open."""
+        """`degraded` while the server is unreachable, `paused` while a circuit breaker is open."""
 
     @property
     def why_paused(self) -> str:
@@ -39,20 +39,20 @@ class Subscription(Protocol):
         """Entries taken and not settled yet."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until `stop` is set; then finish what is in work and give back the rest."""
+        """Consume until `stop` is set; then finish what is being handled and give back the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class DispatchOptions(Generic[E]):
-    """How a subscription takes and hands out messages.
+    """How a subscription fetches messages and dispatches them to handlers.
 
     Args:
         handle: for single messages; None with `handle_batch`.
         handle_batch: for batches; None with `handle`.
-        prefetch: most entries (of frames: events) in hand, waiting ones included.
-        concurrency: handlers at a time.
+        prefetch: most entries (of frames: events) in flight, waiting ones included.
+        concurrency: handlers that run concurrently.
         batch: most entries taken at once: what one call of a batch handler gets.
-        ordered: events of one key stay in order: one at a time, failed ones tried in place.
+        ordered: events of one key stay in order: handled one by one, failed ones tried in place.
         owned_until: monotonic time until which the shard is ours; never, without shards.
         fence: of the shard's owner; 0 without shards.
     """
@@ -87,7 +87,7 @@ class Membership(Generic[E]):
         topic_keys: the keys of the topic, or of the shard that is meant.
         group: name of the group.
         consumer: its own name there.
-        dispatch: how it takes and hands out messages.
+        dispatch: how it fetches messages and dispatches them.
         config: leases, retries, time-outs.
         tools: the bus's.
     """
@@ -108,6 +108,6 @@ class Membership(Generic[E]):
         """Until when to ask for what only the owner of the shard may have (monotonic).
 
         Before its lease ends, so that nothing that is under way by then takes from the next one.
-        A lease is renewed when a quarter of it is over: this stops nobody who can renew.
+        A lease is renewed when a quarter of it is over: this stops no consumer that can renew.
         """
         return self.dispatch.owned_until() - self.config.lease_seconds / 4

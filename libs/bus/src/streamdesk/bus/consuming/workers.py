@@ -33,7 +33,7 @@ class WorkerPool(Generic[E]):
         handle: the handler of single messages; None with `handle_batch`.
         handle_batch: the handler of batches; None with `handle`.
         ordered: a failed message is tried again in its place, before the next of its key.
-        stop: set when the subscription ends: nobody waits for a retry any more.
+        stop: set when the subscription ends: no worker waits for a retry any more.
         owned_until: monotonic time until which the shard is ours; never, without shards.
     """
 
@@ -131,7 +131,7 @@ class WorkerPool(Generic[E]):
         return again
 
     async def _call(self, message: Message[E]) -> tuple[Outcome, Exception | None]:
-        assert self.handle is not None  # noqa: S101 - a crew has one handler or the other
+        assert self.handle is not None  # noqa: S101 - a pool has one handler or the other
         try:
             return await self.handle(message) or _ACK, None
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is about its message
@@ -159,11 +159,11 @@ class WorkerPool(Generic[E]):
         started = time.perf_counter()
         failure: Exception | None = None
         outcomes: Mapping[int, Outcome]
-        assert self.handle_batch is not None  # noqa: S101 - as above
+        assert self.handle_batch is not None  # noqa: S101 - a pool has one handler or the other
         try:
             outcomes = await self.handle_batch(batch) or {}
             _refuse_wrong_positions(outcomes, len(batch))
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is about its messages
             span.failed(error)
             failure, all_alike = error, outcome_of(error)
             outcomes = dict.fromkeys(range(len(batch)), all_alike)
@@ -211,7 +211,7 @@ class WorkerPool(Generic[E]):
         self.note_end(outcome.reason if isinstance(outcome, Dead) else "")
 
     def note_end(self, dead_reason: str, count: int = 1) -> None:
-        """Tell the breaker how messages ended, and the observer when that opens or closes it."""
+        """Note in the breaker how messages ended; report when that opens or closes it."""
         if count == 0:
             return
         was_closed = self.breaker.is_closed

@@ -26,7 +26,7 @@ class Attempt(Event):
 
 
 class DeadLetter(Event):
-    """A message was put aside: it failed for good, or too often."""
+    """A message was put aside: it failed permanently, or too often."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -135,7 +135,7 @@ def error_chain(error: BaseException) -> tuple[str, ...]:
 
 
 def history_of(fields: Fields) -> tuple[Attempt, ...]:
-    """The tries that an entry's fields tell of."""
+    """The tries that an entry's fields report."""
     try:
         return _attempts.validate_json(fields.get(b"h", b"[]"))
     except ValidationError:
@@ -170,7 +170,7 @@ def open_dead_letter(entry_id: str, fields: Fields) -> StoredDeadLetter:
     """Read a dead letter's entry.
 
     Raises:
-        ValidationError: somebody else wrote it.
+        ValidationError: the bus did not write it.
     """
     letter = DeadLetter.model_validate_json(fields.get(b"b", b""))
     size = len(_ORIGINAL)

@@ -97,30 +97,31 @@ class DeadLetterBox:
         dry_run: bool,
     ) -> RedriveReport:
         """As `Bus.redrive`."""
-        if rate_per_second is not None and rate_per_second <= 0:
-            raise BusConfigError(f"rate_per_second is {rate_per_second}; expected more than 0")
+        pace = _Pace(rate_per_second)
         wanted = None if ids is None else set(ids)
         gone_back: list[StoredDeadLetter] = []
         skipped = 0
-        pace = _Pace(rate_per_second)
         async with aclosing(self.letters(topic, where)) as letters:
             async for stored in letters:
+                # Counts what went back, not what was looked at: a letter that another call has
+                # taken meanwhile makes room for the next one.
                 if len(gone_back) >= limit:
                     break
                 if wanted is not None and stored.id not in wanted:
                     continue
+                # A message that dies again and again would otherwise circulate indefinitely.
                 if max_replays is not None and stored.letter.replays >= max_replays:
                     skipped += 1
                     continue
-                if not dry_run:
-                    await pace.next()
-                if dry_run or await self._put_back(topic, stored):
+                if dry_run or await self._put_back(topic, stored, pace):
                     gone_back.append(stored)
         return RedriveReport(0 if dry_run else len(gone_back), skipped, tuple(gone_back))
 
-    async def _put_back(self, topic: Topic[Any], stored: StoredDeadLetter) -> bool:
-        """Swap the letter for the original; False when somebody else was quicker."""
+    async def _put_back(self, topic: Topic[Any], stored: StoredDeadLetter, pace: "_Pace") -> bool:
+        """Swap the letter for the original in its turn; False when another call was quicker."""
+        await pace.next()
         topic_keys = keys_of(topic)
+        # The topic may have fewer classes by now: the lowest takes what has lost its own.
         stream = min(stored.letter.stream, len(topic_keys.streams) - 1)
         key = stored.original.get(b"k", b"")
         if topic.shards > 1 and key:
@@ -145,9 +146,12 @@ class DeadLetterBox:
 
 
 class _Pace:
-    """Lets its caller go on so many times a second."""
+    """Lets its caller through so many times a second."""
 
     def __init__(self, rate_per_second: float | None) -> None:
+        """Raises BusConfigError for a rate that is not above 0; None is no limit."""
+        if rate_per_second is not None and rate_per_second <= 0:
+            raise BusConfigError(f"rate_per_second is {rate_per_second}; expected more than 0")
         self._interval = 0.0 if rate_per_second is None else 1 / rate_per_second
         self._next_at = time.monotonic()
 
@@ -158,4 +162,5 @@ class _Pace:
         wait = self._next_at - time.monotonic()
         if wait > 0:
             await asyncio.sleep(wait)
+        # From now on where the server was slower than the rate: what was missed is not caught up.
         self._next_at = max(self._next_at, time.monotonic()) + self._interval

@@ -1,6 +1,6 @@
 """A producer that waits a moment for company: many events become few entries.
 
-`send` hands over an event and returns a ticket, which is done when the server has the event. Events
+`send` accepts an event and returns a ticket, which is done when the server has the event. Events
 leave when `max_batch` or `max_bytes` are reached or `linger_ms` after the first of them, whichever
 is first; those of one class or shard leave in the order in which they were sent.
 """
@@ -31,8 +31,8 @@ WAITING_LOADS = 8
 class Ticket:
     """Of events that leave together: await it to know that the server has them.
 
-    It raises what kept them from being written. Many may await it; who is cancelled meanwhile
-    cancels nobody else.
+    It raises what kept them from being written. Many may await it; one that is cancelled
+    meanwhile cancels no other.
     """
 
     __slots__ = ("_written",)
@@ -115,7 +115,7 @@ class Producer(Generic[E]):
         await self.flush()
 
     async def send(self, event: E) -> Ticket:
-        """Hand over an event; waits only while too much waits for the server already.
+        """Accept an event; waits only while too much waits for the server already.
 
         Returns:
             its ticket, shared by all that leave with it. Until that is done nothing is promised.
@@ -146,7 +146,7 @@ class Producer(Generic[E]):
             self._close_load(part)
         loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
-        # Who does not await a ticket hears of its failure from `flush`.
+        # The failure of a ticket that is not awaited is raised by `flush`.
         written.add_done_callback(lambda done: done.exception())
         load = _Load(part, model, written, Ticket(written))
         self._open[part] = load
@@ -164,7 +164,7 @@ class Producer(Generic[E]):
         self._full.append(load)
         self._last = load.written
         if self._shipper is None or self._shipper.done():
-            # In no span: whoever happens to start it is not the cause of all it writes.
+            # In no span: the call that happens to start it is not the cause of all it writes.
             self._shipper = asyncio.create_task(self._ship(), context=Context())
 
     async def _ship(self) -> None:
@@ -185,7 +185,7 @@ class Producer(Generic[E]):
                     load.carried = self._carry(load, spans)
                 entries = [entry for load in loads for entry in self._entries(load)]
                 await self._writer.write(target, entries, count)
-        except Exception as error:  # noqa: BLE001 - whoever waits for it must hear of it
+        except Exception as error:  # noqa: BLE001 - raised by the tickets that wait for it
             self._unflushed = error
             for load in loads:
                 load.written.set_exception(error)

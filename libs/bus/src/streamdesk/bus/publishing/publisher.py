@@ -69,10 +69,12 @@ class Publisher:
                 "one: publish it when it is due, or name a group in the topic"
             )
         ids = [""] * len(events)
+        # Each class or shard is a stream of its own: one write each, answers put back in order.
         for part, places in self._by_part(topic, events).items():
             target = self.target(topic, part, durable, delay_seconds)
             chosen = [events[at] for at in places]
             if topic.mode == "frame":
+                # A frame has one envelope, and so one trace for all its events.
                 carried_by_all = traceparents[places[0]] if traceparents else ""
                 written = await self._write_frames(target, chosen, carried_by_all)
             else:
@@ -130,7 +132,7 @@ class Publisher:
             end = start + step
             carried = traceparents[start:end] if traceparents else None
             batch = encode_all(topic, events[start:end], carried, event_ids[start:end])
-            if end >= len(events) and not writes:
+            if end >= len(events) and not writes:  # the usual case: no task is needed
                 return await self._writer.write(target, batch, len(batch))
             before = writes[-1] if writes else None
             write = self._writer.write(target, batch, len(batch), after=before)
@@ -138,6 +140,8 @@ class Publisher:
             # One turn of the loop starts the task, the next one writes to the socket.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
+        # All must have ended before the first error is raised: a write that is still under way
+        # could add events after the caller has been refused.
         ended = await asyncio.gather(*writes, return_exceptions=True)
         written: list[str] = []
         for result in ended:

@@ -127,7 +127,7 @@ class Writer:
 
         async def write_rest() -> list[str] | ServerFullError:
             # The answer is lost, not necessarily the write: see what is there, and write the rest.
-            # Both as one call: a server that answers the one and refuses the other is away.
+            # Both as one call: a server that answers the one and refuses the other is down.
             found = list(await backend.find(target.topic_keys, target.stream, since_ms, event_ids))
             missing = [at for at, entry_id in enumerate(found) if not entry_id]
             try:

@@ -9,7 +9,7 @@ ACTIVE_SECONDS = 10.0
 """A consumer that was seen within this time counts as active.
 
 One that runs names itself to the server at least every second while it has room for more, and at
-least every five seconds while its hands are full: that is how often it renews its leases.
+least every five seconds while it has no room: that is how often it renews its leases.
 """
 
 
@@ -19,7 +19,7 @@ class ConsumerHealth:
 
     Attributes:
         name: `<service>-<instance>-<random>`.
-        pending: entries in its hands.
+        pending: entries that it holds.
         idle_seconds: time since it last took, renewed or looked for entries.
         active: it was seen within ACTIVE_SECONDS; what an inactive one holds goes to another when
             its lease has run out.
@@ -37,16 +37,16 @@ class GroupLag:
 
     Attributes:
         topic: name of the topic.
-        group: name of the group; empty for a topic that nobody reads in a group.
+        group: name of the group; empty for a topic without groups.
         waiting: entries the group was not given yet.
-        pending: entries in the hands of its consumers.
+        pending: entries that its consumers hold.
         delayed: messages that wait for their retry, and events published for later.
         dead: dead letters of the topic.
-        oldest_pending_seconds: age of the oldest entry in hand, since it was published.
+        oldest_pending_seconds: age of the oldest pending entry, since it was published.
         consumers: names known to the group.
         length: entries on the topic's streams.
         added: entries ever added to them.
-        active_consumers: those of them that run, as far as the server can tell.
+        active_consumers: those of them that run, as far as the server knows.
         streams: the same for each stream, highest class first.
     """
 
@@ -76,23 +76,30 @@ def group_lag(
         dead: dead letters of the topic.
         now_ms: the server's time.
     """
-    streams = tuple(stream for standing in states for stream in standing.streams)
-    times = [s.oldest_pending_ms for s in states if s.oldest_pending_ms is not None]
-    health = consumer_health([row for standing in states for row in standing.consumers])
+    streams = tuple(stream for state in states for stream in state.streams)
+    health = consumer_health([row for state in states for row in state.consumers])
     return GroupLag(
         topic=topic,
         group=group,
+        # Without a group nothing is waited for: the server would count the whole stream.
         waiting=sum(stream.waiting for stream in streams) if group else 0,
         pending=sum(stream.pending for stream in streams),
-        delayed=sum(standing.delayed for standing in states),
+        delayed=sum(state.delayed for state in states),
         dead=dead,
-        oldest_pending_seconds=max(0, now_ms - min(times)) / 1000 if times else None,
+        oldest_pending_seconds=_oldest_pending_seconds(states, now_ms),
         consumers=len(health),
         length=sum(stream.length for stream in streams),
-        added=sum(standing.added for standing in states),
+        added=sum(state.added for state in states),
         active_consumers=sum(consumer.active for consumer in health),
         streams=streams,
     )
+
+
+def _oldest_pending_seconds(states: Sequence[GroupState], now_ms: int) -> float | None:
+    """The age of the oldest pending entry of all parts; None where nothing is pending."""
+    times = [s.oldest_pending_ms for s in states if s.oldest_pending_ms is not None]
+    # An entry's id can be ahead of the server's clock after a failover to a slower one.
+    return max(0, now_ms - min(times)) / 1000 if times else None
 
 
 def consumer_health(rows: Sequence[ConsumerState]) -> list[ConsumerHealth]:

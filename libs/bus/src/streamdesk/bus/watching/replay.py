@@ -36,7 +36,7 @@ class _StreamCursor:
 
     @property
     def when(self) -> tuple[int, bytes]:
-        """Entry ids count per stream: across streams, event ids tell what came first."""
+        """Entry ids count per stream: across streams, event ids show what came first."""
         entry_id, fields = self.rows[0]
         return int(entry_id.partition("-")[0]), fields.get(b"id", b"")
 

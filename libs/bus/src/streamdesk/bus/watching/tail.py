@@ -1,4 +1,4 @@
-"""Reading without a group: every entry, as it comes, for those who only watch."""
+"""Reading without a group: every entry, as it comes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -24,7 +24,7 @@ def _when(message: Message[Any]) -> tuple[int, str]:
 
 
 class Tail:
-    """Follows topics from a point on; goes on after an outage where it was."""
+    """Follows topics from a point on; resumes after an outage where it was."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Tail:
             seen = watched(topic, fields, entry_id, priority, self._observer)
             streams.setdefault(key, []).extend(seen)
             self._cursors[key] = entry_id
-        # Entry ids count per stream: across streams, event ids tell what came first. Within one
+        # Entry ids count per stream: across streams, event ids show what came first. Within one
         # they do not, where the publisher derived them, so its own order stays.
         return list(merge(*streams.values(), key=_when))
 
@@ -89,7 +89,7 @@ class Tail:
 def watched(
     topic: Topic[Any], fields: Fields, entry_id: str, priority: int | None, observer: BusObserver
 ) -> list[Message[Any]]:
-    """What somebody without a group sees of an entry; what cannot be read the observer is told."""
+    """The messages that a reader without a group sees; the rest is reported to the observer."""
     if fields.get(b"g"):
         return []  # a retry for one group; it was seen the first time
     try:

@@ -71,7 +71,7 @@ class Watcher:
     ) -> AsyncGenerator[Message[E], None]:
         """What travelled on the topic in a stretch of the past, by time, for no group.
 
-        Both ends are included; a time means its millisecond. It goes on after an outage where it
+        Both ends are included; a time means its millisecond. It resumes after an outage where it
         was. How far the past goes back is the topic's `keep`.
 
         Args:
@@ -93,7 +93,7 @@ class Watcher:
     async def group_lag(self, topic: Topic[Any], group: str) -> GroupLag:
         """Where one group stands."""
         states = await self._group_states(topic, group)
-        # Last: a message that has left the group's hands is counted here by now if it died.
+        # Last: a message that is not pending any more is counted here by now if it died.
         dead = await self._link.once(lambda: self._backend.dead_count(keys_of(topic)))
         now_ms = await self._link.once(self._backend.now_ms)
         return group_lag(topic.name, group, states, dead, now_ms)
@@ -107,7 +107,7 @@ class Watcher:
     async def consumers(self, topic: Topic[Any], group: str) -> list[ConsumerHealth]:
         """The group's consumers that the server knows of, by name."""
         states = await self._group_states(topic, group)
-        return consumer_health([row for standing in states for row in standing.consumers])
+        return consumer_health([row for state in states for row in state.consumers])
 
     async def waiting(self, topic: Topic[E], group: str, limit: int = 20) -> list[Message[E]]:
         """The messages the group would be given next, highest class first, untouched."""
@@ -115,7 +115,7 @@ class Watcher:
         for part in partitions_of(topic):
             entries = await self._link.once(lambda: self._backend.peek(part, group, limit))  # noqa: B023 - called at once
             for entry in entries:
-                # What cannot be read goes to the dead letters when somebody takes it.
+                # What cannot be read goes to the dead letters when a consumer takes it.
                 with contextlib.suppress(ContractError):
                     priority = part.classes[entry.stream]
                     messages += messages_of(topic, entry.fields, entry.id, priority)[0]

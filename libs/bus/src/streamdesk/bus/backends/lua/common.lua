@@ -1,7 +1,7 @@
 -- Shared by the other scripts: prepended to each.
 
 -- Entries and, roughly, bytes looked at, at most, to count what a group has not read where Redis's
--- own number cannot be believed: some 30 ms of a server's time. And how many entries at a time.
+-- own number cannot be believed: some 30 ms of a server's time. And how many entries per call.
 local MOST_COUNTED, MOST_BYTES, PAGE = 10000, 10000000, 20
 
 local function pairs_of(flat)
@@ -40,7 +40,7 @@ local function before(a, b)
   return less(a_seq, b_seq)
 end
 
--- The greatest id below this one; 0-0 where only a hand can have made it.
+-- The greatest id below this one; 0-0 where only an external actor can have made it.
 local function just_before(id)
   local ms, seq = string.match(id, '(%d+)-(%d+)')
   if #ms > 15 or #seq > 15 or id == '0-0' then return '0-0' end
@@ -103,7 +103,7 @@ local function counted(seen, from, guess)
   return math.max(after, math.min(guess or length, length - behind)), false
 end
 
--- How many entries have left the stream since it was made, by whatever hand.
+-- How many entries have left the stream since it was made, whatever removed them.
 local function gone(seen)
   return seen.info['entries-added'] - seen.info['length']
 end
@@ -122,7 +122,7 @@ local function waiting(seen, group, cursors, trimmed)
   return (counted(seen, from, lag))
 end
 
--- The largest number of unfinished messages that a group has: waiting, in hand, delayed.
+-- The largest number of unfinished messages that a group has: waiting, pending, delayed.
 -- The topic's keys begin at KEYS[at]: streams, scheduled events, trimmed, then for each group its
 -- retries and its cursors.
 local function backlog(at, streams_count, groups)
@@ -148,8 +148,8 @@ end
 local function create_group(stream, group, cursors)
   local seen = look(stream)
   local cursor = seen and position(seen, group, cursors) or '0-0'
-  -- A script that has begun to write may go on without memory, and this write changes nothing:
-  -- while there is no group nobody reads, and a full server stays full.
+  -- A script that has begun to write may continue without memory, and this write changes nothing:
+  -- while there is no group nothing is read, and a full server stays full.
   redis.call('HDEL', cursors, '')
   local made = redis.pcall('XGROUP', 'CREATE', stream, group, cursor, 'MKSTREAM')
   if made.err then return nil, nil, made end
@@ -158,7 +158,7 @@ local function create_group(stream, group, cursors)
   return cursor, was_there
 end
 
--- Whether the entry is still in this consumer's hands.
+-- Whether the entry is still pending for this consumer.
 local function mine(stream, group, consumer, id)
   local held = redis.pcall('XPENDING', stream, group, id, id, 1)
   return held.err == nil and #held == 1 and held[1][2] == consumer
@@ -180,7 +180,7 @@ local function is_stale(key, adoption)
   return adoption ~= '' and redis.call('GET', key) ~= adoption
 end
 
--- Hand out again what nobody renewed for `idle` ms, to `consumer`: {{id, fields, deliveries}...},
+-- Hand out again what was not renewed for `idle` ms, to `consumer`: {{id, fields, deliveries}...},
 -- oldest first, as many as `left`.
 local function claim(stream, group, consumer, idle, left)
   local cursor, entries = '0-0', {}

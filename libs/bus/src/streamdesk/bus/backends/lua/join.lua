@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Say that a consumer is there, and see who else is. On a full server too, as `own.lua`.
+-- Say that a consumer is there, and list the others. On a full server too, as `own.lua`.
 -- KEYS: 1 members: a sorted set of names by the time at which they count as gone
 -- ARGV: consumer, lease (ms); a lease of 0 says that it leaves
 -- Returns the names of all that are there.

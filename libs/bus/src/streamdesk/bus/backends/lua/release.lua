@@ -1,7 +1,7 @@
 -- Give back what this consumer holds and does not work on, so that another takes it at once.
 -- KEYS: streams   ARGV: group, consumer, 'only' | 'except', then stream index and entry id in turn:
 --       release only those, or all but those
--- The delivery does not count: nobody looked at the message.
+-- The delivery does not count: no handler has seen the message.
 -- Returns how many were given back.
 local group, consumer, mode = ARGV[1], ARGV[2], ARGV[3]
 local named = {}

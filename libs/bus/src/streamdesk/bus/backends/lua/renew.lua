@@ -5,8 +5,8 @@
 -- Returns those that are not ours any more: stream index and entry id in turn.
 local group, consumer, lost = ARGV[1], ARGV[2], {}
 
--- What nobody has although nobody could take it: somebody deleted our name, and with it all that it
--- held. It is in our hands nevertheless. A lost group comes back before it: then it comes anew.
+-- What no consumer holds although none could take it: an external actor deleted our name, and all it
+-- held. It is in flight here nevertheless. A lost group restarts before it: then it comes again.
 local function take_back(stream, id, deliveries)
   local seen = look(stream)
   local row = seen and seen.groups[group]

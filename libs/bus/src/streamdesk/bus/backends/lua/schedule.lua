@@ -1,4 +1,4 @@
--- Publish for later: the event waits in one place for all groups, once, whoever sends it again.
+-- Publish for later: the event waits in one place for all groups, once, however often it is sent.
 -- KEYS: 1 fields of scheduled events, then the topic's keys as `backlog` has them, then, with a
 --       window, the key that remembers the event
 -- ARGV: number of streams, number of groups, groups..., limit (-1: none), window in ms (0: none),

@@ -16,7 +16,7 @@ if is_stale(adoption, ARGV[4]) then return false end
 local now = now_ms()
 
 -- Move the one that was due first, if it is time; without memory for it, leave it.
--- Returns whether to go on, and an error answer.
+-- Returns whether to continue, and an error answer.
 local function promote()
   local retry, retry_due = first_due(delayed)
   local planned, planned_due = first_due(scheduled)

@@ -35,13 +35,13 @@ local function drop(seen)
   return dropped
 end
 
--- When entries left by another hand than ours, Redis may count them as unread for ever.
+-- Where an external actor removed entries, Redis may count them as unread indefinitely.
 local function set_lag_right(seen)
   local is_known = gone(seen) == (tonumber(trimmed[seen.key]) or 0)
   local is_exact = true
   for name, row in pairs(seen.groups) do
     local from = row['last-delivered-id']
-    -- Before a deleted entry Redis gives no number, whatever it is told.
+    -- Before a deleted entry Redis gives no number, whatever ENTRIESREAD says.
     local is_blind = not row['lag'] and not before(from, seen.info['max-deleted-entry-id'])
     if not is_known or is_blind then
       local unread, exact = outside(seen, from), true

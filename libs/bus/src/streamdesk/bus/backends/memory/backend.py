@@ -95,6 +95,7 @@ class MemoryBackend(MemoryInspection):
         """Append what is not remembered, all or nothing."""
         keys = [topic_keys.once(fields[b"id"].decode()) if window_ms else "" for fields in batch]
         written = {key: self.store.written(key) for key in keys if key}
+        # Twice the same event in one batch is one entry: it counts once.
         fresh = len({key for key, entry_id in written.items() if entry_id is None})
         self._refuse_above(limit, topic_keys, fresh if window_ms else len(batch))
         ids: list[str] = []
@@ -293,7 +294,7 @@ class MemoryBackend(MemoryInspection):
                 if len(entries) >= count or now - held.since_ms < least_idle_ms:
                     continue
                 if entry_id not in stream.entries:
-                    del row.pending[entry_id]  # somebody deleted it: there is nothing to handle
+                    del row.pending[entry_id]  # deleted meanwhile: there is nothing to handle
                     continue
                 row.seen_ms[consumer] = now
                 row.pending[entry_id] = Pending(consumer, now, held.deliveries + 1)
@@ -304,7 +305,7 @@ class MemoryBackend(MemoryInspection):
     async def renew(
         self, topic_keys: TopicKeys, group: str, consumer: str, held: Mapping[Held, int]
     ) -> list[Held]:
-        """Start the leases again. Nobody can delete a name here: nothing needs to be taken back."""
+        """Start the leases again. Names are never deleted here: nothing needs to be taken back."""
         lost: list[Held] = []
         for index, entry_id in held:
             pending = self._pending(topic_keys, group, index).get(parse_id(entry_id))

@@ -24,7 +24,7 @@ from streamdesk.bus.topic_keys import TopicKeys
 
 
 class MemoryInspection:
-    """The steps that read without a group, tell how far groups are, and clean up."""
+    """The steps that read without a group, report on groups, and clean up."""
 
     def __init__(self) -> None:
         """Start empty."""

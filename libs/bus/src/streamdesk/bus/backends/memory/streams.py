@@ -38,7 +38,7 @@ def now_ms() -> int:
 
 @dataclass(slots=True)
 class Pending:
-    """An entry in a consumer's hands."""
+    """An entry that a consumer holds."""
 
     consumer: str
     since_ms: int
@@ -145,13 +145,11 @@ class Store:
         now = now_ms()
         retries = self.delayed.setdefault(topic_keys.delayed(group), [])
         planned = self.scheduled.setdefault(topic_keys.scheduled, {})
-        due = [(at, step.stream, step.fields) for at, step in retries if at <= now]
-        due += [(s.due_ms, s.stream, s.fields) for s in planned.values() if s.due_ms <= now]
+        due = [*_due_retries(retries, now), *_due_events(planned, now)]
+        # Retries and scheduled events wait in two places, but share one order: that of due times.
+        # The sort is stable, so a retry comes before an event of the same millisecond.
         for _, index, fields in sorted(due, key=lambda item: item[0]):
             self.stream(topic_keys.streams[index]).add(fields)
-        retries[:] = [item for item in retries if item[0] > now]
-        for event_id in [name for name, s in planned.items() if s.due_ms <= now]:
-            del planned[event_id]
         left = [at for at, _ in retries] + [s.due_ms for s in planned.values()]
         return min(left) - now if left else None
 
@@ -167,3 +165,17 @@ class Store:
             return entry_id
         self.once.pop(key, None)
         return None
+
+
+def _due_retries(retries: list[tuple[int, Step]], now: int) -> list[tuple[int, int, Fields]]:
+    """Take what is due out of a group's retries: due time, stream and fields of each."""
+    due = [(at, step.stream, step.fields) for at, step in retries if at <= now]
+    retries[:] = [item for item in retries if item[0] > now]
+    return due
+
+
+def _due_events(planned: dict[str, Scheduled], now: int) -> list[tuple[int, int, Fields]]:
+    """Take what is due out of the scheduled events: due time, stream and fields of each."""
+    ids = [event_id for event_id, scheduled in planned.items() if scheduled.due_ms <= now]
+    due = [planned.pop(event_id) for event_id in ids]
+    return [(scheduled.due_ms, scheduled.stream, scheduled.fields) for scheduled in due]

@@ -45,9 +45,9 @@ MEASURE_SECONDS = 0.1
 
 
 class StreamLengths:
-    """The last length that the server told of each stream, and what was added since.
+    """The last length that the server reported of each stream, and what was added since.
 
-    Others append too, and groups' consumers trim: in between it is an estimate. Whoever would
+    Others append too, and groups' consumers trim: in between it is an estimate. A caller that would
     refuse something because of it measures first.
     """
 

@@ -125,13 +125,13 @@ class RedisCommands:
         verb: Words,
         streams: Sequence[str],
         stopped: asyncio.Future[Any] | None = None,
-    ) -> Any:  # noqa: ANN401 - as above
+    ) -> Any:  # noqa: ANN401 - what the server answers
         """XREAD or XREADGROUP of `streams`: their keys, then where to read each from."""
         command = (*verb, "BLOCK", max(1, block_ms), "STREAMS", *streams)
         answer = await self._server.send_blocking(command, block_ms / 1000, stopped)
         return self._server.checked(answer)
 
-    async def _run(self, name: str, keys: Sequence[str], *arguments: Argument) -> Any:  # noqa: ANN401 - as above
+    async def _run(self, name: str, keys: Sequence[str], *arguments: Argument) -> Any:  # noqa: ANN401 - what the server answers
         """Run a script."""
         (answer,) = await self._run_many(name, [(keys, arguments)])
         return self._server.checked(answer)

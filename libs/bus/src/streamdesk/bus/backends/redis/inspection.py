@@ -15,7 +15,7 @@ from streamdesk.bus.topic_keys import TopicKeys
 
 
 class RedisInspection(RedisCommands):
-    """The steps that read without a group, tell how far groups are, and clean up."""
+    """The steps that read without a group, report on groups, and clean up."""
 
     async def group_state(self, topic_keys: TopicKeys, group: str) -> GroupState:
         """XINFO of each stream."""

@@ -1,4 +1,4 @@
-"""What the scripts are told, and what their answers mean."""
+"""The arguments of the scripts, and what their answers mean."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -60,7 +60,7 @@ def backlog_keys(topic_keys: TopicKeys) -> list[str]:
 
 
 def backlog_arguments(topic_keys: TopicKeys) -> list[Argument]:
-    """What tells a script how to read those keys."""
+    """How a script is to read those keys."""
     return [len(topic_keys.streams), len(topic_keys.groups), *topic_keys.groups]
 
 
