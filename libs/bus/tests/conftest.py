@@ -54,7 +54,7 @@ def plain_topic(**changes: Any) -> Topic[Ping]:
 
 @dataclass
 class Recorder:
-    """A handler that notes what it gets and answers as told."""
+    """A handler that notes what it gets and answers as it is set up to."""
 
     answer: Callable[[Message[Ping]], Awaitable[Outcome | None]] | None = None
     seen: list[Message[Ping]] = field(default_factory=list)
@@ -127,7 +127,7 @@ class Desk:
                 await self.command("XGROUP", "DESTROY", key, group)
 
     async def lose_streams(self, topic: Topic[Ping]) -> None:
-        """As somebody with DEL would."""
+        """As an external client would with DEL."""
         backend = self.bus._backend
         for key in keys_of(topic).streams:
             if isinstance(backend, MemoryBackend):

@@ -26,7 +26,7 @@ Answer = Callable[[Batch[Any]], Awaitable[Mapping[int, Outcome] | None]]
 
 @dataclass
 class Batches:
-    """A handler that notes what it gets and answers as told."""
+    """A handler that notes what it gets and answers as it is set up to."""
 
     answer: Answer | None = None
     seen: list[Batch[Any]] = field(default_factory=list)
@@ -266,7 +266,7 @@ async def test_an_older_version_is_read_and_comes_again_in_the_present_one(
     ids=str,
 )
 @pytest.mark.parametrize("kind", ["subscribe", "subscribe_batches"])
-async def test_a_forged_entry_is_dead_and_stops_nobody(
+async def test_a_forged_entry_is_dead_and_stops_no_consumer(
     desk: Any, topic: Any, ping: Any, changes: dict[bytes, bytes], kind: str
 ) -> None:
     plain = {b"t": b"Ping", b"v": b"2", b"id": b"e", b"at": b"1", b"b": b'{"text": "x"}'}

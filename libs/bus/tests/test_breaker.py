@@ -1,4 +1,4 @@
-"""A consumer that stops when most messages die, says why, drops nothing, and goes on."""
+"""A consumer that stops when most messages die, says why, drops nothing, and resumes."""
 
 import asyncio
 from collections import deque

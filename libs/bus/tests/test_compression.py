@@ -125,7 +125,7 @@ async def test_small_frames_and_those_that_do_not_shrink_stay_as_they_are(
     ],
     ids=["unknown codec", "not compressed", "cut off", "bomb"],
 )
-async def test_a_body_that_cannot_be_expanded_is_dead_and_stops_nobody(
+async def test_a_body_that_cannot_be_expanded_is_dead_and_stops_no_consumer(
     desk: Any,
     topic: Any,
     ping: Any,

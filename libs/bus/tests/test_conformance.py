@@ -325,7 +325,7 @@ async def test_many_publishers_at_once_never_pass_the_limit(
         ({b"t": None, b"b": None}, "invalid-envelope"),
     ],
 )
-async def test_what_cannot_be_read_is_dead_with_its_reason_and_stops_nobody(
+async def test_what_cannot_be_read_is_dead_with_its_reason_and_stops_no_consumer(
     desk: Any, topic: Any, ping: Any, recorder: Any, changes: Any, reason: str
 ) -> None:
     fields = {b"t": b"Ping", b"v": b"2", b"k": b"", b"id": b"e-1", b"at": b"1", b"b": b"{}"}
@@ -418,7 +418,7 @@ async def test_trimming_keeps_what_a_group_has_not_finished(
     assert 20 <= lag.length <= 21
 
 
-async def test_a_topic_nobody_reads_in_a_group_keeps_a_bounded_length(
+async def test_a_topic_without_groups_keeps_a_bounded_length(
     desk: Any, make_topic: Any, ping: Any
 ) -> None:
     topic = make_topic(keep=100, consumers=())

@@ -140,8 +140,8 @@ async def test_a_delayed_event_stays_in_its_shard(desk: Any, make_topic: Any, pi
     topic = make_topic(shards=4)
     await desk.bus.publish(topic, ping(text="AAPL.US"), delay_seconds=60)
     topic_keys = shard_keys(topic, shard_of("AAPL.US", 4))
-    standing = await desk.bus._backend.group_state(topic_keys, GROUP)
-    assert standing.delayed == 1
+    state = await desk.bus._backend.group_state(topic_keys, GROUP)
+    assert state.delayed == 1
     assert (await desk.lag(topic)).delayed == 1
 
 

@@ -206,6 +206,6 @@ async def test_a_producer_of_a_durable_topic_hears_that_replicas_did_not_confirm
             await producer.flush()
 
 
-async def test_in_memory_there_is_nobody_to_wait_for(topic: Any, ping: Any) -> None:
+async def test_in_memory_there_is_no_replica_to_wait_for(topic: Any, ping: Any) -> None:
     async with Bus.connect(BusConfig(url="memory://durable")) as bus:
         assert await bus.publish(topic, ping(text="x"), durable=PATIENT)

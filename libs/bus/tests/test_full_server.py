@@ -1,4 +1,4 @@
-"""A server at its memory limit: readers go on, writers are told, nothing is lost."""
+"""A server at its memory limit: readers continue, writers get an error, nothing is lost."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -106,7 +106,7 @@ async def test_housekeeping_makes_room_on_a_full_server(
 
 
 @pytest.mark.parametrize("classes", [(), (0, 50)])
-async def test_a_group_that_is_lost_on_a_full_server_is_made_again_or_nobody_would_make_room(
+async def test_a_group_that_is_lost_on_a_full_server_is_made_again_or_nothing_would_make_room(
     bus: Any, make_topic: Any, ping: Any, classes: tuple[int, ...]
 ) -> None:
     topic = make_topic(classes=classes, class_field="score")

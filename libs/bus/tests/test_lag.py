@@ -35,8 +35,8 @@ class Group:
         return [entry.id for entry in taken]
 
     async def waiting(self) -> int:
-        standing = await self.backend.group_state(self.topic_keys, GROUP)
-        return int(standing.streams[0].waiting)
+        state = await self.backend.group_state(self.topic_keys, GROUP)
+        return int(state.streams[0].waiting)
 
     async def truth(self) -> int:
         """Entries after the last one that was given out, counted one by one."""

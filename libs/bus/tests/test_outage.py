@@ -67,7 +67,7 @@ async def consuming(bus: Bus, topic: Any, handler: Any, **options: Any) -> Any:
 
 
 async def outage(server: Any, kind: str, until: Callable[[], bool]) -> None:
-    """Take the server away, wait until it was noticed, and bring it back with its data."""
+    """Stop the server, wait until that was noticed, and bring it back with its data."""
     if kind == "frozen":
         server.freeze()
     else:

@@ -1,4 +1,4 @@
-"""A producer that collects events: when they leave, in which order, and who hears of a failure."""
+"""A producer that collects events: when they leave, in which order, and what a failure does."""
 
 import asyncio
 import secrets
@@ -300,7 +300,7 @@ async def test_send_waits_for_the_server_also_when_time_alone_closes_the_loads(
     assert await texts(desk, topic) == [str(number) for number in range(40)]
 
 
-async def test_who_is_cancelled_while_awaiting_a_ticket_cancels_nobody_else(
+async def test_a_caller_that_is_cancelled_while_awaiting_a_ticket_cancels_no_other(
     desk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = topic_of()
@@ -431,7 +431,7 @@ def test_no_event_is_lost_repeated_or_reordered_whatever_happens(
     asyncio.run(play())
 
 
-async def test_the_layout_of_a_producer_is_that_of_publish(desk: Any, ticks: Any) -> None:
+async def test_entries_of_a_producer_look_like_those_of_publish(desk: Any, ticks: Any) -> None:
     await desk.bus.publish(ticks, Tick(text="published"))
     async with never(desk, ticks) as producer:
         await producer.send(Tick(text="produced"))

@@ -151,7 +151,7 @@ async def test_letters_go_back_no_faster_than_asked(
     await kill(topic, ping, "ill 1", "ill 2", "ill 3")
     monkeypatch.setattr("streamdesk.bus.dead_letters.redrive.asyncio.sleep", note)
     assert (await desk.bus.redrive(topic, rate_per_second=0.001)).redriven == 3
-    assert [round(wait, -2) for wait in waits] == [1_000, 2_000], "nobody slept in between"
+    assert [round(wait, -2) for wait in waits] == [1_000, 2_000], "no sleep in between"
 
 
 @pytest.mark.parametrize("rate", [0, -1.5])

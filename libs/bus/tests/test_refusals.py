@@ -1,4 +1,4 @@
-"""What a server refuses, and what that means to whoever asked: on servers that really refuse."""
+"""What a server refuses, and what that means to the caller: on servers that really refuse."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator

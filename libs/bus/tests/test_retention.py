@@ -29,7 +29,7 @@ async def test_a_lost_group_goes_on_after_what_it_had_finished(
     await backend.trim(topic_keys, topic.keep)
     await desk.lose_group(topic)
     again = await backend.take(topic_keys, GROUP, "c", 100)
-    assert [entry.id for entry in again.entries] == ids[4:], "from the fifth, which was in hand"
+    assert [entry.id for entry in again.entries] == ids[4:], "from the fifth, which was pending"
     (recreated,) = again.recreated
     assert recreated.stream == topic_keys.streams[0]
     assert ids[3] <= recreated.cursor < ids[4]

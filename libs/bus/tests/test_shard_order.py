@@ -1,4 +1,4 @@
-"""Topics with shards: events of a key stay in order, whoever owns the shard and whatever breaks."""
+"""Topics with shards: events of a key stay in order, whatever breaks, with any owner."""
 
 import asyncio
 import random

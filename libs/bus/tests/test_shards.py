@@ -87,19 +87,19 @@ async def test_a_slow_farewell_from_one_shard_keeps_the_others(
         if message.key == given:
             await proceed.wait()
 
-    giver, taker = floor.worker(stick, drain_seconds=60), floor.worker()
+    giver, receiver = floor.worker(stick, drain_seconds=60), floor.worker()
     await desk.bus.publish(topic, ping(text=given))
     giver.start(topic)
     await until(lambda: floor.begun(given) == [0])
-    taker.start(topic)
+    receiver.start(topic)
     await until(lambda: giver.subscription._staying == [0])
     asked = len(giver.network.asked)
     renewal = ("own", partitions_of(topic)[0].streams[0])
     await until(lambda: giver.network.asked[asked:].count(renewal) >= 5)
     assert giver.subscription.owned == [0, 1], "it stays the owner while its handler runs"
-    assert taker.subscription.owned == []
+    assert receiver.subscription.owned == []
     proceed.set()
-    await until(lambda: giver.subscription.owned == [0] and taker.subscription.owned == [1])
+    await until(lambda: giver.subscription.owned == [0] and receiver.subscription.owned == [1])
     await desk.bus.publish_many(topic, [ping(text=key, score=1) for key in (kept, given)])
     await desk.settled(topic)
     assert [name for name, of, *_ in floor.log if of == kept] == ["A"]

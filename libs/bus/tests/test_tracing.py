@@ -1,4 +1,4 @@
-"""A trace goes on where a message goes."""
+"""A trace follows its message."""
 
 import asyncio
 import itertools
