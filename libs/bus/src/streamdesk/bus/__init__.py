@@ -3,7 +3,7 @@
 from streamdesk.bus.backends.records import StreamLag
 from streamdesk.bus.bus import Bus
 from streamdesk.bus.config import BusConfig, RetryPolicy, Wait
-from streamdesk.bus.consuming.breaker import BreakerPolicy
+from streamdesk.bus.consuming.breaker import Breaker, BreakerPolicy
 from streamdesk.bus.consuming.deliveries import Batch
 from streamdesk.bus.consuming.subscription import Subscription
 from streamdesk.bus.consuming.workers import BatchHandler, Handler
@@ -36,6 +36,7 @@ __all__ = [
     "Attempt",
     "Batch",
     "BatchHandler",
+    "Breaker",
     "BreakerPolicy",
     "Bus",
     "BusConfig",

@@ -31,7 +31,7 @@ class KeyValues(Protocol):
         """Set all, with a time to live or permanently."""
 
     async def drop(self, names: Sequence[str]) -> None:
-        """Delete."""
+        """Delete; absent names are no error."""
 
     async def names(self, prefix: str, limit: int) -> list[str]:
         """Names that begin so; not more than `limit`."""

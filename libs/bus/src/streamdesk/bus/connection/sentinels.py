@@ -106,10 +106,10 @@ class Sentinels:
             questions += pack(("SENTINEL", "MASTER", service))
             answers = await connection.send(questions, 2, self._timeout_seconds)
         finally:
-            connection.abort("asked what we wanted to know")
+            connection.abort("the question was answered")
         for answer in answers:
             if answer is None or isinstance(answer, hiredis.ReplyError):
-                raise BusUnavailableError(f"Sentinel {host[0]}:{host[1]}: {answer or 'no idea'}")
+                raise BusUnavailableError(f"Sentinel {host[0]}:{host[1]}: {answer or 'unknown'}")
         (name, port), known = answers
         epoch = dict(zip(known[::2], known[1::2], strict=True))[b"config-epoch"]
         return _Opinion(int(epoch), (name.decode(), int(port)))
@@ -135,7 +135,7 @@ class Sentinels:
                 if isinstance(message, list) and message[0] == b"pmessage":
                     self._hear_one(host, message[2].decode(), message[3].decode().split())
         finally:
-            connection.abort("heard enough")
+            connection.abort("stopped listening")
             self._tries.pop(host, None)
 
     def _hear_one(self, sentinel: HostPort, channel: str, words: list[str]) -> None:

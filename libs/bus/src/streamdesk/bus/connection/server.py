@@ -179,7 +179,7 @@ class Server:
         self.on_move()
 
     async def close(self) -> None:
-        """End everything."""
+        """End all connections and stop listening to the Sentinels."""
         if self._sentinels is not None:
             await self._sentinels.close()
         self.drop("the bus was closed")
@@ -274,10 +274,10 @@ def _name(host: HostPort) -> str:
 
 def _keep_alive(transport: asyncio.BaseTransport) -> None:
     """Let the system notice a peer that vanished without a word."""
-    plug: socket.socket | None = transport.get_extra_info("socket")
-    if plug is None:
+    tcp_socket: socket.socket | None = transport.get_extra_info("socket")
+    if tcp_socket is None:
         return
-    plug.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    tcp_socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):  # not everywhere
         if hasattr(socket, name):
-            plug.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), KEEPALIVE_SECONDS)
+            tcp_socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), KEEPALIVE_SECONDS)

@@ -39,10 +39,14 @@ class BreakerPolicy:
 
 
 class Breaker:
-    """The circuit of one subscription: takes outcomes, and says how long to take nothing."""
+    """One circuit: takes outcomes, and says how long to take nothing.
+
+    A subscription has one for its messages. It fits whatever is asked again and again, and knows
+    no clock: its caller passes the time.
+    """
 
     def __init__(self, policy: BreakerPolicy) -> None:
-        """Closed."""
+        """The circuit is closed at first."""
         self._policy = policy
         self._reasons: deque[str] = deque()
         self._dead = 0

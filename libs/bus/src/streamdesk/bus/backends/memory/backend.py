@@ -63,7 +63,7 @@ class MemoryBackend(MemoryInspection):
         return self
 
     async def ping(self) -> None:
-        """Answer."""
+        """Return at once: memory always answers."""
 
     async def now_ms(self) -> int:
         """This machine's clock."""
@@ -145,11 +145,11 @@ class MemoryBackend(MemoryInspection):
         return True
 
     def length(self, topic_keys: TopicKeys, stream: int) -> int:
-        """Count."""
+        """The number of entries, which is always known here."""
         return len(self._stream(topic_keys, stream).entries)
 
     async def measure(self, topic_keys: TopicKeys, stream: int) -> int:
-        """Count."""
+        """The same as `length`."""
         return self.length(topic_keys, stream)
 
     async def find(

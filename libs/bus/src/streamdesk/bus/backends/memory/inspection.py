@@ -54,7 +54,7 @@ class MemoryInspection:
             pass
 
     async def group_state(self, topic_keys: TopicKeys, group: str) -> GroupState:
-        """Count."""
+        """Count entries, pending ones and consumers."""
         return self._group_state(topic_keys, group)
 
     def _group_state(self, topic_keys: TopicKeys, group: str) -> GroupState:
@@ -80,7 +80,7 @@ class MemoryInspection:
         )
 
     async def peek(self, topic_keys: TopicKeys, group: str, count: int) -> list[Entry]:
-        """Look ahead."""
+        """The entries after the group's position."""
         entries: list[Entry] = []
         for index, key in enumerate(topic_keys.streams):
             stream = self.store.stream(key)

@@ -19,26 +19,26 @@ class MemoryKeyValues:
         self._values[name] = (value, time.monotonic() + life)
 
     async def get(self, names: Sequence[str]) -> list[bytes | None]:
-        """Look."""
+        """The values that have not expired."""
         return [self._get(name) for name in names]
 
     async def put(self, values: Mapping[str, bytes], ttl_ms: int | None) -> None:
-        """Note."""
+        """Keep each value with the time at which it expires."""
         for name, value in values.items():
             self._put(name, value, ttl_ms)
 
     async def drop(self, names: Sequence[str]) -> None:
-        """Forget."""
+        """Remove each name, if it is there."""
         for name in names:
             self._values.pop(name, None)
 
     async def names(self, prefix: str, limit: int) -> list[str]:
-        """Look through all."""
+        """Filter all names that have not expired."""
         live = [name for name in self._values if self._get(name) is not None]
         return sorted(name for name in live if name.startswith(prefix))[:limit]
 
     async def claim(self, names: Sequence[str], owner: str, ttl_ms: int) -> list[bool]:
-        """Note what is absent."""
+        """Keep the owner under each name that is absent."""
         won = [self._get(name) is None for name in names]
         for name, mine in zip(names, won, strict=True):
             if mine:
@@ -46,7 +46,7 @@ class MemoryKeyValues:
         return won
 
     async def give_back(self, names: Sequence[str], owner: str) -> None:
-        """Forget what is the owner's."""
+        """Remove the names that hold the owner."""
         for name in names:
             if self._get(name) == owner.encode():
                 del self._values[name]

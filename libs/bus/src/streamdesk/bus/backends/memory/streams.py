@@ -32,7 +32,7 @@ def just_before(entry_id: Id) -> Id:
 
 
 def now_ms() -> int:
-    """The clock."""
+    """This machine's clock."""
     return time.time_ns() // 1_000_000
 
 
