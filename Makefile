@@ -9,10 +9,8 @@ MEMBERS := $(sort $(dir $(wildcard libs/*/pyproject.toml services/*/pyproject.to
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help init demo test lint bench bench-bus bench-operator bench-analysis bench-news bench-sentiment images charts e2e chaos-k8s kind-up kind-load kind-down format docs lock clean
+.PHONY: help init demo test lint bench bench-bus bench-operator bench-analysis bench-news bench-sentiment bench-start services images charts e2e chaos-k8s kind-up kind-load kind-down format docs lock clean
 
-# The services that run in a cluster; the console stays on a person's machine.
-SERVICES := $(filter-out console,$(notdir $(patsubst %/,%,$(filter services/%,$(MEMBERS)))))
 DOCKER ?= docker
 TAG    ?= dev
 
@@ -40,18 +38,34 @@ demo: $(READY) ## bring the whole desk up on this machine; the page is at http:/
 test: $(READY) ## run the tests with coverage
 	@$(BIN)/python tools/test.py $(ARGS)
 
-lint: $(READY) ## formatting, lint, types, import layers, lock, generated docs, README commands
+# The page's scripts: biome, in the version that package.json names, where there is node to install it.
+PAGE  := services/websocket-gateway
+BIOME := $(PAGE)/node_modules/.bin/biome
+
+$(BIOME): $(PAGE)/package.json
+	@npm install --prefix $(PAGE) --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
+
+define biome
+if ! command -v npm >/dev/null; then echo "the page's scripts are skipped: there is no npm on the PATH"; \
+elif ! $(MAKE) -s $(BIOME) >/dev/null 2>&1; then echo "the page's scripts are skipped: npm cannot install biome (make $(BIOME) says why)"; \
+else cd $(PAGE) && node_modules/.bin/biome $(1); fi
+endef
+
+lint: $(READY) ## formatting, lint, types, import layers, lock, generated docs, README commands, the page's scripts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(addsuffix src,$(MEMBERS)) tests tools grafana conftest.py
 	@# One call a member: two files named alike (conftest.py) are two modules only then.
 	@for tests in $(addsuffix tests,$(MEMBERS)); do $(BIN)/mypy --no-error-summary $$tests || exit 1; done
 	@$(BIN)/lint-imports
+	@$(BIN)/python tools/services.py --check
 	@PATH="$(CURDIR)/.uv/bin:$$PATH" $(BIN)/python tools/lock.py --check
 	@$(BIN)/python -m streamdesk.contracts.documents --check
 	@$(BIN)/python tools/metrics_page.py --check
 	@$(BIN)/python -m grafana.generate --check
 	@$(BIN)/python tools/check_readme.py
+	@$(call biome,check --error-on-warnings)
 
 # What the bus is compared with has environments of its own, made at first use. The failover rows
 # compare with nothing.
@@ -77,6 +91,9 @@ bench-analysis: $(READY) ## time the analysis service and the daily job (ARGS=--
 bench-news: $(READY) ## time the news filter, and kill it (ARGS=--quick: within 50 s)
 	@$(BIN)/python -m tests.benchmarks.news $(ARGS)
 
+bench-start: $(READY) ## time what starting each process costs: CPU seconds and MB
+	@$(BIN)/python -m tests.benchmarks.start $(ARGS)
+
 bench: ## the same as bench-bus with ARGS=--quick
 	@$(MAKE) --no-print-directory bench-bus ARGS=--quick
 
@@ -84,14 +101,14 @@ chaos: $(READY) ## break the bus at random and count what it lost (ARGS="--minut
 	@$(BIN)/python -m tests.chaos.run $(ARGS)
 
 images: ## build the services' images, streamdesk/<service>:dev, and say what each weighs
-	@$(PYTHON) tools/images.py --docker "$(DOCKER)" --tag "$(TAG)" $(ARGS)
+	@$(PYTHON) -m tools.images --docker "$(DOCKER)" --tag "$(TAG)" $(ARGS)
 
 # Schema, table of values and goldens follow from the chart: ARGS=--write writes them again.
 WRITE := $(findstring --write,$(ARGS))
 
 charts: $(READY) ## check the Helm charts: schema, table, lint, goldens (ARGS=--write writes what follows from values.yaml)
 	@command -v helm >/dev/null || { echo "make charts needs helm on the PATH" >&2; exit 1; }
-	@$(BIN)/python tools/chart_values.py $(if $(WRITE),,--check)
+	@$(BIN)/python -m tools.chart_values $(if $(WRITE),,--check)
 	@$(BIN)/mypy --no-error-summary charts/streamdesk/files/*.py
 	@helm lint --strict --quiet charts/streamdesk charts/streamdesk/charts/*
 	@GOLDENS=$(if $(WRITE),write) $(BIN)/python -m pytest -q -rs tests/charts/test_streamdesk_*.py tests/charts/test_redis_sentinel.py tests/charts/test_redis_sentinel_users.py tests/charts/test_redis_sentinel_keys.py $(filter-out --write,$(ARGS))
@@ -101,7 +118,7 @@ kind-up: ## make a cluster on this machine with kind, for the chart and skaffold
 	@kubectl config use-context kind-streamdesk
 
 kind-load: ## copy the services' images into that cluster
-	@kind load docker-image --name streamdesk $(addprefix streamdesk/,$(addsuffix :$(TAG),$(SERVICES)))
+	@kind load docker-image --name streamdesk $$($(PYTHON) tools/services.py --images | sed 's|.*|streamdesk/&:$(TAG)|')
 
 kind-down: ## remove that cluster and all that is in it
 	@kind delete cluster --name streamdesk
@@ -115,6 +132,10 @@ chaos-k8s: $(READY) ## take the Redis master away 65 times on the cluster that K
 format: $(READY) ## rewrite the code in the project's style
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+	@$(call biome,check --write)
+
+services: $(READY) ## write what follows from services.toml (ARGS=--check only looks)
+	@$(BIN)/python tools/services.py $(ARGS)
 
 docs: $(READY) ## write docs/data-flow.md and docs/asyncapi.json from the topics, docs/metrics.md from the registry
 	@$(BIN)/python -m streamdesk.contracts.documents $(ARGS)
@@ -125,4 +146,4 @@ lock: $(UV) ## resolve requirements/ again (ARGS=--upgrade takes the newest)
 	@PATH="$(CURDIR)/.uv/bin:$$PATH" $(PYTHON) tools/lock.py $(ARGS)
 
 clean: ## remove environments, caches and the demo's data
-	@rm -rf .venv .uv .bench .streamdesk .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* uv.lock
+	@rm -rf .venv .uv .bench $(PAGE)/node_modules .streamdesk .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* uv.lock

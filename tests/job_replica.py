@@ -13,21 +13,26 @@ from pathlib import Path
 
 import uvloop
 
+from streamdesk.analysis.adapters.process_pool.pool import ProcessPool
+from streamdesk.analysis.adapters.run_folder.run_folder import ResultsFolder
+from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
+from streamdesk.analysis.adapters.task_events import TaskEvents
+from streamdesk.analysis.application.daily_job.job_schedule import NAME, job_schedule
+from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob, OnProgress
+from streamdesk.analysis.application.schedule.firing import SchedulePace
 from streamdesk.analysis.domain.job import JobReport
-from streamdesk.analysis.firing import Pace
-from streamdesk.analysis.job.indicators_job import IndicatorsJob, OnProgress
-from streamdesk.analysis.job.task_events import TaskEvents
-from streamdesk.analysis.job_schedule import job_schedule
+from streamdesk.analysis.entrypoints.schedule import run_schedule
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.topics import TASKS
 from streamdesk.market.store import BarStore
 from streamdesk.runtime import Drain
 
-PACE = Pace(beat_seconds=0.2, lease_seconds=6, finish_seconds=30)
+LEASE_SECONDS = 6
+PACE = SchedulePace(beat_seconds=0.2, finish_seconds=30)
 
 
 class NotedJob(IndicatorsJob):
-    """Says which process is at which run."""
+    """Notes which process does which run."""
 
     async def run(
         self,
@@ -36,14 +41,14 @@ class NotedJob(IndicatorsJob):
         market: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> JobReport:
-        """As it is, after a note."""
+        """Run as usual, after a note."""
         with (Path(sys.argv[2]) / "attempts").open("a") as file:
             file.write(f"{run_id} {os.getpid()}\n")
         return await super().run(run_id, market=market, on_progress=on_progress)
 
 
 async def main(url: str, folder: Path) -> None:
-    """Run until told to stop."""
+    """Run until stopped."""
 
     def clock() -> datetime:
         return datetime.fromtimestamp(float((folder / "clock").read_text()), UTC)
@@ -53,8 +58,11 @@ async def main(url: str, folder: Path) -> None:
     async with Bus.connect(BusConfig(url=url)) as bus:
         store = BarStore(folder / "store")
         events = TaskEvents(bus, TASKS)
-        job = NotedJob(store, events, store.folder / "indicators", workers=1, clock=clock)
-        await job_schedule(bus.keys, job, "30 22 * * 1-5", clock=clock, pace=PACE).run(drain)
+        results = ResultsFolder(store.folder / "indicators")
+        job = NotedJob(store, events, results, ProcessPool(1), clock=clock)
+        record = ScheduleRecord(NAME, bus.keys, auto_start=True, lease_seconds=LEASE_SECONDS)
+        runner = job_schedule(record, job, "30 22 * * 1-5", clock=clock, pace=PACE)
+        await run_schedule(runner, drain)
 
 
 if __name__ == "__main__":

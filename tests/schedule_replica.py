@@ -14,13 +14,16 @@ from pathlib import Path
 
 import uvloop
 
+from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
+from streamdesk.analysis.application.schedule.firing import Fire, SchedulePace
+from streamdesk.analysis.application.schedule.slot_runner import SlotRunner
 from streamdesk.analysis.domain.slots import Every, Misfire
-from streamdesk.analysis.firing import Fire, Pace
-from streamdesk.analysis.slot_runner import SlotRunner
+from streamdesk.analysis.entrypoints.schedule import run_schedule
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.runtime import Drain
 
-PACE = Pace(beat_seconds=0.2, lease_seconds=6, grace_seconds=60, finish_seconds=30)
+LEASE_SECONDS = 6
+PACE = SchedulePace(beat_seconds=0.2, grace_seconds=60, finish_seconds=30)
 
 
 async def main(url: str, folder: Path, name: str) -> None:
@@ -46,18 +49,17 @@ async def main(url: str, folder: Path, name: str) -> None:
     drain = Drain()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, drain.request)
     async with Bus.connect(BusConfig(url=url, socket_timeout_seconds=2)) as bus:
+        record = ScheduleRecord(name, bus.keys, auto_start=True, lease_seconds=LEASE_SECONDS)
         runner = SlotRunner(
-            name,
-            bus.keys,
+            record,
             Every(300),
             work,
             misfire=Misfire.ONCE,
-            auto_start=True,
             clock=clock,
             pace=PACE,
         )
-        running = asyncio.create_task(runner.run(drain))
-        while (await runner.standing()).state is None:  # the schedule begins with the first look
+        running = asyncio.create_task(run_schedule(runner, drain))
+        while (await runner.snapshot()).state is None:  # the schedule begins with the first look
             await asyncio.sleep(0.02)
         (folder / f"ready-{os.getpid()}").touch()
         await running

@@ -94,7 +94,7 @@ class Replicas:
         wait_for(lambda: any(note.slot == slot for note in self.notes("ended")), f"{slot}")
 
     def wait_for_begin_of(self, slot: datetime, attempt: int = 1) -> Note:
-        """Until the work of a slot is under way."""
+        """Wait until the action of a slot is in progress."""
         found: list[Note] = []
 
         def begun() -> bool:
@@ -121,7 +121,7 @@ class Replicas:
         os.kill(pid, signal.SIGSTOP)
 
     def thaw(self, pid: int) -> None:
-        """Let it go on."""
+        """Let it resume."""
         os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> None:

@@ -18,19 +18,11 @@ from typing import Any
 import yaml
 
 from streamdesk.runtime import ServiceSettings
+from tools.services import in_cluster
 
 CHART = Path(__file__).resolve().parent.parent / "charts" / "streamdesk"
 BEGIN, END = "<!-- values -->\n", "<!-- /values -->"
-SERVICES = {
-    "signalGenerator": "signal_generator",
-    "orderExecutor": "order_executor",
-    "newsFetcher": "news_fetcher",
-    "newsFilter": "news_filter",
-    "analysis": "analysis",
-    "websocketGateway": "websocket_gateway",
-    "alertRelay": "alert_relay",
-    "operator": "operator",
-}
+SERVICES = {service.section: service.package for service in in_cluster()}
 MONITORING = CHART / "charts" / "monitoring"
 SUBCHARTS = ("redis", "postgres", "monitoring")
 # What the chart itself decides: ports, names, and everything that comes from a secret.

@@ -15,9 +15,10 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from tools.services import in_cluster
+
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = "services/Dockerfile"
-STAYS_OUTSIDE = {"console"}  # it stays on a person's machine
 # Services with an extra that weighs too much for those who do not use it.
 VARIANTS = {"news-filter-finbert": ("news-filter", "finbert")}
 BYTES_IN_MB = 1_000_000
@@ -28,15 +29,9 @@ class BuildError(Exception):
     """A build failed; the message says which one."""
 
 
-def services() -> list[str]:
-    """The services that run in a cluster."""
-    folders = {path.parent.name for path in ROOT.glob("services/*/pyproject.toml")}
-    return sorted(folders - STAYS_OUTSIDE)
-
-
 def images() -> list[str]:
     """What is built: the services, and the variants of some."""
-    return sorted([*services(), *VARIANTS])
+    return sorted([*(service.name for service in in_cluster()), *VARIANTS])
 
 
 def parts(image: str) -> tuple[str, str]:

@@ -69,7 +69,7 @@ def hits(server: StreamServer, requests: int, rounds: int) -> dict[str, float]:
         at_full = [put_on(hard) for _ in range(HIT_ROUNDS * rounds)]
         at_pace = [put_on(paced) for _ in range(rounds)]
         computed = replica.stats()["computations"]
-    assert computed == len(SYMBOLS), f"{computed} analyses were computed under way"
+    assert computed == len(SYMBOLS), f"{computed} analyses were computed meanwhile"
     return {
         "hit_p50_ms": min(each.percentile_ms(0.5) for each in at_full),
         "hit_p99_ms": min(each.percentile_ms(0.99) for each in at_full),

@@ -20,7 +20,7 @@ from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import OrderEvent, OrderFilled, SignalGenerated
 from streamdesk.contracts.topics import TRADING_ORDERS, TRADING_SIGNALS
 from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.desk import Desk
+from streamdesk.order_executor.factory import OrderExecutor
 
 OUTAGE_SECONDS = 20
 HEARTBEAT_SECONDS = 5
@@ -93,7 +93,7 @@ async def audit(folder: Path) -> list[str]:
         ledger_url=SecretStr(f"{url}{folder / 'ledger' / 'ledger.db'}"),
         paper_broker_url=SecretStr(f"{url}{folder / 'ledger' / 'paper-broker.db'}"),
     )
-    async with Desk(settings) as books:
+    async with OrderExecutor(settings) as books:
         return [str(finding) for finding in await books.verify()]
 
 

@@ -12,9 +12,8 @@ from tests.charts.streamdesk_chart import CHART, EXTERNAL, RELEASE, ROOT, extern
 
 
 def test_schema_and_table_are_written_from_values() -> None:
-    tool = ROOT / "tools" / "chart_values.py"
-    words = [sys.executable, str(tool), "--check"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    words = [sys.executable, "-m", "tools.chart_values", "--check"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -65,7 +64,7 @@ def test_the_pools_streams_are_the_classes_of_the_topic() -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({}, ["port-forward", "websocket_gateway.mint", "get executorpool"]),
+        ({}, ["port-forward", "websocket_gateway.entrypoints.cli mint", "get executorpool"]),
         ({"executorPool.enabled": False}, ["port-forward", "scale deployment"]),
         ({"websocketGateway.enabled": False}, ["logs -f", "get executorpool"]),
         ({"websocketGateway.service.type": "LoadBalancer"}, ["get service"]),

@@ -14,13 +14,10 @@ from tests.dev.skaffold import (
     release,
     with_profiles,
 )
+from tools.services import in_cluster
 
 PROFILES = ("dev", "ci", "recorded")
-IN_A_CLUSTER = sorted(
-    path.parent.name
-    for path in (ROOT / "services").glob("*/pyproject.toml")
-    if path.parent.name != "console"
-)
+IN_A_CLUSTER = sorted(service.name for service in in_cluster())
 # What is off by default has an image, too.
 EVERY_SERVICE = ("--set", "alertRelay.enabled=true", "--set", "alertRelay.existingSecret=robot")
 

@@ -32,7 +32,7 @@ def docker() -> str:
 @pytest.fixture(scope="session")
 def built(docker: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The tag of all images, built by what `make images` calls."""
-    command = [sys.executable, "tools/images.py", f"--docker={docker}", f"--tag={TAG}"]
+    command = [sys.executable, "-m", "tools.images", f"--docker={docker}", f"--tag={TAG}"]
     # Workers of one run share the parent: the first builds, the others find it built.
     with (tmp_path_factory.getbasetemp().parent / "images.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -12,11 +12,11 @@ from tools.images import (
     BuildError,
     images,
     parts,
-    services,
     table,
     too_large,
 )
 from tools.lock import extras
+from tools.services import in_cluster
 
 
 def member(folder: Path, *needs: str) -> None:
@@ -41,7 +41,8 @@ def test_a_library_that_is_missing_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("library", ["indicators", "market"])
 def test_only_who_computes_with_bars_takes_the_libraries_for_it(library: str) -> None:
-    takers = [name for name in services() if ROOT / "libs" / library in members(ROOT, name)]
+    names = sorted(service.name for service in in_cluster())
+    takers = [name for name in names if ROOT / "libs" / library in members(ROOT, name)]
     assert takers == ["analysis", "signal-generator"]
 
 
@@ -82,13 +83,14 @@ def test_nothing_of_ours_uses_the_parts_of_packages_that_images_leave_out() -> N
 
 
 def test_each_variant_is_an_extra_of_a_service_and_has_a_lock_of_its_own() -> None:
+    services = {service.name for service in in_cluster()}
     for image, (service, extra) in VARIANTS.items():
         assert image == f"{service}-{extra}"
-        assert service in services()
+        assert service in services
         assert extra in extras(ROOT / "services" / service / "pyproject.toml")
         assert (ROOT / "requirements" / f"{image}.txt").exists()
         assert parts(image) == (service, extra)
-    assert set(images()) == {*services(), *VARIANTS}
+    assert set(images()) == {*services, *VARIANTS}
     assert parts("news-fetcher") == ("news-fetcher", "")
 
 

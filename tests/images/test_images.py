@@ -198,7 +198,7 @@ def test_a_source_that_is_copied_into_a_running_service_counts_at_its_next_start
 def test_the_build_fails_and_names_an_image_over_the_limit(docker: str, built: str) -> None:
     service = SMALLEST
     command = [
-        sys.executable, "tools/images.py", f"--docker={docker}", f"--tag={built}",
+        sys.executable, "-m", "tools.images", f"--docker={docker}", f"--tag={built}",
         f"--only={service}", "--limit-mb=1",
     ]  # fmt: skip
     done = subprocess.run(

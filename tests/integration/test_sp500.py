@@ -34,18 +34,17 @@ from streamdesk.contracts.events import (
     SignalGenerated,
 )
 from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS, TRADING_SIGNALS
-from streamdesk.market.bars import BarSequence
+from streamdesk.order_executor.adapters.ledger.digest import Dump, dump
+from streamdesk.order_executor.application.publish_outbox import OutboxPublisher
 from streamdesk.order_executor.config import Settings as ExecutorSettings
-from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.ledger.digest import Dump, dump
-from streamdesk.order_executor.publication import Publication as Outgoing
+from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import BusMetrics, Drain
 from streamdesk.signal_generator import factory
+from streamdesk.signal_generator.adapters.feeds.port import Feed, FeedBatch
+from streamdesk.signal_generator.adapters.publisher import SignalPublisher
 from streamdesk.signal_generator.config import Settings as GeneratorSettings
-from streamdesk.signal_generator.domain.scanner import Scanner
-from streamdesk.signal_generator.feed import Batch, Feed
-from streamdesk.signal_generator.handlers import SignalGenerator
-from streamdesk.signal_generator.publication import Publication
+from streamdesk.signal_generator.entrypoints.feed import FeedRunner
+from streamdesk.strategy.scanner import Scanner
 
 SYMBOL = "SPX.US"
 DAYS = 5_031
@@ -79,7 +78,7 @@ class PublishedSignals(BusMetrics):
 class Executor:
     """An order-executor with one worker that sees each bar, then its signal."""
 
-    desk: Desk
+    desk: OrderExecutor
     bars: AsyncIterator[Message[Any]]
     turn: asyncio.Event = field(default_factory=asyncio.Event)
     handled: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
@@ -108,10 +107,10 @@ class InStep:
         self._published = published
         self.name, self.symbols, self.total_bars = feed.name, feed.symbols, feed.total_bars
 
-    def history(self, drain: Drain) -> AsyncIterator[Batch]:
+    def history(self, drain: Drain) -> AsyncIterator[FeedBatch]:
         return self._feed.history(drain)
 
-    async def live(self, drain: Drain) -> AsyncIterator[Batch]:
+    async def live(self, drain: Drain) -> AsyncIterator[FeedBatch]:
         signals = 0
         async for batch in self._feed.live(drain):
             assert batch.refused == ()
@@ -142,7 +141,7 @@ async def run_pipeline(url: str, folder: Path) -> Run:
         bus = await stack.enter_async_context(
             Bus.connect(BusConfig(url=url, service="test"), observer=published)
         )
-        desk = await stack.enter_async_context(Desk(executor_settings(folder)))
+        desk = await stack.enter_async_context(OrderExecutor(executor_settings(folder)))
         await desk.reconciliation.reconcile()
         executor = Executor(desk, bus.tail(MARKET_BARS, since="0"))
         stop = asyncio.Event()
@@ -154,7 +153,7 @@ async def run_pipeline(url: str, folder: Path) -> Run:
         await generator(bus, executor, published).run(Drain())
         stop.set()
         await consuming
-        outgoing = Outgoing(desk.outbox, bus)
+        outgoing = OutboxPublisher(desk.outbox, bus)
         while await outgoing.publish_some():
             pass
         return await collect(bus, desk, published.count)
@@ -173,7 +172,7 @@ def executor_settings(folder: Path) -> ExecutorSettings:
     )
 
 
-def generator(bus: Bus, executor: Executor, published: PublishedSignals) -> SignalGenerator:
+def generator(bus: Bus, executor: Executor, published: PublishedSignals) -> FeedRunner:
     settings = GeneratorSettings.model_validate(
         {
             "feed": "recorded",
@@ -182,17 +181,11 @@ def generator(bus: Bus, executor: Executor, published: PublishedSignals) -> Sign
         }
     )
     feed = InStep(factory.recorded_feed(settings, recording()), executor, published)
-    return SignalGenerator(
-        feed=feed,
-        sequence=BarSequence(frozenset(feed.symbols)),
-        scanner=Scanner(settings.rules()),
-        publication=Publication(
-            bus, factory.topics(settings), factory.utc_now, wait_for_room=settings.waits_for_room
-        ),
-        clock=factory.utc_now,
-        stop_seconds=60,
-        exit_at_end=True,
+    publisher = SignalPublisher(
+        bus, factory.topics(settings), factory.utc_now, wait_for_room=settings.waits_for_room
     )
+    scanner = Scanner(settings.rules())
+    return FeedRunner(factory.feed_scan(feed, scanner, publisher, exit_at_end=True), 60)
 
 
 async def first_of(bus: Bus, topic: Topic[Any], count: int) -> dict[str, Any]:
@@ -227,7 +220,7 @@ async def all_orders(bus: Bus) -> list[Event]:
     return events
 
 
-async def collect(bus: Bus, desk: Desk, signal_count: int) -> Run:
+async def collect(bus: Bus, desk: OrderExecutor, signal_count: int) -> Run:
     signals = await first_of(bus, TRADING_SIGNALS, signal_count)
     portfolio = await desk.ledger.portfolio()
     return Run(
@@ -324,7 +317,7 @@ async def test_a_running_desk_answers_every_signal_of_the_recording_and_its_book
             while await unfinished(bus):
                 await asyncio.sleep(0.05)
         await asyncio.to_thread(desk.interrupt)
-        async with Desk(executor_settings(desk.folder / "ledger")) as closed:
+        async with OrderExecutor(executor_settings(desk.folder / "ledger")) as closed:
             run = await collect(bus, closed, count)
     assert desk.errors_logged() == []
     assert (run.bars, len(run.signals)) == (DAYS, count)

@@ -11,14 +11,16 @@ The services: their section in values.yaml, what they speak to, what listens bes
 where they keep bars, whether _news.tpl has more of them.
 */}}
 {{- define "streamdesk.services" -}}
+# services.toml: facts
 signal-generator: {section: signalGenerator, speaks: [redis]}
 order-executor: {section: orderExecutor, speaks: [redis, postgres]}
 news-fetcher: {section: newsFetcher, speaks: [redis], news: true}
 news-filter: {section: newsFilter, speaks: [redis], news: true}
 analysis: {section: analysis, speaks: [redis], http: 5000, bars: /bars}
 websocket-gateway: {section: websocketGateway, speaks: [redis], http: 8080}
-operator: {section: operator, speaks: [redis, apiServer]}
 alert-relay: {section: alertRelay, speaks: [redis, dingtalk], http: 8060}
+operator: {section: operator, speaks: [redis, apiServer]}
+# services.toml: end
 {{- end }}
 
 {{- define "streamdesk.context" -}}

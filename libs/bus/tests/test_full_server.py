@@ -51,7 +51,7 @@ async def test_what_is_due_stays_delayed_while_there_is_no_memory(
     assert len((await backend.take(topic_keys, GROUP, "c", 10)).entries) == 2
 
 
-async def test_acks_go_on_and_failures_stay_in_hand(bus: Any, topic: Any, ping: Any) -> None:
+async def test_acks_continue_and_failures_stay_pending(bus: Any, topic: Any, ping: Any) -> None:
     topic_keys, backend = keys_of(topic), bus._backend
     await backend.ensure_group(topic_keys, GROUP)
     await bus.publish_many(topic, [ping(text=text) for text in "abc"])

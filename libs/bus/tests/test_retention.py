@@ -131,7 +131,7 @@ async def test_a_cursor_ahead_of_a_younger_stream_is_not_believed(
     ("pending", "cursor"),
     [("5-0", "4-18446744073709551615"), ("5-7", "5-6"), ("5-18446744073709551615", "0-0")],
 )
-async def test_the_cursor_is_the_id_before_the_oldest_in_hand(
+async def test_the_cursor_is_the_id_before_the_oldest_pending_entry(
     server_desk: Any, topic: Any, pending: str, cursor: str
 ) -> None:
     topic_keys, backend = keys_of(topic), server_desk.bus._backend

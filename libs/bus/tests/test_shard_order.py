@@ -149,7 +149,7 @@ async def test_a_shard_whose_lease_ran_out_is_left_alone_until_it_is_owned_anew(
     assert in_order_with_repeats(floor.begun("k"), 10)
 
 
-async def test_the_next_owner_goes_on_with_what_the_last_one_had_in_hand(
+async def test_the_next_owner_resumes_with_what_was_pending_at_the_last_one(
     desk: Any, floor: Floor, topic: Any, ping: Any
 ) -> None:
     reached, proceed = asyncio.Event(), asyncio.Event()

@@ -58,7 +58,7 @@ class Tiny:
         raise AssertionError(f"ended before it logged {event!r}: {complaint}")
 
     def release(self) -> None:
-        """Let `until_released` go on."""
+        """Let `until_released` return."""
         (self.folder / "release").touch()
 
     def text(self) -> tuple[str, str]:

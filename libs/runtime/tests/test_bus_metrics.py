@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 Start = Callable[..., Any]
 Get = Callable[[int, str], tuple[int, str]]
 
-# Four pings wait for one worker: one dies, one is retried, one is done, one stays in hand.
+# Four pings wait for one worker: one dies, one is retried, one is done, one stays pending.
 SERVICE = """
 from streamdesk.bus import Bus, BusConfig, Dead, RetryAfter, Wait
 from streamdesk.contracts.base import Consumer, Event, Topic
@@ -116,7 +116,7 @@ NAMES = {
 
 
 class Metrics:
-    """Reads /metrics until something holds; the limit only ends a test that waits for ever."""
+    """Reads /metrics until something holds; the limit only ends a test that would never end."""
 
     def __init__(self, get: Get, port: int) -> None:
         self._get = get

@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from streamdesk.analysis.recorder import Recorder
+from streamdesk.analysis.adapters.bar_recorder import BarRecorder
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.topics import MARKET_BARS
 from streamdesk.market.store import BarStore
@@ -22,7 +22,7 @@ async def main(url: str, folder: str, instance: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, drain.request)
     async with Bus.connect(config) as bus:
         store = BarStore(Path(folder))
-        await Recorder(
+        await BarRecorder(
             bus,
             MARKET_BARS,
             store,

@@ -1,4 +1,4 @@
-"""Analyses in one process: what is computed, kept, told and forgotten."""
+"""Analyses in one process: what is computed, cached, reported and evicted."""
 
 import asyncio
 import secrets
@@ -9,25 +9,25 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from streamdesk.analysis.analyses import Analyses
-from streamdesk.analysis.cache import AnalysisCache
-from streamdesk.analysis.computing import Computing
+from streamdesk.analysis.adapters.cache.analysis_cache import AnalysisCache
+from streamdesk.analysis.application.analyses.compute_analyses import ComputeAnalyses
+from streamdesk.analysis.application.analyses.get_analyses import Analyses
 from streamdesk.analysis.domain.hama import HamaAnalysis
 from streamdesk.analysis.errors import NotEnoughBarsError
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.indicators import PRESETS
 from streamdesk.market import UNIVERSE, Answers
-from streamdesk.market.chain import Chain
-from streamdesk.market.errors import SourceUnavailableError, UnknownInstrumentError
-from streamdesk.market.source_simulated import SimulatedSource
+from streamdesk.market.errors import BarSourceUnavailableError, UnknownInstrumentError
+from streamdesk.market.sources.chain import Chain
+from streamdesk.market.sources.simulated import SimulatedBarSource
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SYMBOLS = [instrument.symbol for instrument in UNIVERSE]
-Told = list[tuple[HamaAnalysis | None, HamaAnalysis]]
+Changes = list[tuple[HamaAnalysis | None, HamaAnalysis]]
 
 
 class Market:
-    """The simulated market at a time of our own, which can be held up, or fail."""
+    """The simulated market with a clock of its own, which can be delayed, or fail."""
 
     name = "simulated"
 
@@ -37,7 +37,7 @@ class Market:
         self.open = asyncio.Event()
         self.open.set()
         self.wrong: Answers = {}
-        self._market = SimulatedSource(1, lambda: self.now)
+        self._market = SimulatedBarSource(1, lambda: self.now)
 
     async def latest(self, symbols: Sequence[str], interval_seconds: int, count: int) -> Answers:
         self.asked.extend(symbols)
@@ -59,7 +59,7 @@ class Desk:
         entries: int = 1_000,
         look_seconds: float = 0,
     ) -> None:
-        self.told: Told = []
+        self.changes: Changes = []
         self.cache = AnalysisCache(
             None if bus is None else bus.keys,
             owner=secrets.token_hex(4),
@@ -71,11 +71,13 @@ class Desk:
         )
         self.analyses = Analyses(
             self.cache,
-            Computing(dict.fromkeys(PRESETS, Chain([market], 400)), 600, lambda: datetime.now(UTC)),
+            ComputeAnalyses(
+                dict.fromkeys(PRESETS, Chain([market], 400)), 600, lambda: datetime.now(UTC)
+            ),
             preset="nsdt",
             interval_seconds=60,
             ttl_seconds=300,
-            on_change=lambda before, after: self.told.append((before, after)),
+            on_change=lambda before, after: self.changes.append((before, after)),
         )
 
 
@@ -116,11 +118,11 @@ class Clock:
         return self.seconds
 
 
-async def test_redis_is_asked_for_all_that_is_due_at_once_and_nobody_waits_for_it(
+async def test_redis_is_asked_for_all_that_is_due_together_and_no_caller_waits_for_it(
     market: Market, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, asked = Clock(), []
-    monkeypatch.setattr("streamdesk.analysis.cache.time", clock)
+    monkeypatch.setattr("streamdesk.analysis.adapters.cache.analysis_cache.time", clock)
     desk = Desk(market, bus, look_seconds=10)
     await desk.analyses.of(SYMBOLS)
     get = bus.keys.get
@@ -148,7 +150,7 @@ async def test_redis_is_asked_for_all_that_is_due_at_once_and_nobody_waits_for_i
     await looked(2)
     assert desk.analyses.at_hand("AAPL.US") is None
     clock.seconds += 21
-    assert desk.analyses.at_hand("MSFT.US") is None, "nobody asked for it for long"
+    assert desk.analyses.at_hand("MSFT.US") is None, "no request for a long time"
     await desk.analyses.close()
 
 
@@ -180,49 +182,51 @@ async def test_a_client_that_leaves_does_not_end_what_others_wait_for(
     assert len(market.asked) == 5
 
 
-async def test_a_change_is_told_once_with_what_was_said_before(desk: Desk, market: Market) -> None:
+async def test_a_change_is_reported_once_with_the_state_before(desk: Desk, market: Market) -> None:
     first = await desk.analyses.refresh(SYMBOLS)
-    assert (first.refreshed, first.changed, len(desk.told)) == (78, 78, 78)
-    assert all(before is None for before, _ in desk.told)
+    assert (first.refreshed, first.changed, len(desk.changes)) == (78, 78, 78)
+    assert all(before is None for before, _ in desk.changes)
     assert (await desk.analyses.refresh(SYMBOLS)).changed == 0
-    desk.told.clear()
+    desk.changes.clear()
     market.now = datetime(2026, 11, 20, 18, tzinfo=UTC)
     later = await desk.analyses.refresh(SYMBOLS)
-    assert 0 < later.changed == len(desk.told) <= 78
-    for before, after in desk.told:
+    assert 0 < later.changed == len(desk.changes) <= 78
+    for before, after in desk.changes:
         assert before is not None
         assert (before.symbol, before.as_of) == (after.symbol, NOON)
 
 
-async def test_what_one_replica_told_another_does_not_tell_again(market: Market, bus: Bus) -> None:
+async def test_what_one_replica_reported_another_does_not_report_again(
+    market: Market, bus: Bus
+) -> None:
     one, other = Desk(market, bus), Desk(market, bus)
     assert (await one.analyses.refresh(SYMBOLS)).changed == 78
     assert (await other.analyses.refresh(SYMBOLS)).changed == 0
-    assert other.told == []
+    assert other.changes == []
 
 
-async def test_another_preset_than_the_usual_one_tells_nobody(desk: Desk) -> None:
+async def test_another_preset_than_the_default_one_reports_no_change(desk: Desk) -> None:
     outcomes = await desk.analyses.of(["BTCUSDT"], preset="quantdinger")
     assert outcomes["BTCUSDT"].analysis is not None
-    assert desk.told == []
+    assert desk.changes == []
 
 
-async def test_a_failure_answers_the_next_askers_too_and_does_not_cost_the_others(
+async def test_a_failure_answers_the_next_requests_too_and_does_not_fail_the_others(
     desk: Desk, market: Market
 ) -> None:
-    short = SimulatedSource(1, lambda: NOON).bars(["AAPL.US"], 60, 0, 20)["AAPL.US"]
-    broken = SimulatedSource(1, lambda: NOON).bars(["MSFT.US"], 60, 0, 600)["MSFT.US"]
+    short = SimulatedBarSource(1, lambda: NOON).bars(["AAPL.US"], 60, 0, 20)["AAPL.US"]
+    broken = SimulatedBarSource(1, lambda: NOON).bars(["MSFT.US"], 60, 0, 600)["MSFT.US"]
     object.__setattr__(broken, "high", np.array([1.0]))  # what no source may answer
     market.wrong = {
         "AAPL.US": short,
         "MSFT.US": broken,
-        "BTCUSDT": SourceUnavailableError("busy", retry_after_seconds=7),
+        "BTCUSDT": BarSourceUnavailableError("busy", retry_after_seconds=7),
     }
     asked = ["AAPL.US", "MSFT.US", "BTCUSDT", "NOPE.US", "ETHUSDT"]
     outcomes = await desk.analyses.of(asked)
     assert isinstance(outcomes["AAPL.US"].error, NotEnoughBarsError)
     assert "cannot be used" in str(outcomes["MSFT.US"].error)
-    assert isinstance(outcomes["BTCUSDT"].error, SourceUnavailableError)
+    assert isinstance(outcomes["BTCUSDT"].error, BarSourceUnavailableError)
     assert isinstance(outcomes["NOPE.US"].error, UnknownInstrumentError)
     assert outcomes["ETHUSDT"].analysis is not None
     again = await desk.analyses.of(asked)
@@ -233,7 +237,7 @@ async def test_a_failure_answers_the_next_askers_too_and_does_not_cost_the_other
     assert len(market.asked) == 2 * len(asked)
 
 
-async def test_a_source_that_breaks_the_rules_fails_the_flight_and_not_the_service(
+async def test_a_source_that_breaks_the_rules_fails_the_computation_and_not_the_service(
     desk: Desk, market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def raising(*_: object) -> Answers:

@@ -1,4 +1,4 @@
-"""The API over HTTP: envelopes, refusals that help, and what caches are told."""
+"""The API over HTTP: envelopes, refusals that help, and headers for caches."""
 
 import json
 from collections.abc import Iterator
@@ -106,9 +106,9 @@ def test_a_batch_answers_what_it_can_in_the_order_asked_and_names_the_rest(
         (b'{"symbols": ["BTCUSDT"], "force_refresh": "yes"}', 422, "force_refresh: "),
         (b'{"symbols": ["BTCUSDT"], "forcerefresh": true}', 422, "forcerefresh: "),
         (b"[1, 2]", 422, "expected as in"),
-        (b'{"symbols": ["BTCUSDT"', 400, "no JSON"),
-        (b"", 400, "no JSON"),
-        (b"\xff\xfe", 400, "no JSON"),
+        (b'{"symbols": ["BTCUSDT"', 400, "not JSON"),
+        (b"", 400, "not JSON"),
+        (b"\xff\xfe", 400, "not JSON"),
     ],
 )
 def test_a_question_that_is_none_is_refused_with_the_field_and_an_example(

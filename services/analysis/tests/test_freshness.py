@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
-from streamdesk.analysis.analyses import EARLIEST_RENEWAL, SOFT_END, renewal_share
+from streamdesk.analysis.application.analyses.get_analyses import (
+    EARLIEST_RENEWAL,
+    SOFT_END,
+    renewal_share,
+)
 from streamdesk.market import UNIVERSE
 from tests.analysis_replicas import Replica
 from tests.servers import StreamServer
@@ -81,7 +85,7 @@ async def test_one_that_is_asked_for_is_renewed_before_it_is_stale(
     await until_renewed(server, EARLY, before)
 
 
-def test_one_that_is_older_than_its_life_is_not_answered_whoever_kept_it(
+def test_one_that_is_older_than_its_life_is_not_answered_wherever_it_was_kept(
     replica: Replica, aged: Aged
 ) -> None:
     aged("BTCUSDT", TTL_SECONDS + 1)

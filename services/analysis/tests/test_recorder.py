@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from streamdesk.analysis import recorder as recorder_module
-from streamdesk.analysis.recorder import Recorder
+from streamdesk.analysis.adapters import bar_recorder as recorder_module
+from streamdesk.analysis.adapters.bar_recorder import BarRecorder
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import BarClosed
 from streamdesk.contracts.topics import MARKET_BARS
@@ -72,7 +72,7 @@ async def until(holds: Callable[[], Any], what: str) -> None:
 @asynccontextmanager
 async def recording(bus: Bus, store: BarStore, **more: Any) -> AsyncIterator[None]:
     drain = Drain()
-    recorder = Recorder(bus, MARKET_BARS, store, **{"keep_days": 400, **more})
+    recorder = BarRecorder(bus, MARKET_BARS, store, **{"keep_days": 400, **more})
     running = asyncio.create_task(recorder.run(drain))
     try:
         yield
@@ -137,7 +137,7 @@ async def test_bars_that_come_while_some_are_written_are_one_file_and_not_one_ea
     assert len(names(tmp_path, "part-*.parquet")) < 20
 
 
-async def test_what_was_published_while_nobody_recorded_is_recorded_later(
+async def test_what_was_published_while_no_recorder_ran_is_recorded_later(
     bus: Bus, tmp_path: Path
 ) -> None:
     store = BarStore(tmp_path)
@@ -181,7 +181,7 @@ async def test_of_two_recorders_with_one_folder_one_records_and_the_other_takes_
         second = recording(bus, idle, **quick)
         await second.__aenter__()
         await bus.publish_many(MARKET_BARS, bars_of(1))
-        await until(lambda: recorded(busy) == first(2), "it goes on")
+        await until(lambda: recorded(busy) == first(2), "it resumes")
         assert idle.asked == 0
     await bus.publish_many(MARKET_BARS, bars_of(2))
     await until(lambda: recorded(idle) == first(3), "the second one has taken over")

@@ -90,7 +90,7 @@ async def test_a_batch_in_whose_middle_redis_is_killed_is_answered_whole(
     assert again["cached"] == 78
 
 
-async def test_when_redis_is_back_it_is_told_what_was_computed_meanwhile(
+async def test_when_redis_is_back_it_is_given_what_was_computed_meanwhile(
     server: StreamServer, start: Start
 ) -> None:
     replica = start(server, HAMA_CACHE_LOOK_SECONDS="0")

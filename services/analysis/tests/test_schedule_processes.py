@@ -1,4 +1,4 @@
-"""Several processes, one schedule: each slot once, whoever is killed, frozen or ended."""
+"""Several processes, one schedule: each slot once, whichever is killed, suspended or ended."""
 
 import os
 import random
@@ -49,7 +49,7 @@ def test_a_slot_that_begins_while_the_leader_is_dead_is_fired_once_by_another(
     assert replicas.fired() == {minutes(5): 1, minutes(10): 1}
 
 
-def test_a_leader_that_hung_in_its_slot_gives_up_what_another_has_taken_up(
+def test_a_leader_that_hung_in_its_slot_gives_up_what_another_has_resumed(
     replicas: Replicas,
 ) -> None:
     replicas.start(2)
@@ -80,7 +80,7 @@ def test_after_a_restart_of_all_only_what_was_missed_meanwhile_is_fired(
     assert replicas.fired() == {minutes(5): 1, minutes(15): 1, minutes(20): 1}
 
 
-def test_whoever_fires_and_is_killed_at_whatever_moment_each_slot_is_fired_once(
+def test_whichever_fires_and_is_killed_at_whatever_moment_each_slot_is_fired_once(
     replicas: Replicas,
 ) -> None:
     dice = random.Random(20261120)

@@ -50,7 +50,7 @@ def fired(*replicas: Replica) -> list[str]:
     return [entry["slot"] for entry in entries if entry["event"] == "fired"]
 
 
-def test_two_replicas_fire_each_slot_once_and_tell_the_states(
+def test_two_replicas_fire_each_slot_once_and_publish_the_states(
     server: StreamServer, start: Start
 ) -> None:
     replicas = start(), start()

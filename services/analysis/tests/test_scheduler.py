@@ -1,4 +1,4 @@
-"""The refresh by schedule: what a slot does, what is told of it, and by hand."""
+"""The refresh by schedule: what a slot does, what is reported, and on request."""
 
 import asyncio
 import secrets
@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streamdesk.analysis import scheduler as module
+from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
+from streamdesk.analysis.application.analyses.outcomes import RefreshReport
+from streamdesk.analysis.application.refresh import Scheduler
+from streamdesk.analysis.application.schedule.firing import SchedulePace
+from streamdesk.analysis.entrypoints.schedule import run_schedule
 from streamdesk.analysis.errors import BusyScheduleError
-from streamdesk.analysis.firing import Pace
-from streamdesk.analysis.outcomes import RefreshReport
-from streamdesk.analysis.scheduler import Scheduler
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import TaskCompleted, TaskProgressed
 from streamdesk.runtime import Drain
@@ -27,34 +28,34 @@ def minutes(number: float) -> datetime:
 
 
 class Room:
-    """A scheduler on a bus, what it refreshed, and what it told."""
+    """A scheduler on a bus, what it refreshed, and what it reported."""
 
     def __init__(self, bus: Bus) -> None:
         self.now = minutes(1)
         self.symbols = ["AAPL.US", "700.HK", "BTCUSDT"]
         self.report = RefreshReport(3, 1)
         self.refreshed: list[list[str]] = []
-        self.told: list[TaskProgressed | TaskCompleted] = []
+        self.reported: list[TaskProgressed | TaskCompleted] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.scheduler = Scheduler(
-            bus.keys,
+            ScheduleRecord(f"hama-{secrets.token_hex(4)}", bus.keys, auto_start=True),
             self.refresh,
             self.wanted,
-            self.tell,
+            self.note,
             interval_seconds=300,
             clock=lambda: self.now,
-            pace=Pace(beat_seconds=0.05),
+            pace=SchedulePace(beat_seconds=0.05),
         )
         self._drain = Drain()
-        self._running = asyncio.create_task(self.scheduler.run(self._drain))
+        self._running = asyncio.create_task(run_schedule(self.scheduler.runner, self._drain))
 
     async def wanted(self) -> Sequence[str]:
         return self.symbols
 
-    def tell(self, event: object) -> None:
+    def note(self, event: object) -> None:
         assert isinstance(event, (TaskProgressed, TaskCompleted))
-        self.told.append(event)
+        self.reported.append(event)
 
     async def refresh(self, symbols: Sequence[str]) -> RefreshReport:
         self.refreshed.append(list(symbols))
@@ -74,7 +75,7 @@ class Room:
     async def looked(self) -> None:
         """Wait until the schedule knows where it begins."""
         async with asyncio.timeout(GUARD_SECONDS):
-            while (await self.scheduler._runner.standing()).state is None:
+            while (await self.scheduler.runner.snapshot()).state is None:
                 await asyncio.sleep(0.01)
 
     async def close(self) -> None:
@@ -95,16 +96,15 @@ async def open_room(url: str) -> AsyncIterator[Room]:
 
 
 @pytest.fixture
-async def room(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
-    monkeypatch.setattr(module, "NAME", f"hama-{secrets.token_hex(4)}")
+async def room(valkey_url: str) -> AsyncIterator[Room]:
     async with open_room(valkey_url) as room:
         yield room
 
 
-async def test_a_slot_refreshes_the_symbols_and_is_told_as_a_task(room: Room) -> None:
+async def test_a_slot_refreshes_the_symbols_and_is_reported_as_a_task(room: Room) -> None:
     await room.slot(5)
     assert room.refreshed == [["AAPL.US", "700.HK", "BTCUSDT"]]
-    begun, done, over = room.told
+    begun, done, over = room.reported
     assert isinstance(begun, TaskProgressed)
     assert isinstance(done, TaskProgressed)
     assert isinstance(over, TaskCompleted)
@@ -118,19 +118,19 @@ async def test_symbols_that_fail_are_counted_and_the_first_is_named(room: Room) 
     await room.slot(5)
     words = "2 refreshed, 0 changed, 1 failed, as 700.HK: no bars"
     assert (await room.scheduler.status()).last_outcome == words
-    over = room.told[-1]
+    over = room.reported[-1]
     assert isinstance(over, TaskCompleted)
     assert (over.succeeded, over.message) == (False, words)
 
 
-async def test_with_nothing_to_refresh_nothing_is_told(room: Room) -> None:
+async def test_with_nothing_to_refresh_nothing_is_reported(room: Room) -> None:
     room.symbols = []
     await room.slot(5)
-    assert room.told == []
+    assert room.reported == []
     assert (await room.scheduler.status()).last_outcome == "nothing to refresh"
 
 
-async def test_the_status_tells_what_was_and_what_comes(room: Room) -> None:
+async def test_the_status_shows_what_was_and_what_comes(room: Room) -> None:
     await room.slot(5)
     room.now = minutes(6)
     status = await room.scheduler.status()
@@ -154,16 +154,16 @@ async def test_a_preview_is_bounded(room: Room) -> None:
     assert await room.scheduler.preview(0) == []
 
 
-async def test_by_hand_it_refreshes_at_once_whether_it_runs_or_not(room: Room) -> None:
+async def test_on_request_it_refreshes_at_once_whether_it_runs_or_not(room: Room) -> None:
     await room.scheduler.stop()
     report = await room.scheduler.fire_now()
     assert (report.refreshed, len(room.refreshed)) == (3, 1)
     await room.scheduler.fire_now()
-    ids = {event.task_id for event in room.told if isinstance(event, TaskCompleted)}
+    ids = {event.task_id for event in room.reported if isinstance(event, TaskCompleted)}
     assert all(task_id.startswith("hama-refresh-by-hand-") for task_id in ids)
 
 
-async def test_by_hand_one_at_a_time(room: Room) -> None:
+async def test_on_request_one_refresh_runs(room: Room) -> None:
     room.gate.clear()
     first = asyncio.create_task(room.scheduler.fire_now())
     async with asyncio.timeout(GUARD_SECONDS):
@@ -175,7 +175,7 @@ async def test_by_hand_one_at_a_time(room: Room) -> None:
     assert (await first).refreshed == 3
 
 
-async def test_without_a_server_the_status_is_the_last_known_and_by_hand_works(
+async def test_without_a_server_the_status_is_the_last_known_and_a_request_refreshes(
     start_server: Callable[..., StreamServer],
 ) -> None:
     server = start_server()

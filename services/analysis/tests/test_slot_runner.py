@@ -9,16 +9,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import REGISTRY
 
+from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
+from streamdesk.analysis.application.schedule.firing import Fire, SchedulePace
+from streamdesk.analysis.application.schedule.slot_runner import MOST_ATTEMPTS, SlotRunner
 from streamdesk.analysis.domain.slots import Every, Misfire
+from streamdesk.analysis.entrypoints.schedule import run_schedule
 from streamdesk.analysis.errors import UnreadableScheduleError
-from streamdesk.analysis.firing import Fire, Pace
-from streamdesk.analysis.slot_runner import MOST_ATTEMPTS, SlotRunner
 from streamdesk.bus import Bus, BusConfig, BusUnavailableError, Lease
 from streamdesk.runtime import Drain
 from tests.servers import StreamServer
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-PACE = Pace(beat_seconds=0.05, lease_seconds=10)
+PACE = SchedulePace(beat_seconds=0.05)
+LEASE_SECONDS = 10
 GUARD_SECONDS = 120  # only ends a wait that would never end
 
 MakeDesk = Callable[..., "Desk"]
@@ -68,18 +71,19 @@ class Desk:
         for _ in range(replicas):
             config = BusConfig(url=self.url, socket_timeout_seconds=1)
             bus = await self._stack.enter_async_context(Bus.connect(config))
+            record = ScheduleRecord(
+                self.name, bus.keys, auto_start=self.auto_start, lease_seconds=LEASE_SECONDS
+            )
             runner = SlotRunner(
-                self.name,
-                bus.keys,
+                record,
                 Every(300),
                 self.work,
                 misfire=self.misfire,
-                auto_start=self.auto_start,
                 clock=lambda: self.now,
                 pace=PACE,
             )
             drain = Drain()
-            self._running.append((drain, asyncio.create_task(runner.run(drain))))
+            self._running.append((drain, asyncio.create_task(run_schedule(runner, drain))))
             self.runners.append(runner)
         await until_looked(self.runners[-1])
         return self.runners[-1]
@@ -106,7 +110,7 @@ class Desk:
         """Wait until the work of this slot is noted as ended."""
 
         async def over() -> bool:
-            state = (await self.runners[-1].standing()).state
+            state = (await self.runners[-1].snapshot()).state
             last = state.last if state is not None else None
             return last is not None and last.slot == minutes(number) and last.ended_at is not None
 
@@ -121,9 +125,9 @@ class Desk:
 
 
 async def until_looked(runner: SlotRunner) -> None:
-    """Wait until somebody has made the schedule's state."""
+    """Wait until a replica has written the schedule's state."""
     async with asyncio.timeout(GUARD_SECONDS):
-        while (await runner.standing()).state is None:
+        while (await runner.snapshot()).state is None:
             await asyncio.sleep(0.01)
 
 
@@ -176,7 +180,7 @@ async def test_a_clock_that_jumps_forwards_leaves_it_to_the_policy(
     desk.now = minutes(22)
     if misfire is Misfire.SKIP:
         async with asyncio.timeout(GUARD_SECONDS):
-            while (state := (await runner.standing()).state) is None or state.missed < 3:
+            while (state := (await runner.snapshot()).state) is None or state.missed < 3:
                 await asyncio.sleep(0.01)
     else:
         await desk.ended(20)
@@ -184,7 +188,7 @@ async def test_a_clock_that_jumps_forwards_leaves_it_to_the_policy(
     assert desk.slots() == fired
 
 
-async def test_a_clock_that_is_set_back_fires_nothing_twice_and_goes_on(
+async def test_a_clock_that_is_set_back_fires_nothing_twice_and_continues(
     make_desk: MakeDesk,
 ) -> None:
     desk = make_desk()
@@ -198,7 +202,7 @@ async def test_a_clock_that_is_set_back_fires_nothing_twice_and_goes_on(
     assert desk.slots() == [5, 60, 10, 15, 50, 55, 65]
 
 
-async def test_a_clock_set_back_before_the_first_start_goes_on_from_there(
+async def test_a_clock_set_back_before_the_first_start_continues_from_there(
     make_desk: MakeDesk,
 ) -> None:
     desk = make_desk()
@@ -206,7 +210,7 @@ async def test_a_clock_set_back_before_the_first_start_goes_on_from_there(
     desk.now = minutes(-59)
 
     async with asyncio.timeout(GUARD_SECONDS):
-        while (state := (await runner.standing()).state) is None or state.seen > desk.now:
+        while (state := (await runner.snapshot()).state) is None or state.seen > desk.now:
             await asyncio.sleep(0.01)
     await desk.pass_by(-55)
     assert desk.slots() == [-55]
@@ -224,15 +228,15 @@ async def test_nothing_is_fired_without_the_server_and_missed_slots_are_left_to_
     await asyncio.to_thread(server.stop)
     desk.now = minutes(17)
     await asyncio.sleep(0.5)  # a few looks; more would be no different
-    standing = await runner.standing()
-    assert (standing.known, desk.slots()) == (False, [5])
+    snapshot = await runner.snapshot()
+    assert (snapshot.known, desk.slots()) == (False, [5])
     await asyncio.to_thread(server.start)
     await desk.ended(15)
     await desk.pass_by(20)
     assert desk.slots() == fired
 
 
-async def test_work_goes_on_while_the_server_is_away_and_its_end_is_noted_later(
+async def test_an_action_continues_while_the_server_is_down_and_its_end_is_written_later(
     make_desk: MakeDesk, server: StreamServer
 ) -> None:
     desk = make_desk(server.url)
@@ -255,7 +259,7 @@ async def test_stop_on_one_replica_stops_all_and_start_on_another_starts_all(
     await desk.start(3)
     await desk.pass_by(5)
     await desk.runners[1].switch(running=False)
-    assert [(await runner.standing()).running for runner in desk.runners] == [False] * 3
+    assert [(await runner.snapshot()).running for runner in desk.runners] == [False] * 3
     desk.now = minutes(31)
     await asyncio.sleep(0.5)  # a few looks
     await desk.runners[2].switch(running=True)
@@ -273,11 +277,11 @@ async def test_stopped_and_the_last_slot_are_remembered_over_a_restart(
     await desk.runners[0].switch(running=False)
     await desk.stop()
     again = await desk.start(2)
-    standing = await again.standing()
-    assert standing.state is not None
-    assert standing.state.last is not None
-    last = standing.state.last
-    assert (standing.running, last.slot, last.outcome) == (False, minutes(5), "did 1")
+    snapshot = await again.snapshot()
+    assert snapshot.state is not None
+    assert snapshot.state.last is not None
+    last = snapshot.state.last
+    assert (snapshot.running, last.slot, last.outcome) == (False, minutes(5), "did 1")
 
 
 async def test_without_auto_start_it_waits_to_be_started(make_desk: MakeDesk) -> None:
@@ -285,7 +289,7 @@ async def test_without_auto_start_it_waits_to_be_started(make_desk: MakeDesk) ->
     runner = await desk.start(2)
     desk.now = minutes(6)
     await asyncio.sleep(0.3)  # a few looks
-    assert not (await runner.standing()).running
+    assert not (await runner.snapshot()).running
     await runner.switch(running=True)
     await desk.pass_by(10)
     assert desk.slots() == [10]
@@ -337,7 +341,7 @@ async def test_work_that_fails_is_over_and_says_why(make_desk: MakeDesk) -> None
     runner = await desk.start()
     desk.fails = True
     await desk.pass_by(5)
-    state = (await runner.standing()).state
+    state = (await runner.snapshot()).state
     assert state is not None
     assert state.last is not None
     assert state.last.outcome == "failed: RuntimeError('no luck')"
@@ -356,7 +360,7 @@ async def test_a_slot_that_every_process_dies_of_is_given_up(make_desk: MakeDesk
         await abandon(desk)
         await desk.start()
     await desk.ended(5)
-    state = (await desk.runners[-1].standing()).state
+    state = (await desk.runners[-1].snapshot()).state
     assert state is not None
     assert state.last is not None
     assert state.last.outcome.startswith("given up: 5 processes")
@@ -364,17 +368,17 @@ async def test_a_slot_that_every_process_dies_of_is_given_up(make_desk: MakeDesk
 
 
 async def abandon(desk: Desk) -> None:
-    """End the replicas as a kill would, but for the lease, which they give back."""
+    """End the replicas as a kill would, but for the lease, which they release."""
     for _, task in desk._running:
         task.cancel()
     for runner in desk.runners:
-        if runner._work is not None:
-            runner._work.cancel()
+        if runner._action_task is not None:
+            runner._action_task.cancel()
     await asyncio.gather(*(task for _, task in desk._running), return_exceptions=True)
     desk._running.clear()
 
 
-async def test_metrics_count_a_fire_once_whoever_does_it_and_what_was_missed(
+async def test_metrics_count_a_fire_once_whichever_replica_does_it_and_what_was_missed(
     make_desk: MakeDesk,
 ) -> None:
     desk = make_desk()
@@ -402,7 +406,7 @@ async def test_a_state_that_cannot_be_read_fires_nothing_and_says_what_to_do(
     await asyncio.sleep(0.3)  # a few looks
     with pytest.raises(UnreadableScheduleError, match="or delete both"):
         await runner.switch(running=False)
-    assert not (await runner.standing()).known
+    assert not (await runner.snapshot()).known
     assert desk.slots() == []
 
 
@@ -423,17 +427,15 @@ async def test_a_slot_is_looked_at_when_it_begins_not_at_the_next_beat(valkey_ur
 
     async with Bus.connect(BusConfig(url=valkey_url)) as bus:
         runner = SlotRunner(
-            new_name(),
-            bus.keys,
+            ScheduleRecord(new_name(), bus.keys, auto_start=True, lease_seconds=3600),
             Every(1),
             work,
             misfire=Misfire.ONCE,
-            auto_start=True,
             clock=lambda: datetime.now(UTC),
-            pace=Pace(beat_seconds=3600, lease_seconds=3600),
+            pace=SchedulePace(beat_seconds=3600),
         )
         drain = Drain()
-        running = asyncio.create_task(runner.run(drain))
+        running = asyncio.create_task(run_schedule(runner, drain))
         await until(lambda: len(fires) >= 3)
         drain.request()
         await running

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamdesk.analysis.cron import Cron
+from streamdesk.analysis.domain.cron import Cron
 from streamdesk.analysis.domain.slots import (
-    MOST_RUNS,
     MOST_SLOTS,
+    MOST_STRETCHES,
     Every,
     Firing,
     Misfire,
     SlotState,
-    plan,
+    decide,
     slots_between,
 )
 
@@ -76,22 +76,22 @@ def test_the_policy_decides_about_late_slots(
     policy: Misfire, fired: list[int], missed: int
 ) -> None:
     slots = [minutes(5), minutes(10), minutes(15)]
-    todo = plan(slots, policy, minutes(17), GRACE)
+    todo = decide(slots, policy, minutes(17), GRACE)
     assert list(todo.fire) == [minutes(number) for number in fired]
     assert todo.missed == missed
 
 
 def test_a_slot_within_the_grace_is_fired_even_when_late_ones_are_skipped() -> None:
-    todo = plan([minutes(5), minutes(10)], Misfire.SKIP, minutes(10.9), GRACE)
+    todo = decide([minutes(5), minutes(10)], Misfire.SKIP, minutes(10.9), GRACE)
     assert (list(todo.fire), todo.missed) == ([minutes(10)], 1)
 
 
 def test_nothing_due_is_nothing_to_do() -> None:
     for policy in Misfire:
-        assert plan([], policy, NOON, GRACE).fire == ()
+        assert decide([], policy, NOON, GRACE).fire == ()
 
 
-def test_slots_before_the_first_look_are_nobodys() -> None:
+def test_slots_before_the_first_look_are_not_due() -> None:
     assert due(SlotState(seen=minutes(7)), minutes(9)) == []
     assert due(SlotState(seen=minutes(7)), minutes(11)) == [minutes(10)]
 
@@ -133,7 +133,7 @@ def test_memory_is_bounded_and_rather_leaves_a_slot_out_than_fires_it_twice() ->
     state, slots = SlotState(seen=NOON), [minutes(10 * number) for number in range(1, 200)]
     for slot in slots:
         state = fire(state, slot)
-    assert len(state.fired) == MOST_RUNS
+    assert len(state.fired) == MOST_STRETCHES
     assert all(state.has_fired(slot) for slot in slots)
 
 
@@ -156,7 +156,7 @@ def test_whatever_the_clock_does_no_slot_is_fired_twice_or_before_its_time(
         if state.dealt_with(now) is None:
             state = state.passing(now, 0)
         found = due(state, now)
-        todo = plan(found, policy, now, GRACE)
+        todo = decide(found, policy, now, GRACE)
         for slot in todo.fire:
             assert slot <= now
             fired.append(slot)
@@ -167,13 +167,13 @@ def test_whatever_the_clock_does_no_slot_is_fired_twice_or_before_its_time(
     assert all(state.has_fired(slot) for slot in fired)
 
 
-def test_time_that_goes_on_after_a_jump_back_is_not_left_without_fires() -> None:
+def test_time_after_a_jump_back_is_not_left_without_fires() -> None:
     state = fire(SlotState(seen=NOON), minutes(60))
     now = minutes(-60)
     state = state.passing(now, 0) if state.dealt_with(now) is None else state
     fired = []
     for number in range(-59, 70):
-        for slot in plan(due(state, minutes(number)), Misfire.ONCE, minutes(number), GRACE).fire:
+        for slot in decide(due(state, minutes(number)), Misfire.ONCE, minutes(number), GRACE).fire:
             state = fire(state, slot)
             fired.append(slot)
     assert fired == [minutes(number) for number in range(-55, 70, 5) if number != 60]
@@ -213,11 +213,11 @@ def test_a_slot_of_a_cron_line_is_later_than_the_moment_before_it() -> None:
         ("", "0 fields; expected five"),
         ("* * * *", "4 fields"),
         ("60 * * * *", "higher than the maximum"),
-        ("* * * * 8", "no weekday; expected 0 to 7"),
-        ("* * * * 1/0", "no step"),
+        ("* * * * 8", "not a weekday; expected 0 to 7"),
+        ("* * * * 1/0", "not a step"),
         ("0 0 30 2 *", "never comes"),
     ],
 )
-def test_what_is_no_cron_line_is_refused_with_the_reason(line: str, why: str) -> None:
+def test_what_is_not_a_cron_line_is_refused_with_the_reason(line: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         Cron(line)

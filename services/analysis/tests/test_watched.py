@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from streamdesk.analysis import watched as module
-from streamdesk.analysis.watched import MOST_SYMBOLS, PREFIX, WatchedSymbols
+from streamdesk.analysis.adapters import watched_symbols as module
+from streamdesk.analysis.adapters.watched_symbols import MOST_SYMBOLS, PREFIX, WatchedSymbols
 from streamdesk.bus import Bus, BusConfig, Keys
 from streamdesk.runtime import Drain
 from tests.servers import StreamServer
@@ -33,7 +33,7 @@ async def test_what_one_replica_was_asked_for_the_others_know(
         assert await here.current() == await there.current() == ["700.HK", "AAPL.US", "BTCUSDT"]
 
 
-async def test_what_nobody_asks_for_any_more_is_forgotten(
+async def test_what_is_no_longer_asked_for_is_forgotten(
     start_server: Callable[..., StreamServer],
 ) -> None:
     server, time = start_server(), Time()
@@ -67,7 +67,7 @@ async def test_asking_again_and_again_costs_a_write_now_and_then(valkey_url: str
     assert sum(written) == 2, "at once, and again after a tenth of the time"
 
 
-async def test_without_the_server_this_process_knows_its_own_and_tells_them_later(
+async def test_without_the_server_this_process_knows_its_own_and_writes_them_later(
     start_server: Callable[..., StreamServer],
 ) -> None:
     server = start_server()
@@ -92,7 +92,7 @@ async def test_memory_is_bounded_and_keeps_what_was_asked_for_last(valkey_url: s
         assert "S0.US" not in watched._asked
 
 
-async def test_what_is_asked_for_last_is_told_at_the_end(
+async def test_what_is_asked_for_last_is_written_at_the_end(
     start_server: Callable[..., StreamServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "NOTE_SECONDS", 3_600.0)

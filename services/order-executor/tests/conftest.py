@@ -1,4 +1,4 @@
-"""What the tests share: signals and bars, and desks, on each kind of database."""
+"""What the tests share: signals and bars, and executors, on each kind of database."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from streamdesk.contracts.events import BarClosed, SignalGenerated
-from streamdesk.order_executor.broker_paper import Faults
+from streamdesk.order_executor.adapters.paper_broker import Faults
 from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.desk import Desk
+from streamdesk.order_executor.factory import OrderExecutor
 from tests.postgres import PostgresServer
 
 START = datetime(2026, 11, 20, 15, 31, tzinfo=UTC)
@@ -21,7 +21,7 @@ START = datetime(2026, 11, 20, 15, 31, tzinfo=UTC)
 SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]
 SettingsOf = Callable[..., Settings]
-DeskOf = Callable[..., Awaitable[Desk]]
+ExecutorOf = Callable[..., Awaitable[OrderExecutor]]
 DatabasesOf = Callable[[str], dict[str, str]]
 
 
@@ -112,7 +112,7 @@ def postgres_of(postgres: PostgresServer) -> Iterator[DatabasesOf]:
 def settings_of(databases_of: DatabasesOf) -> SettingsOf:
     """Settings of an account of the test's own."""
 
-    def make(account: str = "desk", **more: Any) -> Settings:
+    def make(account: str = "account", **more: Any) -> Settings:
         defaults: dict[str, Any] = {
             **databases_of(account),
             "reconcile_interval_seconds": 0.05,
@@ -127,20 +127,22 @@ def settings_of(databases_of: DatabasesOf) -> SettingsOf:
 
 
 @pytest.fixture
-async def desk_of(settings_of: SettingsOf) -> AsyncIterator[DeskOf]:
-    """Open desks; two of the same account are two executors."""
+async def executor_of(settings_of: SettingsOf) -> AsyncIterator[ExecutorOf]:
+    """Open executors; two of the same account are two executors."""
     async with AsyncExitStack() as stack:
 
-        async def make(account: str = "desk", faults: Faults | None = None, **more: Any) -> Desk:
-            desk = Desk(settings_of(account, **more), faults=faults)
-            return await stack.enter_async_context(desk)
+        async def make(
+            account: str = "account", faults: Faults | None = None, **more: Any
+        ) -> OrderExecutor:
+            executor = OrderExecutor(settings_of(account, **more), faults=faults)
+            return await stack.enter_async_context(executor)
 
         yield make
 
 
 @pytest.fixture
 def held_ledger(settings_of: SettingsOf) -> Callable[[], AbstractAsyncContextManager[None]]:
-    """While the block lasts, somebody else has the ledger for writing."""
+    """While the block lasts, another client holds the ledger for writing."""
 
     @asynccontextmanager
     async def hold() -> AsyncIterator[None]:

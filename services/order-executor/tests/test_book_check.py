@@ -6,18 +6,19 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from streamdesk.contracts.events import SignalGenerated
-from streamdesk.order_executor.book_check import BookCheck
-from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.ledger.audit import Discrepancy, Findings, verify
-from streamdesk.order_executor.ledger.schema import ACCOUNT, FILLS
+from streamdesk.order_executor.adapters.ledger.audit import Discrepancy, Findings, verify
+from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, FILLS
+from streamdesk.order_executor.application.check_books import BookCheck
+from streamdesk.order_executor.entrypoints.schedule import keep_checked
+from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import Drain
 
 SignalOf = Callable[..., SignalGenerated]
-DeskOf = Callable[..., Awaitable[Desk]]
+ExecutorOf = Callable[..., Awaitable[OrderExecutor]]
 
 
-def check_of(desk: Desk) -> BookCheck:
-    return BookCheck(lambda: verify(desk.ledger), desk.verify, 60, second_look_seconds=0)
+def check_of(executor: OrderExecutor) -> BookCheck:
+    return BookCheck(lambda: verify(executor.ledger), executor.verify, second_look_seconds=0)
 
 
 def shown() -> tuple[float | None, float | None]:
@@ -26,25 +27,27 @@ def shown() -> tuple[float | None, float | None]:
     return own, broker
 
 
-async def test_books_that_agree_show_nothing(desk_of: DeskOf, signal_of: SignalOf) -> None:
-    desk = await desk_of()
-    await desk.on_signal("signal-1", signal_of())
+async def test_books_that_agree_show_nothing(executor_of: ExecutorOf, signal_of: SignalOf) -> None:
+    executor = await executor_of()
+    await executor.on_signal("signal-1", signal_of())
     with capture_logs() as logs:
-        assert await check_of(desk).check() == ([], [])
+        assert await check_of(executor).check() == ([], [])
     assert shown() == (0, 0)
     assert [line for line in logs if line["log_level"] == "error"] == []
 
 
-async def test_a_ledger_that_does_not_follow_from_its_fills_is_shown_told_once_and_told_well_again(
-    desk_of: DeskOf, signal_of: SignalOf
+async def test_a_ledger_that_does_not_follow_from_its_fills_is_shown_and_logged_once(
+    executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
-    desk = await desk_of()
-    await desk.on_signal("signal-1", signal_of())
-    cash = (await desk.ledger.portfolio()).cash
-    check = check_of(desk)
+    executor = await executor_of()
+    await executor.on_signal("signal-1", signal_of())
+    cash = (await executor.ledger.portfolio()).cash
+    check = check_of(executor)
 
     async def keep(amount: object) -> None:
-        await desk.ledger.database.write(lambda c: c.execute(update(ACCOUNT).values(cash=amount)))
+        await executor.ledger.database.write(
+            lambda c: c.execute(update(ACCOUNT).values(cash=amount))
+        )
 
     await keep(cash + 1)
     with capture_logs() as logs:
@@ -59,15 +62,15 @@ async def test_a_ledger_that_does_not_follow_from_its_fills_is_shown_told_once_a
     assert [line["event"] for line in logs] == ["the books differ", "the books agree again"]
 
 
-async def test_a_trade_that_the_ledger_lacks_differs_from_the_brokers_book(
-    desk_of: DeskOf, signal_of: SignalOf
+async def test_a_trade_that_the_ledger_lacks_differs_from_the_brokers_records(
+    executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
-    desk = await desk_of()
-    await desk.on_signal("signal-1", signal_of())
-    await desk.ledger.database.write(
+    executor = await executor_of()
+    await executor.on_signal("signal-1", signal_of())
+    await executor.ledger.database.write(
         lambda c: c.execute(update(FILLS).values(price=FILLS.c.price + 1))
     )
-    _, broker = await check_of(desk).check()
+    _, broker = await check_of(executor).check()
     assert broker
     assert (shown()[1] or 0) == len(broker)
 
@@ -81,27 +84,29 @@ async def test_a_difference_that_the_second_look_does_not_find_is_none() -> None
     async def still() -> Findings:
         return Findings()
 
-    check = BookCheck(moving, still, 60, second_look_seconds=0)
+    check = BookCheck(moving, still, second_look_seconds=0)
     assert await check.check() == ([], [])
     assert shown() == (0, 0)
 
 
-async def test_the_first_check_waits_for_the_books_to_be_reconciled(desk_of: DeskOf) -> None:
-    desk = await desk_of()
+async def test_the_first_check_waits_for_the_books_to_be_reconciled(
+    executor_of: ExecutorOf,
+) -> None:
+    executor = await executor_of()
     looked = asyncio.Event()
 
     async def look() -> Findings:
-        assert desk.gate.is_open
+        assert executor.gate.is_open
         looked.set()
         return Findings()
 
     drain = Drain()
     running = asyncio.create_task(
-        BookCheck(look, look, 3_600, lambda: desk.gate.is_open).run(drain)
+        keep_checked(BookCheck(look, look), lambda: executor.gate.is_open, 3_600, drain)
     )
     await asyncio.sleep(0)
     assert not looked.is_set()
-    await desk.reconciliation.reconcile()
+    await executor.reconciliation.reconcile()
     async with asyncio.timeout(60):
         await looked.wait()
     drain.request()

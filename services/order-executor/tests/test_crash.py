@@ -20,10 +20,10 @@ from streamdesk.bus import Bus, BusConfig
 from streamdesk.bus.envelope import new_id
 from streamdesk.contracts.events import OrderFilled, SignalGenerated
 from streamdesk.contracts.topics import TRADING_ORDERS, TRADING_SIGNALS
+from streamdesk.order_executor.adapters.ledger.schema import ORDERS
 from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.domain.orders import OrderState
-from streamdesk.order_executor.ledger.schema import ORDERS
+from streamdesk.order_executor.factory import OrderExecutor
+from streamdesk.trading.orders import OrderState
 
 KILLS = int(os.environ.get("CRASH_TEST_KILLS", "200"))
 EXECUTORS = 3
@@ -90,7 +90,7 @@ class Storm:
     """Executors that are started and killed; what was found right after each kill."""
 
     zygote: Zygote
-    desk: Desk
+    executor: OrderExecutor
     limit: int
     longest_life_seconds: float = 0.0
     found: Counter[str] = field(default_factory=Counter)
@@ -101,7 +101,7 @@ class Storm:
         """See how long an executor takes to its first order here; most are to live longer."""
         began = time.monotonic()
         pid = await self.zygote.start("first")
-        async with asyncio.timeout(120):  # a guard against waiting for ever, not a measure
+        async with asyncio.timeout(120):  # a guard against waiting indefinitely, not a measure
             while not await self._of("first", set(OrderState)):
                 await asyncio.sleep(0.01)
         self.zygote.kill(pid)
@@ -127,10 +127,10 @@ class Storm:
         return True
 
     async def _left_by(self, instance: str) -> list[str]:
-        """What the dead one had begun. The ledger is read first: what the book has not got after
+        """What the dead one had begun. The ledger is read first: what the broker has not got after
         that, was not sent by then."""
         intents = await self._of(instance, {OrderState.INTENDED, OrderState.UNKNOWN})
-        reports = [await self.desk.broker.query(intent) for intent in intents]
+        reports = [await self.executor.broker.query(intent) for intent in intents]
         return ["not sent" if report is None else "sent, not booked" for report in reports]
 
     async def _of(self, instance: str, states: set[OrderState]) -> list[str]:
@@ -139,7 +139,7 @@ class Storm:
         def ask(connection: Connection) -> list[str]:
             return list(connection.execute(select(ORDERS.c.client_order_id).where(mine)).scalars())
 
-        return await self.desk.ledger.database.read(ask)
+        return await self.executor.ledger.database.read(ask)
 
 
 class Source:
@@ -177,12 +177,16 @@ class Source:
         )
 
 
-async def all_done(bus: Bus, desk: Desk) -> None:
+async def all_done(bus: Bus, executor: OrderExecutor) -> None:
     """Until nothing waits anywhere: queue, hands, retries, broker, outbox."""
     while True:
         lag = await bus.lag(SIGNALS)
         left = sum(row.waiting + row.pending + row.delayed for row in lag)
-        if not left and not await desk.ledger.unfinished() and not await desk.outbox.backlog():
+        if (
+            not left
+            and not await executor.ledger.unfinished()
+            and not await executor.outbox.backlog()
+        ):
             return
         await asyncio.sleep(0.1)
 
@@ -231,30 +235,30 @@ async def test_executors_killed_at_random_moments_make_no_order_twice_and_lose_n
     environment = environment_of(settings, redis_url, tmp_path / "executors.log")
     async with (
         Zygote(environment) as zygote,
-        Desk(settings) as desk,
+        OrderExecutor(settings) as executor,
         Bus.connect(BusConfig(url=redis_url)) as bus,
     ):
-        storm = Storm(zygote, desk, KILLS if on_sqlite else KILLS // 4)
+        storm = Storm(zygote, executor, KILLS if on_sqlite else KILLS // 4)
         source, stop = Source(bus, signal_of, dice), asyncio.Event()
         publishing = asyncio.create_task(source.run(stop))
         await storm.measure()
         await asyncio.gather(*(storm.rage(dice) for _ in range(EXECUTORS)))
         stop.set()
         await publishing
-        await finish(environment, bus, desk)
+        await finish(environment, bus, executor)
         assert await bus.dead(SIGNALS) == []
-        assert await decided(desk) == source.ids
-        assert await desk.verify() == []
-        await assert_each_trade_was_published(bus, desk)
+        assert await decided(executor) == source.ids
+        assert await executor.verify() == []
+        await assert_each_trade_was_published(bus, executor)
     print(f"{storm.kills} kills, {dict(storm.found)}, {len(source.ids)} signals")  # noqa: T201 - shown with -s
 
 
-async def finish(environment: dict[str, str], bus: Bus, desk: Desk) -> None:
-    """Two executors that nobody kills do what is left, and stop when told to."""
+async def finish(environment: dict[str, str], bus: Bus, executor: OrderExecutor) -> None:
+    """Two executors that are not killed do what is left, and stop on request."""
     survivors = [await start_for_real(environment, number) for number in range(2)]
     try:
-        async with asyncio.timeout(300):  # a guard against waiting for ever, not a measure
-            await all_done(bus, desk)
+        async with asyncio.timeout(300):  # a guard against waiting indefinitely, not a measure
+            await all_done(bus, executor)
         for survivor in survivors:
             survivor.terminate()
         assert [await survivor.wait() for survivor in survivors] == [0, 0]
@@ -280,7 +284,7 @@ async def start_for_real(environment: dict[str, str], number: int) -> asyncio.su
         os.close(log)
 
 
-async def decided(desk: Desk) -> set[str]:
+async def decided(executor: OrderExecutor) -> set[str]:
     """Signals that the ledger has an order or a refusal for."""
 
     def work(connection: Any) -> set[str]:
@@ -290,11 +294,13 @@ async def decided(desk: Desk) -> set[str]:
         )
         return {row[0] for row in rows}
 
-    return await desk.ledger.database.read(work)
+    return await executor.ledger.database.read(work)
 
 
-async def assert_each_trade_was_published(bus: Bus, desk: Desk) -> None:
+async def assert_each_trade_was_published(bus: Bus, executor: OrderExecutor) -> None:
     on_the_bus = await published_trades(bus)
-    at_the_broker = {t.trade_id for order in await desk.broker.book() for t in order.trades}
+    at_the_broker = {
+        t.trade_id for order in await executor.broker.all_reports() for t in order.trades
+    }
     # Again is possible, after a kill between publishing and noting it; then with the same id.
     assert sorted(trade for _, trade in on_the_bus) == sorted(at_the_broker)

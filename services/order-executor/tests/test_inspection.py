@@ -35,7 +35,7 @@ def inspected(urls: dict[str, str]) -> dict[str, Any]:
 
 
 def test_a_ledger_tells_its_step_and_its_halt(databases_of: DatabasesOf) -> None:
-    urls = databases_of("desk")
+    urls = databases_of("account")
     assert executor(urls, "halt", "--reason", "odd prices").returncode == 0
     report = inspected(urls)
     assert report["error"] == ""
@@ -70,9 +70,12 @@ def test_tables_of_the_first_version_are_left_as_they_are(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "url",
-    ["postgresql://me:my-password@127.0.0.1:1/desk", "postgresql://me:my-password@no.invalid/desk"],
+    [
+        "postgresql://me:my-password@127.0.0.1:1/desk",
+        "postgresql://me:my-password@no.invalid/executor",
+    ],
 )
-def test_a_database_that_is_away_is_said_without_its_password(url: str) -> None:
+def test_an_unreachable_database_is_reported_without_its_password(url: str) -> None:
     report = inspected({"ledger_url": url})
     assert report["error"]
     assert "my-password" not in json.dumps(report)

@@ -14,16 +14,16 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
 from streamdesk.contracts.events import SignalGenerated
-from streamdesk.order_executor.broker_paper import BOOK
+from streamdesk.order_executor.adapters.database import Database, TableSet
+from streamdesk.order_executor.adapters.database.upgrade import BEFORE_MIGRATIONS, current
+from streamdesk.order_executor.adapters.ledger.schema import LEDGER
+from streamdesk.order_executor.adapters.paper_broker import PAPER
 from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.database import Book, Database
-from streamdesk.order_executor.database.upgrade import BEFORE_MIGRATIONS, current
-from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.ledger.schema import LEDGER
+from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import BadSettingError
 
 SignalOf = Callable[..., SignalGenerated]
-DeskOf = Callable[..., Awaitable[Desk]]
+ExecutorOf = Callable[..., Awaitable[OrderExecutor]]
 SettingsOf = Callable[..., Settings]
 DatabasesOf = Callable[[str], dict[str, str]]
 
@@ -42,17 +42,17 @@ def run_python(urls: dict[str, str], *arguments: str) -> subprocess.CompletedPro
 
 
 async def test_ten_processes_that_start_together_make_the_tables_once(
-    databases_of: DatabasesOf, desk_of: DeskOf, signal_of: SignalOf
+    databases_of: DatabasesOf, executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
     script = str(Path(__file__).with_name("together.py"))
-    result = run_python(databases_of("desk"), script, str(PROCESSES))
+    result = run_python(databases_of("account"), script, str(PROCESSES))
     *lines, codes = result.stdout.splitlines()
     assert codes == str([0] * PROCESSES), result.stdout + result.stderr
-    assert sum('"tables brought up to date"' in line for line in lines) == 2  # two books
+    assert sum('"tables brought up to date"' in line for line in lines) == 2  # two sets of tables
     assert sum('"tables are up to date"' in line for line in lines) == PROCESSES
-    desk = await desk_of()
-    await desk.on_signal("signal-1", signal_of())
-    assert await desk.verify() == []
+    executor = await executor_of()
+    await executor.on_signal("signal-1", signal_of())
+    assert await executor.verify() == []
 
 
 def test_migrate_makes_folder_and_tables_and_ends(tmp_path: Path) -> None:
@@ -66,20 +66,20 @@ def test_migrate_makes_folder_and_tables_and_ends(tmp_path: Path) -> None:
         assert ledger.execute("SELECT count(*) FROM account").fetchone() == (1,)
 
 
-@pytest.mark.parametrize("book", [LEDGER, BOOK], ids=lambda book: book.name)
+@pytest.mark.parametrize("tables", [LEDGER, PAPER], ids=lambda tables: tables.name)
 async def test_the_steps_make_the_tables_that_the_code_describes(
-    desk_of: DeskOf, book: Book
+    executor_of: ExecutorOf, tables: TableSet
 ) -> None:
-    desk = await desk_of()
-    database = desk.ledger.database if book is LEDGER else desk.broker._database
+    executor = await executor_of()
+    database = executor.ledger.database if tables is LEDGER else executor.broker._database
 
     def differences(connection: Connection) -> list[Any]:
         def is_ours(name: str | None, kind: str, _: Any) -> bool:
-            return kind != "table" or name in book.metadata.tables
+            return kind != "table" or name in tables.metadata.tables
 
         options = {"compare_type": True, "include_name": is_ours}
         context = MigrationContext.configure(connection, opts=options)
-        found: list[Any] = compare_metadata(context, book.metadata)
+        found: list[Any] = compare_metadata(context, tables.metadata)
         return found
 
     assert await database.read(differences) == []
@@ -98,30 +98,30 @@ async def test_a_ledger_made_before_there_were_migrations_is_adopted_with_all_th
 ) -> None:
     urls = sqlite_of("old")
     restore(urls)
-    async with Desk(Settings.model_validate(urls)) as desk:
-        assert await desk.digest() == (
+    async with OrderExecutor(Settings.model_validate(urls)) as executor:
+        assert await executor.digest() == (
             "607d62e5a796b049263e3a457af608a9290957226496506b4f1b77018076643b"
         )
-        assert await desk.verify() == []
-        await desk.on_signal("signal-1", signal_of())  # has its order
-        await desk.on_signal("signal-5", signal_of("MSFT.US", minute=9))
-        assert len(await desk.broker.book()) == 4
-        assert await desk.verify() == []
-        steps = await desk.ledger.database.read(lambda it: current(it, LEDGER))
+        assert await executor.verify() == []
+        await executor.on_signal("signal-1", signal_of())  # has its order
+        await executor.on_signal("signal-5", signal_of("MSFT.US", minute=9))
+        assert len(await executor.broker.all_reports()) == 4
+        assert await executor.verify() == []
+        steps = await executor.ledger.database.read(lambda it: current(it, LEDGER))
         assert (steps or "") > BEFORE_MIGRATIONS  # with every later step
 
 
 async def test_a_database_of_a_newer_version_is_refused(
-    settings_of: SettingsOf, desk_of: DeskOf
+    settings_of: SettingsOf, executor_of: ExecutorOf
 ) -> None:
-    desk = await desk_of()
+    executor = await executor_of()
 
     def pretend(connection: Connection) -> None:
         connection.execute(text("UPDATE paper_version SET version_num = '9999'"))
 
-    await desk.broker._database.write(pretend)
+    await executor.broker._database.write(pretend)
     with pytest.raises(BadSettingError, match=r"^PAPER_BROKER_URL=\(hidden\).*step 9999"):
-        async with Desk(settings_of()):
+        async with OrderExecutor(settings_of()):
             pass
 
 

@@ -13,10 +13,11 @@ from structlog.testing import capture_logs
 
 from streamdesk.bus import Message, RetryAfter
 from streamdesk.contracts.events import BarClosed, SignalGenerated
+from streamdesk.order_executor.adapters.database.database import RUNS
+from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
+from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT
 from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.database.database import RUNS
-from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.domain.decisions import request_from
+from streamdesk.order_executor.entrypoints.bus import follow_bars
 from streamdesk.order_executor.errors import (
     BrokerUnavailableError,
     DatabaseBusyError,
@@ -24,9 +25,9 @@ from streamdesk.order_executor.errors import (
     DatabaseUnknownError,
     OutcomeUnknownError,
 )
-from streamdesk.order_executor.ledger.ledger import wall_clock
-from streamdesk.order_executor.ledger.schema import ACCOUNT
+from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import BadSettingError, Drain
+from streamdesk.trading.decisions import request_from
 from tests.postgres import PostgresServer
 from tests.postgres_line import FlakyLine
 
@@ -48,8 +49,8 @@ def settings(url: str, **more: Any) -> Settings:
 
 
 @pytest.fixture
-async def desk(postgres_url: str) -> AsyncIterator[Desk]:
-    async with Desk(settings(postgres_url)) as opened:
+async def executor(postgres_url: str) -> AsyncIterator[OrderExecutor]:
+    async with OrderExecutor(settings(postgres_url)) as opened:
         yield opened
 
 
@@ -74,34 +75,36 @@ def valuations(connection: Connection) -> int:
 
 @pytest.mark.parametrize("code", ["40001", "40P01"])
 async def test_a_transaction_that_the_server_undoes_is_run_again_and_done_once(
-    desk: Desk, code: str
+    executor: OrderExecutor, code: str
 ) -> None:
-    database = desk.ledger.database
+    database = executor.ledger.database
     assert await database.write(fail_with(code, times=2)) == 3
     assert await database.read(valuations) == 1
 
 
-async def test_a_transaction_that_is_always_undone_is_given_up_as_busy(desk: Desk) -> None:
+async def test_a_transaction_that_is_always_undone_is_given_up_as_busy(
+    executor: OrderExecutor,
+) -> None:
     with pytest.raises(DatabaseBusyError, match="undone"):
-        await desk.ledger.database.write(fail_with("40001", times=RUNS))
-    assert await desk.ledger.database.read(valuations) == 0
+        await executor.ledger.database.write(fail_with("40001", times=RUNS))
+    assert await executor.ledger.database.read(valuations) == 0
 
 
 async def test_a_deadlock_with_a_stranger_costs_nothing_but_time(
-    desk: Desk, signal_of: SignalOf, postgres_url: str
+    executor: OrderExecutor, signal_of: SignalOf, postgres_url: str
 ) -> None:
     stranger = await asyncpg.connect(postgres_url)
     await stranger.execute("SET deadlock_timeout = '1h'")  # ours finds it first, and gives way
     async with stranger.transaction():
         await stranger.execute("LOCK TABLE signals IN EXCLUSIVE MODE")
         request = request_from("signal-1", signal_of(), wall_clock())
-        deciding = asyncio.create_task(desk.ledger.decide(request))
+        deciding = asyncio.create_task(executor.ledger.decide(request))
         while not await waits_for_lock(postgres_url):
             await asyncio.sleep(0.01)
         await stranger.execute("SELECT 1 FROM account FOR UPDATE")
     await stranger.close()
     assert (await deciding).is_new
-    assert await desk.verify() == []
+    assert await executor.verify() == []
 
 
 async def waits_for_lock(url: str) -> bool:
@@ -116,8 +119,8 @@ async def waits_for_lock(url: str) -> bool:
         await looking.close()
 
 
-async def test_a_reader_sees_one_state_while_a_writer_commits(desk: Desk) -> None:
-    database = desk.ledger.database
+async def test_a_reader_sees_one_state_while_a_writer_commits(executor: OrderExecutor) -> None:
+    database = executor.ledger.database
 
     def work(connection: Connection) -> tuple[int, int]:
         before = valuations(connection)
@@ -132,8 +135,8 @@ async def test_an_executor_that_stalls_in_a_transaction_does_not_hold_up_the_oth
     postgres_url: str,
 ) -> None:
     async with (
-        Desk(settings(postgres_url, database_answer_seconds=3)) as stalled,
-        Desk(settings(postgres_url)) as other,
+        OrderExecutor(settings(postgres_url, database_answer_seconds=3)) as stalled,
+        OrderExecutor(settings(postgres_url)) as other,
         asyncio.timeout(GUARD_SECONDS),
     ):
         goes_on, has_lock = asyncio.Event(), asyncio.Event()
@@ -152,17 +155,19 @@ async def test_an_executor_that_stalls_in_a_transaction_does_not_hold_up_the_oth
 
 
 async def test_a_server_restarted_between_two_transactions_goes_unnoticed(
-    desk: Desk, postgres: PostgresServer, signal_of: SignalOf
+    executor: OrderExecutor, postgres: PostgresServer, signal_of: SignalOf
 ) -> None:
-    await desk.on_signal("signal-1", signal_of())
+    await executor.on_signal("signal-1", signal_of())
     postgres.crash()
     postgres.start()
-    await desk.on_signal("signal-2", signal_of("MSFT.US"))
-    assert len((await desk.ledger.portfolio()).holdings) == 2
-    assert await desk.verify() == []
+    await executor.on_signal("signal-2", signal_of("MSFT.US"))
+    assert len((await executor.ledger.portfolio()).holdings) == 2
+    assert await executor.verify() == []
 
 
-async def test_a_connection_lost_in_a_transaction_makes_it_run_again(desk: Desk) -> None:
+async def test_a_connection_lost_in_a_transaction_makes_it_run_again(
+    executor: OrderExecutor,
+) -> None:
     runs: list[int] = []
 
     def work(connection: Connection) -> None:
@@ -171,49 +176,51 @@ async def test_a_connection_lost_in_a_transaction_makes_it_run_again(desk: Desk)
         if len(runs) == 1:
             connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
-    await desk.ledger.database.write(work)
+    await executor.ledger.database.write(work)
     assert len(runs) == 2
-    assert await desk.ledger.database.read(valuations) == 1
+    assert await executor.ledger.database.read(valuations) == 1
 
 
-async def test_a_server_that_is_away_is_unavailable_and_usable_once_it_is_back(
-    desk: Desk, postgres: PostgresServer, signal_of: SignalOf
+async def test_a_server_that_is_down_is_unavailable_and_usable_once_it_is_back(
+    executor: OrderExecutor, postgres: PostgresServer, signal_of: SignalOf
 ) -> None:
-    order = (await desk.ledger.decide(request_from("s", signal_of(), wall_clock()))).order
+    order = (await executor.ledger.decide(request_from("s", signal_of(), wall_clock()))).order
     assert order is not None
     postgres.stop()
     try:
         with pytest.raises(DatabaseUnavailableError):
-            await desk.ledger.portfolio()
+            await executor.ledger.portfolio()
         with pytest.raises(DatabaseUnavailableError):
-            await desk.ledger.outcome_unknown(order.client_order_id, "a test")
+            await executor.ledger.outcome_unknown(order.client_order_id, "a test")
         with pytest.raises(BrokerUnavailableError):
-            await desk.broker.submit(order.intent)
+            await executor.broker.submit(order.intent)
         with pytest.raises(BrokerUnavailableError):
-            await desk.broker.query(order.client_order_id)
+            await executor.broker.query(order.client_order_id)
     finally:
         postgres.start()
-    await desk.reconciliation.reconcile()
-    assert await desk.verify() == []
+    await executor.reconciliation.reconcile()
+    assert await executor.verify() == []
 
 
-async def test_a_database_that_is_away_is_said_to_be_lost_once_and_to_be_back_once(
-    desk: Desk, postgres: PostgresServer
+async def test_a_database_that_is_down_is_said_to_be_lost_once_and_to_be_back_once(
+    executor: OrderExecutor, postgres: PostgresServer
 ) -> None:
     with capture_logs() as lines:
         postgres.stop()
         try:
             for _ in range(5):
                 with pytest.raises(DatabaseUnavailableError):
-                    await desk.ledger.portfolio()
+                    await executor.ledger.portfolio()
             await asyncio.gather(
-                *(desk.ledger.portfolio() for _ in range(5)), return_exceptions=True
+                *(executor.ledger.portfolio() for _ in range(5)), return_exceptions=True
             )
         finally:
             postgres.start()
         for _ in range(3):
-            await desk.ledger.portfolio()
-    said = [(line["event"], line["book"]) for line in lines if line["event"].startswith("database")]
+            await executor.ledger.portfolio()
+    said = [
+        (line["event"], line["tables"]) for line in lines if line["event"].startswith("database")
+    ]
     assert said == [("database lost", "ledger"), ("database back", "ledger")]
 
 
@@ -221,64 +228,64 @@ async def test_a_server_that_hangs_is_unavailable_after_its_time(
     postgres: PostgresServer, postgres_url: str
 ) -> None:
     waits = {"database_timeout_seconds": 0.5, "database_answer_seconds": 3}
-    async with Desk(settings(postgres_url, **waits)) as desk:
-        await desk.ledger.portfolio()
+    async with OrderExecutor(settings(postgres_url, **waits)) as executor:
+        await executor.ledger.portfolio()
         postgres.freeze()
         try:
             with pytest.raises(DatabaseUnavailableError, match="did not answer"):
-                await desk.ledger.portfolio()
+                await executor.ledger.portfolio()
         finally:
             postgres.thaw()
         async with asyncio.timeout(GUARD_SECONDS):
-            while not await answers(desk):
+            while not await answers(executor):
                 await asyncio.sleep(0.05)
 
 
-async def answers(desk: Desk) -> bool:
+async def answers(executor: OrderExecutor) -> bool:
     try:
-        await desk.ledger.portfolio()
+        await executor.ledger.portfolio()
     except (DatabaseBusyError, DatabaseUnavailableError):
         return False
     return True
 
 
 async def test_a_server_that_only_reads_is_unavailable_and_its_connections_are_not_kept(
-    desk: Desk, postgres_url: str
+    executor: OrderExecutor, postgres_url: str
 ) -> None:
     stranger = await asyncpg.connect(postgres_url)
     database = await stranger.fetchval("SELECT current_database()")
     await stranger.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
-    await desk.ledger.database._engine.close()  # as after a failover: all connections are new
+    await executor.ledger.database._engine.close()  # as after a failover: all connections are new
     with pytest.raises(DatabaseUnavailableError, match="read-only"):
-        await desk.ledger.database.write(fail_with("", times=0))
+        await executor.ledger.database.write(fail_with("", times=0))
     await stranger.execute("SET default_transaction_read_only = off")
     await stranger.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
     await stranger.close()
-    await desk.ledger.database.write(fail_with("", times=0))
-    assert await desk.ledger.database.read(valuations) == 1
+    await executor.ledger.database.write(fail_with("", times=0))
+    assert await executor.ledger.database.read(valuations) == 1
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 async def test_a_line_cut_during_a_commit_leaves_it_unknown_and_the_same_call_settles_it(
     postgres_url: str, signal_of: SignalOf, moment: Any
 ) -> None:
-    async with FlakyLine(postgres_url) as line, Desk(settings(line.url)) as desk:
+    async with FlakyLine(postgres_url) as line, OrderExecutor(settings(line.url)) as executor:
         request = request_from("signal-1", signal_of(), wall_clock())
         line.cut_at_next_commit(moment)
         with pytest.raises(DatabaseUnknownError):
-            await desk.ledger.decide(request)
-        decision = await desk.ledger.decide(request)
+            await executor.ledger.decide(request)
+        decision = await executor.ledger.decide(request)
         assert decision.is_new is (moment == "before")
         assert decision.order is not None
         line.cut_at_next_commit(moment)
         with pytest.raises(OutcomeUnknownError):
-            await desk.broker.submit(decision.order.intent)
-        found = await desk.broker.query(decision.order.client_order_id)
+            await executor.broker.submit(decision.order.intent)
+        found = await executor.broker.query(decision.order.client_order_id)
         assert (found is None) is (moment == "before")
-        await desk.reconciliation.reconcile()
+        await executor.reconciliation.reconcile()
         assert line.cuts == 2
-        assert len(await desk.broker.book()) == 1
-        assert await desk.verify() == []
+        assert len(await executor.broker.all_reports()) == 1
+        assert await executor.verify() == []
 
 
 @pytest.mark.parametrize("nth", range(1, 7))
@@ -286,28 +293,28 @@ async def test_a_line_cut_during_a_commit_leaves_it_unknown_and_the_same_call_se
 async def test_a_signal_whose_nth_commit_is_cut_becomes_one_order(
     postgres_url: str, signal_of: SignalOf, moment: Any, nth: int
 ) -> None:
-    async with FlakyLine(postgres_url) as line, Desk(settings(line.url)) as desk:
+    async with FlakyLine(postgres_url) as line, OrderExecutor(settings(line.url)) as executor:
         drain = Drain()
-        reconciling = asyncio.create_task(desk.reconciliation.run(drain))
+        reconciling = asyncio.create_task(executor.keep_reconciled(drain))
         line.cut_at_next_commit(moment, skip=nth - 1)
         async with asyncio.timeout(GUARD_SECONDS):
-            await desk.handler(Message(id="signal-1", event=signal_of(), topic="signals"))
-            while not line.cuts or await desk.ledger.unfinished():
+            await executor.handler(Message(id="signal-1", event=signal_of(), topic="signals"))
+            while not line.cuts or await executor.ledger.unfinished():
                 await asyncio.sleep(0.01)
         drain.request()
         await reconciling
-        assert len(await desk.broker.book()) == 1
-        assert len((await desk.ledger.portfolio()).holdings) == 1
-        assert await desk.verify() == []
+        assert len(await executor.broker.all_reports()) == 1
+        assert len((await executor.ledger.portfolio()).holdings) == 1
+        assert await executor.verify() == []
 
 
 async def test_a_start_waits_for_its_server(
     postgres: PostgresServer, postgres_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     postgres.stop()
-    desk = Desk(settings(postgres_url))
+    executor = OrderExecutor(settings(postgres_url))
     try:
-        starting = asyncio.create_task(desk.__aenter__())
+        starting = asyncio.create_task(executor.__aenter__())
         async with asyncio.timeout(GUARD_SECONDS):
             while "waiting for the database" not in capsys.readouterr().out:
                 await asyncio.sleep(0.01)
@@ -316,8 +323,8 @@ async def test_a_start_waits_for_its_server(
         postgres.start()
     async with asyncio.timeout(GUARD_SECONDS):
         await starting
-    await desk.reconciliation.reconcile()
-    await desk.__aexit__()
+    await executor.reconciliation.reconcile()
+    await executor.__aexit__()
 
 
 @pytest.mark.parametrize(
@@ -328,7 +335,7 @@ async def test_an_address_that_cannot_be_right_ends_the_start_without_showing_it
 ) -> None:
     url = postgres.url("")[:-1].replace("@", ":placeholder@") + part
     with pytest.raises(BadSettingError, match=r"^LEDGER_URL=\(hidden\): ") as caught:
-        await Desk(settings(url)).__aenter__()
+        await OrderExecutor(settings(url)).__aenter__()
     assert "placeholder" not in str(caught.value)
 
 
@@ -358,16 +365,16 @@ async def test_executors_wait_for_a_lost_server_and_lose_and_double_nothing(
     sizes = {"max_positions_us": 100, "size_min_percent": 0.5, "size_max_percent": 1}
     signals = {f"signal-{number}": signal_of(f"S{number}.US") for number in range(30)}
     async with AsyncExitStack() as stack:
-        desks = [
+        executors = [
             await stack.enter_async_context(
-                Desk(settings(postgres_url, instance=name, **waits, **sizes))
+                OrderExecutor(settings(postgres_url, instance=name, **waits, **sizes))
             )
             for name in ("executor-1", "executor-2")
         ]
         drain = Drain()
-        loops = [asyncio.create_task(desk.reconciliation.run(drain)) for desk in desks]
+        loops = [asyncio.create_task(executor.keep_reconciled(drain)) for executor in executors]
         handling = [
-            asyncio.create_task(handle(desks[n % 2], name, signal))
+            asyncio.create_task(handle(executors[n % 2], name, signal))
             for n, (name, signal) in enumerate(signals.items())
         ]
         async with asyncio.timeout(GUARD_SECONDS):
@@ -375,36 +382,36 @@ async def test_executors_wait_for_a_lost_server_and_lose_and_double_nothing(
                 await asyncio.sleep(0.01)
             end_outage = outage(postgres)
             try:
-                while any(desk.gate.is_open for desk in desks):
+                while any(executor.gate.is_open for executor in executors):
                     await asyncio.sleep(0.01)
             finally:
                 end_outage()
             await asyncio.gather(*handling)
-            while await desks[0].ledger.unfinished():
+            while await executors[0].ledger.unfinished():
                 await asyncio.sleep(0.05)
         drain.request()
         await asyncio.gather(*loops)
-        assert len(await desks[0].broker.book()) == len(signals)
-        assert len((await desks[0].ledger.portfolio()).holdings) == len(signals)
-        assert await desks[0].verify() == []
+        assert len(await executors[0].broker.all_reports()) == len(signals)
+        assert len((await executors[0].ledger.portfolio()).holdings) == len(signals)
+        assert await executors[0].verify() == []
 
 
-async def handle(desk: Desk, name: str, signal: SignalGenerated) -> None:
+async def handle(executor: OrderExecutor, name: str, signal: SignalGenerated) -> None:
     """As the bus would: again, as often as the handler asks for it."""
     message = Message(id=name, event=signal, topic="signals")
     while True:
         try:
-            await desk.handler(message)
+            await executor.handler(message)
         except RetryAfter as again:
             await asyncio.sleep(again.seconds)
         else:
             return
 
 
-async def test_a_stop_crossed_while_the_ledger_is_away_is_acted_upon_afterwards(
-    postgres: PostgresServer, desk: Desk, signal_of: SignalOf, bar_of: BarOf
+async def test_a_stop_crossed_while_the_ledger_is_down_is_acted_upon_afterwards(
+    postgres: PostgresServer, executor: OrderExecutor, signal_of: SignalOf, bar_of: BarOf
 ) -> None:
-    await desk.on_signal("signal-1", signal_of(stop_loss=95.0))
+    await executor.on_signal("signal-1", signal_of(stop_loss=95.0))
     drain, passed = Drain(), asyncio.Event()
 
     async def bars() -> AsyncIterator[Message[Any]]:
@@ -413,9 +420,11 @@ async def test_a_stop_crossed_while_the_ledger_is_away_is_acted_upon_afterwards(
         passed.set()
 
     postgres.stop()
-    desk.protection.positions_changed()
+    executor.protection.positions_changed()
     try:
-        following = asyncio.create_task(desk.protection.follow(bars(), drain))
+        following = asyncio.create_task(
+            follow_bars(bars(), executor.protection, executor.gate, drain)
+        )
         for _ in range(100):
             await asyncio.sleep(0)
         assert not passed.is_set()
@@ -423,6 +432,6 @@ async def test_a_stop_crossed_while_the_ledger_is_away_is_acted_upon_afterwards(
         postgres.start()
     async with asyncio.timeout(GUARD_SECONDS):
         await following
-    assert (await desk.ledger.portfolio()).holdings == {}
-    assert len(await desk.broker.book()) == 2
-    assert await desk.verify() == []
+    assert (await executor.ledger.portfolio()).holdings == {}
+    assert len(await executor.broker.all_reports()) == 2
+    assert await executor.verify() == []

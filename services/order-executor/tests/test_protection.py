@@ -7,19 +7,19 @@ import pytest
 from sqlalchemy import Connection, select
 
 from streamdesk.contracts.events import BarClosed, SignalGenerated
-from streamdesk.order_executor.broker_paper import Faults
-from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.domain.identity import order_id_of_exit, order_id_of_signal
-from streamdesk.order_executor.domain.orders import Intent, OrderState, Origin
-from streamdesk.order_executor.ledger.schema import ORDERS, OUTBOX
+from streamdesk.order_executor.adapters.ledger.schema import ORDERS, OUTBOX
+from streamdesk.order_executor.adapters.paper_broker import Faults
+from streamdesk.order_executor.factory import OrderExecutor
+from streamdesk.trading.identity import order_id_of_exit, order_id_of_signal
+from streamdesk.trading.orders import Intent, OrderState, Origin
 
 SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]
-DeskOf = Callable[..., Awaitable[Desk]]
+ExecutorOf = Callable[..., Awaitable[OrderExecutor]]
 ENTRY = order_id_of_signal("signal-1")
 
 
-async def exits(desk: Desk) -> list[tuple[str, str]]:
+async def exits(executor: OrderExecutor) -> list[tuple[str, str]]:
     """Client order id and state of every protective exit."""
 
     def work(connection: Connection) -> list[tuple[str, str]]:
@@ -27,15 +27,15 @@ async def exits(desk: Desk) -> list[tuple[str, str]]:
         query = query.where(ORDERS.c.entry_order_id.is_not(None))
         return [(row[0], row[1]) for row in connection.execute(query)]
 
-    return await desk.ledger.database.read(work)
+    return await executor.ledger.database.read(work)
 
 
-async def count(desk: Desk, event_type: str) -> int:
+async def count(executor: OrderExecutor, event_type: str) -> int:
     def work(connection: Connection) -> int:
         query = select(OUTBOX.c.id).where(OUTBOX.c.type == event_type)
         return len(connection.execute(query).all())
 
-    return await desk.ledger.database.read(work)
+    return await executor.ledger.database.read(work)
 
 
 @pytest.fixture
@@ -44,85 +44,85 @@ def entry(signal_of: SignalOf) -> SignalGenerated:
 
 
 async def test_a_bar_that_touches_the_stop_loss_closes_the_position(
-    desk_of: DeskOf, entry: SignalGenerated, bar_of: BarOf
+    executor_of: ExecutorOf, entry: SignalGenerated, bar_of: BarOf
 ) -> None:
-    desk = await desk_of()
-    await desk.on_signal("signal-1", entry)
-    await desk.on_bar(bar_of(minute=1, price=97.0, low=95.01))
-    assert await exits(desk) == []
-    await desk.on_bar(bar_of(minute=2, price=96.0, low=95.0))
-    assert await exits(desk) == [(order_id_of_exit(ENTRY, 1), OrderState.FILLED)]
-    portfolio = await desk.ledger.portfolio()
+    executor = await executor_of()
+    await executor.on_signal("signal-1", entry)
+    await executor.on_bar(bar_of(minute=1, price=97.0, low=95.01))
+    assert await exits(executor) == []
+    await executor.on_bar(bar_of(minute=2, price=96.0, low=95.0))
+    assert await exits(executor) == [(order_id_of_exit(ENTRY, 1), OrderState.FILLED)]
+    portfolio = await executor.ledger.portfolio()
     assert portfolio.holdings == {}
     assert portfolio.realized_pnl < 0
-    assert await count(desk, "RiskAlerted") == 1
-    assert await desk.verify() == []
+    assert await count(executor, "RiskAlerted") == 1
+    assert await executor.verify() == []
 
 
 async def test_a_bar_that_touches_the_take_profit_closes_the_position(
-    desk_of: DeskOf, entry: SignalGenerated, bar_of: BarOf
+    executor_of: ExecutorOf, entry: SignalGenerated, bar_of: BarOf
 ) -> None:
-    desk = await desk_of()
-    await desk.on_signal("signal-1", entry)
-    await desk.on_bar(bar_of(minute=1, price=109.0, high=110.0))
-    assert (await desk.ledger.portfolio()).realized_pnl > 0
-    order = await desk.ledger.order(order_id_of_exit(ENTRY, 1))
+    executor = await executor_of()
+    await executor.on_signal("signal-1", entry)
+    await executor.on_bar(bar_of(minute=1, price=109.0, high=110.0))
+    assert (await executor.ledger.portfolio()).realized_pnl > 0
+    order = await executor.ledger.order(order_id_of_exit(ENTRY, 1))
     assert order is not None
     assert order.intent.origin is Origin.TAKE_PROFIT
     assert order.intent.signal_id == "signal-1"
 
 
 async def test_a_bar_that_touches_both_counts_as_the_loss(
-    desk_of: DeskOf, entry: SignalGenerated, bar_of: BarOf
+    executor_of: ExecutorOf, entry: SignalGenerated, bar_of: BarOf
 ) -> None:
-    desk = await desk_of()
-    await desk.on_signal("signal-1", entry)
-    await desk.on_bar(bar_of(minute=1, price=100.0, low=94.0, high=111.0))
-    order = await desk.ledger.order(order_id_of_exit(ENTRY, 1))
+    executor = await executor_of()
+    await executor.on_signal("signal-1", entry)
+    await executor.on_bar(bar_of(minute=1, price=100.0, low=94.0, high=111.0))
+    order = await executor.ledger.order(order_id_of_exit(ENTRY, 1))
     assert order is not None
     assert order.intent.origin is Origin.STOP_LOSS
 
 
 async def test_bars_up_to_the_one_that_gave_the_signal_close_nothing(
-    desk_of: DeskOf, entry: SignalGenerated, bar_of: BarOf
+    executor_of: ExecutorOf, entry: SignalGenerated, bar_of: BarOf
 ) -> None:
-    desk = await desk_of()
-    await desk.on_signal("signal-1", entry)
+    executor = await executor_of()
+    await executor.on_signal("signal-1", entry)
     for minute in (-5, 0):
-        await desk.on_bar(bar_of(minute=minute, price=90.0))
-    assert await exits(desk) == []
+        await executor.on_bar(bar_of(minute=minute, price=90.0))
+    assert await exits(executor) == []
 
 
 async def test_several_executors_that_see_the_same_bar_leave_once(
-    desk_of: DeskOf, entry: SignalGenerated, bar_of: BarOf
+    executor_of: ExecutorOf, entry: SignalGenerated, bar_of: BarOf
 ) -> None:
-    desks = [await desk_of(instance=f"executor-{n}") for n in range(3)]
-    await desks[0].on_signal("signal-1", entry)
-    for desk in desks[1:]:
-        await desk.reconciliation.reconcile()
-    await asyncio.gather(*(desk.on_bar(bar_of(price=94.0)) for desk in desks))
-    assert len(await exits(desks[0])) == 1
-    assert len(await desks[0].broker.book()) == 2
-    assert await desks[0].verify() == []
+    executors = [await executor_of(instance=f"executor-{n}") for n in range(3)]
+    await executors[0].on_signal("signal-1", entry)
+    for executor in executors[1:]:
+        await executor.reconciliation.reconcile()
+    await asyncio.gather(*(executor.on_bar(bar_of(price=94.0)) for executor in executors))
+    assert len(await exits(executors[0])) == 1
+    assert len(await executors[0].broker.all_reports()) == 2
+    assert await executors[0].verify() == []
 
 
 async def test_a_sell_signal_and_a_crossed_stop_sell_once(
-    desk_of: DeskOf, entry: SignalGenerated, signal_of: SignalOf, bar_of: BarOf
+    executor_of: ExecutorOf, entry: SignalGenerated, signal_of: SignalOf, bar_of: BarOf
 ) -> None:
-    desks = [await desk_of(), await desk_of(instance="executor-2")]
-    await desks[0].on_signal("signal-1", entry)
-    await desks[1].reconciliation.reconcile()
+    executors = [await executor_of(), await executor_of(instance="executor-2")]
+    await executors[0].on_signal("signal-1", entry)
+    await executors[1].reconciliation.reconcile()
     await asyncio.gather(
-        desks[0].on_signal("signal-2", signal_of(side="SELL", minute=1, price=94.0)),
-        desks[1].on_bar(bar_of(price=94.0)),
+        executors[0].on_signal("signal-2", signal_of(side="SELL", minute=1, price=94.0)),
+        executors[1].on_bar(bar_of(price=94.0)),
     )
-    assert len(await desks[0].broker.book()) == 2
-    assert (await desks[0].ledger.portfolio()).holdings == {}
-    assert await desks[0].verify() == []
+    assert len(await executors[0].broker.all_reports()) == 2
+    assert (await executors[0].ledger.portfolio()).holdings == {}
+    assert await executors[0].verify() == []
 
 
 async def test_an_exit_that_the_broker_refuses_is_tried_again_at_the_next_bar_under_a_new_id(
-    desk_of: DeskOf, entry: SignalGenerated, bar_of: BarOf
+    executor_of: ExecutorOf, entry: SignalGenerated, bar_of: BarOf
 ) -> None:
     refused: list[str] = []
 
@@ -132,108 +132,110 @@ async def test_an_exit_that_the_broker_refuses_is_tried_again_at_the_next_bar_un
         refused.append(intent.client_order_id)
         return "HALTED", "trading is halted"
 
-    desk = await desk_of(faults=Faults(refuse=refuse))
-    await desk.on_signal("signal-1", entry)
-    await desk.on_bar(bar_of(minute=1, price=94.0))
-    assert (await desk.ledger.portfolio()).holdings.keys() == {"AAPL.US"}
-    await desk.on_bar(bar_of(minute=2, price=93.0))
-    assert sorted(await exits(desk)) == sorted(
+    executor = await executor_of(faults=Faults(refuse=refuse))
+    await executor.on_signal("signal-1", entry)
+    await executor.on_bar(bar_of(minute=1, price=94.0))
+    assert (await executor.ledger.portfolio()).holdings.keys() == {"AAPL.US"}
+    await executor.on_bar(bar_of(minute=2, price=93.0))
+    assert sorted(await exits(executor)) == sorted(
         [
             (order_id_of_exit(ENTRY, 1), OrderState.REJECTED),
             (order_id_of_exit(ENTRY, 2), OrderState.FILLED),
         ]
     )
-    assert await desk.verify() == []
+    assert await executor.verify() == []
 
 
 async def test_a_stop_crossed_while_trading_is_blocked_is_acted_upon_afterwards(
-    desk_of: DeskOf, entry: SignalGenerated, bar_of: BarOf
+    executor_of: ExecutorOf, entry: SignalGenerated, bar_of: BarOf
 ) -> None:
-    desk = await desk_of()
-    await desk.on_signal("signal-1", entry)
-    desk.gate.close("a test")
-    await desk.on_bar(bar_of(minute=1, price=94.0))
-    await desk.on_bar(bar_of(minute=2, price=100.0))
-    assert await exits(desk) == []
-    await desk.reconciliation.reconcile()
-    await desk.protection.leave_crossed()
-    assert len(await exits(desk)) == 1
+    executor = await executor_of()
+    await executor.on_signal("signal-1", entry)
+    executor.gate.close("a test")
+    await executor.on_bar(bar_of(minute=1, price=94.0))
+    await executor.on_bar(bar_of(minute=2, price=100.0))
+    assert await exits(executor) == []
+    await executor.reconciliation.reconcile()
+    await executor.protection.leave_crossed()
+    assert len(await exits(executor)) == 1
 
 
 async def test_a_bar_of_a_crypto_pair_changes_nothing(
-    desk_of: DeskOf, entry: SignalGenerated, bar_of: BarOf
+    executor_of: ExecutorOf, entry: SignalGenerated, bar_of: BarOf
 ) -> None:
-    desk = await desk_of()
-    await desk.on_signal("signal-1", entry)
-    await desk.on_bar(bar_of("BTCUSDT", minute=1, price=91_250.5))
-    assert "BTCUSDT" not in desk.protection.take_marks()
-    assert list((await desk.ledger.portfolio()).holdings) == [entry.symbol]
-    assert await exits(desk) == []
+    executor = await executor_of()
+    await executor.on_signal("signal-1", entry)
+    await executor.on_bar(bar_of("BTCUSDT", minute=1, price=91_250.5))
+    assert "BTCUSDT" not in executor.protection.take_marks()
+    assert list((await executor.ledger.portfolio()).holdings) == [entry.symbol]
+    assert await exits(executor) == []
 
 
 async def test_prices_count_for_the_equity_and_old_ones_do_not(
-    desk_of: DeskOf, signal_of: SignalOf, bar_of: BarOf
+    executor_of: ExecutorOf, signal_of: SignalOf, bar_of: BarOf
 ) -> None:
-    desk = await desk_of()
-    await desk.on_signal("signal-1", signal_of("700.HK", price=600.0))
+    executor = await executor_of()
+    await executor.on_signal("signal-1", signal_of("700.HK", price=600.0))
     for minute, price in ((3, 650.0), (2, 500.0)):
-        await desk.on_bar(bar_of("700.HK", minute=minute, price=price))
-    assert await desk.ledger.value(0, desk.protection.take_marks())
-    portfolio = await desk.ledger.portfolio()
+        await executor.on_bar(bar_of("700.HK", minute=minute, price=price))
+    assert await executor.ledger.value(0, executor.protection.take_marks())
+    portfolio = await executor.ledger.portfolio()
     [holding] = portfolio.holdings.values()
     assert holding.market_price == Decimal(650)
     assert portfolio.equity == portfolio.cash + holding.quantity * 650 * Decimal("0.128")
 
 
 async def test_a_valuation_because_of_prices_comes_at_most_every_so_often(
-    desk_of: DeskOf, signal_of: SignalOf, bar_of: BarOf
+    executor_of: ExecutorOf, signal_of: SignalOf, bar_of: BarOf
 ) -> None:
-    desk = await desk_of()
-    assert await desk.ledger.value(60)  # the first: what there is
-    assert not await desk.ledger.value(0)  # nothing moved
-    await desk.on_signal("signal-1", signal_of())
-    before = await count(desk, "PortfolioValued")
-    await desk.on_bar(bar_of(minute=1, price=101.0))
-    assert not await desk.ledger.value(60, desk.protection.take_marks())  # too soon
-    assert await desk.ledger.value(0)  # the price is remembered
-    assert await count(desk, "PortfolioValued") == before + 1
+    executor = await executor_of()
+    assert await executor.ledger.value(60)  # the first: what there is
+    assert not await executor.ledger.value(0)  # nothing moved
+    await executor.on_signal("signal-1", signal_of())
+    before = await count(executor, "PortfolioValued")
+    await executor.on_bar(bar_of(minute=1, price=101.0))
+    assert not await executor.ledger.value(60, executor.protection.take_marks())  # too soon
+    assert await executor.ledger.value(0)  # the price is remembered
+    assert await count(executor, "PortfolioValued") == before + 1
 
 
 async def test_a_limit_is_announced_when_it_is_reached_and_again_only_after_it_was_not(
-    desk_of: DeskOf, signal_of: SignalOf
+    executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
-    desk = await desk_of(max_positions_us=1)
-    await desk.on_signal("a", signal_of("A.US"))
+    executor = await executor_of(max_positions_us=1)
+    await executor.on_signal("a", signal_of("A.US"))
     for number in range(3):
-        await desk.on_signal(f"b{number}", signal_of("B.US", minute=number))
-    assert await count(desk, "RiskAlerted") == 1
-    await desk.on_signal("c", signal_of("A.US", "SELL", minute=5))
-    await desk.on_signal("d", signal_of("B.US", minute=6))
-    assert await count(desk, "RiskAlerted") == 2
+        await executor.on_signal(f"b{number}", signal_of("B.US", minute=number))
+    assert await count(executor, "RiskAlerted") == 1
+    await executor.on_signal("c", signal_of("A.US", "SELL", minute=5))
+    await executor.on_signal("d", signal_of("B.US", minute=6))
+    assert await count(executor, "RiskAlerted") == 2
 
 
-async def replay(desk: Desk, signal_of: SignalOf, bar_of: BarOf, run: str) -> tuple[Any, Any]:
-    await desk.reconciliation.reconcile()
+async def replay(
+    executor: OrderExecutor, signal_of: SignalOf, bar_of: BarOf, run: str
+) -> tuple[Any, Any]:
+    await executor.reconciliation.reconcile()
     for minute in range(40):
         symbol = f"S{minute % 7}.US" if minute % 3 else "700.HK"
         price = 100.0 + (minute * 37 % 23) - 11
-        await desk.on_bar(bar_of(symbol, minute, price, high=price + 3, low=price - 3))
+        await executor.on_bar(bar_of(symbol, minute, price, high=price + 3, low=price - 3))
         side = "SELL" if minute % 5 == 4 else "BUY"
         stops = {"stop_loss": price - 6, "take_profit": price + 6}
         signal = signal_of(symbol, side, minute, price=price, strength=minute % 10 / 10, **stops)
-        await desk.on_signal(f"{run}-{minute}", signal)
+        await executor.on_signal(f"{run}-{minute}", signal)
         if minute % 20 == 0:
-            assert await desk.verify() == []
-    return await desk.digest(), (await desk.ledger.portfolio()).realized_pnl
+            assert await executor.verify() == []
+    return await executor.digest(), (await executor.ledger.portfolio()).realized_pnl
 
 
 async def test_a_second_run_over_the_same_signals_and_bars_gives_the_same_ledger(
-    desk_of: DeskOf, signal_of: SignalOf, bar_of: BarOf
+    executor_of: ExecutorOf, signal_of: SignalOf, bar_of: BarOf
 ) -> None:
-    first = await replay(await desk_of("one"), signal_of, bar_of, "first")
-    second = await replay(await desk_of("two"), signal_of, bar_of, "second")
+    first = await replay(await executor_of("one"), signal_of, bar_of, "first")
+    second = await replay(await executor_of("two"), signal_of, bar_of, "second")
     other = await replay(
-        await desk_of("three", usd_per_hkd=Decimal("0.13")), signal_of, bar_of, "third"
+        await executor_of("three", usd_per_hkd=Decimal("0.13")), signal_of, bar_of, "third"
     )
     assert first == second != other
     assert first[1] != 0

@@ -13,17 +13,16 @@ from pydantic import ValidationError
 from streamdesk.bus import Bus, BusConfig, BusUnavailableError, Message
 from streamdesk.contracts.events import BarClosed, PortfolioValued, SignalGenerated
 from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS, TRADING_RISK, TRADING_SIGNALS
+from streamdesk.order_executor.application.publish_outbox import OutboxPublisher
 from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.domain.markets import Market
-from streamdesk.order_executor.factory import build
-from streamdesk.order_executor.publication import Publication
+from streamdesk.order_executor.factory import OrderExecutor, build
 from streamdesk.runtime import Drain, Service
 from streamdesk.runtime.probes import Health
+from streamdesk.trading.markets import MarketCode
 
 SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]
-DeskOf = Callable[..., Awaitable[Desk]]
+ExecutorOf = Callable[..., Awaitable[OrderExecutor]]
 SettingsOf = Callable[..., Settings]
 
 
@@ -34,7 +33,7 @@ def bus_url() -> str:
 
 
 class Running:
-    """The service's works on an in-process bus, until the end of the block."""
+    """The service's tasks on an in-process bus, until the end of the block."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -44,10 +43,10 @@ class Running:
 
     async def __aenter__(self) -> Self:
         service = Service("order-executor", self.settings, self.health)
-        works = await self._stack.enter_async_context(build(self.settings, service))
+        tasks = await self._stack.enter_async_context(build(self.settings, service))
         group = await self._stack.enter_async_context(asyncio.TaskGroup())
-        for work in works:
-            group.create_task(work.run(self.drain), name=work.name)  # type: ignore[arg-type]
+        for task in tasks:
+            group.create_task(task.run(self.drain), name=task.name)  # type: ignore[arg-type]
         self.health.started = True
         return self
 
@@ -93,11 +92,11 @@ async def test_no_signal_is_taken_before_the_books_are_reconciled(
     service = Service("order-executor", settings, Health(drain))
     async with (
         Bus.connect(BusConfig(url=bus_url)) as bus,
-        build(settings, service) as works,
+        build(settings, service) as tasks,
     ):
         await bus.publish(TRADING_SIGNALS, signal_of())
-        # Nothing reconciles here: only the work that takes signals runs.
-        (signals,) = (work for work in works if work.name == "signals")
+        # Nothing reconciles here: only the task that takes signals runs.
+        (signals,) = (task for task in tasks if task.name == "signals")
         running = asyncio.ensure_future(signals.run(drain))
         await asyncio.sleep(0.3)
         (lag,) = await bus.lag(TRADING_SIGNALS)
@@ -154,9 +153,9 @@ async def test_higher_scores_are_executed_first(
 
 
 async def test_what_a_dead_executor_left_in_the_outbox_is_published_by_another(
-    bus_url: str, settings_of: SettingsOf, signal_of: SignalOf, desk_of: DeskOf
+    bus_url: str, settings_of: SettingsOf, signal_of: SignalOf, executor_of: ExecutorOf
 ) -> None:
-    dead = await desk_of(instance="dead")
+    dead = await executor_of(instance="dead")
     await dead.on_signal("signal-1", signal_of())
     assert await dead.outbox.backlog() > 0
     settings = settings_of(redis_url=bus_url)
@@ -164,8 +163,8 @@ async def test_what_a_dead_executor_left_in_the_outbox_is_published_by_another(
         await until(bus, TRADING_ORDERS, "PortfolioValued")
 
 
-async def test_only_one_executor_publishes_at_a_time(desk_of: DeskOf) -> None:
-    first, second = await desk_of(), await desk_of(instance="executor-2")
+async def test_only_one_executor_publishes_at_a_time(executor_of: ExecutorOf) -> None:
+    first, second = await executor_of(), await executor_of(instance="executor-2")
     assert await first.outbox.take_lead()
     assert not await second.outbox.take_lead()
     assert await first.outbox.take_lead()
@@ -174,22 +173,22 @@ async def test_only_one_executor_publishes_at_a_time(desk_of: DeskOf) -> None:
 
 
 async def test_an_event_published_again_after_a_crash_has_the_same_id(
-    bus_url: str, desk_of: DeskOf, signal_of: SignalOf
+    bus_url: str, executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
-    desk = await desk_of()
-    await desk.on_signal("signal-1", signal_of())
+    executor = await executor_of()
+    await executor.on_signal("signal-1", signal_of())
     async with Bus.connect(BusConfig(url=bus_url)) as bus:
-        publication = Publication(desk.outbox, bus)
-        noted = desk.outbox.published
+        publisher = OutboxPublisher(executor.outbox, bus)
+        noted = executor.outbox.published
 
         async def crash(_: Any) -> None:
             raise BusUnavailableError("killed before it was noted")
 
-        desk.outbox.published = crash  # type: ignore[method-assign, assignment]
+        executor.outbox.published = crash  # type: ignore[method-assign, assignment]
         with pytest.raises(BusUnavailableError):
-            await publication.publish_some()
-        desk.outbox.published = noted  # type: ignore[method-assign]
-        count = await publication.publish_some()
+            await publisher.publish_some()
+        executor.outbox.published = noted  # type: ignore[method-assign]
+        count = await publisher.publish_some()
         ids = []
         async for message in bus.tail(TRADING_ORDERS, since="0"):
             ids.append(message.id)
@@ -200,20 +199,20 @@ async def test_an_event_published_again_after_a_crash_has_the_same_id(
 
 
 async def test_published_events_are_forgotten_after_a_while_and_waiting_ones_never(
-    desk_of: DeskOf, signal_of: SignalOf
+    executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
-    desk = await desk_of(outbox_keep=0, outbox_lease_seconds=0.001)
-    await desk.on_signal("signal-1", signal_of())
-    [first, *rest] = await desk.outbox.unpublished(100)
-    await desk.outbox.published([first])
-    assert await desk.outbox.take_lead()
-    assert await desk.outbox.unpublished(100) == rest
+    executor = await executor_of(outbox_keep=0, outbox_lease_seconds=0.001)
+    await executor.on_signal("signal-1", signal_of())
+    [first, *rest] = await executor.outbox.unpublished(100)
+    await executor.outbox.published([first])
+    assert await executor.outbox.take_lead()
+    assert await executor.outbox.unpublished(100) == rest
 
 
 async def test_without_a_server_events_wait_and_the_stop_does_not(
-    settings_of: SettingsOf, desk_of: DeskOf, signal_of: SignalOf
+    settings_of: SettingsOf, executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
-    before = await desk_of()
+    before = await executor_of()
     await before.on_signal("signal-1", signal_of())
     waiting = await before.outbox.backlog()
     settings = settings_of(redis_url="redis://127.0.0.1:1/0", grace_seconds=1)
@@ -225,8 +224,8 @@ async def test_without_a_server_events_wait_and_the_stop_does_not(
 def test_settings_become_the_rules_numbers(settings_of: SettingsOf) -> None:
     settings = settings_of(max_positions_hk=3, hk_commission_min="5", lot_sizes={"1.HK": 7})
     policy = settings.policy()
-    assert policy.max_positions_by_market == {Market.HK: 3, Market.US: 5}
-    assert policy.fees[Market.HK].commission_minimum == 5
+    assert policy.max_positions_by_market == {MarketCode.HK: 3, MarketCode.US: 5}
+    assert policy.fees[MarketCode.HK].commission_minimum == 5
     instrument = policy.instruments.find("1.HK")
     assert instrument is not None
     assert instrument.lot_size == 7

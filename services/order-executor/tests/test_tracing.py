@@ -8,18 +8,18 @@ import pytest
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.contracts.topics import TRADING_ORDERS
-from streamdesk.order_executor.broker_paper import Faults
+from streamdesk.order_executor.adapters.paper_broker import Faults
+from streamdesk.order_executor.application.publish_outbox import OutboxPublisher
 from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.desk import Desk
 from streamdesk.order_executor.errors import BrokerUnavailableError
-from streamdesk.order_executor.publication import Publication
+from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import BusTracer, span
 from streamdesk.runtime.tracing import set_up_tracing
 from tests.collector import Collector, Span
 
 SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]
-DeskOf = Callable[..., Awaitable[Desk]]
+ExecutorOf = Callable[..., Awaitable[OrderExecutor]]
 SettingsOf = Callable[..., Settings]
 
 
@@ -35,7 +35,7 @@ class Process:
         self._end = set_up_tracing("order-executor", instance)
 
     def end(self) -> None:
-        """Send what is in hand."""
+        """Send what is pending."""
         self._end()
         self._end = lambda: None
 
@@ -54,11 +54,11 @@ def by_name(collector: Collector, trace_id: str) -> dict[str, Span]:
     return {span.name: span for span in collector.trace(trace_id)}
 
 
-async def publish_all(desk: Desk) -> dict[str, str]:
+async def publish_all(executor: OrderExecutor) -> dict[str, str]:
     """Publish the outbox; the traceparent that each type of event carries."""
     url = f"memory://{uuid4()}"
     async with Bus.connect(BusConfig(url=url), tracer=BusTracer()) as bus:
-        wanted = await Publication(desk.outbox, bus).publish_some()
+        wanted = await OutboxPublisher(executor.outbox, bus).publish_some()
         found = []
         async for message in bus.tail(TRADING_ORDERS, since="0"):
             found.append(message)
@@ -70,14 +70,14 @@ async def publish_all(desk: Desk) -> dict[str, str]:
 
 
 async def test_an_event_that_another_process_publishes_continues_the_trace_it_came_from(
-    desk_of: DeskOf, signal_of: SignalOf, process: Process
+    executor_of: ExecutorOf, signal_of: SignalOf, process: Process
 ) -> None:
     process.begin("first")
     with span("process signals") as root:
         trace_id = root.traceparent.split("-")[1]
-        await (await desk_of()).on_signal("signal-1", signal_of())
+        await (await executor_of()).on_signal("signal-1", signal_of())
     process.begin("second")  # the first one died before it published
-    carried = await publish_all(await desk_of(instance="executor-2"))
+    carried = await publish_all(await executor_of(instance="executor-2"))
     process.end()
     made = {each.span_id: each for each in process.collector.trace(trace_id)}
     publications = {
@@ -92,18 +92,18 @@ async def test_an_event_that_another_process_publishes_continues_the_trace_it_ca
 
 
 async def test_an_order_that_another_process_finishes_stays_in_its_trace(
-    desk_of: DeskOf, signal_of: SignalOf, process: Process
+    executor_of: ExecutorOf, signal_of: SignalOf, process: Process
 ) -> None:
     async def gone(_: str) -> None:
         raise BrokerUnavailableError("no answer")
 
     process.begin("first")
-    desk = await desk_of(faults=Faults(before_accept=gone))
+    executor = await executor_of(faults=Faults(before_accept=gone))
     with span("process signals") as root:
         trace_id = root.traceparent.split("-")[1]
-        await desk.on_signal("signal-1", signal_of())
+        await executor.on_signal("signal-1", signal_of())
     process.begin("second")
-    await (await desk_of(instance="executor-2")).reconciliation.reconcile()
+    await (await executor_of(instance="executor-2")).reconciliation.reconcile()
     process.end()
     made = by_name(process.collector, trace_id)
     ids = {name: each.span_id for name, each in made.items()}
@@ -118,14 +118,14 @@ async def test_an_order_that_another_process_finishes_stays_in_its_trace(
 
 
 async def test_a_protective_exit_is_in_the_trace_of_the_bar_that_crossed_its_stop(
-    desk_of: DeskOf, signal_of: SignalOf, bar_of: BarOf, process: Process
+    executor_of: ExecutorOf, signal_of: SignalOf, bar_of: BarOf, process: Process
 ) -> None:
     process.begin("first")
-    desk = await desk_of()
-    await desk.on_signal("signal-1", signal_of(stop_loss=95.0))
+    executor = await executor_of()
+    await executor.on_signal("signal-1", signal_of(stop_loss=95.0))
     with span("scan bars") as bar:
         pass
-    await desk.protection.on_bar(bar_of(price=94.0), bar.traceparent)
+    await executor.protection.on_bar(bar_of(price=94.0), bar.traceparent)
     process.end()
     made = by_name(process.collector, bar.traceparent.split("-")[1])
     assert made["leave position"].parent_id == made["scan bars"].span_id
@@ -134,10 +134,10 @@ async def test_a_protective_exit_is_in_the_trace_of_the_bar_that_crossed_its_sto
 
 
 async def test_without_traces_rows_and_events_name_none(
-    desk_of: DeskOf, signal_of: SignalOf
+    executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
-    desk = await desk_of()
-    await desk.on_signal("signal-1", signal_of())
-    entries = await desk.outbox.unpublished(100)
+    executor = await executor_of()
+    await executor.on_signal("signal-1", signal_of())
+    entries = await executor.outbox.unpublished(100)
     assert {entry.traceparent for entry in entries} == {None}
-    assert set((await publish_all(desk)).values()) == {""}
+    assert set((await publish_all(executor)).values()) == {""}

@@ -14,10 +14,10 @@ from sqlalchemy import Connection, delete, insert
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import SignalGenerated
 from streamdesk.contracts.topics import TRADING_SIGNALS
+from streamdesk.order_executor.adapters.ledger.outbox import LEASE
+from streamdesk.order_executor.adapters.ledger.schema import LEASES
 from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.desk import Desk
-from streamdesk.order_executor.ledger.outbox import LEASE
-from streamdesk.order_executor.ledger.schema import LEASES
+from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import BusTracer
 from streamdesk.runtime.tracing import set_up_tracing
 from tests.collector import Collector
@@ -79,8 +79,8 @@ async def lead(values: dict[str, str], *, take: bool) -> None:
         if take:
             connection.execute(insert(LEASES).values(**row))
 
-    async with Desk(Settings.model_validate(values)) as desk:
-        await desk.ledger.database.write(work)
+    async with OrderExecutor(Settings.model_validate(values)) as executor:
+        await executor.ledger.database.write(work)
 
 
 async def test_what_a_killed_executor_left_in_the_outbox_is_published_in_its_trace(

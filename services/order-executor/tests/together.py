@@ -6,14 +6,15 @@ Everything is imported once; each process is a fork. Prints their exit codes in 
 import os
 import sys
 
-from streamdesk.order_executor.migrate import migrate
+from streamdesk.order_executor.entrypoints.cli import migrate
+from streamdesk.order_executor.factory import open_kill_switch
 
 
 def main() -> None:
     number = int(sys.argv[1])
     gate, opened = os.pipe()
     children = [_child(gate, opened) for _ in range(number)]
-    os.close(opened)  # whoever reads from the gate goes on
+    os.close(opened)  # every reader of the gate resumes
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     sys.stdout.write(f"{codes}\n")
 
@@ -25,7 +26,7 @@ def _child(gate: int, opened: int) -> int:
         os.read(gate, 1)
         code = 1
         try:
-            code = migrate()
+            code = migrate(open_kill_switch)
         finally:
             sys.stdout.flush()
             os._exit(code)

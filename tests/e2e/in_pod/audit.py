@@ -4,13 +4,13 @@ import asyncio
 import sys
 
 from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.desk import Desk
+from streamdesk.order_executor.factory import OrderExecutor
 
 
 async def main() -> None:
     """One line for each figure that does not fit."""
-    async with Desk(Settings()) as desk:
-        for discrepancy in await desk.verify():
+    async with OrderExecutor(Settings()) as executor:
+        for discrepancy in await executor.verify():
             sys.stdout.write(f"{discrepancy}\n")
 
 

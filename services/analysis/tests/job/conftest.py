@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamdesk.analysis.job.task_events import TaskEvents
+from streamdesk.analysis.adapters.task_events import TaskEvents
 from streamdesk.bus import Bus, BusConfig, Message
 from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.events import TaskCompleted

@@ -6,10 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 import talib
 
+from streamdesk.analysis.adapters.run_folder.part_files import part_name, read_part, write_part
+from streamdesk.analysis.domain.chunk import ChunkBars, compute
 from streamdesk.analysis.domain.daily import daily
 from streamdesk.analysis.domain.job import VALUES
-from streamdesk.analysis.job.chunk import ChunkBars, compute
-from streamdesk.analysis.job.part_files import part_name, read_part, write_part
 from streamdesk.indicators import kdj
 from streamdesk.market.series import BarSeries
 

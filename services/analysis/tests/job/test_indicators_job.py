@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from streamdesk.analysis.adapters.process_pool.pool import ProcessPool
+from streamdesk.analysis.adapters.run_folder.part_files import read_part
+from streamdesk.analysis.adapters.run_folder.run_folder import ResultsFolder
+from streamdesk.analysis.adapters.task_events import TaskEvents
+from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
 from streamdesk.analysis.domain.job import JobProgress
-from streamdesk.analysis.job.errors import JobError, JobRunningError, NoBarsError, WorkerLostError
-from streamdesk.analysis.job.indicators_job import IndicatorsJob
-from streamdesk.analysis.job.part_files import read_part
-from streamdesk.analysis.job.task_events import TaskEvents
+from streamdesk.analysis.errors import JobError, JobRunningError, NoBarsError, WorkerLostError
 from streamdesk.bus import Bus, BusConfig, Message
 from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.events import StockIndicatorsCompleted, TaskCompleted, TaskProgressed
@@ -26,13 +28,14 @@ SeriesOf = Callable[..., BarSeries]
 StoreOf = Callable[..., BarStore]
 EventsOf = Callable[[Bus], Awaitable[list[Message[Event]]]]
 JobOf = Callable[..., IndicatorsJob]
-AWAY = "redis://127.0.0.1:1/0"
+UNREACHABLE = "redis://127.0.0.1:1/0"
 
 
 @pytest.fixture
 def job_of(tmp_path: Path, now: datetime) -> JobOf:
     def make(store: BarStore, events: TaskEvents | None, at: datetime = now) -> IndicatorsJob:
-        return IndicatorsJob(store, events, tmp_path / "indicators", clock=lambda: at)
+        results = ResultsFolder(tmp_path / "indicators")
+        return IndicatorsJob(store, events, results, ProcessPool(), clock=lambda: at)
 
     return make
 
@@ -77,13 +80,13 @@ async def test_an_event_and_a_row_have_the_same_values(
     report = await job_of(store_of(3), events).run()
     [part] = parts_of(report.folder)
     values = read_part(part)
-    told = {
+    published = {
         message.event.symbol: message.event.indicators
         for message in await on_the_stream(bus)
         if isinstance(message.event, StockIndicatorsCompleted)
     }
-    assert told == {symbol: values.indicators(at) for at, symbol in enumerate(values.symbols)}
-    assert len(told["S0000.US"]) == 15
+    assert published == {symbol: values.indicators(at) for at, symbol in enumerate(values.symbols)}
+    assert len(published["S0000.US"]) == 15
 
 
 async def test_failing_stocks_are_counted_and_named_and_stop_nothing(
@@ -104,8 +107,8 @@ async def test_failing_stocks_are_counted_and_named_and_stop_nothing(
     assert isinstance(end, TaskCompleted)
     assert end.succeeded
     assert end.message == "40 of 42 stocks; 2 failed: BAD.US, IPO.HK"
-    told = {m.event.symbol for m in messages if isinstance(m.event, StockIndicatorsCompleted)}
-    assert told == {f"S{number:04}.US" for number in range(40)}
+    published = {m.event.symbol for m in messages if isinstance(m.event, StockIndicatorsCompleted)}
+    assert published == {f"S{number:04}.US" for number in range(40)}
     again = await job_of(store, events).run(report.run_id)
     assert again.failed == report.failed
 
@@ -133,20 +136,20 @@ async def test_a_completed_run_is_reported_and_not_done_again(
 async def test_with_redis_down_it_computes_all_the_same_and_says_so_once(
     store_of: StoreOf, job_of: JobOf, tasks: Topic[Event]
 ) -> None:
-    config = BusConfig(url=AWAY, publish_timeout_seconds=0.05)
+    config = BusConfig(url=UNREACHABLE, publish_timeout_seconds=0.05)
     with capture_logs() as logs:
-        async with Bus.connect(config) as away:
-            job = job_of(store_of(300), TaskEvents(away, tasks))
+        async with Bus.connect(config) as unreachable:
+            job = job_of(store_of(300), TaskEvents(unreachable, tasks))
             report = await job.run()
             assert not (await job.run()).published  # asked again and again, it does not repeat it
     assert report.computed == 300
     assert not report.published
     assert len(rows(report.folder)) == 300
     assert [log["log_level"] for log in logs] == ["warning"]
-    assert "computes all the same" in logs[0]["event"]
+    assert "the job continues" in logs[0]["event"]
 
 
-async def test_what_could_not_be_told_is_told_by_the_next_run_without_computing(
+async def test_what_could_not_be_published_is_published_by_the_next_run_without_computing(
     store_of: StoreOf,
     job_of: JobOf,
     tasks: Topic[Event],
@@ -154,19 +157,19 @@ async def test_what_could_not_be_told_is_told_by_the_next_run_without_computing(
     on_the_stream: EventsOf,
 ) -> None:
     store = store_of(300)
-    async with Bus.connect(BusConfig(url=AWAY)) as away:
-        first = await job_of(store, TaskEvents(away, tasks)).run()
+    async with Bus.connect(BusConfig(url=UNREACHABLE)) as unreachable:
+        first = await job_of(store, TaskEvents(unreachable, tasks)).run()
     job = job_of(store, TaskEvents(bus, tasks))
     assert [run.state for run in job.runs()] == ["unpublished"]
     second = await job.run()
     assert second.run_id == first.run_id
     assert (second.computed, second.resumed, second.published) == (0, 300, True)
-    told = Counter(
+    published = Counter(
         m.event.symbol
         for m in await on_the_stream(bus)
         if isinstance(m.event, StockIndicatorsCompleted)
     )
-    assert told == {f"S{number:04}.US": 1 for number in range(300)}
+    assert published == {f"S{number:04}.US": 1 for number in range(300)}
     assert [run.state for run in job.runs()] == ["completed"]
 
 
@@ -236,7 +239,7 @@ async def test_no_two_compute_into_one_folder_at_a_time(store_of: StoreOf, job_o
             second.append(asyncio.create_task(job.run("other")))
 
     report = await job.run("mine", on_progress=disturb)
-    with pytest.raises(JobRunningError, match="run mine is under way"):
+    with pytest.raises(JobRunningError, match="run mine is in progress"):
         await second[0]
     assert report.computed == 200
     assert states == {"computing"}
@@ -251,7 +254,7 @@ async def test_a_day_has_one_run_until_another_is_wanted(store_of: StoreOf, job_
     assert [run.run_id for run in job.runs()] == ["daily-2026-11-20-2", "daily-2026-11-20"]
 
 
-async def test_a_run_that_was_begun_and_left_is_gone_on_with(
+async def test_a_run_that_was_begun_and_left_is_resumed(
     store_of: StoreOf, job_of: JobOf, now: datetime
 ) -> None:
     store = store_of(30)
@@ -272,7 +275,10 @@ async def test_results_of_days_long_past_are_removed(
     store, results = store_of(3), tmp_path / "indicators"
     for days in (0, 30, 31):
         clock = partial(now.__add__, timedelta(days=days))
-        await IndicatorsJob(store, None, results, keep_days=30, clock=clock).run()
+        job = IndicatorsJob(
+            store, None, ResultsFolder(results), ProcessPool(), keep_days=30, clock=clock
+        )
+        await job.run()
     days_left = sorted(path.name for path in results.glob("day=*"))
     assert days_left == ["day=2026-12-20", "day=2026-12-21"]
 
@@ -293,10 +299,11 @@ async def test_a_process_of_the_pool_that_ends_is_said_and_the_rest_can_be_resum
 
 
 async def test_a_folder_that_cannot_be_used_is_named_with_what_to_do(
-    store_of: StoreOf, tmp_path: Path
+    store_of: StoreOf, tmp_path: Path, now: datetime
 ) -> None:
     (tmp_path / "file").touch()
-    job = IndicatorsJob(store_of(2), None, tmp_path / "file" / "indicators")
+    results = ResultsFolder(tmp_path / "file" / "indicators")
+    job = IndicatorsJob(store_of(2), None, results, ProcessPool(), clock=lambda: now)
     with pytest.raises(
         JobError, match=r"cannot be kept in .*file/indicators: .* run the job again"
     ):

@@ -72,7 +72,7 @@ def test_what_cannot_work_is_said_on_one_line(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_job_says_that_it_can_be_gone_on_with(
+def test_an_interrupted_job_says_that_it_can_be_resumed(
     number: signal.Signals, store_of: StoreOf
 ) -> None:
     environment = os.environ | {"BAR_STORE_FOLDER": str(store_of(600).folder)}
@@ -92,7 +92,7 @@ def test_an_interrupted_job_says_that_it_can_be_gone_on_with(
         _, errors = job.communicate(timeout=300)
     assert job.returncode == 130
     assert errors.splitlines()[-1] == (
-        "analysis: interrupted; the same command goes on where it was"
+        "analysis: interrupted; the same command resumes where it was"
     )
     report = json.loads(
         run(BAR_STORE_FOLDER=environment["BAR_STORE_FOLDER"]).stdout.splitlines()[-1]

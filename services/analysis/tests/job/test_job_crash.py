@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from streamdesk.analysis.adapters.run_folder.part_files import read_part
 from streamdesk.analysis.domain.job import new_percent
-from streamdesk.analysis.job.part_files import read_part
 from streamdesk.bus import Bus, Message
 from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.events import StockIndicatorsCompleted, TaskCompleted, TaskProgressed
@@ -27,7 +27,7 @@ KILLS = int(os.environ.get("JOB_TEST_KILLS", "10"))
 STOCKS = 160
 MOST_KILLS = KILLS + 20
 LINES = 10  # of progress: the beginning, eight chunks, the end
-WORKER = "streamdesk.analysis.job.worker"
+WORKER = "streamdesk.analysis.adapters.process_pool.worker"
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Storm:
         )
 
     def kill_one(self) -> None:
-        """Kill the job after so many of its lines and a moment; go on to a new run after an end."""
+        """Kill the job after so many of its lines and a moment; start a new run after an end."""
         before, job = self.parts(), self.start()
         assert job.stdout is not None
         with job:
@@ -63,7 +63,7 @@ class Storm:
             os.kill(job.pid, signal.SIGKILL)
             lines += job.stdout.readlines()
         there = self.parts()
-        # What was computed stays the very file that it was: nobody computed it again.
+        # What was computed stays the same file: it was not computed again.
         assert {name: there[name] for name in before} == before
         if any('"report"' in line for line in lines):
             self.killed_with["completed"] += 1
@@ -71,7 +71,7 @@ class Storm:
         elif not there:
             self.killed_with["nothing computed"] += 1
         elif len(there) == LINES - 2:
-            self.killed_with["all computed, not all told"] += 1
+            self.killed_with["all computed, not all published"] += 1
         else:
             self.killed_with["some computed"] += 1
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from streamdesk.analysis.domain.job import (
     CHUNK_STOCKS,
     PERCENT,
-    Plan,
+    RunPlan,
     chunked,
     closing_words,
     day_of,
@@ -24,13 +24,13 @@ DAY = date(2026, 11, 20)
 
 
 @given(st.integers(1, 12_000))
-def test_a_run_tells_of_its_progress_at_most_101_times(stocks: int) -> None:
-    told = [
+def test_a_run_reports_its_progress_at_most_101_times(stocks: int) -> None:
+    reported = [
         percent for done in range(stocks + 1) if (percent := new_percent(done, stocks)) is not None
     ]
-    assert told == sorted(set(told))
-    assert len(told) <= PERCENT + 1
-    assert (told[0], told[-1]) == (0, 100)
+    assert reported == sorted(set(reported))
+    assert len(reported) <= PERCENT + 1
+    assert (reported[0], reported[-1]) == (0, 100)
 
 
 @given(st.sets(st.integers(0, 3_000)))
@@ -102,4 +102,4 @@ def test_a_run_ends_with_how_many_stocks_failed_and_which() -> None:
 
 
 def test_a_plan_knows_how_many_stocks_it_has() -> None:
-    assert Plan("r", None, datetime.now(UTC), (("A.US", "B.US"), ("C.US",))).stocks == 3
+    assert RunPlan("r", None, datetime.now(UTC), (("A.US", "B.US"), ("C.US",))).stocks == 3

@@ -1,4 +1,4 @@
-"""The daily job by its schedule: one run a slot, and what is interrupted is taken up."""
+"""The daily job by its schedule: one run a slot, and an interrupted run is resumed."""
 
 import asyncio
 import subprocess
@@ -12,12 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from streamdesk.analysis.adapters.process_pool.pool import ProcessPool
+from streamdesk.analysis.adapters.run_folder.run_folder import ResultsFolder
+from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
+from streamdesk.analysis.adapters.task_events import TaskEvents
+from streamdesk.analysis.application.daily_job.job_schedule import NAME, job_schedule
+from streamdesk.analysis.application.daily_job.run_job import IndicatorsJob
+from streamdesk.analysis.application.schedule.firing import SchedulePace
+from streamdesk.analysis.application.schedule.slot_runner import SlotRunner
 from streamdesk.analysis.domain.slots import SlotState
-from streamdesk.analysis.firing import Pace
-from streamdesk.analysis.job.indicators_job import IndicatorsJob
-from streamdesk.analysis.job.task_events import TaskEvents
-from streamdesk.analysis.job_schedule import job_schedule
-from streamdesk.analysis.slot_runner import SlotRunner
+from streamdesk.analysis.entrypoints.schedule import run_schedule
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.topics import TASKS
 from streamdesk.market.store import BarStore
@@ -87,7 +91,7 @@ class Night:
         last = state.last if state is not None else None
         return last is not None and last.slot == slot and last.ended_at is not None
 
-    def told(self, run_id: str) -> Counter[str]:
+    def published(self, run_id: str) -> Counter[str]:
         """Events of the run by type and, of stocks, by name."""
         entries = [
             dict(zip(flat[::2], flat[1::2], strict=True))
@@ -115,7 +119,7 @@ def night(server: StreamServer, tmp_path: Path) -> Iterator[Night]:
         yield night
 
 
-def test_of_a_replica_killed_in_the_job_another_takes_the_run_up_and_ends_it_once(
+def test_of_a_replica_killed_in_the_job_another_resumes_the_run_and_ends_it_once(
     store_of: StoreOf, night: Night
 ) -> None:
     store_of(STOCKS)
@@ -128,9 +132,11 @@ def test_of_a_replica_killed_in_the_job_another_takes_the_run_up_and_ends_it_onc
         night.set_clock(slot)
         killed = night.kill_in(run_id)
         wait_for(lambda: night.has_ended(slot), "the end of the run")  # noqa: B023 - awaited at once
-        told = night.told(run_id)
-        assert len([name for name in told if "Stock" in name]) == STOCKS
-        assert [name for name in told if told[name] > 1 and "Progressed" not in name] == []
+        published = night.published(run_id)
+        assert len([name for name in published if "Stock" in name]) == STOCKS
+        assert [
+            name for name in published if published[name] > 1 and "Progressed" not in name
+        ] == []
         attempts = night.attempts(run_id)
         if len(attempts) > 1:
             assert set(attempts[1:]) != {killed}
@@ -140,7 +146,7 @@ def test_of_a_replica_killed_in_the_job_another_takes_the_run_up_and_ends_it_onc
 
 
 async def has_ended(runner: SlotRunner, slot: datetime) -> str | None:
-    state = (await runner.standing()).state
+    state = (await runner.snapshot()).state
     last = state.last if state is not None else None
     ended = last is not None and last.slot == slot and last.ended_at is not None
     return last.outcome if last is not None and ended else None
@@ -149,30 +155,30 @@ async def has_ended(runner: SlotRunner, slot: datetime) -> str | None:
 class Runner:
     """The schedule in this process."""
 
-    def __init__(self, bus: Bus, store: BarStore, told: Bus | None = None) -> None:
+    def __init__(self, bus: Bus, store: BarStore, events: Bus | None = None) -> None:
         self.now = FRIDAY - timedelta(hours=1)
         job = IndicatorsJob(
             store,
-            TaskEvents(told or bus, TASKS),
-            store.folder / "indicators",
-            workers=1,
+            TaskEvents(events or bus, TASKS),
+            ResultsFolder(store.folder / "indicators"),
+            ProcessPool(1),
             clock=lambda: self.now,
         )
         self.job = job
         self._runner = job_schedule(
-            bus.keys,
+            ScheduleRecord(NAME, bus.keys, auto_start=True),
             job,
             LINE,
             clock=lambda: self.now,
-            pace=Pace(beat_seconds=0.05),
+            pace=SchedulePace(beat_seconds=0.05),
             again_seconds=0.2,
         )
         self._drain = Drain()
-        self._running = asyncio.create_task(self._runner.run(self._drain))
+        self._running = asyncio.create_task(run_schedule(self._runner, self._drain))
 
     async def looked(self) -> None:
         async with asyncio.timeout(GUARD_SECONDS):
-            while (await self._runner.standing()).state is None:
+            while (await self._runner.snapshot()).state is None:
                 await asyncio.sleep(0.01)
 
     async def slot(self, slot: datetime) -> str:
@@ -209,25 +215,25 @@ async def test_a_slot_is_a_run_named_after_it_and_weekends_have_none(
     }
 
 
-async def test_what_the_bus_did_not_take_it_is_told_when_it_is_back(
+async def test_what_the_bus_did_not_accept_is_published_when_it_is_back(
     server: StreamServer, start_server: Callable[..., StreamServer], store_of: StoreOf
 ) -> None:
-    away = start_server()
-    impatient = BusConfig(url=away.url, socket_timeout_seconds=1, publish_timeout_seconds=2)
-    async with Bus.connect(BusConfig(url=server.url)) as bus, Bus.connect(impatient) as told:
-        runner = Runner(bus, store_of(12), told)
+    down = start_server()
+    impatient = BusConfig(url=down.url, socket_timeout_seconds=1, publish_timeout_seconds=2)
+    async with Bus.connect(BusConfig(url=server.url)) as bus, Bus.connect(impatient) as events:
+        runner = Runner(bus, store_of(12), events)
         try:
             await runner.looked()
-            await asyncio.to_thread(away.stop)
+            await asyncio.to_thread(down.stop)
             runner.now = FRIDAY
             async with asyncio.timeout(GUARD_SECONDS):
                 while [run.state for run in runner.job.runs()] != ["unpublished"]:
                     await asyncio.sleep(0.01)
-            await asyncio.to_thread(away.start)
+            await asyncio.to_thread(down.start)
             await runner.slot(FRIDAY)
         finally:
             await runner.close()
-    entries = away.ask("XRANGE", TASKS.key, "-", "+")
+    entries = down.ask("XRANGE", TASKS.key, "-", "+")
     types = [dict(zip(flat[::2], flat[1::2], strict=True))["t"] for _, flat in entries]
     assert types.count("StockIndicatorsCompleted") == 12
     assert types.count("TaskCompleted") == 1

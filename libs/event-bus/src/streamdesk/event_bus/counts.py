@@ -1,4 +1,4 @@
-"""Counts what passes over a bus, and tells another observer as well."""
+"""Counts what passes over a bus, and passes it on to another observer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,9 +15,9 @@ class Statistics:
 
     Attributes:
         published: written to the bus.
-        consumed: handled, whatever came of it; one that is retried counts each time.
+        consumed: handled, with any outcome; one that is retried counts each time.
         failed: of those, the ones that were not acknowledged.
-        dead: given up, those included that could not be read.
+        dead: dead-lettered, including events that could not be read.
     """
 
     published: int = 0
@@ -30,11 +30,11 @@ class Statistics:
         return replace(self, **{name: getattr(self, name) + by for name, by in more.items()})
 
 
-class Counts(BusObserver):
-    """An observer that counts by event type, and passes everything on to the next one.
+class EventCounts(BusObserver):
+    """An observer that counts by event type and passes everything on to the next one.
 
     Args:
-        then: the next observer: each of its methods is called with what this one is called with.
+        then: the next observer; each of its methods is called with what this one is called with.
     """
 
     def __init__(self, then: BusObserver) -> None:
@@ -42,7 +42,7 @@ class Counts(BusObserver):
         self._type_of = {kind.topic.name: kind for kind in EventType}
         self._statistics = {kind: Statistics() for kind in EventType}
         for name, method in vars(BusObserver).items():
-            if callable(method) and not name.startswith("_") and name not in vars(Counts):
+            if callable(method) and not name.startswith("_") and name not in vars(EventCounts):
                 setattr(self, name, getattr(then, name))  # not counted: the next one's, directly
 
     def statistics(self) -> Mapping[EventType, Statistics]:

@@ -1,4 +1,4 @@
-"""The request to stop: stop taking, finish or give back what is in hand, return."""
+"""The request to stop: stop taking, finish or give back what is pending, return."""
 
 import asyncio
 

@@ -1,8 +1,8 @@
 """A gauge for what this process only passes on: where a group on the server stands.
 
 An ordinary gauge shows its last value for as long as the process lives. This one forgets a series
-that nobody has set for a while, so that a process that stopped consuming, or whose server is away,
-says nothing instead of something old.
+that has not been set for a while, so that a process that stopped consuming, or whose server is
+unreachable, shows nothing instead of an old value.
 """
 
 import threading

@@ -1,7 +1,7 @@
-"""A gauge that says nothing until somebody has set it.
+"""A gauge that says nothing until it has been set.
 
 All metrics are made where they are named, in every process. An ordinary gauge without labels begins
-at 0, so each service would claim that the gateway's bus is away and that no operator acts.
+at 0, so each service would claim that the gateway's bus is down and that no operator acts.
 """
 
 from collections.abc import Callable, Iterable

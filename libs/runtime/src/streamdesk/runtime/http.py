@@ -58,10 +58,10 @@ async def serve_http(
         app: the application.
         listener: from `listen`; closed at the end.
         drain: when to stop.
-        close_seconds: how long requests in hand may take to end.
+        close_seconds: how long requests in flight may take to end.
         websockets: `none` where the application has none.
         websocket_max_bytes: longest message a socket may send; beyond, it is closed with 1009.
-        behind_proxy: whether a local proxy's word counts for who the client is; an application
+        behind_proxy: whether a local proxy may name the client; an application
             that never asks spares a step a request.
     """
     server = _Server(

@@ -8,10 +8,21 @@ import json
 import logging
 import sys
 from collections.abc import Iterable
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
-import structlog
 from pydantic import SecretStr
+
+if not TYPE_CHECKING and "structlog" not in sys.modules:
+    # structlog imports rich wherever it is installed, for tracebacks that we never print: a fifth
+    # of what a process costs to start. Nothing else is kept from importing it.
+    rich = sys.modules.get("rich")
+    sys.modules["rich"] = None
+    import structlog
+
+    del sys.modules["rich"]
+    if rich is not None:
+        sys.modules["rich"] = rich
+import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from streamdesk.runtime.redis_url import passwords_of

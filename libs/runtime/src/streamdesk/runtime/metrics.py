@@ -84,14 +84,14 @@ STREAMS_DELAYED = FadingGauge(
 )
 STREAMS_OLDEST_PENDING = FadingGauge(
     "streams_oldest_pending_seconds",
-    "Age of the oldest entry in hand since it was published; 0 when none is.",
+    "Age of the oldest pending entry since it was published; 0 when none is.",
     ["topic", "group"],
 )
 STREAMS_ACTIVE_CONSUMERS = FadingGauge(
     "streams_active_consumers", "Consumers of the group that are alive.", ["topic", "group"]
 )
 STREAMS_DEAD_LETTERS_WAITING = FadingGauge(
-    "streams_dead_letters_waiting", "Dead letters that nobody has dealt with.", ["topic"]
+    "streams_dead_letters_waiting", "Dead letters not yet redriven or purged.", ["topic"]
 )
 STREAMS_BREAKER_OPEN = FadingGauge(
     "streams_breaker_open",
@@ -157,7 +157,7 @@ PROTECTIVE_EXITS = Counter(
 TRADING_BLOCKED = Gauge(
     "trading_blocked", "1 while no signal is decided: not reconciled, or an outcome is unknown."
 )
-TRADING_HALTED = Gauge("trading_halted", "1 while the kill switch is on: no purchase is made.")
+TRADING_HALTED = Gauge("trading_halted", "1 while the kill switch is on: no buy is made.")
 LEDGER_DISCREPANCIES = Gauge(
     "ledger_discrepancies", "Figures of the ledger that do not follow from its fills."
 )
@@ -243,7 +243,7 @@ SCHEDULER_FIRES = Counter(
 )
 SCHEDULER_MISSED_SLOTS = Counter(
     "scheduler_missed_slots_total",
-    "Slots that nobody fired in time, and that were let go.",
+    "Slots that were not fired in time, and were dropped.",
     ["name"],
 )
 SCHEDULER_LEADER = Gauge(
@@ -268,10 +268,10 @@ ANALYSIS_REQUEST_DURATION = Histogram(
 )
 HAMA_CACHE_HITS = Counter(
     "hama_cache_hits_total",
-    "Analyses that were there already: memory (seen a moment ago, or Redis is away) or redis.",
+    "Analyses that were there already: memory (seen a moment ago, or Redis is down) or redis.",
     ["tier"],
 )
-HAMA_CACHE_MISSES = Counter("hama_cache_misses_total", "Analyses that somebody had to wait for.")
+HAMA_CACHE_MISSES = Counter("hama_cache_misses_total", "Analyses that a client had to wait for.")
 HAMA_COMPUTATIONS = Counter("hama_computations_total", "Analyses computed.")
 HAMA_COMPUTE_FAILURES = Counter(
     "hama_compute_failures_total", "Analyses that could not be computed, by reason.", ["reason"]
@@ -352,7 +352,7 @@ EXECUTORPOOL_PENDING = Gauge(
 )
 EXECUTORPOOL_OLDEST_PENDING = Gauge(
     "executorpool_oldest_pending_seconds",
-    "Age of the oldest entry in hand since it was published; 0 when none is.",
+    "Age of the oldest pending entry since it was published; 0 when none is.",
     ["namespace", "pool"],
 )
 EXECUTORPOOL_READY = Gauge(
@@ -400,7 +400,7 @@ ALERT_MESSAGES = Counter(
 )
 ALERT_GROUPS_TOLD = Counter(
     "alert_relay_groups_told_total",
-    "Groups of alerts that people were told of.",
+    "Groups of alerts that people were notified of.",
     ["status", "severity"],
 )
 ALERT_GROUPS_GIVEN_UP = Counter(

@@ -24,7 +24,7 @@ from streamdesk.runtime.tracing import (
 )
 
 log = logger("bus")
-REMIND_SECONDS = 60.0  # what goes on happening is said again after so long
+REMIND_SECONDS = 60.0  # what keeps happening is logged again after so long
 
 
 class StreamStanding(Protocol):
@@ -44,7 +44,7 @@ class StreamStanding(Protocol):
 
     @property
     def pending(self) -> int:
-        """Entries in the hands of its consumers."""
+        """Entries delivered and not acknowledged."""
 
 
 class Standing(Protocol):
@@ -72,7 +72,7 @@ class Standing(Protocol):
 
     @property
     def oldest_pending_seconds(self) -> float | None:
-        """Age of the oldest entry in hand; None without any."""
+        """Age of the oldest pending entry; None without any."""
 
     @property
     def active_consumers(self) -> int:
@@ -110,7 +110,7 @@ class BusMetrics:
         metrics.STREAMS_MESSAGES_PUBLISHED.labels(topic).inc(count)
 
     def refused(self, topic: str) -> None:
-        """The queue is full; whoever published was told so."""
+        """The queue is full; the publish failed."""
         metrics.STREAMS_PUBLISHES_REFUSED.labels(topic).inc()
 
     def consumed(
@@ -142,7 +142,7 @@ class BusMetrics:
         """Where a group that this process consumes for stands now.
 
         Args:
-            lag: the group on its topic; shown until it is told anew, or has faded.
+            lag: the group on its topic; shown until the next report, or until it fades.
         """
         topic, group = lag.topic, lag.group
         metrics.STREAMS_LAG.set(lag.waiting, topic, group)
@@ -171,7 +171,7 @@ class BusMetrics:
     def cap_reached(self, topic: str, stream: str, length: int, cap: int) -> None:
         """A stream is as long as it may become, and a publish was refused.
 
-        Counted each time, said once a minute: whoever publishes may try often.
+        Counted each time, logged once a minute: a publisher may try often.
         """
         metrics.STREAMS_CAP_REACHED.labels(topic).inc()
         now = time.monotonic()
@@ -186,7 +186,7 @@ class BusMetrics:
             )
 
     def group_recreated(self, topic: str, group: str, cursor: str) -> None:
-        """The server had lost the group; it goes on from `cursor`."""
+        """The server had lost the group; it resumes from `cursor`."""
         metrics.STREAMS_GROUPS_RECREATED.labels(topic, group).inc()
         log.warning("group recreated", topic=topic, group=group, cursor=cursor)
 

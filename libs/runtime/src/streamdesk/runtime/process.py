@@ -163,7 +163,7 @@ class Process(Generic[S]):
 
     def _on_signal(self, number: signal.Signals) -> None:
         self._interrupts += number == signal.SIGINT
-        if self._interrupts > 1:  # somebody at a terminal has lost patience
+        if self._interrupts > 1:  # a second Ctrl-C: do not wait for the drain
             self._cancel_works()
             return
         if not self.drain.requested.is_set():
@@ -192,7 +192,7 @@ class Process(Generic[S]):
 
 
 def run(name: str, settings_type: type[S], build: Build[S]) -> None:
-    """Run a service until it is told to stop; the whole of a `__main__.py`.
+    """Run a service until it is stopped; the whole of a `__main__.py`.
 
     Exit codes: 0 drained, 1 a work, the start or the close failed, 2 a bad setting or argument.
 

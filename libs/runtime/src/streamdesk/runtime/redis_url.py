@@ -1,6 +1,6 @@
 """REDIS_URL: what can be seen to be wrong with it before anything is sent.
 
-The value may hold a password, wherever somebody put it, so no message quotes any of it.
+The value may hold a password, wherever it stands, so no message quotes any of it.
 """
 
 from urllib.parse import parse_qsl, unquote, urlsplit

@@ -1,8 +1,8 @@
 """Development only: runs the service out of a folder of sources, again whenever one changes.
 
 An image's own packages belong to root on a read-only file system. So they are copied once into a
-folder that can be written, and the service runs from there: what somebody saves is copied into the
-folder (skaffold's file sync, kubectl cp), and seconds later the service runs with it.
+folder that can be written, and the service runs from there: what a developer saves is copied into
+the folder (skaffold's file sync, kubectl cp), and seconds later the service runs with it.
 """
 
 import os

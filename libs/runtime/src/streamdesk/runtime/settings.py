@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from streamdesk.runtime.redis_url import check_redis_url
 
 W = TypeVar("W")
-DRAIN_SHARE = 0.6  # of the grace period is for messages in hand; the rest is for what follows
+DRAIN_SHARE = 0.6  # of the grace period is for pending messages; the rest is for what follows
 
 
 def _words(value: object) -> object:
@@ -57,7 +57,7 @@ class BusSettings(TypedDict, Generic[W]):
 
 
 class ServiceSettings(BaseSettings):
-    """What every service can be told; a service's `config.py` extends it.
+    """Settings of every service; a service's `config.py` extends it.
 
     The variable is the field's name in upper case. A variable that is set but empty counts as
     not set, so that a chart may pass on what it does not know.
@@ -83,8 +83,8 @@ class ServiceSettings(BaseSettings):
     bus_lease_seconds: float = Field(
         30,
         gt=0,
-        description="Seconds after which a message that a consumer has in hand and does not "
-        "renew is given to another: how long a killed process delays what it held.",
+        description="Seconds after which a message that is pending at a consumer and not renewed "
+        "is given to another: how long a killed process delays what it held.",
     )
     bus_max_deliveries: int = Field(
         10,
@@ -126,7 +126,7 @@ class ServiceSettings(BaseSettings):
     grace_seconds: float = Field(
         20,
         gt=0,
-        description="Seconds from SIGTERM to the end: to finish or give back what is in hand, "
+        description="Seconds from SIGTERM to the end: to finish or give back what is pending, "
         "and to close. Keep it below the pod's terminationGracePeriodSeconds.",
     )
     dev_reload_folder: Path | None = Field(

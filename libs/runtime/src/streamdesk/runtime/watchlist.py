@@ -7,7 +7,6 @@ nothing is fetched that would be dropped.
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from streamdesk.contracts.fields import Symbol
@@ -59,6 +58,8 @@ def load_tickers(path: Path) -> tuple[str, ...]:
     Raises:
         TickerFileError: the file is missing, unreadable or of another shape.
     """
+    import yaml  # noqa: PLC0415 - costs every process 60 ms, and few read such a file
+
     try:
         read: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -6,13 +6,17 @@ from streamdesk.runtime import run
 
 
 def main() -> None:
-    """Run until told to stop; with `indicators` as first argument, the daily job alone."""
-    if sys.argv[1:2] == ["indicators"]:
-        from streamdesk.analysis.job import command  # noqa: PLC0415 - the API takes long to import
+    """Run until stopped; with `indicators` as first argument, the daily job alone.
 
-        sys.exit(command.main(sys.argv[2:]))
-    from streamdesk.analysis.config import Settings  # noqa: PLC0415 - as above
-    from streamdesk.analysis.factory import build  # noqa: PLC0415 - as above
+    Each of the two imports what it needs: the job starts without FastAPI.
+    """
+    if sys.argv[1:2] == ["indicators"]:
+        from streamdesk.analysis.entrypoints import cli  # noqa: PLC0415 - starts without FastAPI
+        from streamdesk.analysis.factory import daily_job  # noqa: PLC0415 - starts without FastAPI
+
+        sys.exit(cli.main(sys.argv[2:], daily_job.needed_store, daily_job.open_job))
+    from streamdesk.analysis.config import Settings  # noqa: PLC0415 - the job starts without it
+    from streamdesk.analysis.factory.service import build  # noqa: PLC0415 - the job starts without it
 
     run("analysis", Settings, build)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from streamdesk.analysis.cron import OFF, Cron
+from streamdesk.analysis.domain.cron import OFF, Cron
 from streamdesk.contracts import topics
 from streamdesk.contracts.events.analysis import HamaPreset
 from streamdesk.runtime import CommaSeparated, ServiceSettings
@@ -35,7 +35,7 @@ def _cron_line(value: str) -> str:
 
 
 class Settings(ServiceSettings):
-    """What the analysis service can be told."""
+    """Settings of the analysis service."""
 
     # -- HTTP -----------------------------------------------------------------------------------
 
@@ -53,19 +53,19 @@ class Settings(ServiceSettings):
     redis_enabled: bool = Field(
         default=True,
         description="Whether analyses, schedule and events go over Redis; if not, this process "
-        "keeps all to itself.",
+        "keeps them in its memory.",
     )
     hama_cache_ttl: float = Field(
         300,
         ge=1,
         le=86_400,
-        description="Seconds that an analysis is kept; after four fifths of them it is made anew "
-        "when somebody asks, who gets the old one at once.",
+        description="Seconds that an analysis is kept; after four fifths of them a request gets it "
+        "at once, and has it renewed in the background.",
     )
     hama_memory_cache_symbols: int = Field(
         2_000,
         ge=1,
-        description="Analyses that this process keeps in its own memory at most.",
+        description="Most analyses that this process keeps in its own memory.",
     )
     hama_cache_look_seconds: float = Field(
         1,
@@ -79,8 +79,8 @@ class Settings(ServiceSettings):
         2,
         gt=0,
         le=60,
-        description="Longest wait for an answer of Redis, seconds; then this process's memory is "
-        "the cache until Redis answers again.",
+        description="Longest wait for an answer of Redis, seconds; after it, the memory of this "
+        "process is the cache until Redis answers again.",
     )
     hama_preset: HamaPreset = Field("nsdt", description="Parameters of HAMA: nsdt or quantdinger.")
     hama_interval_seconds: int = Field(
@@ -145,14 +145,14 @@ class Settings(ServiceSettings):
         description="Minutes from one refresh to the next; slots are multiples of it, in UTC.",
     )
     hama_scheduler_watched_only: bool = Field(
-        default=False, description="Refresh only symbols that somebody asked for lately."
+        default=False, description="Refresh only symbols that clients asked for recently."
     )
     hama_scheduler_watched_minutes: float = Field(
-        60, gt=0, le=10_080, description="How long a symbol is watched after somebody asked for it."
+        60, gt=0, le=10_080, description="How long a symbol counts as asked for recently."
     )
     hama_scheduler_misfire: MisfirePolicy = Field(
         "once",
-        description="What becomes of slots missed while nobody ran: skip, fire once for all of "
+        description="What happens to slots missed while no replica ran: skip, fire once for all of "
         "them, or fire all.",
     )
 

@@ -1,23 +1,33 @@
 """What can go wrong in an analysis.
 
     AnalysisError
-    ├── CacheAwayError         Redis is off or does not answer; inside the cache only
-    ├── NotEnoughBarsError     too few bars for the preset
-    ├── RequestError           a client's request cannot be answered as it is
-    ├── UnknownPresetError     no preset of that name
-    ├── UnreadableScheduleError  what is written about a schedule is not ours to read
-    └── BusyScheduleError      a fire by hand while another is under way
+    ├── BrokenAnalysisError      the analysis of one instrument failed unexpectedly
+    ├── CacheUnavailableError    Redis is off or does not answer; inside the cache only
+    ├── NotEnoughBarsError       too few bars for the preset
+    ├── RequestError             a request is not valid
+    ├── UnknownPresetError       no preset has that name
+    ├── UnreadableScheduleError  the record of a schedule cannot be parsed
+    └── BusyScheduleError        a refresh on request while another is in progress
 
-What a source of bars cannot do is a `MarketError` (`streamdesk.market.errors`).
+    JobError
+    ├── JobRunningError          another process computes in the folder
+    ├── NoBarsError              the store has nothing to compute from
+    └── WorkerLostError          a process of the pool ended while it computed
+
+A failure of a source of bars is a `MarketError` (`streamdesk.market.errors`).
 """
 
 
 class AnalysisError(Exception):
-    """Anything this service expects to go wrong."""
+    """Any expected failure of an analysis."""
 
 
-class CacheAwayError(AnalysisError):
-    """Redis is off, or does not answer: memory has to do."""
+class BrokenAnalysisError(AnalysisError):
+    """The analysis of one instrument failed unexpectedly; the log has the traceback."""
+
+
+class CacheUnavailableError(AnalysisError):
+    """Redis is off, or does not answer: memory is the cache."""
 
 
 class NotEnoughBarsError(AnalysisError):
@@ -29,7 +39,7 @@ class NotEnoughBarsError(AnalysisError):
         Args:
             symbol: the instrument.
             bars: how many there are.
-            needed: how many there have to be.
+            needed: how many the analysis needs.
         """
         super().__init__(
             f"{symbol} has {bars} bars, its analysis needs {needed}: wait until the feed has "
@@ -45,13 +55,13 @@ class UnknownPresetError(AnalysisError):
 
 
 class UnreadableScheduleError(AnalysisError):
-    """What is written about a schedule cannot be read: nothing is fired until it can."""
+    """The record of a schedule cannot be parsed: nothing is fired until it can."""
 
     def __init__(self, *keys: str) -> None:
-        """Name the values.
+        """Name the keys.
 
         Args:
-            keys: where they are.
+            keys: of the record.
         """
         super().__init__(
             f"one of the keys {', '.join(keys)} holds what this version cannot read: run the "
@@ -60,11 +70,11 @@ class UnreadableScheduleError(AnalysisError):
 
 
 class BusyScheduleError(AnalysisError):
-    """A fire by hand was asked for while this process is at one."""
+    """This process has a refresh on request in progress."""
 
 
 class RequestError(AnalysisError):
-    """A request that cannot be answered as it is."""
+    """A request is not valid."""
 
     def __init__(self, status: int, message: str) -> None:
         """Say what is wrong.
@@ -75,3 +85,19 @@ class RequestError(AnalysisError):
         """
         super().__init__(message)
         self.status = status
+
+
+class JobError(Exception):
+    """The job cannot run; the message says why and what to do."""
+
+
+class JobRunningError(JobError):
+    """Another process computes in the same folder."""
+
+
+class NoBarsError(JobError):
+    """The bar store has no bars of this market."""
+
+
+class WorkerLostError(JobError):
+    """A process of the pool ended, for example because the machine ran out of memory."""

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from streamdesk.bus import ConsumerHealth, GroupLag, StoredDeadLetter
 from streamdesk.console.tables import NONE, age, new_table
-from streamdesk.event_bus import GroupHealth, Health
+from streamdesk.event_bus import BusHealth, GroupHealth
 
 DETAIL_WIDTH = 60
 BAD = "bold red"
@@ -79,7 +79,7 @@ def consumers(readers: Readers) -> RenderableType:
     return table
 
 
-def health(health: Health) -> RenderableType:
+def health(health: BusHealth) -> RenderableType:
     """Each type of events, and the groups that read it."""
     table = new_table()
     table.add_column("type", overflow="fold")

@@ -1,23 +1,18 @@
-"""Starts the order-executor, brings its tables up to date, looks at them, or halts trading."""
+"""Starts the order-executor, or runs one of its commands."""
 
 import sys
 
-from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.factory import NAME, build
-from streamdesk.order_executor.inspection import inspect
-from streamdesk.order_executor.migrate import migrate
-from streamdesk.order_executor.trading_command import COMMANDS, trading
+from streamdesk.order_executor.config import NAME, Settings
+from streamdesk.order_executor.entrypoints.cli import run_command
+from streamdesk.order_executor.factory import build, inspector_of, open_kill_switch
 from streamdesk.runtime import run
 
 
 def main() -> None:
-    """Run until told to stop; `migrate`, `inspect` and the kill switch's commands just end."""
-    if sys.argv[1:] == ["migrate"]:
-        sys.exit(migrate())
-    if sys.argv[1:] == ["inspect"]:
-        sys.exit(inspect())
-    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
-        sys.exit(trading(sys.argv[1:]))
+    """Run until a signal stops it; a command just ends."""
+    code = run_command(sys.argv[1:], open_kill_switch, inspector_of)
+    if code is not None:
+        sys.exit(code)
     run(NAME, Settings, build)
 
 

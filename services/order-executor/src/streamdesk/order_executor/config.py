@@ -1,4 +1,4 @@
-"""Settings of the order-executor: name, type, unit, default, why."""
+"""Settings: name, type, unit, default and reason."""
 
 from datetime import date
 from decimal import Decimal
@@ -12,12 +12,13 @@ from streamdesk.contracts.topics import (
     TRADING_RISK,
     TRADING_SIGNALS,
 )
-from streamdesk.order_executor.domain.fees import HK_FEES, US_FEES, FeeSchedule
-from streamdesk.order_executor.domain.markets import Instruments, Market, Ticks
-from streamdesk.order_executor.domain.money import Rates
-from streamdesk.order_executor.domain.policy import Policy
 from streamdesk.runtime import ServiceSettings
+from streamdesk.trading.fees import HK_FEES, US_FEES, FeeSchedule
+from streamdesk.trading.markets import Instruments, MarketCode, Ticks
+from streamdesk.trading.money import ExchangeRates
+from streamdesk.trading.policy import Policy
 
+NAME = "order-executor"
 ACCOUNT_CURRENCY = "USD"
 DATABASES = ("sqlite:///", "sqlite+aiosqlite:///", "postgresql://", "postgresql+asyncpg://")
 
@@ -34,13 +35,13 @@ Rate = Annotated[Decimal, Field(ge=0, le=1)]
 
 
 class Settings(ServiceSettings):
-    """What the order-executor can be told."""
+    """Settings of the order-executor."""
 
     order_executor_workers: int = Field(
         4,
         ge=1,
         le=64,
-        description="Signals handled at a time. 1 makes a run repeatable to the cent.",
+        description="Signals handled concurrently. 1 makes a run repeatable to the cent.",
     )
     signal_queue_key: str = Field(TRADING_SIGNALS.key, description="Redis key of the signals.")
     signal_max_retries: int = Field(
@@ -58,7 +59,7 @@ class Settings(ServiceSettings):
     )
     paper_broker_url: DatabaseUrl = Field(
         SecretStr("sqlite:///.streamdesk/paper-broker.db"),
-        description="Where the paper broker keeps its own book; belongs to the ledger. On "
+        description="Where the paper broker keeps its own records; belongs to the ledger. On "
         "PostgreSQL it may be the same database: it has tables of its own.",
     )
     database_timeout_seconds: float = Field(
@@ -150,7 +151,7 @@ class Settings(ServiceSettings):
         300,
         gt=0,
         description="Seconds between two checks of the books: the ledger worked out again from "
-        "its fills, and compared with the broker's book.",
+        "its fills, and compared with the broker's records.",
     )
     bars_replay_seconds: float = Field(
         300,
@@ -171,17 +172,17 @@ class Settings(ServiceSettings):
             )
         return self
 
-    def rates(self) -> Rates:
+    def rates(self) -> ExchangeRates:
         """Value of the currencies."""
-        return Rates(ACCOUNT_CURRENCY, {"HKD": self.usd_per_hkd})
+        return ExchangeRates(ACCOUNT_CURRENCY, {"HKD": self.usd_per_hkd})
 
     def policy(self) -> Policy:
         """The numbers that the rules go by."""
         return Policy(
             max_positions=self.max_positions,
             max_positions_by_market={
-                Market.HK: self.max_positions_hk,
-                Market.US: self.max_positions_us,
+                MarketCode.HK: self.max_positions_hk,
+                MarketCode.US: self.max_positions_us,
             },
             size_min_percent=self.size_min_percent,
             size_max_percent=self.size_max_percent,
@@ -190,7 +191,7 @@ class Settings(ServiceSettings):
             slippage_limit_bps=self.slippage_limit_bps,
             instruments=Instruments(self.lot_sizes, self.hk_default_lot),
             ticks=Ticks(self.hk_tick_phase2_from),
-            fees={Market.US: self._us_fees(), Market.HK: self._hk_fees()},
+            fees={MarketCode.US: self._us_fees(), MarketCode.HK: self._hk_fees()},
         )
 
     def _us_fees(self) -> FeeSchedule:

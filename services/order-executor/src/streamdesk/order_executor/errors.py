@@ -1,11 +1,11 @@
 """What can go wrong with orders, by what it means.
 
     ExecutorError
-    ├── DatabaseError                 a book cannot be used now; the same call may be made again
+    ├── DatabaseError                 unavailable now; the same call may be made again
     │   ├── DatabaseBusyError         others hold it; nothing was written
     │   ├── DatabaseUnavailableError  not reached, or lost before the commit: nothing was written
-    │   ├── DatabaseUnknownError      lost during the commit: it was written, or it was not
-    │   └── DatabaseRefusedError      it is there and will not do: address, rights or version
+    │   ├── DatabaseUnknownError      lost during the commit: written or not, unknown
+    │   └── DatabaseRefusedError      reached, but unusable: address, rights or version
     ├── BrokerUnavailableError        the broker was NOT reached: it does not have the order
     ├── OutcomeUnknownError           the broker may have the order; ask before sending again
     └── BrokerContradictionError      broker and ledger cannot both be right; a person must look
@@ -19,9 +19,9 @@ class ExecutorError(Exception):
 
 
 class DatabaseError(ExecutorError):
-    """A book cannot be used at present.
+    """A database cannot be used at present.
 
-    Whatever was asked may be asked again, also when it was done: each method of the ledger finds
+    The same call may be made again, also when it was carried out: each method of the ledger finds
     what is there (an order by its signal, a fill by its trade) before it writes.
     """
 
@@ -39,7 +39,7 @@ class DatabaseUnknownError(DatabaseError):
 
 
 class DatabaseRefusedError(DatabaseError):
-    """The database is there and does not let us work: wrong address, no rights, wrong version."""
+    """The database was reached and cannot be used: wrong address, no rights, wrong version."""
 
 
 class BrokerUnavailableError(ExecutorError):

@@ -1,10 +1,10 @@
-"""Days out of shorter bars."""
+"""Daily bars from shorter ones."""
 
 import numpy as np
 
+from streamdesk.analysis.domain.job import DAY_SECONDS
 from streamdesk.market.series import BarSeries
 
-DAY_SECONDS = 86_400
 _DAY_MS = DAY_SECONDS * 1000
 
 

@@ -1,4 +1,4 @@
-"""What HAMA says of an instrument: state, score and the numbers behind them.
+"""The HAMA analysis of an instrument: its state, its score, and the numbers behind them.
 
 Signs first, each 1, -1 or, where nothing moved or not enough, 0:
 
@@ -15,9 +15,9 @@ ATR the average true range of 14 bars, and every term in brackets limited to -1 
                +  6 * [(close - middle band) / (upper band - middle band)]
 
 rounded to hundredths. So a bullish score is 60 to 100, a bearish one 0 to 40, a neutral one 30 to
-70; prices that stand still score 50, and prices mirrored about a level score 100 less. State and
-score are ours, the sources of HAMA have colours and crossings only. The weights: the two signs make
-the state and so weigh most; of what grades it, the distance from the line says most.
+70; constant prices score 50, and prices mirrored about a level score 100 minus the score. State and
+score are defined here; the sources of HAMA have colours and crossings only. The weights: the two
+signs make the state and so weigh most; of the terms that grade it, the distance from the line does.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ from streamdesk.contracts.events.analysis import (
     HamaState,
     HamaTrend,
 )
-from streamdesk.contracts.fields import Instrument, Price, Score
+from streamdesk.contracts.fields import InstrumentSymbol, Price, Score
 from streamdesk.indicators import PRESETS, HamaArrays, atr, hama
 from streamdesk.market.series import BarSeries
 
@@ -55,22 +55,22 @@ SLOPE_REACH = 0.1
 """Change of the line within a bar that gives all points, in ATRs."""
 
 STILL = 1e-10
-"""Share of the price up to which an ATR or a band's width is rounding: the price stands still."""
+"""Share of the price up to which an ATR or the width of a band is a rounding error."""
 
 _STATES: dict[tuple[int, int], HamaState] = {(1, 1): "bullish", (-1, -1): "bearish"}
 _TRENDS: dict[int, HamaTrend] = {1: "up", -1: "down", 0: "flat"}
 _SIGNALS: dict[int, HamaSignal] = {1: "cross-up", -1: "cross-down", 0: "none"}
 _PHASES: dict[int, BollingerPhase] = {1: "expansion", -1: "squeeze", 0: "normal"}
 
-_Told = tuple[HamaState, HamaColour, HamaTrend, HamaSignal, BollingerPhase]
+_Words = tuple[HamaState, HamaColour, HamaTrend, HamaSignal, BollingerPhase]
 
 
 class HamaAnalysis(BaseModel):
-    """What HAMA says of an instrument at the end of its last bar."""
+    """The analysis of an instrument at the end of its last bar."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    symbol: Instrument
+    symbol: InstrumentSymbol
     preset: HamaPreset = Field(description="Which edition of HAMA.")
     interval_seconds: int = Field(gt=0, description="Length of a bar, in seconds.")
     as_of: AwareDatetime = Field(description="End of the last bar.")
@@ -99,7 +99,7 @@ class HamaAnalysis(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Last:
-    """What the score is made of: the last bar."""
+    """The last bar: what the score is made of."""
 
     close: float
     direction: int
@@ -175,16 +175,16 @@ def analyse(
 
 
 def changed(before: HamaAnalysis | None, after: HamaAnalysis) -> bool:
-    """Whether the later analysis says something new: its words, not its numbers.
+    """Whether the state of an analysis differs from the one before: its words, not its numbers.
 
     Args:
         before: the analysis before, None where there was none.
         after: the later one.
     """
-    return before is None or _told(before) != _told(after)
+    return before is None or _words(before) != _words(after)
 
 
-def _told(analysis: HamaAnalysis) -> _Told:
+def _words(analysis: HamaAnalysis) -> _Words:
     return (
         analysis.state,
         analysis.colour,
@@ -242,6 +242,6 @@ def _indicators(arrays: HamaArrays, true_range: float) -> dict[str, float]:
 
 
 def _crossed(arrays: HamaArrays, name: str, way: Literal[1, -1]) -> dict[str, float]:
-    """Bars since the last crossing this way; nothing where the series has none."""
+    """Bars since the last crossing in this direction; empty if the series has none."""
     found = np.flatnonzero(arrays.cross == way)
     return {name: float(arrays.cross.size - 1 - found[-1])} if found.size else {}

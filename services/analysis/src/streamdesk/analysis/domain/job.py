@@ -1,8 +1,8 @@
-"""The daily indicator job as rules: its runs' names, its chunks, what is left, what is told when.
+"""The rules of the daily job: ids of runs, chunks, what is left to do, ids of events.
 
-A run is a day's computation over many stocks. Its stocks are cut into chunks once, when it begins,
-and the plan is kept: whoever goes on with it later finds the same chunks. A chunk is computed or
-not, and published or not; nothing is in between.
+A run is the computation of a day over many stocks. Its stocks are divided into chunks once, when it
+begins, and the plan is kept: a process that resumes it later finds the same chunks. A chunk is
+computed or not, and published or not; there is no state in between.
 """
 
 from collections.abc import Collection, Iterable
@@ -12,15 +12,15 @@ from typing import Literal
 from uuid import UUID, uuid5
 
 NAME = "daily-indicators"
-"""What the task is called on the bus."""
+"""Name of the task on the bus."""
 
 DAY_SECONDS = 86_400
 CHUNK_STOCKS = 250
 SMALLEST_CHUNK = 10
-CHUNKS_OF_A_SMALL_RUN = 8  # so that several processes have something to do
+CHUNKS_OF_A_SMALL_RUN = 8  # so that several processes share it
 HISTORY_BARS = 250
-"""Bars that a stock's values are computed from, about a year. Wilder's averages of 14 bars have
-forgotten their first one by then: (13 / 14) ** 236 is 3e-8."""
+"""Bars that the values of a stock are computed from, about a year. The first bar has no weight left
+in a Wilder average of 14 bars by then: (13 / 14) ** 236 is 3e-8."""
 
 NAMED_FAILURES = 20
 PERCENT = 100
@@ -49,11 +49,11 @@ _IDS = UUID("b5f7c1de-6d0b-5d1c-9a55-6f4f3a1d7c20")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run does, fixed when it begins.
+class RunPlan:
+    """The plan of a run, fixed when it begins.
 
     Args:
-        run_id: unique name, also the task's id on the bus.
+        run_id: unique, also the id of its task on the bus.
         market: as in US; None for all markets of the store.
         began_at: when it began.
         chunks: symbols, each in one chunk.
@@ -66,18 +66,18 @@ class Plan:
 
     @property
     def stocks(self) -> int:
-        """How many stocks it has."""
+        """The number of its stocks."""
         return sum(len(chunk) for chunk in self.chunks)
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What a run has yet to do, as numbers of chunks.
+class RemainingChunks:
+    """What a run still has to do, as numbers of chunks.
 
     Args:
         to_compute: neither computed nor published.
         to_publish: computed, but not published.
-        published: done.
+        published: computed and published.
     """
 
     to_compute: tuple[int, ...]
@@ -87,14 +87,14 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """How far a run is.
+    """The progress of a run.
 
     Args:
         run_id: of the run.
         done: stocks computed, those of earlier attempts and failed ones included.
         total: stocks in all.
         failed: stocks that failed so far.
-        published: stocks whose outcome the bus has.
+        published: stocks whose outcome is published.
     """
 
     run_id: str
@@ -106,15 +106,15 @@ class JobProgress:
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """How a run ended.
+    """The outcome of a run.
 
     Args:
         run_id: of the run.
         stocks: in all.
         computed: stocks computed by this attempt, failed ones included.
         resumed: stocks that an earlier attempt had computed.
-        failed: why, by symbol.
-        published: whether the bus has all events of the run.
+        failed: the reasons, by symbol.
+        published: whether all events of the run are published.
         duration_seconds: of this attempt.
         folder: where the results are.
     """
@@ -130,23 +130,23 @@ class JobReport:
 
     @property
     def succeeded(self) -> bool:
-        """Whether there are values of any stock; single failures do not spoil a run."""
+        """Whether there are values of any stock; single failures do not fail a run."""
         return len(self.failed) < self.stocks
 
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """A run as it stands in its folder.
+    """A run as its folder shows it.
 
     Args:
         run_id: of the run.
-        state: `computing`: somebody works on it; `interrupted`: nobody does, and it is not done;
-            `unpublished`: computed, but the bus does not have all events; `completed`.
+        state: `computing`: a process computes it; `interrupted`: unfinished, and no process
+            computes it; `unpublished`: computed, but not all events are published; `completed`.
         market: as in US; None for all.
         began_at: when it began.
         stocks: in all.
         computed: stocks whose values are in the result files.
-        published: stocks whose outcome the bus has.
+        published: stocks whose outcome is published.
     """
 
     run_id: str
@@ -159,7 +159,7 @@ class RunStatus:
 
 
 def run_id_of(day: date, market: str | None, number: int) -> str:
-    """The name of a day's run: `daily-2026-11-20`, `daily-2026-11-20-us`, `daily-2026-11-20-us-2`.
+    """The id of a run of a day: `daily-2026-11-20`, `daily-2026-11-20-us`, `daily-2026-11-20-us-2`.
 
     Args:
         day: the day, in UTC.
@@ -175,7 +175,7 @@ def run_id_of(day: date, market: str | None, number: int) -> str:
 
 
 def day_of(run_id: str, otherwise: date) -> date:
-    """The day that a run's name tells, or another where it tells none."""
+    """The day in the id of a run, or `otherwise` if it has none."""
     words = run_id.removeprefix("daily-")[: len("2026-11-20")]
     try:
         return date.fromisoformat(words)
@@ -184,32 +184,32 @@ def day_of(run_id: str, otherwise: date) -> date:
 
 
 def run_id_at(slot: datetime) -> str:
-    """The name of the run of a slot of the schedule: `daily-2026-11-20-at-2230`.
+    """The id of the run of a slot of the schedule: `daily-2026-11-20-at-2230`.
 
-    Every replica and every restart finds the same one.
+    It is the same in every replica and after every restart.
     """
     return f"daily-{slot.astimezone(UTC):%Y-%m-%d-at-%H%M}"
 
 
 def chunked(symbols: Collection[str]) -> tuple[tuple[str, ...], ...]:
-    """The symbols in order, each once, in chunks of at most CHUNK_STOCKS."""
+    """The symbols sorted, each once, in chunks of at most CHUNK_STOCKS."""
     ordered = sorted(set(symbols))
     share = -(-len(ordered) // CHUNKS_OF_A_SMALL_RUN)
     size = min(CHUNK_STOCKS, max(SMALLEST_CHUNK, share))
     return tuple(tuple(ordered[at : at + size]) for at in range(0, len(ordered), size))
 
 
-def left(chunks: int, computed: Collection[int], published: Collection[int]) -> Left:
-    """What a run has yet to do.
+def left(chunks: int, computed: Collection[int], published: Collection[int]) -> RemainingChunks:
+    """What a run still has to do.
 
     Args:
         chunks: how many it has.
-        computed: those whose result file is there.
-        published: those that are marked so. One without a result file was not computed: its file
-            was removed by hand, and its mark does not count.
+        computed: those with a result file.
+        published: those marked as published. The mark of a chunk without a result file does not
+            count: an operator removed the file, and the chunk has to be computed again.
     """
     numbers = range(chunks)
-    return Left(
+    return RemainingChunks(
         to_compute=tuple(n for n in numbers if n not in computed),
         to_publish=tuple(n for n in numbers if n in computed and n not in published),
         published=tuple(n for n in numbers if n in computed and n in published),
@@ -219,7 +219,7 @@ def left(chunks: int, computed: Collection[int], published: Collection[int]) -> 
 def new_percent(done: int, total: int) -> int | None:
     """The percent that the `done`-th stock completes; None while it completes none.
 
-    So a run tells of its progress at most 101 times, the 0 of its beginning included.
+    So a run reports its progress at most 101 times, including the 0 of its beginning.
     """
     if done <= 0:
         return 0
@@ -228,7 +228,7 @@ def new_percent(done: int, total: int) -> int | None:
 
 
 def event_id(run_id: str, what: str) -> str:
-    """The same id for the same event, however often it is published (UUID version 5, RFC 9562).
+    """The id of an event: the same at each attempt to publish it (UUID version 5, RFC 9562).
 
     Args:
         run_id: of the run.
@@ -238,7 +238,7 @@ def event_id(run_id: str, what: str) -> str:
 
 
 def failures_text(failed: Iterable[str]) -> str:
-    """The names of the failed, the first of them alone where there are many."""
+    """The symbols that failed; of many, the first ones."""
     names = sorted(failed)
     more = len(names) - NAMED_FAILURES
     text = ", ".join(names[:NAMED_FAILURES])
@@ -246,7 +246,7 @@ def failures_text(failed: Iterable[str]) -> str:
 
 
 def closing_words(stocks: int, failed: Collection[str]) -> str:
-    """What is told of a run at its end."""
+    """The message of a run at its end."""
     if not failed:
         return f"{stocks} stocks"
     return f"{stocks - len(failed)} of {stocks} stocks; {len(failed)} failed: " + failures_text(
@@ -262,7 +262,7 @@ def utc_day(moment: datetime) -> date:
 def latest_and_next(
     taken: Collection[str], day: date, market: str | None
 ) -> tuple[str | None, str]:
-    """The day's newest run of a market, None without any, and the name of the one after it."""
+    """The newest run of a market on a day, if there is one, and the id of the next one."""
     number = 1
     while run_id_of(day, market, number) in taken:
         number += 1

@@ -1,8 +1,8 @@
-"""Slots of a timetable: which are due, which were missed, which were fired already.
+"""The slots of a timetable: due, missed, or already fired.
 
 A slot is a moment of the timetable; its start names it. It is fired at most once, whatever the
-clock does: after a jump forwards the policy decides about the slots in between, after a jump back
-those that were fired before are left out when their time comes again.
+clock does: after a jump forwards the policy decides about the slots in between; after a jump
+backwards, slots that were fired before are skipped when their time comes again.
 """
 
 from bisect import insort
@@ -19,32 +19,32 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SHORTEST_INTERVAL_SECONDS = 1.0
 
 MOST_SLOTS = 100
-"""Missed slots that are looked at: older ones are neither fired nor counted."""
+"""Most missed slots that are considered: older ones are neither fired nor counted."""
 
-MOST_RUNS = 50
-"""Stretches of fired slots that are remembered apart."""
+MOST_STRETCHES = 50
+"""Most stretches of fired slots that are remembered separately."""
 
 FIRST_LOOK_BACK = timedelta(hours=1)
 
 
 class Misfire(StrEnum):
-    """What becomes of slots whose time passed while nobody could fire."""
+    """What happens to slots whose time passed while no process could fire them."""
 
     SKIP = "skip"
-    """Nothing: the next slot is the next fire."""
+    """None is fired: the next fire is the next slot."""
 
     ONCE = "once"
-    """The latest of them is fired, for all."""
+    """The latest is fired, for all of them."""
 
     ALL = "all"
     """Each is fired, oldest first."""
 
 
 class Timetable(Protocol):
-    """When slots begin."""
+    """The moments at which slots begin."""
 
     def after(self, moment: datetime) -> datetime | None:
-        """The first slot after a moment, in UTC; None when there is none any more."""
+        """The first slot after a moment, in UTC; None if there is none."""
         ...
 
 
@@ -56,7 +56,7 @@ class Every:
         interval_seconds: from slot to slot.
 
     Raises:
-        ValueError: an interval of less than a second: slots are named to the second.
+        ValueError: the interval is shorter than a second: slots are named to the second.
     """
 
     interval_seconds: float
@@ -79,8 +79,8 @@ def slots_between(
 ) -> list[datetime]:
     """The latest slots after `since` up to `until`, oldest first, at most `limit`.
 
-    A timetable only tells what comes next, so it is asked from ever further back: a gap of years
-    costs no more than the slots that count.
+    A timetable can only be read forwards, so it is read from further and further back: a gap of
+    years costs no more than the slots that count.
     """
     look_back = FIRST_LOOK_BACK
     while True:
@@ -99,82 +99,84 @@ def _walk(timetable: Timetable, since: datetime, until: datetime) -> Iterator[da
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SlotDecision:
     """What to do about slots that are due.
 
     Args:
-        fire: these, in this order.
-        missed: how many are let go.
+        fire: the slots to fire, in this order.
+        missed: how many are skipped.
     """
 
     fire: tuple[datetime, ...]
     missed: int
 
 
-def plan(due: Sequence[datetime], policy: Misfire, now: datetime, grace: timedelta) -> Plan:
+def decide(
+    due: Sequence[datetime], policy: Misfire, now: datetime, grace: timedelta
+) -> SlotDecision:
     """Apply a policy to slots that are due.
 
     Args:
         due: their starts, oldest first.
         policy: for those that are late.
         now: the time.
-        grace: a slot is late when it began longer ago than this; the time in which another
-            process takes over is not to count.
+        grace: a slot is late if it began longer ago than this. It covers the time in which another
+            process takes over.
     """
     if not due or policy is Misfire.ALL:
-        return Plan(tuple(due), 0)
+        return SlotDecision(tuple(due), 0)
     on_time = now - due[-1] <= grace
     if policy is Misfire.ONCE or on_time:
-        return Plan((due[-1],), len(due) - 1)
-    return Plan((), len(due))
+        return SlotDecision((due[-1],), len(due) - 1)
+    return SlotDecision((), len(due))
 
 
 class Firing(BaseModel):
-    """One slot's fire, and how far it is."""
+    """The fire of one slot, and its progress."""
 
     model_config = ConfigDict(frozen=True)
 
     slot: AwareDatetime
     by: str
-    """The process that does it."""
+    """The process that runs its action."""
 
     fence: int
-    """Number of the lease under which it was written; greater for each new holder."""
+    """Number of the lease under which it was written; it grows with each new holder."""
 
     attempt: int = 1
-    """2 and more: taken up after the process that did it was gone."""
+    """2 and more: resumed after the process before had died."""
 
     fired_at: AwareDatetime
     ended_at: AwareDatetime | None = None
     outcome: str = ""
-    """For people; empty until it ended."""
+    """In words; empty until it has ended."""
 
 
 class SlotState(BaseModel):
-    """What is remembered of a timetable, across restarts and by all replicas."""
+    """What is known of a schedule, across restarts and by all replicas."""
 
     model_config = ConfigDict(frozen=True)
 
     seen: AwareDatetime
-    """Up to here all slots are dealt with."""
+    """Up to this moment all slots are decided."""
 
     fired: tuple[tuple[AwareDatetime, AwareDatetime], ...] = ()
     """Stretches in which every slot was fired, first and last slot of each, ascending."""
 
     last: Firing | None = None
     missed: int = 0
-    """Slots that were let go, in all."""
+    """Slots that were skipped, in all."""
 
     def has_fired(self, slot: datetime) -> bool:
         """Whether this slot was fired already."""
-        return self._end_of_run(slot) is not None
+        return self._end_of_stretch(slot) is not None
 
     def dealt_with(self, now: datetime) -> datetime | None:
-        """Up to when nothing is to do any more, seen from `now`; None when all is to come.
+        """The moment up to which all slots are decided, seen from `now`; None if there is none.
 
-        What was fired or seen later than now, by a clock that was ahead, does not count: its
-        slots come again, and only the fired ones of them are left out then. At None, note the time
-        with `passing`.
+        What was fired or decided later than now, by a clock that was ahead, does not count: its
+        slots come again, and only the fired ones are skipped then. At None, write the time with
+        `passing`.
         """
         until = [min(last, now) for first, last in self.fired if first <= now]
         if self.seen <= now:
@@ -187,43 +189,43 @@ class SlotState(BaseModel):
         Args:
             timetable: when slots begin.
             now: the time.
-            since: when it was started; what came before was not to be fired.
+            since: when the schedule was started; earlier slots are not missed.
         """
         begins = [self.dealt_with(now), since if since is not None and since <= now else None]
         known = [moment for moment in begins if moment is not None]
         return slots_between(timetable, max(known), now) if known else []
 
     def firing(self, firing: Firing, timetable: Timetable, missed: int) -> Self:
-        """The state after a slot is fired; `missed` more were let go for it."""
+        """The state after a slot is fired, and `missed` others are skipped for it."""
         return self.model_copy(
             update={
-                "fired": _with_run(self.fired, firing.slot, timetable),
+                "fired": _with_slot(self.fired, firing.slot, timetable),
                 "last": firing,
                 "missed": self.missed + missed,
             }
         )
 
     def passing(self, slot: datetime, missed: int) -> Self:
-        """The state after slots up to this one are let go."""
+        """The state after the slots up to this one are skipped."""
         return self.model_copy(update={"seen": slot, "missed": self.missed + missed})
 
     def next_after(self, timetable: Timetable, moment: datetime) -> datetime | None:
-        """The first slot after a moment that is still to be fired."""
+        """The first slot after a moment that is not yet fired."""
         slot = timetable.after(moment)
-        while slot is not None and (last := self._end_of_run(slot)) is not None:
+        while slot is not None and (last := self._end_of_stretch(slot)) is not None:
             slot = timetable.after(last)
         return slot
 
-    def _end_of_run(self, slot: datetime) -> datetime | None:
+    def _end_of_stretch(self, slot: datetime) -> datetime | None:
         return next((last for first, last in self.fired if first <= slot <= last), None)
 
 
-Runs = tuple[tuple[datetime, datetime], ...]
+Stretches = tuple[tuple[datetime, datetime], ...]
 
 
-def _with_run(runs: Runs, slot: datetime, timetable: Timetable) -> Runs:
-    """With one slot more; neighbours on the timetable become one stretch."""
-    ordered = list(runs)
+def _with_slot(stretches: Stretches, slot: datetime, timetable: Timetable) -> Stretches:
+    """The stretches with one more slot; neighbours on the timetable become one stretch."""
+    ordered = list(stretches)
     insort(ordered, (slot, slot))
     merged = ordered[:1]
     for first, last in ordered[1:]:
@@ -233,6 +235,8 @@ def _with_run(runs: Runs, slot: datetime, timetable: Timetable) -> Runs:
             merged[-1] = (before_first, max(before_last, last))
         else:
             merged.append((first, last))
-    while len(merged) > MOST_RUNS:  # rather leave a slot out than fire one twice
+    while (
+        len(merged) > MOST_STRETCHES
+    ):  # a slot in the gap is then skipped: better than one fired twice
         merged[:2] = [(merged[0][0], merged[1][1])]
     return tuple(merged)

@@ -1,0 +1,1 @@
+"""From a signal to positions. Pure: no I/O, no clock, no bus."""

@@ -1,0 +1,139 @@
+"""What an order is, from intent to its last trade."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from streamdesk.contracts.events import Side
+from streamdesk.trading.markets import MarketCode
+
+
+class OrderState(StrEnum):
+    """How far an order is."""
+
+    INTENDED = "INTENDED"
+    """Committed here; whether the broker has it is not known."""
+    UNKNOWN = "UNKNOWN"
+    """The broker was asked and did not answer in time: it may have the order."""
+    ACCEPTED = "ACCEPTED"
+    """The broker has it; it is not done yet."""
+    FILLED = "FILLED"
+    REJECTED = "REJECTED"
+    CANCELED = "CANCELED"
+
+    @property
+    def is_done(self) -> bool:
+        """Nothing will happen to it any more."""
+        return self in {OrderState.FILLED, OrderState.REJECTED, OrderState.CANCELED}
+
+
+class Origin(StrEnum):
+    """Why an order was made."""
+
+    SIGNAL = "SIGNAL"
+    STOP_LOSS = "STOP_LOSS"
+    TAKE_PROFIT = "TAKE_PROFIT"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An order we want, complete; committed before the broker is asked.
+
+    Attributes:
+        client_order_id: ours, unique permanently.
+        signal_id: event id of the signal behind it (of the entry's signal, for an exit).
+        origin: a signal, or which stop was crossed.
+        fingerprint: what was asked for, unique too: the same bar cannot order twice.
+        symbol, market, currency, side: what and where.
+        quantity: whole shares, a multiple of the lot.
+        limit_price: worst price allowed, on the tick.
+        reference_price: price of the market when it was decided.
+        as_of: end of the bar behind it.
+        reserved_cash: account's currency; what a buy can cost at most, fees included.
+        score: of the signal, 0 to 100.
+        stop_loss, take_profit: prices at which to leave the position.
+        entry_order_id: of an exit, the order that opened the position.
+    """
+
+    client_order_id: str
+    signal_id: str
+    origin: Origin
+    fingerprint: str
+    symbol: str
+    market: MarketCode
+    currency: str
+    side: Side
+    quantity: int
+    limit_price: Decimal
+    reference_price: Decimal
+    as_of: datetime
+    reserved_cash: Decimal
+    score: float = 0.0
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    entry_order_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An intent and what has become of it.
+
+    Attributes:
+        traceparent: the trace in which it was made, for people; no rule reads it.
+    """
+
+    intent: Intent
+    state: OrderState = OrderState.INTENDED
+    filled_quantity: int = 0
+    broker_order_id: str | None = None
+    code: str | None = None
+    reason: str | None = None
+    traceparent: str | None = None
+
+    @property
+    def client_order_id(self) -> str:
+        """Ours, unique permanently."""
+        return self.intent.client_order_id
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One execution, as the broker reports it.
+
+    Attributes:
+        trade_id: the broker's, unique and stable.
+        client_order_id: the order it belongs to.
+        sequence: ascending in the broker's records; where reading resumes.
+        quantity: shares.
+        price, fee: in `currency`.
+        currency: ISO 4217 code.
+    """
+
+    trade_id: str
+    client_order_id: str
+    sequence: int
+    quantity: int
+    price: Decimal
+    fee: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerReport:
+    """What the broker says about one order.
+
+    Attributes:
+        client_order_id: ours.
+        broker_order_id: the broker's.
+        state: ACCEPTED, FILLED, REJECTED or CANCELED.
+        trades: every trade so far.
+        code, reason: why it was rejected or canceled.
+    """
+
+    client_order_id: str
+    broker_order_id: str
+    state: OrderState
+    trades: tuple[Trade, ...] = ()
+    code: str | None = None
+    reason: str | None = None

@@ -1,0 +1,282 @@
+"""Risk checks of an order: each gives a verdict with what it measured and its limit."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from streamdesk.contracts.events import Severity, Side
+from streamdesk.trading.markets import MarketCode, TradableInstrument
+from streamdesk.trading.money import MAX_PRICE, ZERO
+from streamdesk.trading.policy import Policy
+from streamdesk.trading.portfolio import Portfolio
+from streamdesk.trading.sizing import least_cash
+
+
+class Code(StrEnum):
+    """Why an order is refused; stable, for programs."""
+
+    UNKNOWN_SYMBOL = "UNKNOWN_SYMBOL"
+    STALE_SIGNAL = "STALE_SIGNAL"
+    DUPLICATE_SIGNAL = "DUPLICATE_SIGNAL"
+    SCORE_TOO_LOW = "SCORE_TOO_LOW"
+    ORDER_IN_PROGRESS = "ORDER_IN_PROGRESS"
+    POSITION_ALREADY_OPEN = "POSITION_ALREADY_OPEN"
+    POSITION_LIMIT_EXCEEDED = "POSITION_LIMIT_EXCEEDED"
+    NO_POSITION_TO_SELL = "NO_POSITION_TO_SELL"
+    INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
+    LOT_SIZE = "LOT_SIZE"
+    PRICE_TICK = "PRICE_TICK"
+    TRADING_HALTED = "TRADING_HALTED"
+
+
+@dataclass(frozen=True, slots=True)
+class RiskVerdict:
+    """What a check found.
+
+    Attributes:
+        code: of the refusal, if it is one.
+        passed: whether the order may be made.
+        value: what was measured.
+        limit: what it was held against, in the same unit.
+        reason: both in words, for a person.
+    """
+
+    code: Code
+    passed: bool
+    value: Decimal
+    limit: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TradeRequest:
+    """A signal as the rules see it: exact numbers, and what is known about it.
+
+    Attributes:
+        signal_id: event id.
+        fingerprint: what it says, whatever its event id.
+        symbol, side, score, strength: as in the signal.
+        price, stop_loss, take_profit: exact decimals of the signal's prices.
+        as_of: end of the bar that gave it.
+        age_seconds: since it was queued.
+        duplicate_of: the order that the same fingerprint has made already.
+    """
+
+    signal_id: str
+    fingerprint: str
+    symbol: str
+    side: Side
+    score: float
+    strength: float
+    price: Decimal
+    as_of: datetime
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    age_seconds: float = 0.0
+    duplicate_of: str | None = None
+
+
+Check = Callable[[TradeRequest, Portfolio, Policy], RiskVerdict]
+
+
+def _number(value: float) -> Decimal:
+    return Decimal(repr(float(value)))
+
+
+def known_symbol(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVerdict:
+    """UNKNOWN_SYMBOL: no market, no such code, or no lot size is configured."""
+    known = policy.instruments.find(request.symbol) is not None
+    reason = (
+        f"{request.symbol} is not known: give its lot size in LOT_SIZES, or set HK_DEFAULT_LOT "
+        "for Hong Kong symbols without one"
+    )
+    return RiskVerdict(Code.UNKNOWN_SYMBOL, known, Decimal(known), Decimal(1), reason)
+
+
+def not_halted(_: TradeRequest, portfolio: Portfolio, __: Policy) -> RiskVerdict:
+    """TRADING_HALTED: the kill switch is on."""
+    halted = portfolio.halted_reason is not None
+    reason = f"trading is halted: {portfolio.halted_reason}"
+    return RiskVerdict(Code.TRADING_HALTED, not halted, Decimal(halted), ZERO, reason)
+
+
+def fresh(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVerdict:
+    """STALE_SIGNAL: it waited too long in the queue; off when the limit is 0."""
+    limit = policy.signal_max_age_seconds
+    passed = limit <= 0 or request.age_seconds <= limit
+    reason = f"queued {request.age_seconds:.1f} s ago, at most {limit:g} s are allowed"
+    value = _number(round(request.age_seconds, 3))
+    return RiskVerdict(Code.STALE_SIGNAL, passed, value, _number(limit), reason)
+
+
+def not_a_duplicate(request: TradeRequest, _: Portfolio, __: Policy) -> RiskVerdict:
+    """DUPLICATE_SIGNAL: the same strategy said the same of the same bar, and it was ordered."""
+    found = request.duplicate_of is not None
+    reason = f"the same signal was ordered as {request.duplicate_of}"
+    return RiskVerdict(Code.DUPLICATE_SIGNAL, not found, Decimal(found), ZERO, reason)
+
+
+def score_high_enough(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVerdict:
+    """SCORE_TOO_LOW: below the least score of a buy."""
+    passed = request.score >= policy.score_min
+    reason = f"score {request.score:g} is below {policy.score_min:g}"
+    value, limit = _number(request.score), _number(policy.score_min)
+    return RiskVerdict(Code.SCORE_TOO_LOW, passed, value, limit, reason)
+
+
+def no_order_in_progress(request: TradeRequest, portfolio: Portfolio, _: Policy) -> RiskVerdict:
+    """ORDER_IN_PROGRESS: a symbol has one live order at most."""
+    live = portfolio.live_orders.get(request.symbol)
+    reason = f"order {live.client_order_id} for {request.symbol} is in progress" if live else ""
+    return RiskVerdict(
+        Code.ORDER_IN_PROGRESS, live is None, Decimal(live is not None), ZERO, reason
+    )
+
+
+def position_not_open(request: TradeRequest, portfolio: Portfolio, _: Policy) -> RiskVerdict:
+    """POSITION_ALREADY_OPEN: a position is bought once, not added to."""
+    holding = portfolio.holdings.get(request.symbol)
+    held = Decimal(0 if holding is None else holding.quantity)
+    reason = f"{held} {request.symbol} are held already"
+    return RiskVerdict(Code.POSITION_ALREADY_OPEN, holding is None, held, ZERO, reason)
+
+
+def position_slot_free(request: TradeRequest, portfolio: Portfolio, policy: Policy) -> RiskVerdict:
+    """POSITION_LIMIT_EXCEEDED: as many positions as are allowed, in all or in this market."""
+    market = _instrument(request, policy).market
+    scopes = [(None, policy.max_positions), (market, policy.max_positions_by_market[market])]
+    full = [scope for scope in scopes if portfolio.slots_taken(scope[0]) >= scope[1]]
+    where, limit = full[0] if full else scopes[1]
+    taken = portfolio.slots_taken(where)
+    reason = f"{taken} of {limit}{f' {where}' if where else ''} positions are open"
+    return RiskVerdict(
+        Code.POSITION_LIMIT_EXCEEDED, not full, Decimal(taken), Decimal(limit), reason
+    )
+
+
+def position_to_sell(request: TradeRequest, portfolio: Portfolio, _: Policy) -> RiskVerdict:
+    """NO_POSITION_TO_SELL: nothing is sold short."""
+    holding = portfolio.holdings.get(request.symbol)
+    held = Decimal(0 if holding is None else holding.quantity)
+    reason = f"no {request.symbol} is held"
+    return RiskVerdict(Code.NO_POSITION_TO_SELL, holding is not None, held, Decimal(1), reason)
+
+
+def funds_for_a_position(_: TradeRequest, portfolio: Portfolio, policy: Policy) -> RiskVerdict:
+    """INSUFFICIENT_FUNDS: not enough free cash for the smallest position."""
+    least, free = least_cash(portfolio.equity, policy), portfolio.free_cash
+    reason = (
+        f"{free} {portfolio.rates.account_currency} are free, the smallest position takes "
+        f"{least} ({policy.size_min_percent} % of {portfolio.equity})"
+    )
+    return RiskVerdict(Code.INSUFFICIENT_FUNDS, 0 < least <= free, free, least, reason)
+
+
+def price_tradable(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVerdict:
+    """PRICE_TICK: below the market's first tick, or beyond what any market quotes."""
+    market = _instrument(request, policy).market
+    tick = policy.ticks.tick(market, min(request.price, MAX_PRICE), request.as_of)
+    levels = request.price, request.stop_loss or ZERO, request.take_profit or ZERO
+    passed = request.price >= tick and max(levels) <= MAX_PRICE
+    limit = tick if request.price < tick else MAX_PRICE
+    reason = f"price {request.price} of {request.symbol} is not between {tick} and {MAX_PRICE}"
+    value = request.price if request.price < tick else min(max(levels), MAX_PRICE)
+    return RiskVerdict(Code.PRICE_TICK, passed, value, limit, reason)
+
+
+def whole_lots(
+    quantity: int, budget: Decimal, request: TradeRequest, policy: Policy
+) -> RiskVerdict:
+    """LOT_SIZE: the money does not buy one lot (or, for a guard, the order is no multiple)."""
+    lot = _instrument(request, policy).lot_size
+    passed = quantity > 0 and quantity % lot == 0
+    reason = f"{budget} do not buy one lot of {lot} {request.symbol} at {request.price}"
+    return RiskVerdict(Code.LOT_SIZE, passed, Decimal(quantity), Decimal(lot), reason)
+
+
+def limit_on_tick(limit: Decimal, request: TradeRequest, policy: Policy) -> RiskVerdict:
+    """PRICE_TICK: the order's limit price must be one that the exchange takes."""
+    market = _instrument(request, policy).market
+    passed = policy.ticks.is_on_tick(market, limit, request.as_of)
+    tick = policy.ticks.tick(market, limit, request.as_of)
+    reason = f"limit price {limit} of {request.symbol} is not on the tick of {tick}"
+    return RiskVerdict(Code.PRICE_TICK, passed, limit, tick, reason)
+
+
+def _instrument(request: TradeRequest, policy: Policy) -> TradableInstrument:
+    instrument = policy.instruments.find(request.symbol)
+    assert instrument is not None, "known_symbol is checked first"  # noqa: S101 - order of checks
+    return instrument
+
+
+BUY_CHECKS: tuple[Check, ...] = (
+    known_symbol,
+    fresh,
+    not_a_duplicate,
+    not_halted,
+    price_tradable,
+    score_high_enough,
+    no_order_in_progress,
+    position_not_open,
+    position_slot_free,
+    funds_for_a_position,
+)
+# What closes a position is refused neither for its score nor because of the kill switch.
+SELL_CHECKS: tuple[Check, ...] = (
+    known_symbol,
+    fresh,
+    not_a_duplicate,
+    price_tradable,
+    no_order_in_progress,
+    position_to_sell,
+)
+
+
+def first_refusal(
+    checks: Iterable[Check], request: TradeRequest, portfolio: Portfolio, policy: Policy
+) -> RiskVerdict | None:
+    """The verdict of the first check that does not pass; later ones may rely on earlier ones."""
+    verdicts = (check(request, portfolio, policy) for check in checks)
+    return next((verdict for verdict in verdicts if not verdict.passed), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A limit that is reached; it is announced when it becomes so, not while it lasts.
+
+    Attributes:
+        key: one condition; while it lasts there is one alert.
+        code, severity, message, value, limit, symbol: as in RiskAlerted.
+    """
+
+    key: str
+    code: str
+    severity: Severity
+    message: str
+    value: Decimal
+    limit: Decimal
+    symbol: str | None = None
+
+
+def conditions(portfolio: Portfolio, policy: Policy) -> dict[str, Alert]:
+    """The limits that are reached now, by key."""
+    scopes: list[tuple[MarketCode | None, int]] = [(None, policy.max_positions)]
+    scopes += policy.max_positions_by_market.items()
+    alerts = []
+    for market, limit in scopes:
+        taken, name = portfolio.slots_taken(market), market.value if market else "all"
+        if taken >= limit:
+            text = f"{taken} of {limit} {name} positions are open"
+            alerts.append(_limit_alert(f"POSITION_LIMIT_REACHED:{name}", text, taken, limit))
+    least, free = least_cash(portfolio.equity, policy), portfolio.free_cash
+    if free < least:
+        text = f"{free} {portfolio.rates.account_currency} are free, a position takes {least}"
+        alerts.append(_limit_alert("CASH_EXHAUSTED", text, free, least))
+    return {alert.key: alert for alert in alerts}
+
+
+def _limit_alert(key: str, text: str, value: Decimal | int, limit: Decimal | int) -> Alert:
+    code = key.partition(":")[0]
+    return Alert(key, code, Severity.WARNING, text, Decimal(value), Decimal(limit))

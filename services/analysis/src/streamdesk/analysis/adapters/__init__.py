@@ -1,0 +1,1 @@
+"""The outside: Redis, the bus, the file system, child processes."""

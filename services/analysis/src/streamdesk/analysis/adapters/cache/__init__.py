@@ -1,0 +1,1 @@
+"""The cache of analyses in Redis and in memory."""

@@ -1,0 +1,1 @@
+"""Getting analyses: from the cache, or computed once for all callers."""

@@ -1,0 +1,1 @@
+"""Firing the slots of a timetable once over all replicas."""

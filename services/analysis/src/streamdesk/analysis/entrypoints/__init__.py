@@ -1,0 +1,1 @@
+"""What starts work: HTTP requests, ticks of a schedule, the command line."""

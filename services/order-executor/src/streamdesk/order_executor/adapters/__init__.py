@@ -1,0 +1,1 @@
+"""The outside: databases, the ledger in one of them, and brokers."""

@@ -1,0 +1,54 @@
+"""Types of columns: whole numbers for decimals, UTC for times."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from sqlalchemy import BigInteger, DateTime, Dialect
+from sqlalchemy.types import TypeDecorator
+
+from streamdesk.trading.money import tidy
+
+
+class Scaled(TypeDecorator[Decimal]):
+    """A decimal kept as a whole number: exact in every database, and a sum stays exact.
+
+    Args:
+        places: digits behind the point.
+    """
+
+    impl = BigInteger
+    cache_ok = True
+
+    def __init__(self, places: int) -> None:
+        super().__init__()
+        self.places = places
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Decimal to whole number; refuses digits that would be lost."""
+        if value is None:
+            return None
+        whole = Decimal(value).scaleb(self.places)
+        if whole != whole.to_integral_value():
+            raise ValueError(f"{value} has more than {self.places} digits behind the point")
+        return int(whole)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Whole number to Decimal."""
+        return None if value is None else tidy(Decimal(value).scaleb(-self.places))
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware time, in UTC, also where the database knows no zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Any aware time to UTC."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """UTC, aware."""
+        if value is None or value.tzinfo is not None:
+            return None if value is None else value.astimezone(UTC)
+        return value.replace(tzinfo=UTC)

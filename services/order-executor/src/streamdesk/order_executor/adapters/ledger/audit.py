@@ -1,0 +1,200 @@
+"""Audit of the books: every figure that is kept is recomputed from what it follows from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, RowMapping, select
+
+from streamdesk.contracts.events import Side
+from streamdesk.order_executor.adapters.ledger import rows
+from streamdesk.order_executor.adapters.ledger.ledger import Ledger
+from streamdesk.order_executor.adapters.ledger.schema import (
+    ACCOUNT,
+    FILLS,
+    ORDERS,
+    RESERVATIONS,
+    SIGNALS,
+)
+from streamdesk.trading.errors import OversoldError
+from streamdesk.trading.money import ZERO, cents
+from streamdesk.trading.orders import BrokerReport, Order, OrderState, Trade
+from streamdesk.trading.portfolio import Booking, Holding, book_trade, cost_of
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """Two figures that should be equal and are not.
+
+    Attributes:
+        what: which figure, of what.
+        expected: as it follows from the trades, or from the broker's records.
+        found: as it is kept.
+    """
+
+    what: str
+    expected: object
+    found: object
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.found} is kept, {self.expected} follows"
+
+
+class Findings(list[Discrepancy]):
+    """What an audit found; empty when the books agree."""
+
+    def compare(self, what: str, expected: object, found: object) -> None:
+        """Note a difference."""
+        if expected != found:
+            self.append(Discrepancy(what, expected, found))
+
+
+async def verify(ledger: Ledger, broker_reports: Sequence[BrokerReport] | None = None) -> Findings:
+    """Recompute the ledger from its unique fills, and compare it with the broker's records.
+
+    Args:
+        ledger: the ledger.
+        broker_reports: all that the broker has; orders that are not done here yet may be ahead
+            there. None: the ledger is only compared with itself.
+    """
+
+    def work(connection: Connection) -> Findings:
+        findings = Findings()
+        orders = _orders(connection)
+        fills = list(connection.execute(select(FILLS).order_by(FILLS.c.booking)).mappings())
+        _check_money(connection, ledger, orders, fills, findings)
+        _check_orders(connection, orders, fills, findings)
+        if broker_reports is not None:
+            _check_broker(broker_reports, orders, fills, findings)
+        return findings
+
+    return await ledger.database.read(work)
+
+
+def _orders(connection: Connection) -> dict[str, Order]:
+    found = [rows.order_from(row) for row in connection.execute(select(ORDERS)).mappings()]
+    return {order.client_order_id: order for order in found}
+
+
+def _trade(fill: RowMapping, sequence: int = 0) -> Trade:
+    names = "trade_id", "client_order_id", "quantity", "price", "fee", "currency"
+    return Trade(sequence=sequence, **{name: fill[name] for name in names})
+
+
+def _check_money(
+    connection: Connection,
+    ledger: Ledger,
+    orders: dict[str, Order],
+    fills: list[RowMapping],
+    findings: Findings,
+) -> None:
+    account = connection.execute(select(ACCOUNT)).mappings().one()
+    cash, gain, held = account["initial_cash"], ZERO, dict[str, Holding]()
+    for fill in fills:
+        try:
+            booking = _replay(held, orders[fill["client_order_id"]], fill)
+        except OversoldError as error:
+            findings.append(Discrepancy(f"fill {fill['trade_id']}", "bookable", str(error)))
+            continue
+        cash, gain = cash + booking.cash_amount, gain + booking.realized_pnl
+        name = f"fill {fill['trade_id']}"
+        findings.compare(f"{name} cash", booking.cash_amount, fill["cash_amount"])
+        findings.compare(f"{name} gain", booking.realized_pnl, fill["realized_pnl"])
+    findings.compare("cash", cash, account["cash"])
+    findings.compare("realised gain", gain, account["realized_pnl"])
+    kept = {holding.symbol: holding for holding in rows.holdings(connection)}
+    for symbol in sorted(held.keys() | kept.keys()):
+        for figure in ("quantity", "cost", "entry_order_id", "stop_loss", "take_profit"):
+            expected = getattr(held.get(symbol), figure, None)
+            findings.compare(
+                f"{symbol} {figure}", expected, getattr(kept.get(symbol), figure, None)
+            )
+    at_cost = account["initial_cash"] + account["realized_pnl"]
+    findings.compare("cash plus cost", at_cost, account["cash"] + cost_of(kept.values()))
+    portfolio = rows.portfolio(connection, ledger.rates)
+    worth = sum((holding.value(ledger.rates) for holding in kept.values()), ZERO)
+    findings.compare("equity", cash + worth, portfolio.equity)
+    findings.compare("cash in whole cents", cents(account["cash"]), account["cash"])
+
+
+def _replay(held: dict[str, Holding], order: Order, fill: RowMapping) -> Booking:
+    symbol = order.intent.symbol
+    booking = book_trade(held.get(symbol), order.intent, _trade(fill), fill["rate"])
+    held.pop(symbol, None)
+    if booking.holding is not None:
+        held[symbol] = booking.holding
+    return booking
+
+
+def _check_orders(
+    connection: Connection, orders: dict[str, Order], fills: list[RowMapping], findings: Findings
+) -> None:
+    filled: dict[str, int] = {}
+    for fill in fills:
+        owner = fill["client_order_id"]
+        filled[owner] = filled.get(owner, 0) + fill["quantity"]
+    reserved = {
+        row["client_order_id"]: row for row in connection.execute(select(RESERVATIONS)).mappings()
+    }
+    for order_id, order in orders.items():
+        findings.compare(f"{order_id} filled", filled.get(order_id, 0), order.filled_quantity)
+        findings.compare(
+            f"{order_id} holds a reservation", not order.state.is_done, order_id in reserved
+        )
+        if order.state is OrderState.FILLED:
+            findings.compare(f"{order_id} whole", order.intent.quantity, order.filled_quantity)
+        _check_price(order, fills, findings)
+    ordered = select(SIGNALS.c.signal_id).where(SIGNALS.c.refusal_code.is_(None))
+    from_signals = select(ORDERS.c.signal_id).where(ORDERS.c.signal_id.is_not(None))
+    findings.compare(
+        "signals that became orders",
+        sorted(connection.execute(ordered).scalars()),
+        sorted(connection.execute(from_signals).scalars()),
+    )
+
+
+def _check_price(order: Order, fills: list[RowMapping], findings: Findings) -> None:
+    limit, buying = order.intent.limit_price, order.intent.side is Side.BUY
+    for fill in fills:
+        if fill["client_order_id"] == order.client_order_id:
+            within = fill["price"] <= limit if buying else fill["price"] >= limit
+            findings.compare(f"fill {fill['trade_id']} within its limit", True, within)  # noqa: FBT003 - the expected value
+
+
+def _check_broker(
+    broker_reports: Sequence[BrokerReport],
+    orders: dict[str, Order],
+    fills: list[RowMapping],
+    findings: Findings,
+) -> None:
+    booked = {fill["trade_id"]: fill for fill in fills}
+    traded: set[str] = set()
+    for report in broker_reports:
+        order = orders.get(report.client_order_id)
+        if order is None:
+            name = f"broker's order {report.client_order_id}"
+            findings.append(Discrepancy(name, "none", "at the broker"))
+            continue
+        traded |= {trade.trade_id for trade in report.trades}
+        # The broker may be ahead in an order that is not done here: the next report brings it.
+        if order.state.is_done:
+            _compare_done(report, order, booked, findings)
+    for trade_id in sorted(booked.keys() - traded):
+        findings.append(Discrepancy(f"fill {trade_id}", "none at the broker", "booked"))
+    at_broker = {report.client_order_id for report in broker_reports}
+    for order in orders.values():
+        # Without a broker's id the order may never have got there, and none is missing.
+        if order.broker_order_id is not None and order.client_order_id not in at_broker:
+            findings.append(Discrepancy(order.client_order_id, "none at the broker", order.state))
+
+
+def _compare_done(
+    report: BrokerReport, order: Order, booked: dict[str, RowMapping], findings: Findings
+) -> None:
+    findings.compare(f"broker's order {report.client_order_id} state", report.state, order.state)
+    for trade in report.trades:
+        _compare_trade(trade, booked.get(trade.trade_id), findings)
+
+
+def _compare_trade(trade: Trade, fill: RowMapping | None, findings: Findings) -> None:
+    found = None if fill is None else _trade(fill, trade.sequence)
+    findings.compare(f"trade {trade.trade_id}", trade, found)

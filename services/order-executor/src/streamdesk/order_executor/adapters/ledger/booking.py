@@ -1,0 +1,182 @@
+"""What the broker reports becomes cash, positions and events: one transaction a report."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection, insert, update
+
+from streamdesk.order_executor.adapters.ledger import events, rows
+from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, FILLS
+from streamdesk.order_executor.errors import BrokerContradictionError
+from streamdesk.trading.errors import OversoldError
+from streamdesk.trading.money import ZERO, ExchangeRates
+from streamdesk.trading.orders import BrokerReport, Order, OrderState, Trade
+from streamdesk.trading.policy import Policy
+from streamdesk.trading.portfolio import Booking, Holding, book_trade
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a report changed.
+
+    Attributes:
+        order: afterwards.
+        new_trades: those that were not booked before.
+    """
+
+    order: Order
+    new_trades: tuple[Trade, ...]
+
+
+def apply(
+    connection: Connection,
+    report: BrokerReport,
+    policy: Policy,
+    rates: ExchangeRates,
+    now: datetime,
+) -> Applied:
+    """Book what is new in a report; the same report again changes nothing.
+
+    Raises:
+        BrokerContradictionError: it names an order we never made, trades more than was ordered,
+            or sells what is not held. Nothing was written.
+    """
+    before = _order_of(connection, report)
+    new = _unbooked_trades(connection, report)
+    order = replace(before, broker_order_id=before.broker_order_id or report.broker_order_id)
+    # A report names the broker's id of a rejected order as well, so the id alone is no acceptance.
+    if before.broker_order_id is None and report.state is not OrderState.REJECTED:
+        events.accepted(connection, order, now)
+    order, spent = _book_trades(connection, order, new, rates, now)
+    order = _ending(order, report)
+    # Reports are read again and again; one that says nothing new must write nothing.
+    if order == before and not new:
+        return Applied(order, ())
+    rows.update_order(connection, order, now)
+    rows.release(connection, order, spent)
+    # A whole fill is announced by its trades; a rejection or a cancellation has no trade to do so.
+    if _has_ended_early(before, order):
+        events.ended(connection, order, now)
+    if new or order.state.is_done:
+        _announce_portfolio(connection, policy, rates, now, has_traded=bool(new))
+    return Applied(order, new)
+
+
+def _order_of(connection: Connection, report: BrokerReport) -> Order:
+    order = rows.order(connection, report.client_order_id)
+    if order is None:
+        raise BrokerContradictionError(
+            f"the broker has order {report.client_order_id}, this ledger never made it; do "
+            "LEDGER_URL and PAPER_BROKER_URL belong together?"
+        )
+    return order
+
+
+def _unbooked_trades(connection: Connection, report: BrokerReport) -> tuple[Trade, ...]:
+    known = rows.known_trades(connection, [trade.trade_id for trade in report.trades])
+    return tuple(trade for trade in report.trades if trade.trade_id not in known)
+
+
+def _has_ended_early(before: Order, after: Order) -> bool:
+    is_over = after.state.is_done and not before.state.is_done
+    return is_over and after.state is not OrderState.FILLED
+
+
+def _announce_portfolio(
+    connection: Connection,
+    policy: Policy,
+    rates: ExchangeRates,
+    now: datetime,
+    *,
+    has_traded: bool,
+) -> None:
+    portfolio = rows.portfolio(connection, rates)
+    # An order that ends without a trade gives its cash and its slot back: limits change by that.
+    events.update_alerts(connection, portfolio, policy, now)
+    if has_traded:
+        events.valued(connection, portfolio, now)
+
+
+def _ending(order: Order, report: BrokerReport) -> Order:
+    # An end is final: a report that was overtaken by a newer one does not revive an order.
+    if order.state in {OrderState.REJECTED, OrderState.CANCELED}:
+        return order
+    # The trades say whether an order is filled; what the broker calls it may run ahead of them.
+    if order.filled_quantity == order.intent.quantity:
+        return replace(order, state=OrderState.FILLED)
+    if report.state in {OrderState.REJECTED, OrderState.CANCELED}:
+        # What was partly filled was not rejected, whatever the broker calls it: the rest was.
+        state = OrderState.CANCELED if order.filled_quantity else report.state
+        return replace(order, state=state, code=report.code, reason=report.reason)
+    return replace(order, state=OrderState.ACCEPTED)
+
+
+def _book_trades(
+    connection: Connection,
+    order: Order,
+    trades: tuple[Trade, ...],
+    rates: ExchangeRates,
+    now: datetime,
+) -> tuple[Order, Decimal]:
+    spent = ZERO
+    for trade in trades:
+        _must_fit(order, trade)
+        before = rows.holding(connection, order.intent.symbol)
+        booking = _booking(before, order, trade, rates)
+        rows.put_holding(connection, before, booking.holding)
+        _insert_fill(connection, trade, booking, now)
+        order = replace(order, filled_quantity=order.filled_quantity + trade.quantity)
+        events.filled(connection, order, trade, booking, now)
+        spent -= booking.cash_amount
+    return order, spent
+
+
+def _booking(before: Holding | None, order: Order, trade: Trade, rates: ExchangeRates) -> Booking:
+    try:
+        return book_trade(before, order.intent, trade, rates.of(trade.currency))
+    except OversoldError as error:
+        raise BrokerContradictionError(str(error)) from error
+
+
+def _must_fit(order: Order, trade: Trade) -> None:
+    if trade.client_order_id != order.client_order_id:
+        raise BrokerContradictionError(
+            f"trade {trade.trade_id} belongs to order {trade.client_order_id}, "
+            f"it was reported for {order.client_order_id}"
+        )
+    total = order.filled_quantity + trade.quantity
+    if trade.quantity <= 0 or total > order.intent.quantity:
+        raise BrokerContradictionError(
+            f"trade {trade.trade_id} of {trade.quantity} brings order {order.client_order_id} to "
+            f"{total} shares, {order.intent.quantity} were ordered"
+        )
+    if trade.currency != order.intent.currency:
+        raise BrokerContradictionError(
+            f"trade {trade.trade_id} is in {trade.currency}, order {order.client_order_id} in "
+            f"{order.intent.currency}"
+        )
+
+
+def _insert_fill(connection: Connection, trade: Trade, booking: Booking, now: datetime) -> None:
+    connection.execute(
+        insert(FILLS).values(
+            trade_id=trade.trade_id,
+            booking=rows.next_booking(connection),
+            client_order_id=trade.client_order_id,
+            quantity=trade.quantity,
+            price=trade.price,
+            fee=trade.fee,
+            currency=trade.currency,
+            rate=booking.rate,
+            cash_amount=booking.cash_amount,
+            realized_pnl=booking.realized_pnl,
+            booked_at=now,
+        )
+    )
+    connection.execute(
+        update(ACCOUNT).values(
+            cash=ACCOUNT.c.cash + booking.cash_amount,
+            realized_pnl=ACCOUNT.c.realized_pnl + booking.realized_pnl,
+        )
+    )

@@ -1,0 +1,53 @@
+"""A look at a ledger's database that changes nothing: no table is made, no migration applied."""
+
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from streamdesk.order_executor.adapters.database import Database
+from streamdesk.order_executor.adapters.database.upgrade import current, steps
+from streamdesk.order_executor.adapters.ledger.kill_switch import state
+from streamdesk.order_executor.adapters.ledger.schema import LEDGER
+from streamdesk.order_executor.errors import DatabaseUnavailableError
+
+HALTS_SINCE = "0002"
+"""The migration that brought the kill switch."""
+
+
+class LedgerInspector:
+    """Reads how a ledger is.
+
+    Args:
+        database: of the ledger; may lack the ledger's tables.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def look(self) -> dict[str, Any]:
+        """Which migrations the tables have had, and whether trading is halted.
+
+        Raises:
+            DatabaseError: the database is unavailable, or cannot be read.
+        """
+        try:
+            return await self._database.read(_look)
+        except (SQLAlchemyError, OSError) as error:
+            # `orig` is the driver's own error, without the statement and its parameters.
+            raise DatabaseUnavailableError(str(getattr(error, "orig", error))) from error
+        finally:
+            await self._database.close()
+
+
+def _look(connection: Connection) -> dict[str, Any]:
+    known, step = steps(LEDGER), current(connection, LEDGER)
+    halt = state(connection) if step is not None and step >= HALTS_SINCE else None
+    return {
+        "error": "",
+        "step": step,
+        "newest": known[-1],
+        "known": step is None or step in known,
+        "halted_since": halt.at.isoformat() if halt else "",
+        "reason": halt.reason if halt else "",
+    }

@@ -1,0 +1,279 @@
+"""The ledger: one method, one transaction.
+
+Nothing is sent to the broker that is not committed here first, and nothing the broker reports is
+booked twice. Several processes share one ledger: each writing transaction has it for itself.
+
+A method that fails for the database's sake (`DatabaseError`) may be called again, also when its
+transaction was committed: it finds what is there before it writes.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import Connection, insert, select, update
+
+from streamdesk.order_executor.adapters.database import Database
+from streamdesk.order_executor.adapters.ledger import booking, events, rows, signals
+from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, ORDERS
+from streamdesk.order_executor.domain import Marks, SignalDecision
+from streamdesk.trading.decisions import (
+    Crossing,
+    decide,
+    exit_alert,
+    protective_exit,
+)
+from streamdesk.trading.money import ZERO, ExchangeRates
+from streamdesk.trading.orders import BrokerReport, Intent, Order, OrderState
+from streamdesk.trading.policy import Policy
+from streamdesk.trading.portfolio import Holding, Portfolio
+from streamdesk.trading.risk import Code, RiskVerdict, TradeRequest
+
+ACCOUNT_ID = "paper"
+
+
+def wall_clock() -> datetime:
+    """Now, in UTC."""
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """The account's books in one database.
+
+    Args:
+        database: where they are.
+        policy: the numbers that decisions go by.
+        rates: value of the currencies.
+        initial_cash: what a new account begins with; an existing one keeps its own.
+        executor: name of this process, for people.
+        clock: gives the time of writing.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        policy: Policy,
+        rates: ExchangeRates,
+        initial_cash: Decimal,
+        *,
+        executor: str = "executor",
+        clock: Callable[[], datetime] = wall_clock,
+    ) -> None:
+        self.database = database
+        self.rates = rates
+        self._policy = policy
+        self._initial_cash = initial_cash
+        self._executor = executor
+        self._clock = clock
+
+    async def open(self) -> None:
+        """Bring the tables up to date, and open the account if there is none.
+
+        Raises:
+            DatabaseError: unavailable now, or `DatabaseRefusedError`: unusable with these settings.
+        """
+
+        def prepare(connection: Connection) -> None:
+            if connection.execute(select(ACCOUNT.c.id)).first() is None:
+                connection.execute(
+                    insert(ACCOUNT).values(
+                        id=ACCOUNT_ID,
+                        currency=self.rates.account_currency,
+                        initial_cash=self._initial_cash,
+                        cash=self._initial_cash,
+                        realized_pnl=ZERO,
+                        opened_at=self._clock(),
+                    )
+                )
+
+        await self.database.open(prepare)
+
+    async def close(self) -> None:
+        """Finish what runs and close the database."""
+        await self.database.close()
+
+    async def decide(
+        self,
+        request: TradeRequest,
+        marks: Marks | None = None,
+        postpone: frozenset[Code] = frozenset(),
+    ) -> SignalDecision:
+        """Decide about a signal, once: intent and reservations, or the refusal, are committed.
+
+        Args:
+            request: the signal.
+            marks: prices seen since the last call; they count for the equity.
+            postpone: codes that are not written down: the signal will be asked about again.
+        """
+        now = self._clock()
+
+        def work(connection: Connection) -> SignalDecision:
+            rows.mark_positions(connection, marks or {})
+            decided = signals.decision_about(connection, request.signal_id)
+            return decided or self._decide(connection, request, postpone, now)
+
+        return await self.database.write(work)
+
+    def _decide(
+        self,
+        connection: Connection,
+        request: TradeRequest,
+        postpone: frozenset[Code],
+        now: datetime,
+    ) -> SignalDecision:
+        same = rows.order_of_fingerprint(connection, request.fingerprint)
+        request = replace(request, duplicate_of=same.client_order_id if same else None)
+        portfolio = rows.portfolio(connection, self.rates)
+        outcome = decide(request, portfolio, self._policy)
+        # Not written down: the signal comes again, and must then be decided anew.
+        if isinstance(outcome, RiskVerdict) and outcome.code in postpone:
+            return SignalDecision(None, outcome, is_new=True, is_postponed=True)
+        signals.insert_decision(connection, request, outcome, now)
+        if isinstance(outcome, RiskVerdict):
+            events.refused(connection, request, outcome, now)
+            return SignalDecision(None, outcome, is_new=True)
+        return SignalDecision(self._intend(connection, outcome, now), None, is_new=True)
+
+    def _intend(self, connection: Connection, intent: Intent, now: datetime) -> Order:
+        order = rows.insert_intent(connection, intent, self._executor, now)
+        events.submitted(connection, order, now)
+        portfolio = rows.portfolio(connection, self.rates)
+        events.update_alerts(connection, portfolio, self._policy, now)
+        return order
+
+    async def protect(
+        self, holding: Holding, crossed: Crossing, marks: Marks | None = None
+    ) -> Order | None:
+        """Commit the intent to leave a position whose stop was crossed.
+
+        The same call by another process, or again, makes no second order: the id follows from
+        the order that opened the position.
+
+        Args:
+            holding: the position as it was when the bar came.
+            crossed: the bar that crossed its stop.
+            marks: prices seen since the last call.
+
+        Returns:
+            The order; None when the position is closed, or being closed, already.
+        """
+        now = self._clock()
+
+        def work(connection: Connection) -> Order | None:
+            rows.mark_positions(connection, marks or {})
+            held = rows.holding(connection, holding.symbol)
+            # Closed since, or closed and opened again: the stop was that of another position.
+            if held is None or held.entry_order_id != holding.entry_order_id:
+                return None
+            # An order for the symbol is live: it may be the exit of another executor.
+            if rows.is_reserved(connection, held.symbol):
+                return None
+            attempt = 1 + rows.failed_exits(connection, held.entry_order_id)
+            intent = protective_exit(held, crossed, attempt, self._policy)
+            if intent is None:
+                return None
+            events.alert(connection, exit_alert(intent, crossed), now)
+            return self._intend(connection, intent, now)
+
+        return await self.database.write(work)
+
+    async def outcome_unknown(self, client_order_id: str, why: str) -> None:
+        """Note that the broker was asked and did not answer; changes nothing that is known."""
+        now = self._clock()
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                update(ORDERS)
+                .where(
+                    ORDERS.c.client_order_id == client_order_id,
+                    ORDERS.c.state == OrderState.INTENDED,
+                )
+                .values(state=OrderState.UNKNOWN, reason=why[:500], updated_at=now)
+            )
+
+        await self.database.write(work)
+
+    async def apply(self, report: BrokerReport) -> booking.Applied:
+        """Book what is new in a broker's report; the same report again changes nothing.
+
+        Raises:
+            BrokerContradictionError: it cannot be true; nothing was written.
+        """
+        now = self._clock()
+        return await self.database.write(
+            lambda connection: booking.apply(connection, report, self._policy, self.rates, now)
+        )
+
+    async def unfinished(self, untouched_seconds: float = 0.0) -> list[Order]:
+        """Orders that are not done and were not touched for so long, oldest first."""
+        since = None
+        if untouched_seconds > 0:
+            since = self._clock() - timedelta(seconds=untouched_seconds)
+        return await self.database.read(
+            lambda connection: rows.unfinished_orders(connection, since)
+        )
+
+    async def broker_sequence(self) -> int:
+        """How far the broker's trades have been read."""
+        return await self.database.read(
+            lambda connection: int(
+                connection.execute(select(ACCOUNT.c.broker_sequence)).scalar_one()
+            )
+        )
+
+    async def unbooked(self, trade_ids: list[str]) -> set[str]:
+        """Those of the trades that no fill is booked for."""
+        return set(trade_ids) - await self.database.read(
+            lambda connection: rows.known_trades(connection, trade_ids)
+        )
+
+    async def read_up_to(self, sequence: int) -> None:
+        """Note that the broker's trades are booked up to here; never goes back."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                update(ACCOUNT)
+                .where(ACCOUNT.c.broker_sequence < sequence)
+                .values(broker_sequence=sequence)
+            )
+
+        await self.database.write(work)
+
+    async def value(self, interval_seconds: float, marks: Marks | None = None) -> bool:
+        """Publish what the portfolio is worth, if prices moved and the last time is long ago.
+
+        Args:
+            interval_seconds: least time between two valuations, over all processes.
+            marks: prices seen since the last call.
+
+        Returns:
+            Whether it was valued.
+        """
+        now = self._clock()
+
+        def is_due(connection: Connection) -> bool:
+            row = connection.execute(select(ACCOUNT)).mappings().one()
+            last = row["valued_at"]
+            soon = last is not None and (now - last).total_seconds() < interval_seconds
+            return not soon and (row["moved"] or not row["valuations"])
+
+        def work(connection: Connection) -> bool:
+            rows.mark_positions(connection, marks or {})
+            if not is_due(connection):
+                return False
+            events.valued(connection, rows.portfolio(connection, self.rates), now)
+            return True
+
+        # Looking first keeps an idle executor from queueing for the ledger.
+        if not marks and not await self.database.read(is_due):
+            return False
+        return await self.database.write(work)
+
+    async def portfolio(self) -> Portfolio:
+        """The account at this moment."""
+        return await self.database.read(lambda connection: rows.portfolio(connection, self.rates))
+
+    async def order(self, client_order_id: str) -> Order | None:
+        """One order."""
+        return await self.database.read(lambda connection: rows.order(connection, client_order_id))

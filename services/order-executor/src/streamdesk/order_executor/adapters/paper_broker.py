@@ -1,0 +1,288 @@
+"""A broker on paper: it keeps its own records, in its own tables, as a real one would.
+
+What it accepted survives the executor that asked. It knows nothing of the ledger; the executor
+makes both agree, and its audit checks it.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    ForeignKey,
+    Integer,
+    MetaData,
+    RowMapping,
+    String,
+    Table,
+    Text,
+    insert,
+    select,
+    update,
+)
+
+from streamdesk.order_executor.adapters.broker import TradePage
+from streamdesk.order_executor.adapters.database import Database, TableSet
+from streamdesk.order_executor.adapters.database.columns import Scaled, UtcTime
+from streamdesk.order_executor.errors import (
+    BrokerUnavailableError,
+    DatabaseError,
+    DatabaseUnknownError,
+    OutcomeUnknownError,
+)
+from streamdesk.trading.money import ZERO
+from streamdesk.trading.orders import BrokerReport, Intent, OrderState, Trade
+from streamdesk.trading.paper import PaperOrder, fills
+from streamdesk.trading.policy import Policy
+
+PAGE = 500
+_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+# A change to the tables needs a step in `migrations/paper/`; a test compares the two.
+METADATA = MetaData()
+# One row that writers lock, so that sequences are committed in order.
+CLERK = Table("paper_clerk", METADATA, Column("id", Integer, primary_key=True))
+ORDERS = Table(
+    "paper_orders",
+    METADATA,
+    Column("id", _SEQUENCE, primary_key=True),
+    Column("client_order_id", String(64), nullable=False, unique=True),
+    Column("symbol", String(24), nullable=False),
+    Column("side", String(4), nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("limit_price", Scaled(6), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("code", String(40)),
+    Column("reason", Text),
+    Column("times_asked", Integer, nullable=False),
+    Column("as_of", UtcTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+TRADES = Table(
+    "paper_trades",
+    METADATA,
+    Column("sequence", _SEQUENCE, primary_key=True),
+    Column("trade_id", String(64), nullable=False, unique=True),
+    Column("client_order_id", ForeignKey("paper_orders.client_order_id"), nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("price", Scaled(6), nullable=False),
+    Column("fee", Scaled(6), nullable=False),
+    Column("currency", String(3), nullable=False),
+    sqlite_autoincrement=True,
+)
+PAPER = TableSet("paper", METADATA, CLERK)
+
+Hook = Callable[[str], Awaitable[None]]
+
+
+async def nothing(_client_order_id: str) -> None:
+    """No fault."""
+
+
+def no_refusal(_intent: Intent) -> tuple[str, str] | None:
+    """Nothing is refused."""
+    return None
+
+
+@dataclass(slots=True)
+class Faults:
+    """What goes wrong, for tests.
+
+    Attributes:
+        before_accept: runs before an order is written; may raise BrokerUnavailableError.
+        after_accept: runs after it is written, before the answer; may raise OutcomeUnknownError.
+        on_read: runs before `query` and `trades_since` answer, with an id or an empty text.
+        refuse: code and reason of a refusal, None to accept.
+    """
+
+    before_accept: Hook = nothing
+    after_accept: Hook = nothing
+    on_read: Hook = nothing
+    refuse: Callable[[Intent], tuple[str, str] | None] = no_refusal
+
+
+class PaperBroker:
+    """Fills every valid order at once, in one to three trades, always the same way.
+
+    Args:
+        database: its records.
+        policy: instruments, ticks and fees of the markets.
+        slippage_bps: most that a trade slips from the market's price.
+        faults: what goes wrong.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        policy: Policy,
+        slippage_bps: Decimal,
+        faults: Faults | None = None,
+    ) -> None:
+        self._database = database
+        self._policy = policy
+        self._slippage_bps = slippage_bps
+        self._faults = faults or Faults()
+
+    async def open(self) -> None:
+        """Bring the tables up to date, and make them if they do not exist.
+
+        Raises:
+            DatabaseError: unavailable now, or `DatabaseRefusedError`: unusable with these settings.
+        """
+
+        def prepare(connection: Connection) -> None:
+            if connection.execute(select(CLERK.c.id)).first() is None:
+                connection.execute(insert(CLERK).values(id=1))
+
+        await self._database.open(prepare)
+
+    async def close(self) -> None:
+        """Finish what runs and close the database."""
+        await self._database.close()
+
+    async def submit(self, intent: Intent) -> BrokerReport:
+        """As in `Broker`."""
+        await self._faults.before_accept(intent.client_order_id)
+        with _as_a_brokers_answer():
+            report = await self._database.write(lambda connection: self._accept(connection, intent))
+        await self._faults.after_accept(intent.client_order_id)
+        return report
+
+    async def query(self, client_order_id: str) -> BrokerReport | None:
+        """As in `Broker`."""
+        await self._faults.on_read(client_order_id)
+        with _as_a_brokers_answer():
+            return await self._database.read(
+                lambda connection: _report(connection, client_order_id)
+            )
+
+    async def trades_since(self, sequence: int) -> TradePage:
+        """As in `Broker`."""
+        await self._faults.on_read("")
+        query = (
+            select(TRADES)
+            .where(TRADES.c.sequence > sequence)
+            .order_by(TRADES.c.sequence)
+            .limit(PAGE)
+        )
+        with _as_a_brokers_answer():
+            trades = await self._database.read(
+                lambda connection: tuple(
+                    Trade(**row) for row in connection.execute(query).mappings()
+                )
+            )
+        return TradePage(trades, trades[-1].sequence if trades else sequence)
+
+    async def all_reports(self) -> list[BrokerReport]:
+        """Everything it ever accepted or refused, for an audit."""
+
+        def work(connection: Connection) -> list[BrokerReport]:
+            rows = connection.execute(select(ORDERS).order_by(ORDERS.c.id)).mappings().all()
+            trades: dict[str, list[Trade]] = {}
+            for row in connection.execute(select(TRADES).order_by(TRADES.c.sequence)).mappings():
+                trades.setdefault(row["client_order_id"], []).append(Trade(**row))
+            return [_as_report(row, trades.get(row["client_order_id"], [])) for row in rows]
+
+        return await self._database.read(work)
+
+    def _accept(self, connection: Connection, intent: Intent) -> BrokerReport:
+        mine = ORDERS.c.client_order_id == intent.client_order_id
+        asked = connection.execute(
+            update(ORDERS).where(mine).values(times_asked=ORDERS.c.times_asked + 1)
+        )
+        if asked.rowcount == 0:
+            self._write(connection, intent)
+        report = _report(connection, intent.client_order_id)
+        assert report is not None, "it was written above"  # noqa: S101 - same transaction
+        return report
+
+    def _write(self, connection: Connection, intent: Intent) -> None:
+        refusal = self._refusal(intent)
+        code, reason = refusal or (None, None)
+        values = {
+            name: getattr(intent, name)
+            for name in ("client_order_id", "symbol", "side", "quantity", "limit_price", "as_of")
+        }
+        state = OrderState.REJECTED if refusal else OrderState.FILLED
+        order = insert(ORDERS).values(
+            **values, state=state, code=code, reason=reason, times_asked=1
+        )
+        number = connection.execute(order.returning(ORDERS.c.id)).scalar_one()
+        if refusal is None:
+            self._trade(connection, intent, _broker_order_id(number))
+
+    def _refusal(self, intent: Intent) -> tuple[str, str] | None:
+        instrument = self._policy.instruments.find(intent.symbol)
+        if instrument is None:
+            return "UNKNOWN_SYMBOL", f"{intent.symbol} is not traded here"
+        if intent.quantity <= 0 or intent.quantity % instrument.lot_size:
+            return "LOT_SIZE", f"{intent.quantity} is no multiple of {instrument.lot_size}"
+        if not self._policy.ticks.is_on_tick(intent.market, intent.limit_price, intent.as_of):
+            return "PRICE_TICK", f"{intent.limit_price} is not on the tick"
+        return self._faults.refuse(intent)
+
+    def _trade(self, connection: Connection, intent: Intent, broker_order_id: str) -> None:
+        instrument = self._policy.instruments.find(intent.symbol)
+        assert instrument is not None, "an unknown one is refused"  # noqa: S101 - order of checks
+        order = PaperOrder(
+            instrument=instrument,
+            side=intent.side,
+            quantity=intent.quantity,
+            limit_price=intent.limit_price,
+            reference_price=intent.reference_price,
+            as_of=intent.as_of,
+        )
+        fees, before = self._policy.fees[intent.market], (0, ZERO)
+        trades = fills(order, self._policy.ticks, self._slippage_bps)
+        for number, (quantity, price) in enumerate(trades, start=1):
+            value = quantity * price
+            connection.execute(
+                insert(TRADES).values(
+                    trade_id=f"{broker_order_id}-{number}",
+                    client_order_id=intent.client_order_id,
+                    quantity=quantity,
+                    price=price,
+                    fee=fees.of_trade(intent.side, before, quantity, value),
+                    currency=intent.currency,
+                )
+            )
+            before = before[0] + quantity, before[1] + value
+
+
+@contextmanager
+def _as_a_brokers_answer() -> Iterator[None]:
+    """Raise what the loss of the database means to a caller of the broker."""
+    try:
+        yield
+    except DatabaseUnknownError as error:
+        raise OutcomeUnknownError(f"the paper broker's database: {error}") from error
+    except DatabaseError as error:
+        raise BrokerUnavailableError(f"the paper broker's database: {error}") from error
+
+
+def _broker_order_id(number: int) -> str:
+    return f"paper-{number}"
+
+
+def _report(connection: Connection, client_order_id: str) -> BrokerReport | None:
+    query = select(ORDERS).where(ORDERS.c.client_order_id == client_order_id)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        return None
+    mine = TRADES.c.client_order_id == client_order_id
+    trades = connection.execute(select(TRADES).where(mine).order_by(TRADES.c.sequence)).mappings()
+    return _as_report(row, [Trade(**trade) for trade in trades])
+
+
+def _as_report(row: RowMapping, trades: list[Trade]) -> BrokerReport:
+    return BrokerReport(
+        client_order_id=row["client_order_id"],
+        broker_order_id=_broker_order_id(row["id"]),
+        state=OrderState(row["state"]),
+        trades=tuple(trades),
+        code=row["code"],
+        reason=row["reason"],
+    )

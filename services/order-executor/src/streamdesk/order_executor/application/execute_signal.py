@@ -1,0 +1,119 @@
+"""Takes a signal to its decision, and an order to its outcome."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from streamdesk.contracts.events import Side, SignalGenerated
+from streamdesk.order_executor.adapters.ledger import Ledger
+from streamdesk.order_executor.application.execute_order import OrderExecution
+from streamdesk.order_executor.application.order_spans import (
+    DECISION,
+    REFUSAL_CODE,
+    SIGNAL_ID,
+    SYMBOL,
+)
+from streamdesk.order_executor.application.protect_positions import Protection
+from streamdesk.order_executor.application.trading_gate import TradingGate
+from streamdesk.order_executor.domain import SignalDecision
+from streamdesk.order_executor.errors import DatabaseBusyError, DatabaseError
+from streamdesk.runtime import metrics, span
+from streamdesk.trading.decisions import request_from
+from streamdesk.trading.risk import Code
+
+POSTPONABLE = frozenset({Code.ORDER_IN_PROGRESS})
+NOTHING: frozenset[Code] = frozenset()
+
+
+class SignalExecution:
+    """Takes a signal to its order or its refusal; both are recorded, once.
+
+    Args:
+        ledger: the account's books.
+        execution: carries out the order.
+        protection: has the newest prices.
+        gate: while it is closed, signals wait.
+        clock: gives the time from which a signal's age is measured.
+        announce: called when there is something to publish.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        execution: OrderExecution,
+        protection: Protection,
+        gate: TradingGate,
+        *,
+        clock: Callable[[], datetime],
+        announce: Callable[[], None],
+    ) -> None:
+        self._ledger = ledger
+        self._execution = execution
+        self._protection = protection
+        self._gate = gate
+        self._clock = clock
+        self._announce = announce
+
+    async def execute(
+        self, signal_id: str, signal: SignalGenerated, *, may_postpone: bool
+    ) -> SignalDecision:
+        """Execute one signal; the same one again only finishes what is not done.
+
+        Args:
+            signal_id: event id of the signal.
+            signal: the signal.
+            may_postpone: whether it can be delivered again; at the last attempt a refusal is final.
+
+        Returns:
+            The decision. Unless it is postponed it is in the ledger: from there on the order is
+            finished even if this process is not.
+
+        Raises:
+            DatabaseBusyError: other executors hold the ledger.
+        """
+        while True:
+            await self._gate.wait_open()
+            try:
+                return await self._settle(signal_id, signal, may_postpone=may_postpone)
+            except DatabaseBusyError:
+                raise
+            except DatabaseError as error:
+                # The signal is not at fault, so this does not count as one of its few attempts.
+                # Once the ledger is back, it knows how far this one came.
+                self._gate.close(f"the ledger is unavailable: {error}")
+            finally:
+                self._announce()
+
+    async def _settle(
+        self, signal_id: str, signal: SignalGenerated, *, may_postpone: bool
+    ) -> SignalDecision:
+        # A sell must not be lost to a buy that is still being filled, so it waits for that order.
+        postpone = POSTPONABLE if may_postpone and signal.side is Side.SELL else NOTHING
+        decision = await self._decide(signal_id, signal, postpone)
+        if decision.order is not None and not decision.order.state.is_done:
+            await self._execution.carry_out(decision.order, is_new=decision.is_new)
+        return decision
+
+    async def _decide(
+        self, signal_id: str, signal: SignalGenerated, postpone: frozenset[Code]
+    ) -> SignalDecision:
+        request = request_from(signal_id, signal, self._clock())
+        about = {SIGNAL_ID: signal_id, SYMBOL: signal.symbol}
+        with span("decide", attributes=about) as step:
+            decision = await self._ledger.decide(request, self._protection.take_marks(), postpone)
+            outcome, code = _outcome_and_code(decision)
+            step.note(DECISION, outcome)
+            if code:
+                step.note(REFUSAL_CODE, code)
+        metrics.SIGNALS_DECIDED.labels(outcome, code).inc()
+        return decision
+
+
+def _outcome_and_code(decision: SignalDecision) -> tuple[str, str]:
+    """What was decided, in one word, and the code of a new refusal."""
+    if decision.is_postponed:
+        return "postponed", ""
+    if not decision.is_new:
+        return "repeated", ""
+    if decision.refusal is not None:
+        return "refused", decision.refusal.code
+    return "ordered", ""

@@ -1,0 +1,1 @@
+"""What comes in: signals and bars, ticks of a schedule, commands."""

@@ -1,0 +1,108 @@
+"""Signals and bars from the bus."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from streamdesk.bus import Ack, Bus, Message, Outcome, Retry, RetryAfter
+from streamdesk.contracts.base import Topic
+from streamdesk.contracts.events import BarClosed, SignalGenerated
+from streamdesk.contracts.topics import TRADING_SIGNALS
+from streamdesk.order_executor.application.execute_signal import SignalExecution
+from streamdesk.order_executor.application.protect_positions import Protection
+from streamdesk.order_executor.application.trading_gate import TradingGate
+from streamdesk.order_executor.errors import DatabaseBusyError, DatabaseError
+from streamdesk.runtime import Drain
+
+GROUP = TRADING_SIGNALS.groups[0]
+AGAIN_SECONDS = 1.0
+GATE_SECONDS = 0.02
+"""How often a starting executor looks whether its books are reconciled."""
+
+BARS_GATE_SECONDS = 0.05
+LEDGER_RETRY_SECONDS = 0.5
+"""How often a bar is tried again while the ledger is unavailable."""
+
+
+class SignalHandler:
+    """Answers the bus for each signal.
+
+    Args:
+        execution: takes the signal to its order or its refusal.
+        max_retries: after so many the bus gives a message up.
+    """
+
+    def __init__(self, execution: SignalExecution, max_retries: int) -> None:
+        self._execution = execution
+        self._max_retries = max_retries
+
+    async def __call__(self, message: Message[SignalGenerated]) -> Outcome:
+        """Handle one signal.
+
+        Returns:
+            Ack once it is decided and in the ledger. Retry for a sell that must wait for the
+            symbol's order in progress.
+
+        Raises:
+            RetryAfter: the ledger is busy.
+        """
+        try:
+            decision = await self._execution.execute(
+                message.id, message.event, may_postpone=message.attempt <= self._max_retries
+            )
+        except DatabaseBusyError as error:
+            raise RetryAfter(AGAIN_SECONDS, str(error)) from error
+        if decision.is_postponed and decision.refusal is not None:
+            return Retry(AGAIN_SECONDS, decision.refusal.reason)
+        return Ack()
+
+
+async def consume_signals(
+    bus: Bus,
+    topic: Topic[SignalGenerated],
+    handler: SignalHandler,
+    gate: TradingGate,
+    workers: int,
+    drain: Drain,
+) -> None:
+    """Handle signals, once trading is open for the first time, until the drain."""
+    # What is taken before would only wait here, and count as delivered if this process died.
+    while not gate.is_open:
+        if await drain.sleep(GATE_SECONDS):
+            return
+    subscription = bus.subscribe(topic, GROUP, handler, batch=workers, concurrency=workers)
+    await subscription.run(drain.requested)
+
+
+def recent_bars(
+    bus: Bus, topic: Topic[BarClosed], replay_seconds: float, drain: Drain
+) -> AsyncIterator[Message[BarClosed]]:
+    """Every bar of the last `replay_seconds`, and those that follow, until the drain."""
+    since_ms = round((time.time() - replay_seconds) * 1000)
+    return bus.tail(topic, since=f"{max(since_ms, 0)}-0", stop=drain.requested)
+
+
+async def follow_bars(
+    bars: AsyncIterator[Message[Any]], protection: Protection, gate: TradingGate, drain: Drain
+) -> None:
+    """Act on every bar of the market, once the books are reconciled."""
+    while not gate.is_open:
+        if await drain.sleep(BARS_GATE_SECONDS):
+            return
+    async for message in bars:
+        if not isinstance(message.event, BarClosed):
+            continue
+        cause = message.trace_context.get("traceparent", "")
+        # Without the ledger it is not known what is held, so no bar is passed over.
+        while not await _was_seen(protection, message.event, cause):
+            if await drain.sleep(LEDGER_RETRY_SECONDS):
+                return
+
+
+async def _was_seen(protection: Protection, bar: BarClosed, cause: str) -> bool:
+    try:
+        await protection.on_bar(bar, cause)
+    except DatabaseError:  # the database has logged it
+        protection.positions_changed()  # the cached view may be empty because the read failed
+        return False
+    return True

@@ -1,0 +1,113 @@
+"""What runs again and again until the drain: one function a task."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from streamdesk.order_executor.application.check_books import BookCheck
+from streamdesk.order_executor.application.protect_positions import Protection
+from streamdesk.order_executor.application.publish_outbox import LAST_FLUSH_SECONDS, OutboxPublisher
+from streamdesk.order_executor.application.reconcile import Reconciliation
+from streamdesk.order_executor.application.trading_gate import TradingGate
+from streamdesk.order_executor.errors import (
+    BrokerContradictionError,
+    BrokerUnavailableError,
+    DatabaseError,
+    OutcomeUnknownError,
+)
+from streamdesk.runtime import Drain, logger
+
+log = logger(__name__)
+FIRST_RETRY_SECONDS = 0.25
+NOT_YET_SECONDS = 0.5
+"""How often a check that is not wanted yet is considered again."""
+
+PROTECTION_SECONDS = 0.5
+"""How often crossings that could not be acted upon are tried again."""
+
+
+async def keep_reconciled(
+    reconciliation: Reconciliation, gate: TradingGate, interval_seconds: float, drain: Drain
+) -> None:
+    """Reconcile at once, then every interval, and right after the gate was closed."""
+    failures = 0
+    while not drain.requested.is_set():
+        try:
+            # While the gate is closed all orders count, also those just made by others: one of
+            # them may be the reason.
+            untouched = interval_seconds if gate.is_open else 0.0
+            done = await reconciliation.reconcile(untouched)
+            if done.orders or done.trades:
+                log.info("reconciled", orders=done.orders, trades=done.trades)
+            failures = 0
+        except (BrokerUnavailableError, OutcomeUnknownError, DatabaseError) as error:
+            failures += 1
+            if failures == 1:
+                log.warning("reconciliation failed", error=str(error))
+            gate.close(f"reconciliation failed: {error}")
+        except BrokerContradictionError:
+            failures += 1
+            if failures == 1:
+                log.exception("broker contradicts the ledger")
+        await _pause(gate, interval_seconds, failures, drain)
+
+
+async def _pause(gate: TradingGate, interval_seconds: float, failures: int, drain: Drain) -> None:
+    if failures:
+        backoff = FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 10)
+        await drain.sleep(min(interval_seconds, backoff))
+        return
+    waits = {
+        asyncio.create_task(drain.requested.wait()),
+        asyncio.create_task(gate.closed.wait()),
+    }
+    try:
+        await asyncio.wait(waits, timeout=interval_seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def keep_protected(protection: Protection, drain: Drain) -> None:
+    """Act on crossings that had to wait, and value the portfolio."""
+    while not await drain.sleep(PROTECTION_SECONDS):
+        with contextlib.suppress(DatabaseError):  # the database has logged it
+            await protection.leave_crossed()
+            await protection.value()
+
+
+async def keep_published(publisher: OutboxPublisher, drain: Drain) -> None:
+    """Publish until the drain; what is left then is for `OutboxPublisher.close`."""
+    stopping = asyncio.create_task(drain.requested.wait())
+    try:
+        while not drain.requested.is_set():
+            step = asyncio.create_task(publisher.publish_or_wait())
+            await asyncio.wait({step, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not step.done():
+                # A publish may wait long for a server that is unreachable.
+                await asyncio.wait({step}, timeout=LAST_FLUSH_SECONDS)
+                step.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await step
+    finally:
+        stopping.cancel()
+
+
+async def keep_checked(
+    check: BookCheck, is_wanted: Callable[[], bool], interval_seconds: float, drain: Drain
+) -> None:
+    """Check the books as soon as it is wanted, and every interval.
+
+    Args:
+        check: the check.
+        is_wanted: whether the books can be checked now: not before they were reconciled.
+        interval_seconds: between two checks.
+        drain: ends it.
+    """
+    pause = 0.0
+    while not await drain.sleep(pause):
+        pause = NOT_YET_SECONDS
+        if is_wanted():
+            with contextlib.suppress(DatabaseError):  # the database has logged it
+                await check.check()
+            pause = interval_seconds

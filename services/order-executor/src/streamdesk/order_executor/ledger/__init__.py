@@ -1,5 +1,0 @@
-"""The account's books: every decision, order, trade and what they add up to."""
-
-from streamdesk.order_executor.ledger.ledger import Decision, Ledger
-
-__all__ = ["Decision", "Ledger"]

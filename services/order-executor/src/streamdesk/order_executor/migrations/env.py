@@ -1,9 +1,0 @@
-"""Run by alembic, not imported: takes the steps on the connection that `upgrade` was given."""
-
-from alembic import context
-
-context.configure(
-    connection=context.config.attributes["connection"],
-    version_table=context.config.attributes["book"].version_table,
-)
-context.run_migrations()
