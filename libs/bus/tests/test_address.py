@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from streamdesk.bus import BusConfig, BusConfigError
-from streamdesk.bus.address import Address, Login, parse_address
+from streamdesk.bus.connection.address import Address, Login, parse_address
 
 SECRET = "s3cret"  # noqa: S105 - of nothing
 DESK = (("h1", 26379), ("h2", 26380))

@@ -1,4 +1,4 @@
-"""A trace goes on where a message goes."""
+"""A trace follows its message."""
 
 import asyncio
 import itertools
@@ -10,8 +10,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from streamdesk.bus import Batch, Bus, BusConfig, Dead, Reject, Retry, RetryPolicy
-from streamdesk.bus.tracing import Untraced
+from streamdesk.bus import Batch, Bus, BusConfig, Dead, Reject, Retry, RetryPolicy, Tracer
 
 GROUP = "workers"
 SOON = RetryPolicy(base_seconds=0.01, cap_seconds=0.05)
@@ -75,7 +74,7 @@ class Notebook:
         return [span for span in self.spans if span.name == name]
 
 
-class Refuser(Untraced):
+class Refuser(Tracer):
     """A tracer that is off and must not be asked."""
 
     def inject(self) -> NoReturn:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import Bus, BusConfig, Message
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import keys_of
 from streamdesk.console.handlers.app import run
 from streamdesk.contracts.base import Topic
 from tests.servers import SentinelCluster, StreamServer, free_port, wait_until
@@ -191,7 +191,7 @@ async def consume_once(url: str, topic: Topic[Any]) -> None:
 def test_a_group_that_nobody_reads_is_told(
     doctor: Doctor, server: StreamServer, topics: dict[str, Topic[Any]]
 ) -> None:
-    for stream in layout_of(topics["signals"]).streams:
+    for stream in keys_of(topics["signals"]).streams:
         server.ask("XGROUP", "CREATE", stream, "order-executors", "0", "MKSTREAM")
     code, told = doctor("--url", server.url, "--only", "topics")
     assert code == 1
@@ -205,7 +205,7 @@ def test_a_lost_group_is_named_with_its_stream(
     doctor: Doctor, server: StreamServer, topics: dict[str, Topic[Any]]
 ) -> None:
     asyncio.run(consume_once(server.url, topics["signals"]))
-    lost = layout_of(topics["signals"]).streams[3]
+    lost = keys_of(topics["signals"]).streams[3]
     server.ask("XGROUP", "DESTROY", lost, "order-executors")
     code, told = doctor("--url", server.url, "--only", "topics.groups")
     assert code == 1

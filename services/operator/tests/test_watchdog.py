@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from prometheus_client import REGISTRY
 
-from streamdesk.bus.address import parse_address
+from streamdesk.bus.connection import parse_address
 from streamdesk.operator.adapters.sentinels import SentinelClient, sentinels_of
 from streamdesk.operator.application.watch_masters import MasterWatchdog
 from streamdesk.operator.domain.decision import Transition

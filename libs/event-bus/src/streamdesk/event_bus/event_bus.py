@@ -17,8 +17,8 @@ from streamdesk.bus import (
     RetryPolicy,
     Subscription,
     Tracer,
+    Unobserved,
 )
-from streamdesk.bus.observer import Unobserved
 from streamdesk.contracts.base import Consumer, Topic
 from streamdesk.contracts.events import (
     BarClosed,

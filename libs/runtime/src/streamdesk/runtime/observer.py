@@ -138,7 +138,7 @@ class BusMetrics:
         duration.observe(seconds, trace)
         latency.observe(latency_seconds, trace)
 
-    def standing(self, lag: Standing) -> None:
+    def lag_measured(self, lag: Standing) -> None:
         """Where a group that this process consumes for stands now.
 
         Args:

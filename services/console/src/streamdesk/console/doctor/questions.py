@@ -9,8 +9,7 @@ from typing import Any
 import hiredis
 
 from streamdesk.bus import BusUnavailableError
-from streamdesk.bus.address import Address, HostPort, Login
-from streamdesk.bus.wire import Connection, Words, in_time, pack
+from streamdesk.bus.connection import Address, Connection, HostPort, Login, Words, in_time, pack
 
 ANSWER_SECONDS = 3.0
 SILENT = "no answer in time"

@@ -6,7 +6,7 @@ from typing import Any
 
 import hiredis
 
-from streamdesk.bus.address import Address, HostPort, parse_address
+from streamdesk.bus.connection import Address, HostPort, parse_address
 from streamdesk.console.doctor.questions import (
     NoAnswerError,
     ask,
@@ -36,7 +36,7 @@ async def examine_redis(url: str, *, clustered: bool) -> list[Finding]:
     """The checks of the data server.
 
     Args:
-        url: as `streamdesk.bus.address` lists them.
+        url: as `streamdesk.bus.connection.address` lists them.
         clustered: whether we are in Kubernetes.
     """
     address = parse_address(url)

@@ -7,8 +7,8 @@ from typing import Any
 import hiredis
 
 from streamdesk.bus import Bus, BusError, GroupLag
-from streamdesk.bus.address import parse_address
-from streamdesk.bus.layout import parts_of
+from streamdesk.bus.connection import parse_address
+from streamdesk.bus.topic_keys import partitions_of
 from streamdesk.console import factory
 from streamdesk.console.doctor.questions import NoAnswerError, ask, pairs
 from streamdesk.console.doctor.redis_reader import server_of
@@ -94,7 +94,7 @@ def _group(topic: Topic[Any], row: GroupLag, groups: Groups) -> GroupFacts:
 
 async def _groups(url: str, topic: Topic[Any]) -> Groups:
     address = parse_address(url)
-    keys = [key for part in parts_of(topic) for key in part.streams]
+    keys = [key for part in partitions_of(topic) for key in part.streams]
     host = await server_of(address)
     select = ("SELECT", address.database)
     questions = [("XINFO", "GROUPS", key) for key in keys]

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streamdesk.bus.address import parse_address
+from streamdesk.bus.connection import parse_address
 from streamdesk.console import config, doctor_view
 from streamdesk.console.doctor.examination import Patient, examine
 from streamdesk.console.doctor.ledger_reader import ledger_url

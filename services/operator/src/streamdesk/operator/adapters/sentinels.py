@@ -6,9 +6,16 @@ from typing import Any
 
 import hiredis
 
-from streamdesk.bus.address import Address, Login, parse_address
+from streamdesk.bus.connection import (
+    Address,
+    Connection,
+    Login,
+    Words,
+    in_time,
+    pack,
+    parse_address,
+)
 from streamdesk.bus.errors import BusUnavailableError
-from streamdesk.bus.wire import Connection, Words, in_time, pack
 from streamdesk.operator.domain.masters import HostPort, SentinelReport, ServerReport, name_of
 from streamdesk.runtime import logger
 
