@@ -10,11 +10,11 @@ from uuid import uuid4
 from streamdesk.bus import Bus, BusUnavailableError
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.contracts.topics import NEWS_RAW
-from streamdesk.news_fetcher.domain import Limits, SeenWindow, link_hash, normalise_link
+from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
+from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
+from streamdesk.news_fetcher.application.fetch_round import Reach, Round, Rounds
+from streamdesk.news_fetcher.domain.articles import Limits, SeenWindow, link_hash, normalise_link
 from streamdesk.news_fetcher.errors import SourceUnavailableError
-from streamdesk.news_fetcher.handlers import Reach, Round, Rounds
-from streamdesk.news_fetcher.source import Query, RawArticle
-from streamdesk.news_fetcher.state import StateKeeper
 from streamdesk.runtime import Drain
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -11,9 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from streamdesk.news_fetcher import errors
-from streamdesk.news_fetcher.eodhd import EodhdSource
-from streamdesk.news_fetcher.quota import Quota
-from streamdesk.news_fetcher.source import Query
+from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
+from streamdesk.news_fetcher.adapters.news_source import Query
+from streamdesk.news_fetcher.domain.quota import Quota
 from tests import eodhd_server
 from tests.eodhd_server import KEY
 

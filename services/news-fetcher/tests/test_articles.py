@@ -6,7 +6,8 @@ import pytest
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.contracts.topics import NEWS_WINDOW_SECONDS
 from streamdesk.news_fetcher import errors
-from streamdesk.news_fetcher.domain import (
+from streamdesk.news_fetcher.adapters.news_source import RawArticle
+from streamdesk.news_fetcher.domain.articles import (
     TAGS_MAX,
     TITLE_MAX_CHARS,
     Limits,
@@ -16,7 +17,6 @@ from streamdesk.news_fetcher.domain import (
     fingerprint,
     link_hash,
 )
-from streamdesk.news_fetcher.source import RawArticle
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 TOLERANCE = timedelta(minutes=5)

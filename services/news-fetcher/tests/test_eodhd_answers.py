@@ -11,18 +11,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from streamdesk.news_fetcher.domain import Limits, accept
-from streamdesk.news_fetcher.eodhd import EodhdSource
-from streamdesk.news_fetcher.eodhd_answers import (
+from streamdesk.news_fetcher.adapters.eodhd.answers import (
     Usage,
     published,
     rate_limit,
     read_usage,
     retry_after_seconds,
 )
+from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
+from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
+from streamdesk.news_fetcher.domain.articles import Limits, accept
+from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.errors import ArticleError, SourceError
-from streamdesk.news_fetcher.quota import Quota
-from streamdesk.news_fetcher.source import Query, RawArticle
 from tests.eodhd_server import KEY, Answer, EodhdServer, raw
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)

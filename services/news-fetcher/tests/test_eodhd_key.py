@@ -14,11 +14,11 @@ import structlog
 from prometheus_client import generate_latest
 from pydantic import SecretStr
 
-from streamdesk.news_fetcher.eodhd import EodhdSource
-from streamdesk.news_fetcher.eodhd_http import EodhdHttp
+from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
+from streamdesk.news_fetcher.adapters.eodhd.http import EodhdHttp
+from streamdesk.news_fetcher.adapters.news_source import Query
+from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.errors import SourceError
-from streamdesk.news_fetcher.quota import Quota
-from streamdesk.news_fetcher.source import Query
 from tests import eodhd_server
 from tests.eodhd_server import EodhdServer, article, status
 

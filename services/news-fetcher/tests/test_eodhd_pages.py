@@ -8,11 +8,11 @@ from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from streamdesk.news_fetcher.eodhd import EodhdSource
-from streamdesk.news_fetcher.eodhd_pages import MOST_PAGES, NOTHING_NEW, OVERLAP, Pages
+from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
+from streamdesk.news_fetcher.adapters.eodhd.pages import MOST_PAGES, NOTHING_NEW, OVERLAP, Pages
+from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
+from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.errors import SourceUnavailableError, SourceUnreadableError
-from streamdesk.news_fetcher.quota import Quota
-from streamdesk.news_fetcher.source import Query, RawArticle
 from tests.eodhd_server import KEY, EodhdServer, article
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)

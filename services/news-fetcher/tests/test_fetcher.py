@@ -13,14 +13,14 @@ from structlog.testing import capture_logs
 from streamdesk.bus import Bus, BusConfig, BusUnavailableError
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.contracts.topics import NEWS_RAW, SYSTEM_EVENTS
-from streamdesk.news_fetcher.domain import Limits, SeenWindow
+from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
+from streamdesk.news_fetcher.adapters.notices import Notices
+from streamdesk.news_fetcher.adapters.redis_state import FetcherState, StateKeeper
+from streamdesk.news_fetcher.application.fetch_as_leader import NewsFetcher, Pace
+from streamdesk.news_fetcher.application.fetch_round import Reach, Rounds
+from streamdesk.news_fetcher.domain.articles import Limits, SeenWindow
+from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.errors import SourceBusyError, SourceUnavailableError
-from streamdesk.news_fetcher.fetcher import NewsFetcher, Pace
-from streamdesk.news_fetcher.handlers import Reach, Rounds
-from streamdesk.news_fetcher.notices import Notices
-from streamdesk.news_fetcher.quota import Quota
-from streamdesk.news_fetcher.source import Query, RawArticle
-from streamdesk.news_fetcher.state import FetcherState, StateKeeper
 from streamdesk.runtime import Drain
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamdesk.news_fetcher.errors import QuotaExhaustedError, SourceBusyError
-from streamdesk.news_fetcher.quota import (
+from streamdesk.news_fetcher.domain.quota import (
     MinutePace,
     Quota,
     cost,
@@ -15,6 +14,7 @@ from streamdesk.news_fetcher.quota import (
     midnight_after,
     pause_seconds,
 )
+from streamdesk.news_fetcher.errors import QuotaExhaustedError, SourceBusyError
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 21, tzinfo=UTC)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streamdesk.news_fetcher.round_timer import RoundTimer
+from streamdesk.news_fetcher.adapters.round_timer import RoundTimer
 
 GUARD_SECONDS = 60
 

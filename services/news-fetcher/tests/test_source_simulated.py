@@ -4,10 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streamdesk.news_fetcher.domain import Limits, accept
-from streamdesk.news_fetcher.headlines import COMPANIES, HEADLINES, STRANGERS, Tone
-from streamdesk.news_fetcher.source import Query, RawArticle
-from streamdesk.news_fetcher.source_simulated import DECK, SimulatedSource
+from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
+from streamdesk.news_fetcher.adapters.simulated.headlines import (
+    COMPANIES,
+    HEADLINES,
+    STRANGERS,
+    Tone,
+)
+from streamdesk.news_fetcher.adapters.simulated.source import DECK, SimulatedSource
+from streamdesk.news_fetcher.domain.articles import Limits, accept
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 ALL = Query(ticker=None, since=NOW - timedelta(hours=1), until=NOW)

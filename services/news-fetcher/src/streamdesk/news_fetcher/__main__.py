@@ -2,8 +2,8 @@
 
 import sys
 
-from streamdesk.news_fetcher.by_hand import main as fetch_once
 from streamdesk.news_fetcher.config import Settings
+from streamdesk.news_fetcher.entrypoints.cli import main as fetch_once
 from streamdesk.news_fetcher.factory import build
 from streamdesk.runtime import run
 

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from streamdesk.contracts.topics import NEWS_RAW, SYSTEM_EVENTS
-from streamdesk.news_fetcher.domain import LONGEST_LOOKBACK_HOURS
+from streamdesk.news_fetcher.domain.articles import LONGEST_LOOKBACK_HOURS
 from streamdesk.runtime import WATCHLIST, CommaSeparated, ServiceSettings, parse_symbols
 
 EODHD_SHORTEST_SECONDS = 60

@@ -11,20 +11,25 @@ from pydantic import SecretStr
 from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts.events import NewsFetched, SystemEvent
 from streamdesk.contracts.topics import NEWS_RAW, SYSTEM_EVENTS
+from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
+from streamdesk.news_fetcher.adapters.news_source import NewsSource
+from streamdesk.news_fetcher.adapters.notices import SERVICE, Notices
+from streamdesk.news_fetcher.adapters.recorded.playhead import Playhead
+from streamdesk.news_fetcher.adapters.recorded.recording import (
+    SAMPLE,
+    SAMPLE_FILE,
+    Recording,
+    load_recording,
+)
+from streamdesk.news_fetcher.adapters.recorded.source import RecordedSource
+from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
+from streamdesk.news_fetcher.adapters.simulated.source import SimulatedSource
+from streamdesk.news_fetcher.application.fetch_as_leader import NewsFetcher, Pace
+from streamdesk.news_fetcher.application.fetch_round import Reach, Rounds
 from streamdesk.news_fetcher.config import Settings, SourceName
-from streamdesk.news_fetcher.domain import Limits, SeenWindow, fingerprint
-from streamdesk.news_fetcher.eodhd import EodhdSource
+from streamdesk.news_fetcher.domain.articles import Limits, SeenWindow, fingerprint
+from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.errors import RecordingError
-from streamdesk.news_fetcher.fetcher import NewsFetcher, Pace
-from streamdesk.news_fetcher.handlers import Reach, Rounds
-from streamdesk.news_fetcher.notices import SERVICE, Notices
-from streamdesk.news_fetcher.playhead import Playhead
-from streamdesk.news_fetcher.quota import Quota
-from streamdesk.news_fetcher.recording import SAMPLE, SAMPLE_FILE, Recording, load_recording
-from streamdesk.news_fetcher.source import NewsSource
-from streamdesk.news_fetcher.source_recorded import RecordedSource
-from streamdesk.news_fetcher.source_simulated import SimulatedSource
-from streamdesk.news_fetcher.state import StateKeeper
 from streamdesk.runtime import (
     BadSettingError,
     Service,

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from streamdesk.news_fetcher.eodhd_answers import published
+from streamdesk.news_fetcher.adapters.eodhd.answers import published
+from streamdesk.news_fetcher.adapters.news_source import RawArticle
 from streamdesk.news_fetcher.errors import RecordingError
-from streamdesk.news_fetcher.source import RawArticle
 
 SAMPLE = "sample"
 SAMPLE_FILE = Path(__file__).parent / "recordings" / "sample.jsonl"

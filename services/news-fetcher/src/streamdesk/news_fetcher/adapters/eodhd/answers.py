@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
+from streamdesk.news_fetcher.adapters.news_source import RawArticle
 from streamdesk.news_fetcher.errors import (
     BadRequestError,
     KeyRefusedError,
@@ -17,7 +18,6 @@ from streamdesk.news_fetcher.errors import (
     SourceUnavailableError,
     SourceUnreadableError,
 )
-from streamdesk.news_fetcher.source import RawArticle
 
 SLOW_DOWN_SECONDS = 60.0
 """To wait after a 429 that does not say how long: its minute is over then."""

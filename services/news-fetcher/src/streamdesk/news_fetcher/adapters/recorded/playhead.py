@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from streamdesk.news_fetcher.state import Play, StateKeeper
+from streamdesk.news_fetcher.adapters.redis_state import Play, StateKeeper
 
 
 class Playhead:

@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from streamdesk.contracts.events import Severity, SystemEvent
+from streamdesk.news_fetcher.adapters.news_source import NewsSource
+from streamdesk.news_fetcher.application.fetch_round import Round
 from streamdesk.news_fetcher.errors import SourceError
-from streamdesk.news_fetcher.handlers import Round
-from streamdesk.news_fetcher.source import NewsSource
 from streamdesk.runtime import logger, metrics
 
 log = logger("news-fetcher")

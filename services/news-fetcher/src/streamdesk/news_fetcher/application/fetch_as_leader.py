@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from streamdesk.bus import BusError, BusUnavailableError
+from streamdesk.news_fetcher.adapters.news_source import NewsSource
+from streamdesk.news_fetcher.adapters.notices import Notices, show_standing
+from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
+from streamdesk.news_fetcher.adapters.round_timer import RoundTimer
+from streamdesk.news_fetcher.application.fetch_round import Round, Rounds
+from streamdesk.news_fetcher.domain.quota import Quota, cost, pause_seconds
 from streamdesk.news_fetcher.errors import KeyRefusedError, LeaseLostError, SourceError
-from streamdesk.news_fetcher.handlers import Round, Rounds
-from streamdesk.news_fetcher.notices import Notices, show_standing
-from streamdesk.news_fetcher.quota import Quota, cost, pause_seconds
-from streamdesk.news_fetcher.round_timer import RoundTimer
-from streamdesk.news_fetcher.source import NewsSource
-from streamdesk.news_fetcher.state import StateKeeper
 from streamdesk.runtime import Drain, logger, metrics
 
 log = logger("news-fetcher")

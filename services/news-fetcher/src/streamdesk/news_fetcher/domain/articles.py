@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from streamdesk.contracts.base import summary
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.contracts.topics import NEWS_WINDOW_SECONDS
+from streamdesk.news_fetcher.adapters.news_source import RawArticle
 from streamdesk.news_fetcher.errors import (
     ArticleInvalidError,
     DateInFutureError,
@@ -23,7 +24,6 @@ from streamdesk.news_fetcher.errors import (
     LinkMissingError,
     TitleMissingError,
 )
-from streamdesk.news_fetcher.source import RawArticle
 
 # Bounds of the NewsFetched event, and what is sensible for lists it leaves open.
 TITLE_MAX_CHARS = 1_000

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from streamdesk.news_fetcher.quota import Quota
-from streamdesk.news_fetcher.recording import Recorded, Recording
-from streamdesk.news_fetcher.source import Query, RawArticle
+from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
+from streamdesk.news_fetcher.adapters.recorded.recording import Recorded, Recording
+from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.runtime import logger
 
 log = logger("news-fetcher")

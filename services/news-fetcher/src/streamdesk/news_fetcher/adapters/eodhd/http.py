@@ -16,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from pydantic import SecretStr
 
-from streamdesk.news_fetcher.eodhd_answers import QUOTED_CHARS, TOLD_HEADERS, Answer
+from streamdesk.news_fetcher.adapters.eodhd.answers import QUOTED_CHARS, TOLD_HEADERS, Answer
 from streamdesk.news_fetcher.errors import (
     SourceError,
     SourceUnavailableError,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from streamdesk.news_fetcher.quota import Quota
+from streamdesk.news_fetcher.domain.quota import Quota
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

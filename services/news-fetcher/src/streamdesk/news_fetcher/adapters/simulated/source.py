@@ -14,9 +14,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from streamdesk.news_fetcher.headlines import COMPANIES, HEADLINES, STRANGERS, Headline, Tone
-from streamdesk.news_fetcher.quota import Quota
-from streamdesk.news_fetcher.source import Query, RawArticle
+from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
+from streamdesk.news_fetcher.adapters.simulated.headlines import (
+    COMPANIES,
+    HEADLINES,
+    STRANGERS,
+    Headline,
+    Tone,
+)
+from streamdesk.news_fetcher.domain.quota import Quota
 
 REPEATABLE = 50  # how many of the latest articles may come again
 FRESH_SECONDS = (5, 900)

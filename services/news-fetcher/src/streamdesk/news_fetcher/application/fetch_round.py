@@ -19,7 +19,14 @@ from datetime import datetime, timedelta
 
 from streamdesk.bus import BusError
 from streamdesk.contracts.events import NewsFetched
-from streamdesk.news_fetcher.domain import Limits, SeenWindow, accept, event_id
+from streamdesk.news_fetcher.adapters.news_source import NewsSource, Query, RawArticle
+from streamdesk.news_fetcher.adapters.redis_state import (
+    EVERYTHING,
+    FetcherState,
+    StateKeeper,
+    entry_order,
+)
+from streamdesk.news_fetcher.domain.articles import Limits, SeenWindow, accept, event_id
 from streamdesk.news_fetcher.errors import (
     ArticleError,
     KeyRefusedError,
@@ -28,8 +35,6 @@ from streamdesk.news_fetcher.errors import (
     SourceError,
     SourceUnavailableError,
 )
-from streamdesk.news_fetcher.source import NewsSource, Query, RawArticle
-from streamdesk.news_fetcher.state import EVERYTHING, FetcherState, StateKeeper, entry_order
 from streamdesk.runtime import Drain, logger, metrics
 
 log = logger("news-fetcher")

@@ -9,9 +9,9 @@ away than that, and what was read is not the whole.
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from streamdesk.news_fetcher.eodhd_answers import published
+from streamdesk.news_fetcher.adapters.eodhd.answers import published
+from streamdesk.news_fetcher.adapters.news_source import RawArticle
 from streamdesk.news_fetcher.errors import SourceUnavailableError, SourceUnreadableError
-from streamdesk.news_fetcher.source import RawArticle
 
 LARGEST_PAGE = 1_000
 """Articles that one request may ask for; the cost is the same for one."""

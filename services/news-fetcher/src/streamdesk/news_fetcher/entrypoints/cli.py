@@ -13,12 +13,12 @@ import uvloop
 
 from streamdesk.bus import Bus, BusConfig, BusConfigError, BusError, Wait
 from streamdesk.contracts.events import NewsFetched
+from streamdesk.news_fetcher.adapters.notices import SERVICE
+from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
+from streamdesk.news_fetcher.application.fetch_round import Round
 from streamdesk.news_fetcher.config import Settings
 from streamdesk.news_fetcher.errors import KeyRefusedError, LeaseLostError
 from streamdesk.news_fetcher.factory import Parts, parts_of, utc_now
-from streamdesk.news_fetcher.handlers import Round
-from streamdesk.news_fetcher.notices import SERVICE
-from streamdesk.news_fetcher.state import StateKeeper
 from streamdesk.runtime import BadSettingError, Drain
 from streamdesk.runtime.logs import configure_logs
 from streamdesk.runtime.settings_report import load

@@ -10,8 +10,7 @@ import stamina
 from aiolimiter import AsyncLimiter
 from pydantic import SecretStr
 
-from streamdesk.news_fetcher.circuit import Circuit
-from streamdesk.news_fetcher.eodhd_answers import (
+from streamdesk.news_fetcher.adapters.eodhd.answers import (
     Answer,
     error_of,
     meaning,
@@ -20,16 +19,17 @@ from streamdesk.news_fetcher.eodhd_answers import (
     read_usage,
     their_ticker,
 )
-from streamdesk.news_fetcher.eodhd_http import EodhdHttp
-from streamdesk.news_fetcher.eodhd_pages import LARGEST_PAGE, Pages
+from streamdesk.news_fetcher.adapters.eodhd.circuit import Circuit
+from streamdesk.news_fetcher.adapters.eodhd.http import EodhdHttp
+from streamdesk.news_fetcher.adapters.eodhd.pages import LARGEST_PAGE, Pages
+from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
+from streamdesk.news_fetcher.domain.quota import MinutePace, Quota, cost, leaky_bucket
 from streamdesk.news_fetcher.errors import (
     BadRequestError,
     SourceBusyError,
     SourceError,
     SourceUnavailableError,
 )
-from streamdesk.news_fetcher.quota import MinutePace, Quota, cost, leaky_bucket
-from streamdesk.news_fetcher.source import Query, RawArticle
 
 BASE_URL = "https://eodhd.com"
 NEWS_PATH = "/api/news"
