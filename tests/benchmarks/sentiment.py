@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from streamdesk.news_filter.sentiment import (
+from streamdesk.news_filter.adapters.scorers import (
     NEUTRAL_BAND,
     SentimentScorer,
     VaderScorer,

@@ -13,12 +13,12 @@ from prometheus_client import REGISTRY
 from streamdesk.bus import Batch, Bus, BusConfig, BusUnavailableError, RetryPolicy
 from streamdesk.contracts.events import NewsFetched, NewsFiltered
 from streamdesk.contracts.topics import NEWS_FILTERED, NEWS_RAW
+from streamdesk.news_filter.adapters.scorers import Score, VaderScorer, finance_overlay
+from streamdesk.news_filter.adapters.sentiment_cache import SentimentCache
+from streamdesk.news_filter.application.filter_articles import NewsFilter
+from streamdesk.news_filter.application.score_articles import Scoring
 from streamdesk.news_filter.domain import Rules
 from streamdesk.news_filter.factory import BATCH, CONCURRENCY, GROUP
-from streamdesk.news_filter.handlers import NewsFilter
-from streamdesk.news_filter.scoring import Scoring
-from streamdesk.news_filter.sentiment import Score, VaderScorer, finance_overlay
-from streamdesk.news_filter.sentiment_cache import SentimentCache
 
 Article = Callable[..., NewsFetched]
 SCORER = VaderScorer(finance_overlay())

@@ -10,9 +10,9 @@ import pytest
 import structlog
 from prometheus_client import REGISTRY
 
-from streamdesk.news_filter import rule_book
+from streamdesk.news_filter.application import reload_rules as rule_book
+from streamdesk.news_filter.application.reload_rules import RuleBook
 from streamdesk.news_filter.config import Settings
-from streamdesk.news_filter.rule_book import RuleBook
 from streamdesk.runtime import BadSettingError, Drain
 
 GUARD_SECONDS = 60

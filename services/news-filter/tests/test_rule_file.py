@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from streamdesk.news_filter.adapters.rule_file.parser import LARGEST_BYTES, parse_rules, read_bytes
 from streamdesk.news_filter.domain import Keywords, Patterns, Rules, SentimentMode, Text
 from streamdesk.news_filter.errors import RuleFileError
-from streamdesk.news_filter.rule_file import LARGEST_BYTES, parse_rules, read_bytes
 
 MakeRules = Callable[..., Rules]
 PATH = Path("rules.yaml")

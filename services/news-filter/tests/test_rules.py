@@ -21,7 +21,7 @@ from streamdesk.news_filter.domain import (
     screen,
     weigh,
 )
-from streamdesk.news_filter.sentiment_score import Score, Weighted
+from streamdesk.news_filter.domain.sentiment import Score, Weighted
 
 TICK = timedelta(microseconds=1)
 Judged = Callable[..., Verdict]

@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from streamdesk.news_filter.errors import LexiconError
-from streamdesk.news_filter.sentiment import (
+from streamdesk.news_filter.adapters.scorers import (
     NEUTRAL_BAND,
     Score,
     ScorerName,
@@ -15,6 +14,7 @@ from streamdesk.news_filter.sentiment import (
     parse_overlay,
     scorer_of,
 )
+from streamdesk.news_filter.errors import LexiconError
 
 Labelled = dict[str, dict[str, list[str]]]
 THRESHOLD = 0.5
@@ -294,7 +294,8 @@ def test_a_lexicon_of_another_shape_is_refused_in_words(text: str) -> None:
 def test_no_word_of_the_lexicon_has_two_valences() -> None:
     read = yaml.safe_load(
         (
-            Path(__file__).parent.parent / "src/streamdesk/news_filter/finance_lexicon.yaml"
+            Path(__file__).parent.parent
+            / "src/streamdesk/news_filter/adapters/vader/finance_lexicon.yaml"
         ).read_text(encoding="utf-8")
     )
     words = [word for group in (read["neutral"], *read["words"].values()) for word in group]

@@ -5,8 +5,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from streamdesk.bus import Bus, BusConfig
-from streamdesk.news_filter.sentiment import Score, VaderScorer, Weighted, finance_overlay
-from streamdesk.news_filter.sentiment_cache import SentimentCache
+from streamdesk.news_filter.adapters.scorers import Score, VaderScorer, Weighted, finance_overlay
+from streamdesk.news_filter.adapters.sentiment_cache import SentimentCache
 from tests.servers import StreamServer
 
 BEATS = ("Apple beats estimates", "Revenue rose.")

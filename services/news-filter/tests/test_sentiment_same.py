@@ -16,7 +16,12 @@ from vaderSentiment.vaderSentiment import (
     SentimentIntensityAnalyzer,
 )
 
-from streamdesk.news_filter.sentiment import NEUTRAL_BAND, Overlay, VaderScorer, finance_overlay
+from streamdesk.news_filter.adapters.scorers import (
+    NEUTRAL_BAND,
+    Overlay,
+    VaderScorer,
+    finance_overlay,
+)
 
 
 class PlainVader:

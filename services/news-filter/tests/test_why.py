@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from streamdesk.news_filter import why
+from streamdesk.news_filter.entrypoints import cli as why
 
 GOOD = "Apple beats estimates and raises guidance"
 

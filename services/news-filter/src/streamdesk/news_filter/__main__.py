@@ -2,8 +2,8 @@
 
 import sys
 
-from streamdesk.news_filter import why
 from streamdesk.news_filter.config import Settings
+from streamdesk.news_filter.entrypoints import cli as why
 from streamdesk.news_filter.factory import build
 from streamdesk.runtime import run
 

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from streamdesk.contracts.topics import NEWS_FILTERED, NEWS_RAW
 from streamdesk.news_filter.domain import SentimentMode
-from streamdesk.news_filter.sentiment_score import ScorerName
+from streamdesk.news_filter.domain.sentiment import ScorerName
 from streamdesk.runtime import WATCHLIST, CommaSeparated, ServiceSettings, parse_symbols
 
 ANY_TICKER = ("*",)

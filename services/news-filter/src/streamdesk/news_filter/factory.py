@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts.events import NewsFiltered
 from streamdesk.contracts.topics import NEWS_FILTERED, NEWS_RAW
+from streamdesk.news_filter.adapters.scorers import SentimentScorer, scorer_of
+from streamdesk.news_filter.adapters.sentiment_cache import SentimentCache
+from streamdesk.news_filter.application.filter_articles import NewsFilter
+from streamdesk.news_filter.application.reload_rules import RuleBook
+from streamdesk.news_filter.application.score_articles import Scoring
 from streamdesk.news_filter.config import Settings
 from streamdesk.news_filter.errors import FinbertModelError
-from streamdesk.news_filter.handlers import NewsFilter
-from streamdesk.news_filter.rule_book import RuleBook
-from streamdesk.news_filter.scoring import Scoring
-from streamdesk.news_filter.sentiment import SentimentScorer, scorer_of
-from streamdesk.news_filter.sentiment_cache import SentimentCache
 from streamdesk.runtime import BadSettingError, Drain, Service, Work
 
 GROUP = "news-filter-group"

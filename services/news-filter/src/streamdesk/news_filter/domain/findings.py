@@ -7,7 +7,7 @@ from typing import NamedTuple
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.news_filter.domain.matching import Text
 from streamdesk.news_filter.domain.rules import Outcome, Rule, Rules, SentimentMode
-from streamdesk.news_filter.sentiment_score import Score
+from streamdesk.news_filter.domain.sentiment import Score
 
 _SHOWN_SYMBOLS = 5
 _SHOWN_WORDS = 3

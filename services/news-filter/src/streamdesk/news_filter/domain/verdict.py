@@ -6,7 +6,7 @@ from typing import NamedTuple
 from streamdesk.contracts.events import NewsFetched, NewsFiltered
 from streamdesk.news_filter.domain.findings import Finding, findings, sentiment_finding
 from streamdesk.news_filter.domain.rules import Outcome, Rule, Rules
-from streamdesk.news_filter.sentiment_score import Score, blend
+from streamdesk.news_filter.domain.sentiment import Score, blend
 
 LONGEST_REASON = 500
 

@@ -4,10 +4,10 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+from streamdesk.news_filter.adapters.rule_file.parser import listed, parse_rules, read_bytes
 from streamdesk.news_filter.config import Settings
 from streamdesk.news_filter.domain import Keywords, PatternError, Rules
 from streamdesk.news_filter.errors import RuleFileError
-from streamdesk.news_filter.rule_file import listed, parse_rules, read_bytes
 from streamdesk.runtime import (
     BadSettingError,
     Drain,

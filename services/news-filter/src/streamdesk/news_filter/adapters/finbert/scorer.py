@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from streamdesk.news_filter.adapters.finbert.files import LABELS, TOKEN_TYPES, open_folder
+from streamdesk.news_filter.domain.sentiment import NEUTRAL_BAND, Score, Weighted, lead, strongest
 from streamdesk.news_filter.errors import FinbertModelError
-from streamdesk.news_filter.finbert_files import LABELS, TOKEN_TYPES, open_folder
-from streamdesk.news_filter.sentiment_score import NEUTRAL_BAND, Score, Weighted, lead, strongest
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 BATCH = 16  # texts asked about at once: more is not faster on one core, and takes memory
@@ -27,7 +27,7 @@ class FinbertScorer:
     does not tell which words it goes by: a score's words are the labels, with their probability.
 
     Args:
-        folder: where the model is; `finbert_files.py` lists the files.
+        folder: where the model is; `files.py` lists the files.
 
     Raises:
         FinbertModelError: a file is missing or of another shape, or the model does not answer

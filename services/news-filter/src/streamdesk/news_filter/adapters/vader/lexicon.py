@@ -50,7 +50,9 @@ class Overlay:
 
 def finance_overlay() -> Overlay:
     """The overlay that comes with this package."""
-    text = (files("streamdesk.news_filter") / "finance_lexicon.yaml").read_text(encoding="utf-8")
+    text = (files("streamdesk.news_filter.adapters.vader") / "finance_lexicon.yaml").read_text(
+        encoding="utf-8"
+    )
     return parse_overlay(text)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from streamdesk.bus import BusUnavailableError, Keys
-from streamdesk.news_filter.sentiment_score import LEAD_MAX_CHARS, Score, Weighted
+from streamdesk.news_filter.domain.sentiment import LEAD_MAX_CHARS, Score, Weighted
 from streamdesk.runtime import metrics
 
 HASH_DIGITS = 32  # 128 bits, of SHA-256

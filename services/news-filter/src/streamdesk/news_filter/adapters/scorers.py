@@ -6,9 +6,9 @@
 
 from pathlib import Path
 
-from streamdesk.news_filter.errors import FinbertModelError
-from streamdesk.news_filter.sentiment_lexicon import Overlay, finance_overlay, parse_overlay
-from streamdesk.news_filter.sentiment_score import (
+from streamdesk.news_filter.adapters.vader.lexicon import Overlay, finance_overlay, parse_overlay
+from streamdesk.news_filter.adapters.vader.scorer import VaderScorer
+from streamdesk.news_filter.domain.sentiment import (
     NEUTRAL_BAND,
     Score,
     ScorerName,
@@ -16,7 +16,7 @@ from streamdesk.news_filter.sentiment_score import (
     Weighted,
     blend,
 )
-from streamdesk.news_filter.sentiment_vader import VaderScorer
+from streamdesk.news_filter.errors import FinbertModelError
 
 __all__ = [
     "NEUTRAL_BAND",
@@ -50,7 +50,7 @@ def scorer_of(scorer: ScorerName, finbert_folder: Path | None = None) -> Sentime
         raise FinbertModelError("no folder is set; FINBERT_FOLDER names the one with model.onnx")
     try:
         # What it needs is not in the default image.
-        from streamdesk.news_filter.finbert import FinbertScorer  # noqa: PLC0415
+        from streamdesk.news_filter.adapters.finbert.scorer import FinbertScorer  # noqa: PLC0415
     except ImportError as error:
         raise FinbertModelError(
             f"{error.name} is not installed; the image news-filter-finbert has it, or "

@@ -27,9 +27,9 @@ from vaderSentiment.vaderSentiment import (
     normalize,
 )
 
-from streamdesk.news_filter.sentiment_lexicon import Overlay
-from streamdesk.news_filter.sentiment_pairs import PairFinder
-from streamdesk.news_filter.sentiment_score import NEUTRAL_BAND, Score, Weighted, lead, strongest
+from streamdesk.news_filter.adapters.vader.lexicon import Overlay
+from streamdesk.news_filter.adapters.vader.pairs import PairFinder
+from streamdesk.news_filter.domain.sentiment import NEUTRAL_BAND, Score, Weighted, lead, strongest
 
 # Raised when the same text and lexicon come out differently: what is cached is another's then.
 RULES_VERSION = "2"

@@ -32,6 +32,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from streamdesk.news_filter.adapters.rule_file.yaml_lines import Place, YamlError, read_yaml
 from streamdesk.news_filter.config import ANY_TICKER, MOST_AGE_HOURS, listed_symbols
 from streamdesk.news_filter.domain import Keywords, Patterns, Rules, SentimentMode
 from streamdesk.news_filter.domain.matching import (
@@ -41,7 +42,6 @@ from streamdesk.news_filter.domain.matching import (
     compile_pattern,
 )
 from streamdesk.news_filter.errors import RuleFileError
-from streamdesk.news_filter.yaml_lines import Place, YamlError, read_yaml
 
 LARGEST_BYTES = 256 * 1024
 MOST_PATTERNS = 1_000

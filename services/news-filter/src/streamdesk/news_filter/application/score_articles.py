@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from streamdesk.news_filter.sentiment_cache import SentimentCache
-from streamdesk.news_filter.sentiment_score import Score, SentimentScorer
+from streamdesk.news_filter.adapters.sentiment_cache import SentimentCache
+from streamdesk.news_filter.domain.sentiment import Score, SentimentScorer
 
 Article = tuple[str, str]
 """Title and content."""

@@ -9,9 +9,9 @@ from datetime import datetime
 from streamdesk.bus import Batch, BusError, Dead, Outcome, Retry
 from streamdesk.contracts.events import NewsFetched, NewsFiltered
 from streamdesk.news_filter import domain
+from streamdesk.news_filter.application.score_articles import Scoring
 from streamdesk.news_filter.domain import Rules, Screened, Verdict
-from streamdesk.news_filter.scoring import Scoring
-from streamdesk.news_filter.sentiment_score import Score
+from streamdesk.news_filter.domain.sentiment import Score
 from streamdesk.runtime import logger, metrics
 
 log = logger("news-filter")

@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 from streamdesk.contracts.base import summary
 from streamdesk.contracts.events import NewsFetched
+from streamdesk.news_filter.application.reload_rules import RuleBook
 from streamdesk.news_filter.config import MOST_AGE_HOURS, Settings
 from streamdesk.news_filter.domain import Explanation, Finding, Outcome, explain
 from streamdesk.news_filter.factory import set_scorer
-from streamdesk.news_filter.rule_book import RuleBook
 from streamdesk.runtime import BadSettingError, parse_symbols
 from streamdesk.runtime.settings_report import load
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from streamdesk.news_filter.sentiment_lexicon import Pair
+from streamdesk.news_filter.adapters.vader.lexicon import Pair
 
 _RUN = re.compile(r"[\w-]+")
 # Which match i, s and k where case does not count, but are not those in lower case.
