@@ -10,10 +10,12 @@ from uuid import uuid4
 from streamdesk.bus import Bus, BusUnavailableError
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.contracts.topics import NEWS_RAW
-from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
+from streamdesk.news_fetcher.adapters.news_source import Query
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
-from streamdesk.news_fetcher.application.fetch_round import Reach, Round, Rounds
-from streamdesk.news_fetcher.domain.articles import Limits, SeenWindow, link_hash, normalise_link
+from streamdesk.news_fetcher.application.fetch_round import Reach, Rounds
+from streamdesk.news_fetcher.domain.articles import Limits, RawArticle
+from streamdesk.news_fetcher.domain.links import SeenWindow, link_hash, normalise_link
+from streamdesk.news_fetcher.domain.round_result import Round
 from streamdesk.news_fetcher.errors import SourceUnavailableError
 from streamdesk.runtime import Drain
 

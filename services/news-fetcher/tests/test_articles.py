@@ -6,17 +6,16 @@ import pytest
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.contracts.topics import NEWS_WINDOW_SECONDS
 from streamdesk.news_fetcher import errors
-from streamdesk.news_fetcher.adapters.news_source import RawArticle
 from streamdesk.news_fetcher.domain.articles import (
     TAGS_MAX,
     TITLE_MAX_CHARS,
     Limits,
-    SeenWindow,
+    RawArticle,
     accept,
     event_id,
     fingerprint,
-    link_hash,
 )
+from streamdesk.news_fetcher.domain.links import SeenWindow, link_hash
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 TOLERANCE = timedelta(minutes=5)

@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from streamdesk.news_fetcher import errors
 from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
-from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
+from streamdesk.news_fetcher.adapters.news_source import Query
+from streamdesk.news_fetcher.domain.articles import RawArticle
 from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.errors import SourceError
 from tests import eodhd_server

@@ -13,14 +13,13 @@ from pydantic import SecretStr
 
 from streamdesk.news_fetcher.adapters.eodhd.answers import (
     Usage,
-    published,
     rate_limit,
     read_usage,
     retry_after_seconds,
 )
 from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
-from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
-from streamdesk.news_fetcher.domain.articles import Limits, accept
+from streamdesk.news_fetcher.adapters.news_source import Query
+from streamdesk.news_fetcher.domain.articles import Limits, RawArticle, accept, published
 from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.errors import ArticleError, SourceError
 from tests.eodhd_server import KEY, Answer, EodhdServer, raw

@@ -13,8 +13,9 @@ from pydantic import SecretStr
 
 from streamdesk.news_fetcher import errors
 from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
+from streamdesk.news_fetcher.adapters.eodhd.minute_pace import MinutePace
 from streamdesk.news_fetcher.adapters.news_source import Query
-from streamdesk.news_fetcher.domain.quota import MinutePace, Quota
+from streamdesk.news_fetcher.domain.quota import Quota
 from tests import eodhd_server
 from tests.eodhd_server import KEY, Asked, EodhdServer, article, status
 

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
 from streamdesk.news_fetcher.adapters.eodhd.pages import MOST_PAGES, NOTHING_NEW, OVERLAP, Pages
-from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
+from streamdesk.news_fetcher.adapters.news_source import Query
+from streamdesk.news_fetcher.domain.articles import RawArticle
 from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.errors import SourceUnavailableError, SourceUnreadableError
 from tests.eodhd_server import KEY, EodhdServer, article

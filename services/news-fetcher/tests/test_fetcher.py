@@ -13,12 +13,14 @@ from structlog.testing import capture_logs
 from streamdesk.bus import Bus, BusConfig, BusUnavailableError
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.contracts.topics import NEWS_RAW, SYSTEM_EVENTS
-from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
+from streamdesk.news_fetcher.adapters.news_source import Query
 from streamdesk.news_fetcher.adapters.notices import Notices
-from streamdesk.news_fetcher.adapters.redis_state import FetcherState, StateKeeper
+from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
 from streamdesk.news_fetcher.application.fetch_as_leader import NewsFetcher, Pace
 from streamdesk.news_fetcher.application.fetch_round import Reach, Rounds
-from streamdesk.news_fetcher.domain.articles import Limits, SeenWindow
+from streamdesk.news_fetcher.domain.articles import Limits, RawArticle
+from streamdesk.news_fetcher.domain.fetcher_state import FetcherState
+from streamdesk.news_fetcher.domain.links import SeenWindow
 from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.errors import SourceBusyError, SourceUnavailableError
 from streamdesk.runtime import Drain

@@ -14,7 +14,7 @@ from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import Severity
 from streamdesk.contracts.topics import NEWS_RAW, SYSTEM_EVENTS
 from streamdesk.news_fetcher.adapters.recorded.recording import SAMPLE_FILE
-from streamdesk.news_fetcher.domain.articles import normalise_link
+from streamdesk.news_fetcher.domain.links import normalise_link
 from tests.eodhd_server import KEY, article, quota_gone
 from tests.eodhd_thread import EodhdThread, eodhd_api
 from tests.news_processes import NewsProcess

@@ -10,16 +10,16 @@ from structlog.testing import capture_logs
 
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import NewsFetched
-from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
-from streamdesk.news_fetcher.adapters.recorded.playhead import Playhead
+from streamdesk.news_fetcher.adapters.news_source import Query
 from streamdesk.news_fetcher.adapters.recorded.recording import (
     SAMPLE_FILE,
     Recording,
     load_recording,
 )
-from streamdesk.news_fetcher.adapters.recorded.source import RecordedSource
+from streamdesk.news_fetcher.adapters.recorded.source import Playhead, RecordedSource
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
-from streamdesk.news_fetcher.domain.articles import Limits, accept, normalise_link
+from streamdesk.news_fetcher.domain.articles import Limits, RawArticle, accept
+from streamdesk.news_fetcher.domain.links import normalise_link
 from streamdesk.news_fetcher.errors import ArticleError, LeaseLostError, RecordingError
 from streamdesk.runtime import WATCHLIST
 

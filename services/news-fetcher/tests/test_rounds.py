@@ -11,10 +11,11 @@ from prometheus_client import REGISTRY
 from streamdesk.bus import Bus, BusConfig, BusUnavailableError
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.contracts.topics import NEWS_RAW
-from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
+from streamdesk.news_fetcher.adapters.news_source import Query
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
 from streamdesk.news_fetcher.application.fetch_round import CHUNK, Reach, Rounds
-from streamdesk.news_fetcher.domain.articles import Limits, SeenWindow
+from streamdesk.news_fetcher.domain.articles import Limits, RawArticle
+from streamdesk.news_fetcher.domain.links import SeenWindow
 from streamdesk.news_fetcher.errors import (
     KeyRefusedError,
     QuotaExhaustedError,

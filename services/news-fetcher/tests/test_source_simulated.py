@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
+from streamdesk.news_fetcher.adapters.news_source import Query
 from streamdesk.news_fetcher.adapters.simulated.headlines import (
     COMPANIES,
     HEADLINES,
@@ -12,7 +12,7 @@ from streamdesk.news_fetcher.adapters.simulated.headlines import (
     Tone,
 )
 from streamdesk.news_fetcher.adapters.simulated.source import DECK, SimulatedSource
-from streamdesk.news_fetcher.domain.articles import Limits, accept
+from streamdesk.news_fetcher.domain.articles import Limits, RawArticle, accept
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 ALL = Query(ticker=None, since=NOW - timedelta(hours=1), until=NOW)

@@ -14,20 +14,20 @@ from streamdesk.contracts.topics import NEWS_RAW, SYSTEM_EVENTS
 from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
 from streamdesk.news_fetcher.adapters.news_source import NewsSource
 from streamdesk.news_fetcher.adapters.notices import SERVICE, Notices
-from streamdesk.news_fetcher.adapters.recorded.playhead import Playhead
 from streamdesk.news_fetcher.adapters.recorded.recording import (
     SAMPLE,
     SAMPLE_FILE,
     Recording,
     load_recording,
 )
-from streamdesk.news_fetcher.adapters.recorded.source import RecordedSource
+from streamdesk.news_fetcher.adapters.recorded.source import Playhead, RecordedSource
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
 from streamdesk.news_fetcher.adapters.simulated.source import SimulatedSource
 from streamdesk.news_fetcher.application.fetch_as_leader import NewsFetcher, Pace
 from streamdesk.news_fetcher.application.fetch_round import Reach, Rounds
 from streamdesk.news_fetcher.config import Settings, SourceName
-from streamdesk.news_fetcher.domain.articles import Limits, SeenWindow, fingerprint
+from streamdesk.news_fetcher.domain.articles import Limits, fingerprint
+from streamdesk.news_fetcher.domain.links import SeenWindow
 from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.errors import RecordingError
 from streamdesk.runtime import (

@@ -10,30 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from streamdesk.news_fetcher.domain.articles import RawArticle
 from streamdesk.news_fetcher.domain.quota import Quota
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawArticle:
-    """An article as the source gave it; nothing is checked yet, hence `object`.
-
-    Attributes:
-        title: the headline.
-        link: the address of the article.
-        published_at: a datetime, or text in ISO 8601; UTC where it names no zone.
-        content: the text, as far as the source gives it.
-        symbols: a list or tuple of the instruments it is about, in the source's spelling.
-        tags: a list or tuple of the source's own topics.
-        polarity: the source's own sentiment, -1 to 1, if it gives one.
-    """
-
-    title: object
-    link: object
-    published_at: object
-    content: object = ""
-    symbols: object = ()
-    tags: object = ()
-    polarity: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

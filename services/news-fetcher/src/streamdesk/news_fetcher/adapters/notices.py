@@ -5,7 +5,7 @@ from datetime import datetime
 
 from streamdesk.contracts.events import Severity, SystemEvent
 from streamdesk.news_fetcher.adapters.news_source import NewsSource
-from streamdesk.news_fetcher.application.fetch_round import Round
+from streamdesk.news_fetcher.domain.round_result import Round
 from streamdesk.news_fetcher.errors import SourceError
 from streamdesk.runtime import logger, metrics
 

@@ -11,8 +11,9 @@ from streamdesk.news_fetcher.adapters.news_source import NewsSource
 from streamdesk.news_fetcher.adapters.notices import Notices, show_standing
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
 from streamdesk.news_fetcher.adapters.round_timer import RoundTimer
-from streamdesk.news_fetcher.application.fetch_round import Round, Rounds
+from streamdesk.news_fetcher.application.fetch_round import Rounds
 from streamdesk.news_fetcher.domain.quota import Quota, cost, pause_seconds
+from streamdesk.news_fetcher.domain.round_result import Round
 from streamdesk.news_fetcher.errors import KeyRefusedError, LeaseLostError, SourceError
 from streamdesk.runtime import Drain, logger, metrics
 

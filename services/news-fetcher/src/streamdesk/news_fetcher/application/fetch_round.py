@@ -12,21 +12,19 @@ what is asked for again is not written again, and nothing is left out.
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from streamdesk.bus import BusError
 from streamdesk.contracts.events import NewsFetched
-from streamdesk.news_fetcher.adapters.news_source import NewsSource, Query, RawArticle
-from streamdesk.news_fetcher.adapters.redis_state import (
-    EVERYTHING,
-    FetcherState,
-    StateKeeper,
-    entry_order,
-)
-from streamdesk.news_fetcher.domain.articles import Limits, SeenWindow, accept, event_id
+from streamdesk.news_fetcher.adapters.news_source import NewsSource, Query
+from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
+from streamdesk.news_fetcher.domain.articles import Limits, RawArticle, accept, event_id
+from streamdesk.news_fetcher.domain.fetcher_state import EVERYTHING, FetcherState, entry_order
+from streamdesk.news_fetcher.domain.links import SeenWindow
+from streamdesk.news_fetcher.domain.round_result import Round
 from streamdesk.news_fetcher.errors import (
     ArticleError,
     KeyRefusedError,
@@ -61,42 +59,6 @@ class Reach:
     overlap: timedelta
     concurrency: int
     answer_seconds: float = 600.0
-
-
-@dataclass(slots=True)
-class Round:
-    """What became of one round.
-
-    Attributes:
-        fetched: articles that the source returned.
-        published: those that are in the topic since.
-        duplicates: those whose link was published before.
-        rejected: those that cannot be used, by reason.
-        failed: why nothing came about a ticker, by ticker.
-        error: the first of those failures.
-        stop: the failure that makes asking on useless: a used up quota, a refused key.
-        broken: why it ended early for a reason of ours; empty where it did not.
-    """
-
-    fetched: int = 0
-    published: int = 0
-    duplicates: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-    failed: dict[str, str] = field(default_factory=dict)
-    error: Exception | None = None
-    stop: SourceError | None = None
-    broken: str = ""
-
-    @property
-    def wait_seconds(self) -> float:
-        """How long the source wants to be left alone."""
-        error = self.error
-        return (error.retry_after_seconds or 0.0) if isinstance(error, SourceError) else 0.0
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more is to be asked in it."""
-        return self.stop is not None or bool(self.broken)
 
 
 class Rounds:

@@ -1,38 +1,34 @@
 """The rules for raw articles: which are usable, and which are the same article again."""
 
+import contextlib
 import hashlib
 import math
 import re
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from pydantic import ValidationError
 
 from streamdesk.contracts.base import summary
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.contracts.topics import NEWS_WINDOW_SECONDS
-from streamdesk.news_fetcher.adapters.news_source import RawArticle
+from streamdesk.news_fetcher.domain.links import link_hash, normalise_link
 from streamdesk.news_fetcher.errors import (
     ArticleInvalidError,
     DateInFutureError,
     DateInvalidError,
     DateTooOldError,
-    LinkInvalidError,
     LinkMissingError,
     TitleMissingError,
 )
 
 # Bounds of the NewsFetched event, and what is sensible for lists it leaves open.
 TITLE_MAX_CHARS = 1_000
-LINK_MAX_CHARS = 4_000
 TAGS_MAX = 50
 TAG_MAX_CHARS = 100
 SYMBOLS_MAX = 100
 
-HASH_HEX_DIGITS = 32  # 128 bits
 FINGERPRINT_HEX_DIGITS = 8  # enough to tell two keys apart, too few to guess one from
 
 LONGEST_LOOKBACK_HOURS = NEWS_WINDOW_SECONDS // 3_600 - 24
@@ -40,14 +36,30 @@ LONGEST_LOOKBACK_HOURS = NEWS_WINDOW_SECONDS // 3_600 - 24
 returns up to a day more than it is asked for: what it returns is either known, or refused here as
 too old."""
 
-_TRACKING_PREFIXES = ("utm_", "mc_", "hsa_", "pk_", "mtm_")
-# Parameters that name the way a reader came, never the article.
-_TRACKING_NAMES = frozenset({
-    "gclid", "dclid", "fbclid", "msclkid", "yclid", "twclid", "igshid", "guccounter", "cmpid",
-    "ncid", "soc_src", "soc_trk", ".tsrc", "ref", "ref_src", "spm", "_ga",
-})  # fmt: skip
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _SYMBOL = re.compile(r"^[A-Z0-9.\-]{1,16}\.(US|HK)$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawArticle:
+    """An article as the source gave it; nothing is checked yet, hence `object`.
+
+    Attributes:
+        title: the headline.
+        link: the address of the article.
+        published_at: a datetime, or text in ISO 8601; UTC where it names no zone.
+        content: the text, as far as the source gives it.
+        symbols: a list or tuple of the instruments it is about, in the source's spelling.
+        tags: a list or tuple of the source's own topics.
+        polarity: the source's own sentiment, -1 to 1, if it gives one.
+    """
+
+    title: object
+    link: object
+    published_at: object
+    content: object = ""
+    symbols: object = ()
+    tags: object = ()
+    polarity: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,31 +75,6 @@ class Limits:
     content_max_chars: int
     future_tolerance: timedelta
     oldest: timedelta = timedelta(hours=LONGEST_LOOKBACK_HOURS)
-
-
-class SeenWindow:
-    """The link hashes seen last; forgets those not seen for longest when full."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._hashes: OrderedDict[str, None] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._hashes)
-
-    def seen(self, link_hash: str) -> bool:
-        """Whether the hash is known; one that is stays known longer."""
-        if link_hash not in self._hashes:
-            return False
-        self._hashes.move_to_end(link_hash)
-        return True
-
-    def remember(self, link_hash: str) -> None:
-        """Know the hash from now on."""
-        self._hashes[link_hash] = None
-        self._hashes.move_to_end(link_hash)
-        if len(self._hashes) > self._size:
-            self._hashes.popitem(last=False)
 
 
 def accept(
@@ -132,6 +119,14 @@ def accept(
         raise ArticleInvalidError(f"{link!r} does not fit NewsFetched: {summary(error)}") from error
 
 
+def published(article: RawArticle) -> datetime | None:
+    """When it was published, in UTC; None if that cannot be read."""
+    with contextlib.suppress(ValueError, OverflowError, TypeError, AttributeError):
+        read = datetime.fromisoformat(str(article.published_at).strip())
+        return read.replace(tzinfo=UTC) if read.utcoffset() is None else read.astimezone(UTC)
+    return None
+
+
 def _published_at(raw: RawArticle, fetched_at: datetime, limits: Limits) -> datetime:
     published_at = read_date(raw.published_at, fetched_at, limits.future_tolerance)
     if fetched_at - published_at > limits.oldest:
@@ -145,54 +140,6 @@ def clean(value: object) -> str:
         return ""
     valid = value.encode("utf-8", "replace").decode("utf-8")
     return " ".join("".join(c if c.isprintable() else " " for c in valid).split())
-
-
-def normalise_link(link: str) -> str:
-    """The same article's one link: without what differs from reader to reader.
-
-    Lower-case scheme and host, no user, default port, fragment, tracking parameter or trailing
-    slash; the other parameters sorted.
-
-    Raises:
-        LinkInvalidError: not an absolute http or https address, or longer than 4,000 characters.
-    """
-    try:
-        parts = urlsplit(link)
-        authority = _authority(parts)
-        query = urlencode(_own_parameters(parts.query))
-    except ValueError as error:
-        raise LinkInvalidError(link, f"a well-formed address ({error})") from error
-    if parts.scheme not in _DEFAULT_PORTS or not authority:
-        raise LinkInvalidError(link, "an absolute http or https address")
-    # Joined by hand: what has no path, or only a slash, becomes the same link.
-    normal = f"{parts.scheme}://{authority}{parts.path.rstrip('/')}" + (
-        f"?{query}" if query else ""
-    )
-    if len(normal) > LINK_MAX_CHARS:
-        raise LinkInvalidError(link, f"at most {LINK_MAX_CHARS} characters, not {len(normal)}")
-    return normal
-
-
-def _authority(parts: SplitResult) -> str:
-    host = (parts.hostname or "").rstrip(".")
-    if ":" in host:
-        host = f"[{host}]"  # an IPv6 address
-    port = parts.port
-    return host if port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f"{host}:{port}"
-
-
-def _own_parameters(query: str) -> list[tuple[str, str]]:
-    pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=200)
-    return sorted(pair for pair in pairs if not _is_tracking(pair[0].lower()))
-
-
-def _is_tracking(name: str) -> bool:
-    return name in _TRACKING_NAMES or name.startswith(_TRACKING_PREFIXES)
-
-
-def link_hash(normalised_link: str) -> str:
-    """The first 128 bits of the link's SHA-256, as 32 hex digits."""
-    return hashlib.sha256(normalised_link.encode("utf-8")).hexdigest()[:HASH_HEX_DIGITS]
 
 
 def event_id(article: NewsFetched) -> str:

@@ -9,7 +9,7 @@ we counted: other programs may use the same key, and its pages contradict each o
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from streamdesk.news_fetcher.errors import QuotaExhaustedError, SourceBusyError
+from streamdesk.news_fetcher.errors import QuotaExhaustedError
 
 CALLS_A_REQUEST = 5
 CALLS_A_TICKER = 5
@@ -17,10 +17,6 @@ CALLS_A_TICKER = 5
 SKEW = timedelta(minutes=5)
 """How far the provider's midnight may be from ours. A refusal so early in the day is about the
 day before: it must not cost us a whole day."""
-
-MINUTE_SECONDS = 60.0
-LITTLE = 0.1
-"""Of the requests a minute: with less than this share left, the rest is spread over a minute."""
 
 
 def cost(tickers: int) -> int:
@@ -189,59 +185,3 @@ def _whole(value: dict[str, object], name: str) -> int | None:
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
         raise ValueError(f"{name} of a quota is a number of calls, not {number!r}")
     return number
-
-
-class MinutePace:
-    """How soon the next request may go, by what the provider said about the minute. Does not wait.
-
-    EODHD counts requests by the minute and says in X-RateLimit-Limit and -Remaining how many there
-    are and are left, for everybody who uses the key; not when its minute ends. So what is left is
-    spread over a minute once it is little. Times are seconds on a clock that is never set back.
-    """
-
-    def __init__(self) -> None:
-        self._next = 0.0
-        self._gap_seconds = 0.0
-        self._blocked_until = 0.0
-
-    def learn(self, now: float, limit: int, remaining: int) -> None:
-        """Take note of an answer's headers."""
-        little = remaining < limit * LITTLE
-        self._gap_seconds = MINUTE_SECONDS / (remaining + 1) if little else 0.0
-        self._next = max(self._next, now + self._gap_seconds) if little else 0.0
-
-    def block(self, now: float, seconds: float) -> None:
-        """Nothing may go for so long: the provider said so."""
-        self._blocked_until = max(self._blocked_until, now + seconds)
-        self._next, self._gap_seconds = 0.0, 0.0  # it said how long: nothing is left to guess
-
-    def check(self, now: float) -> None:
-        """Raise SourceBusyError while nothing may go; it says how long that lasts."""
-        left_seconds = self._blocked_until - now
-        if left_seconds > 0:
-            raise SourceBusyError(
-                f"the limit of requests a minute was passed; nothing is asked for "
-                f"{left_seconds:.0f} s. Ask for fewer tickers, or less often",
-                left_seconds,
-            )
-
-    def take(self, now: float) -> float:
-        """Take the next turn; return the seconds to wait for it, a minute at most.
-
-        Raises:
-            SourceBusyError: nothing may go for a while; no turn is taken.
-        """
-        self.check(now)
-        turn = min(max(now, self._next), now + MINUTE_SECONDS)
-        self._next = turn + self._gap_seconds
-        return turn - now
-
-
-def leaky_bucket(per_minute: int) -> tuple[int, float]:
-    """Size of a leaky bucket, and seconds in which it empties, that keep a limit in any minute.
-
-    What fits into it goes at once and makes room as it leaks, so in a minute there pass its size
-    and what leaks meanwhile: a bucket of the whole limit would let twice as many through.
-    """
-    size = max(1, per_minute // 10)
-    return size, MINUTE_SECONDS * size / max(1, per_minute - size)

@@ -15,8 +15,8 @@ from streamdesk.bus import Bus, BusConfig, BusConfigError, BusError, Wait
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.news_fetcher.adapters.notices import SERVICE
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
-from streamdesk.news_fetcher.application.fetch_round import Round
 from streamdesk.news_fetcher.config import Settings
+from streamdesk.news_fetcher.domain.round_result import Round
 from streamdesk.news_fetcher.errors import KeyRefusedError, LeaseLostError
 from streamdesk.news_fetcher.factory import Parts, parts_of, utc_now
 from streamdesk.runtime import BadSettingError, Drain

@@ -4,12 +4,12 @@ import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-from streamdesk.news_fetcher.adapters.news_source import RawArticle
+from streamdesk.news_fetcher.domain.articles import RawArticle
 from streamdesk.news_fetcher.errors import (
     BadRequestError,
     KeyRefusedError,
@@ -176,14 +176,6 @@ def read_usage(body: bytes, today: date) -> Usage | None:
     used = used if str(found.get("apiRequestsDate"))[:10] == today.isoformat() else 0
     extra = _calls(found.get("extraLimit")) or 0  # what is left of calls that were bought
     return Usage(used, max(used, limit) + extra if extra else limit)
-
-
-def published(article: RawArticle) -> datetime | None:
-    """When it was published, in UTC; None if that cannot be read."""
-    with contextlib.suppress(ValueError, OverflowError, TypeError, AttributeError):
-        read = datetime.fromisoformat(str(article.published_at).strip())
-        return read.replace(tzinfo=UTC) if read.utcoffset() is None else read.astimezone(UTC)
-    return None
 
 
 def _article(found: dict[str, Any]) -> RawArticle:

@@ -21,9 +21,11 @@ from streamdesk.news_fetcher.adapters.eodhd.answers import (
 )
 from streamdesk.news_fetcher.adapters.eodhd.circuit import Circuit
 from streamdesk.news_fetcher.adapters.eodhd.http import EodhdHttp
+from streamdesk.news_fetcher.adapters.eodhd.minute_pace import MinutePace, leaky_bucket
 from streamdesk.news_fetcher.adapters.eodhd.pages import LARGEST_PAGE, Pages
-from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
-from streamdesk.news_fetcher.domain.quota import MinutePace, Quota, cost, leaky_bucket
+from streamdesk.news_fetcher.adapters.news_source import Query
+from streamdesk.news_fetcher.domain.articles import RawArticle
+from streamdesk.news_fetcher.domain.quota import Quota, cost
 from streamdesk.news_fetcher.errors import (
     BadRequestError,
     SourceBusyError,

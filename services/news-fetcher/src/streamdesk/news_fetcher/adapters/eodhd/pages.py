@@ -9,8 +9,7 @@ away than that, and what was read is not the whole.
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from streamdesk.news_fetcher.adapters.eodhd.answers import published
-from streamdesk.news_fetcher.adapters.news_source import RawArticle
+from streamdesk.news_fetcher.domain.articles import RawArticle, published
 from streamdesk.news_fetcher.errors import SourceUnavailableError, SourceUnreadableError
 
 LARGEST_PAGE = 1_000

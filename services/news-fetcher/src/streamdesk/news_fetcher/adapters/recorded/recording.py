@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from streamdesk.news_fetcher.adapters.eodhd.answers import published
-from streamdesk.news_fetcher.adapters.news_source import RawArticle
+from streamdesk.news_fetcher.domain.articles import RawArticle, published
 from streamdesk.news_fetcher.errors import RecordingError
 
 SAMPLE = "sample"

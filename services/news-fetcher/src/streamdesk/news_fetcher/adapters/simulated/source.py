@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from streamdesk.news_fetcher.adapters.news_source import Query, RawArticle
+from streamdesk.news_fetcher.adapters.news_source import Query
 from streamdesk.news_fetcher.adapters.simulated.headlines import (
     COMPANIES,
     HEADLINES,
@@ -22,6 +22,7 @@ from streamdesk.news_fetcher.adapters.simulated.headlines import (
     Headline,
     Tone,
 )
+from streamdesk.news_fetcher.domain.articles import RawArticle
 from streamdesk.news_fetcher.domain.quota import Quota
 
 REPEATABLE = 50  # how many of the latest articles may come again
