@@ -10,13 +10,13 @@ from uuid import uuid4
 from streamdesk.bus import Bus, BusUnavailableError
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.contracts.topics import NEWS_RAW
-from streamdesk.news_fetcher.adapters.news_source import Query
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
-from streamdesk.news_fetcher.application.fetch_round import Reach, Rounds
-from streamdesk.news_fetcher.domain.articles import Limits, RawArticle
+from streamdesk.news_fetcher.application.fetch_round import FetchRounds, Reach
+from streamdesk.news_fetcher.domain.articles import FetchLimits, RawArticle
 from streamdesk.news_fetcher.domain.links import SeenWindow, link_hash, normalise_link
-from streamdesk.news_fetcher.domain.round_result import Round
-from streamdesk.news_fetcher.errors import SourceUnavailableError
+from streamdesk.news_fetcher.domain.round_result import RoundResult
+from streamdesk.news_fetcher.errors import NewsSourceUnavailableError
 from streamdesk.runtime import Drain
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -66,7 +66,7 @@ class World:
         number = len(self.stories)
         self.stories.append(Story(number, self.now, self.now - late, tuple(tickers)))
 
-    def articles(self, query: Query) -> list[RawArticle]:
+    def articles(self, query: NewsQuery) -> list[RawArticle]:
         """What a source would answer; each article twice, as readers' links differ."""
         since = query.since
         if self.whole_days:
@@ -148,10 +148,10 @@ class SteppingSource:
         self._world = world
         self._steps = steps
 
-    async def fetch(self, query: Query) -> Sequence[RawArticle]:
+    async def fetch(self, query: NewsQuery) -> Sequence[RawArticle]:
         async def answer() -> Sequence[RawArticle]:
             if query.ticker in self._world.failing:
-                raise SourceUnavailableError("503 from the world")
+                raise NewsSourceUnavailableError("503 from the world")
             return self._world.articles(query)
 
         found: Sequence[RawArticle] = await self._steps.step(answer, on_bus=False)
@@ -215,13 +215,13 @@ class WorldFetcher:
         self._topic = NEWS_RAW.configured(key=world.name)
         keys: Any = SteppingKeys(bus.keys, self.steps)
         self.keeper = StateKeeper(keys, world.name, LEASE_SECONDS)
-        self._rounds = Rounds(
+        self._rounds = FetchRounds(
             source=SteppingSource(world, self.steps),
             tickers=TICKERS,
             publish=self._publish,
             keeper=self.keeper,
             seen=SeenWindow(1_000),
-            limits=Limits(content_max_chars=1_000, future_tolerance=timedelta(minutes=5)),
+            limits=FetchLimits(content_max_chars=1_000, future_tolerance=timedelta(minutes=5)),
             reach=Reach(lookback=LOOKBACK, overlap=OVERLAP, concurrency=concurrency),
             clock=world.clock,
             on_published=lambda article: self.told.append(article.link_hash),
@@ -234,7 +234,7 @@ class WorldFetcher:
         entries: Sequence[str] = await self.steps.step(write, on_bus=True)
         return entries
 
-    async def round(self) -> Round | None:
+    async def round(self) -> RoundResult | None:
         """A round, if it leads; None if it does not."""
         try:
             return await self._rounds.round(Drain()) if await self.keeper.lead() else None
@@ -252,7 +252,7 @@ async def entries(bus: Bus, world: World) -> list[NewsFetched]:
     return [message.event async for message in replay]
 
 
-async def killed_soon(round_: Awaitable[Round | None], turns: int) -> bool:
+async def killed_soon(round_: Awaitable[RoundResult | None], turns: int) -> bool:
     """Begin a round, and break it off after so many turns of the loop; whether it came so far."""
     task = asyncio.ensure_future(round_)
     for _ in range(turns):

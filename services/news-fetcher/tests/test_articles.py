@@ -9,7 +9,7 @@ from streamdesk.news_fetcher import errors
 from streamdesk.news_fetcher.domain.articles import (
     TAGS_MAX,
     TITLE_MAX_CHARS,
-    Limits,
+    FetchLimits,
     RawArticle,
     accept,
     event_id,
@@ -24,7 +24,7 @@ LINK = "https://news.example/story"
 
 def accepted(ticker: str | None = None, **changes: Any) -> NewsFetched:
     values: dict[str, Any] = {"title": "Apple beats estimates", "link": LINK, "published_at": NOW}
-    limits = Limits(content_max_chars=20, future_tolerance=TOLERANCE)
+    limits = FetchLimits(content_max_chars=20, future_tolerance=TOLERANCE)
     raw = RawArticle(**(values | changes))
     return accept(raw, source="test", fetched_at=NOW, limits=limits, ticker=ticker)
 
@@ -120,7 +120,7 @@ def test_the_id_of_an_event_follows_from_the_link_alone() -> None:
 
 
 def test_an_article_says_for_which_instrument_it_was_asked() -> None:
-    limits = Limits(content_max_chars=20, future_tolerance=TOLERANCE)
+    limits = FetchLimits(content_max_chars=20, future_tolerance=TOLERANCE)
     raw = RawArticle(title="t", link=LINK, published_at=NOW)
     event = accept(raw, source="test", fetched_at=NOW, limits=limits, ticker="700.HK")
     assert event.ticker == "700.HK"
@@ -179,7 +179,7 @@ def test_a_polarity_that_is_no_number_from_minus_one_to_one_is_left_out(polarity
 
 
 def test_what_the_event_refuses_for_another_reason_is_an_article_error_too() -> None:
-    limits = Limits(content_max_chars=1_000_000, future_tolerance=TOLERANCE)
+    limits = FetchLimits(content_max_chars=1_000_000, future_tolerance=TOLERANCE)
     raw = RawArticle(title="t", link=LINK, published_at=NOW, content="c" * 200_000)
     with pytest.raises(errors.ArticleInvalidError, match="content") as caught:
         accept(raw, source="test", fetched_at=NOW, limits=limits)

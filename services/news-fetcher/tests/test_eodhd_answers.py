@@ -18,15 +18,15 @@ from streamdesk.news_fetcher.adapters.eodhd.answers import (
     retry_after_seconds,
 )
 from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
-from streamdesk.news_fetcher.adapters.news_source import Query
-from streamdesk.news_fetcher.domain.articles import Limits, RawArticle, accept, published
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
+from streamdesk.news_fetcher.domain.articles import FetchLimits, RawArticle, accept, published
 from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.errors import ArticleError, SourceError
 from tests.eodhd_server import KEY, Answer, EodhdServer, raw
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
-QUERY = Query(ticker="AAPL.US", since=NOW - timedelta(hours=24), until=NOW)
-LIMITS = Limits(content_max_chars=1_000, future_tolerance=timedelta(minutes=5))
+QUERY = NewsQuery(ticker="AAPL.US", since=NOW - timedelta(hours=24), until=NOW)
+LIMITS = FetchLimits(content_max_chars=1_000, future_tolerance=timedelta(minutes=5))
 
 # -- answers nobody thought of ------------------------------------------------------------------
 

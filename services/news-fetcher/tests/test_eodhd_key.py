@@ -16,14 +16,14 @@ from pydantic import SecretStr
 
 from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
 from streamdesk.news_fetcher.adapters.eodhd.http import EodhdHttp
-from streamdesk.news_fetcher.adapters.news_source import Query
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
 from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.errors import SourceError
 from tests import eodhd_server
 from tests.eodhd_server import EodhdServer, article, status
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
-QUERY = Query(ticker="AAPL.US", since=NOW - timedelta(hours=24), until=NOW)
+QUERY = NewsQuery(ticker="AAPL.US", since=NOW - timedelta(hours=24), until=NOW)
 SECRET = "not/a real+key&1234.5678"  # noqa: S105 - a placeholder with all that is written differently in an address
 SPELLINGS = {SECRET, quote(SECRET, safe=""), quote_plus(SECRET), quote(SECRET), SECRET[:12]}
 REPEATED = f"api_token={quote(SECRET, safe='')} or {SECRET} or {quote_plus(SECRET)} ".encode()

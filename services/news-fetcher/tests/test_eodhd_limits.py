@@ -14,13 +14,13 @@ from pydantic import SecretStr
 from streamdesk.news_fetcher import errors
 from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
 from streamdesk.news_fetcher.adapters.eodhd.minute_pace import MinutePace
-from streamdesk.news_fetcher.adapters.news_source import Query
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
 from streamdesk.news_fetcher.domain.quota import Quota
 from tests import eodhd_server
 from tests.eodhd_server import KEY, Asked, EodhdServer, article, status
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
-QUERY = Query(ticker="AAPL.US", since=NOW - timedelta(hours=24), until=NOW)
+QUERY = NewsQuery(ticker="AAPL.US", since=NOW - timedelta(hours=24), until=NOW)
 GUARD_SECONDS = 60
 LONG_SECONDS = 3_600.0
 
@@ -279,7 +279,7 @@ async def test_a_probe_that_fails_leaves_the_source_alone_again() -> None:
         while len(server.news) < 3:  # each time the pause is over
             assert isinstance(
                 await failure(source),
-                errors.CircuitOpenError | errors.SourceUnavailableError,
+                errors.CircuitOpenError | errors.NewsSourceUnavailableError,
             )
             assert source.circuit_open
             await asyncio.sleep(0.01)

@@ -13,16 +13,16 @@ from structlog.testing import capture_logs
 from streamdesk.bus import Bus, BusConfig, BusUnavailableError
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.contracts.topics import NEWS_RAW, SYSTEM_EVENTS
-from streamdesk.news_fetcher.adapters.news_source import Query
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
 from streamdesk.news_fetcher.adapters.notices import Notices
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
 from streamdesk.news_fetcher.application.fetch_as_leader import NewsFetcher, Pace
-from streamdesk.news_fetcher.application.fetch_round import Reach, Rounds
-from streamdesk.news_fetcher.domain.articles import Limits, RawArticle
+from streamdesk.news_fetcher.application.fetch_round import FetchRounds, Reach
+from streamdesk.news_fetcher.domain.articles import FetchLimits, RawArticle
 from streamdesk.news_fetcher.domain.fetcher_state import FetcherState
 from streamdesk.news_fetcher.domain.links import SeenWindow
 from streamdesk.news_fetcher.domain.quota import Quota
-from streamdesk.news_fetcher.errors import SourceBusyError, SourceUnavailableError
+from streamdesk.news_fetcher.errors import NewsSourceUnavailableError, SourceBusyError
 from streamdesk.runtime import Drain
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -44,7 +44,7 @@ class Counting:
         self.asked = self.learned = 0
         self._errors = list(errors)
 
-    async def fetch(self, query: Query) -> Sequence[RawArticle]:
+    async def fetch(self, query: NewsQuery) -> Sequence[RawArticle]:
         self.asked += 1
         if self.quota is not None:
             self.quota.spend(query.until, 10)
@@ -78,13 +78,13 @@ def fetcher(
         return await bus.publish_many(NEWS_RAW, events, event_ids=ids)
 
     keeper = StateKeeper(bus.keys, source.name, lease_seconds=600)
-    rounds = Rounds(
+    rounds = FetchRounds(
         source=source,
         tickers=("AAPL.US",),
         publish=publish,
         keeper=keeper,
         seen=SeenWindow(100),
-        limits=Limits(content_max_chars=100, future_tolerance=timedelta(0)),
+        limits=FetchLimits(content_max_chars=100, future_tolerance=timedelta(0)),
         reach=Reach(lookback=timedelta(days=1), overlap=timedelta(hours=1), concurrency=1),
         clock=lambda: NOON,
     )
@@ -278,7 +278,7 @@ async def test_a_round_that_broke_off_because_of_redis_is_tried_again_soon(bus: 
 
 
 async def test_a_failing_source_is_complained_about_once_and_praised_once(bus: Bus) -> None:
-    lost = SourceUnavailableError("503 from the source")
+    lost = NewsSourceUnavailableError("503 from the source")
     source = Counting(None, lost, lost)
     one = fetcher(bus, source)
     with capture_logs() as logs:

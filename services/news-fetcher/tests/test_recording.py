@@ -10,15 +10,15 @@ from structlog.testing import capture_logs
 
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import NewsFetched
-from streamdesk.news_fetcher.adapters.news_source import Query
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
 from streamdesk.news_fetcher.adapters.recorded.recording import (
     SAMPLE_FILE,
-    Recording,
+    NewsRecording,
     load_recording,
 )
-from streamdesk.news_fetcher.adapters.recorded.source import Playhead, RecordedSource
+from streamdesk.news_fetcher.adapters.recorded.source import Playhead, RecordedNewsSource
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
-from streamdesk.news_fetcher.domain.articles import Limits, RawArticle, accept
+from streamdesk.news_fetcher.domain.articles import FetchLimits, RawArticle, accept
 from streamdesk.news_fetcher.domain.links import normalise_link
 from streamdesk.news_fetcher.errors import ArticleError, LeaseLostError, RecordingError
 from streamdesk.runtime import WATCHLIST
@@ -34,7 +34,7 @@ def line(minute: float, **changes: Any) -> str:
 
 
 @pytest.fixture
-def recording(tmp_path: Path) -> Recording:
+def recording(tmp_path: Path) -> NewsRecording:
     """Five articles, ten minutes apart; the third is thirty hours old."""
     path = tmp_path / "news.jsonl"
     minutes = [0, 10, 20 - 30 * 60, 20, 30]
@@ -45,9 +45,11 @@ def recording(tmp_path: Path) -> Recording:
 class Player:
     """A source that plays, and the clock it plays by."""
 
-    def __init__(self, recording: Recording, speed: float = 1.0) -> None:
+    def __init__(self, recording: NewsRecording, speed: float = 1.0) -> None:
         self.now = NOW
-        self.source = RecordedSource(recording, speed=speed, begin=self._began, clock=self._clock)
+        self.source = RecordedNewsSource(
+            recording, speed=speed, begin=self._began, clock=self._clock
+        )
 
     async def _began(self, _digest: str) -> datetime:
         return NOW
@@ -58,7 +60,7 @@ class Player:
     async def at(self, minutes: float, since: datetime = NOW) -> list[tuple[str, float]]:
         """What has come out after so long: title, and minutes after the beginning by its date."""
         self.now = NOW + timedelta(minutes=minutes)
-        found = await self.source.fetch(Query(ticker=None, since=since, until=self.now))
+        found = await self.source.fetch(NewsQuery(ticker=None, since=since, until=self.now))
         return [(str(raw.title), minutes_of(raw)) for raw in found]
 
 
@@ -67,7 +69,9 @@ def minutes_of(raw: RawArticle) -> float:
     return (raw.published_at - NOW).total_seconds() / 60
 
 
-async def test_articles_come_out_as_they_did_then_the_first_one_now(recording: Recording) -> None:
+async def test_articles_come_out_as_they_did_then_the_first_one_now(
+    recording: NewsRecording,
+) -> None:
     player = Player(recording)
     assert await player.at(0) == [("At 0", 0)]
     assert await player.at(9.99) == [("At 0", 0)]
@@ -76,7 +80,7 @@ async def test_articles_come_out_as_they_did_then_the_first_one_now(recording: R
 
 
 async def test_at_a_higher_speed_they_come_sooner_and_are_as_old_as_they_were(
-    recording: Recording,
+    recording: NewsRecording,
 ) -> None:
     player = Player(recording, speed=10)
     assert await player.at(1) == [("At 0", 0), ("At 10", 1), ("At -1780", -1789)]
@@ -84,7 +88,7 @@ async def test_at_a_higher_speed_they_come_sooner_and_are_as_old_as_they_were(
 
 
 async def test_what_came_out_before_the_query_is_left_out_whatever_its_date(
-    recording: Recording,
+    recording: NewsRecording,
 ) -> None:
     since = NOW + timedelta(minutes=5)
     assert [title for title, _ in await Player(recording).at(25, since)] == [
@@ -94,7 +98,7 @@ async def test_what_came_out_before_the_query_is_left_out_whatever_its_date(
     ]
 
 
-async def test_the_end_is_said_once(recording: Recording) -> None:
+async def test_the_end_is_said_once(recording: NewsRecording) -> None:
     player = Player(recording)
     with capture_logs() as logs:
         for minutes in (29, 30, 31, 32):
@@ -103,7 +107,7 @@ async def test_the_end_is_said_once(recording: Recording) -> None:
 
 
 async def test_a_recording_goes_on_where_it_was_after_a_pause_of_any_length(
-    valkey_url: str, recording: Recording
+    valkey_url: str, recording: NewsRecording
 ) -> None:
     now = [NOW]
     async with Bus.connect(BusConfig(url=valkey_url)) as bus:
@@ -218,7 +222,7 @@ def sample() -> Sequence[NewsFetched]:
             tags=one.article.tags,
             polarity=one.article.polarity,
         )
-        limits = Limits(content_max_chars=1_000, future_tolerance=timedelta(0))
+        limits = FetchLimits(content_max_chars=1_000, future_tolerance=timedelta(0))
         events.append(accept(raw, source="recorded", fetched_at=end, limits=limits))
     return events
 

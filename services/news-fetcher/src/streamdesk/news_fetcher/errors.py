@@ -2,7 +2,7 @@
 
     NewsFetcherError
     ├── SourceError             the source gave no answer; the next round asks again
-    │   ├── SourceUnavailableError
+    │   ├── NewsSourceUnavailableError
     │   ├── SourceUnreadableError
     │   ├── SourceBusyError
     │   ├── QuotaExhaustedError     not before 00:00 GMT
@@ -49,7 +49,7 @@ class SourceError(NewsFetcherError):
         self.retry_after_seconds = retry_after_seconds
 
 
-class SourceUnavailableError(SourceError):
+class NewsSourceUnavailableError(SourceError):
     """No whole answer: network, time-out, a cut connection, or a fault of the server (5xx)."""
 
     reason = "unavailable"

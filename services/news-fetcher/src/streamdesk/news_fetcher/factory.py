@@ -17,16 +17,16 @@ from streamdesk.news_fetcher.adapters.notices import SERVICE, Notices
 from streamdesk.news_fetcher.adapters.recorded.recording import (
     SAMPLE,
     SAMPLE_FILE,
-    Recording,
+    NewsRecording,
     load_recording,
 )
-from streamdesk.news_fetcher.adapters.recorded.source import Playhead, RecordedSource
+from streamdesk.news_fetcher.adapters.recorded.source import Playhead, RecordedNewsSource
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
-from streamdesk.news_fetcher.adapters.simulated.source import SimulatedSource
+from streamdesk.news_fetcher.adapters.simulated.source import SimulatedNewsSource
 from streamdesk.news_fetcher.application.fetch_as_leader import NewsFetcher, Pace
-from streamdesk.news_fetcher.application.fetch_round import Reach, Rounds
+from streamdesk.news_fetcher.application.fetch_round import FetchRounds, Reach
 from streamdesk.news_fetcher.config import Settings, SourceName
-from streamdesk.news_fetcher.domain.articles import Limits, fingerprint
+from streamdesk.news_fetcher.domain.articles import FetchLimits, fingerprint
 from streamdesk.news_fetcher.domain.links import SeenWindow
 from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.errors import RecordingError
@@ -66,7 +66,7 @@ def tickers_of(settings: Settings) -> tuple[str, ...]:
     return tickers
 
 
-def recording_of(settings: Settings) -> Recording:
+def recording_of(settings: Settings) -> NewsRecording:
     """What is played.
 
     Raises:
@@ -92,14 +92,14 @@ def source_of(settings: Settings, keeper: StateKeeper) -> NewsSource:
         return _eodhd(settings, settings.eodhd_api_key, on_request)
     if name is SourceName.RECORDED:
         speed = settings.news_recording_speed
-        return RecordedSource(
+        return RecordedNewsSource(
             recording_of(settings),
             speed=speed,
             begin=Playhead(keeper, speed, utc_now).began,
             clock=utc_now,
             on_request=on_request,
         )
-    return SimulatedSource(
+    return SimulatedNewsSource(
         seed=settings.news_seed,
         articles_per_round=settings.news_articles_per_round,
         clock=utc_now,
@@ -138,7 +138,7 @@ def _count_requests(source: str) -> Callable[[str], None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class FetchParts:
     """What both ways to fetch are made of: on a schedule, and once by hand.
 
     Attributes:
@@ -154,7 +154,7 @@ class Parts:
     bus: Bus
     source: NewsSource
     keeper: StateKeeper
-    rounds: Rounds
+    rounds: FetchRounds
     notices: Notices
     tickers: tuple[str, ...]
     key: str | None
@@ -165,7 +165,7 @@ async def parts_of(
     settings: Settings,
     bus: Bus,
     on_published: Callable[[NewsFetched], None] = lambda _article: None,
-) -> AsyncIterator[Parts]:
+) -> AsyncIterator[FetchParts]:
     """All that fetching needs, on a bus that is not opened yet.
 
     Args:
@@ -187,7 +187,7 @@ async def parts_of(
     key = settings.eodhd_api_key if settings.news_source is SourceName.EODHD else None
     async with bus:
         try:
-            yield Parts(
+            yield FetchParts(
                 bus=bus,
                 source=source,
                 keeper=keeper,
@@ -207,19 +207,19 @@ def _rounds_of(
     tickers: Sequence[str],
     keeper: StateKeeper,
     on_published: Callable[[NewsFetched], None],
-) -> Rounds:
+) -> FetchRounds:
     raw = NEWS_RAW.configured(key=settings.news_raw_key)
 
     async def publish(articles: Sequence[NewsFetched], ids: Sequence[str]) -> Sequence[str]:
         return await bus.publish_many(raw, articles, event_ids=ids)
 
-    return Rounds(
+    return FetchRounds(
         source=source,
         tickers=tickers,
         publish=publish,
         keeper=keeper,
         seen=SeenWindow(settings.news_seen_max),
-        limits=Limits(
+        limits=FetchLimits(
             content_max_chars=settings.news_content_max_chars,
             future_tolerance=timedelta(seconds=settings.news_future_tolerance_seconds),
         ),

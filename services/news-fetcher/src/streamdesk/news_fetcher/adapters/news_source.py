@@ -15,7 +15,7 @@ from streamdesk.news_fetcher.domain.quota import Quota
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class NewsQuery:
     """What is asked of a source.
 
     Attributes:
@@ -56,7 +56,7 @@ class NewsSource(Protocol):
         """Ask for the source's own count of calls; whether it answered. Never raises."""
         ...
 
-    async def fetch(self, query: Query) -> Sequence[RawArticle]:
+    async def fetch(self, query: NewsQuery) -> Sequence[RawArticle]:
         """All articles of the query, oldest first.
 
         `since` is a wish: a source may return older articles, and the same article in many rounds.

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from streamdesk.contracts.events import Severity, SystemEvent
 from streamdesk.news_fetcher.adapters.news_source import NewsSource
-from streamdesk.news_fetcher.domain.round_result import Round
+from streamdesk.news_fetcher.domain.round_result import RoundResult
 from streamdesk.news_fetcher.errors import SourceError
 from streamdesk.runtime import logger, metrics
 
@@ -33,7 +33,7 @@ class Notices:
         self._clock = clock
         self._failing: dict[str, str] = {}
 
-    def round_done(self, result: Round) -> None:
+    def round_done(self, result: RoundResult) -> None:
         """What came of a round; what fails is said when it begins to, and when it changes."""
         log.info(
             "round done",

@@ -11,9 +11,9 @@ from streamdesk.news_fetcher.adapters.news_source import NewsSource
 from streamdesk.news_fetcher.adapters.notices import Notices, show_standing
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
 from streamdesk.news_fetcher.adapters.round_timer import RoundTimer
-from streamdesk.news_fetcher.application.fetch_round import Rounds
+from streamdesk.news_fetcher.application.fetch_round import FetchRounds
 from streamdesk.news_fetcher.domain.quota import Quota, cost, pause_seconds
-from streamdesk.news_fetcher.domain.round_result import Round
+from streamdesk.news_fetcher.domain.round_result import RoundResult
 from streamdesk.news_fetcher.errors import KeyRefusedError, LeaseLostError, SourceError
 from streamdesk.runtime import Drain, logger, metrics
 
@@ -64,7 +64,7 @@ class NewsFetcher:
         *,
         source: NewsSource,
         tickers: int,
-        rounds: Rounds,
+        rounds: FetchRounds,
         keeper: StateKeeper,
         notices: Notices,
         pace: Pace,
@@ -82,7 +82,7 @@ class NewsFetcher:
         self._timer = RoundTimer(pace.jitter_seconds, self._strike, clock)
         self._woken = asyncio.Event()
         self._due = False
-        self._work: asyncio.Task[Round | None] | None = None
+        self._work: asyncio.Task[RoundResult | None] | None = None
         self._tenure = 0
         self._spent = 0
         self._broken = 0
@@ -187,7 +187,7 @@ class NewsFetcher:
         self._refused = None
         return True
 
-    async def _turn(self, drain: Drain) -> Round | None:
+    async def _turn(self, drain: Drain) -> RoundResult | None:
         """One round, and the news about it; none while the quota is used up."""
         now, quota = self._clock(), self._source.quota
         if quota is None:
@@ -203,7 +203,7 @@ class NewsFetcher:
         self._spent = max(0, quota.used - used)
         return await self._told(result)
 
-    async def _told(self, result: Round | None) -> Round | None:
+    async def _told(self, result: RoundResult | None) -> RoundResult | None:
         """Tell and remember what came of a round."""
         if result is not None:
             self._notices.round_done(result)
@@ -217,7 +217,7 @@ class NewsFetcher:
             log.warning("not told to everybody", source=self._source.name, why=str(error))
         return result
 
-    async def _about_the_key(self, result: Round) -> None:
+    async def _about_the_key(self, result: RoundResult) -> None:
         if isinstance(result.stop, KeyRefusedError):
             self._refused = result.stop
             await self._notices.key_refused(str(result.stop))
@@ -237,7 +237,7 @@ class NewsFetcher:
             lambda state: state.with_quota(quota.as_json()).with_told_exhausted(until)
         )
 
-    async def _settle(self, work: asyncio.Task[Round | None]) -> None:
+    async def _settle(self, work: asyncio.Task[RoundResult | None]) -> None:
         """Plan the next round by how the last one went."""
         self._work, self._due = None, False
         result, now = work.result(), self._clock()

@@ -19,19 +19,19 @@ from datetime import datetime, timedelta
 
 from streamdesk.bus import BusError
 from streamdesk.contracts.events import NewsFetched
-from streamdesk.news_fetcher.adapters.news_source import NewsSource, Query
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery, NewsSource
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
-from streamdesk.news_fetcher.domain.articles import Limits, RawArticle, accept, event_id
+from streamdesk.news_fetcher.domain.articles import FetchLimits, RawArticle, accept, event_id
 from streamdesk.news_fetcher.domain.fetcher_state import EVERYTHING, FetcherState, entry_order
 from streamdesk.news_fetcher.domain.links import SeenWindow
-from streamdesk.news_fetcher.domain.round_result import Round
+from streamdesk.news_fetcher.domain.round_result import RoundResult
 from streamdesk.news_fetcher.errors import (
     ArticleError,
     KeyRefusedError,
     LeaseLostError,
+    NewsSourceUnavailableError,
     QuotaExhaustedError,
     SourceError,
-    SourceUnavailableError,
 )
 from streamdesk.runtime import Drain, logger, metrics
 
@@ -61,7 +61,7 @@ class Reach:
     answer_seconds: float = 600.0
 
 
-class Rounds:
+class FetchRounds:
     """Asks one source, round after round; nothing that the source does ends it.
 
     Args:
@@ -84,7 +84,7 @@ class Rounds:
         publish: Publish,
         keeper: StateKeeper,
         seen: SeenWindow,
-        limits: Limits,
+        limits: FetchLimits,
         reach: Reach,
         clock: Callable[[], datetime],
         on_published: Callable[[NewsFetched], None] = lambda _article: None,
@@ -101,13 +101,13 @@ class Rounds:
         self._entries: set[str] = set()
         self._before = ""
 
-    async def round(self, drain: Drain) -> Round:
+    async def round(self, drain: Drain) -> RoundResult:
         """One round; between two tickers it ends early when the drain is requested.
 
         Raises:
             Exception: a bug of ours; the state is as the last whole ticker left it.
         """
-        result, now = Round(), self._clock()
+        result, now = RoundResult(), self._clock()
         try:
             begun = {"begun_at": now, "ended": False}
             state = await self._keeper.write(lambda state: state.model_copy(update=begun))
@@ -121,7 +121,7 @@ class Rounds:
             result.broken = result.broken or str(error)
         return result
 
-    async def _ask_all(self, tickers: deque[str | None], result: Round, drain: Drain) -> None:
+    async def _ask_all(self, tickers: deque[str | None], result: RoundResult, drain: Drain) -> None:
         async def ask_on() -> None:
             while tickers and not result.over:
                 if drain.requested.is_set():
@@ -135,7 +135,7 @@ class Rounds:
             for _ in range(min(self._reach.concurrency, len(tickers))):
                 group.create_task(ask_on())
 
-    async def _one(self, ticker: str | None, result: Round) -> None:
+    async def _one(self, ticker: str | None, result: RoundResult) -> None:
         """Ask about a ticker, publish, move its cursor; a failure of the bus ends the round."""
         try:
             articles = await self._ask(ticker, result)
@@ -144,12 +144,12 @@ class Rounds:
         except (BusError, LeaseLostError) as error:
             result.broken = result.broken or str(error)
 
-    async def _ask(self, ticker: str | None, result: Round) -> Sequence[RawArticle] | None:
+    async def _ask(self, ticker: str | None, result: RoundResult) -> Sequence[RawArticle] | None:
         """All articles about a ticker; None, noted, where the source gave none."""
         now, reach = self._clock(), self._reach
         name = ticker or EVERYTHING
         since = self._keeper.state.since(name, now, reach.lookback, reach.overlap)
-        query = Query(ticker=ticker, since=since, until=now)
+        query = NewsQuery(ticker=ticker, since=since, until=now)
         try:
             async with asyncio.timeout(reach.answer_seconds):
                 return await self._source.fetch(query)
@@ -160,7 +160,7 @@ class Rounds:
             if isinstance(error, (QuotaExhaustedError, KeyRefusedError)):
                 result.stop = error
         except TimeoutError:
-            late = SourceUnavailableError(f"no whole answer in {reach.answer_seconds:g} s")
+            late = NewsSourceUnavailableError(f"no whole answer in {reach.answer_seconds:g} s")
             self._count_failure(late.reason)
             self._failed(name, late, late.reason, result)
         except Exception as error:  # noqa: BLE001 - an answer that breaks a source must not end the service
@@ -168,7 +168,7 @@ class Rounds:
             self._failed(name, error, "unexpected", result)
         return None
 
-    def _failed(self, name: str, error: Exception, reason: str, result: Round) -> None:
+    def _failed(self, name: str, error: Exception, reason: str, result: RoundResult) -> None:
         result.failed[name] = reason
         result.error = result.error or error
 
@@ -177,7 +177,7 @@ class Rounds:
         metrics.NEWS_FETCH_FAILURE.labels(self._source.name, reason).inc()
 
     async def _take(
-        self, ticker: str | None, articles: Sequence[RawArticle], result: Round
+        self, ticker: str | None, articles: Sequence[RawArticle], result: RoundResult
     ) -> None:
         """Publish what is usable and new, then move the cursor, then remember."""
         result.fetched += len(articles)
@@ -202,7 +202,7 @@ class Rounds:
             self._seen.remember(name)
 
     def _usable(
-        self, raw: RawArticle, ticker: str | None, fetched_at: datetime, result: Round
+        self, raw: RawArticle, ticker: str | None, fetched_at: datetime, result: RoundResult
     ) -> NewsFetched | None:
         """The article as an event; None, counted, for one that is broken."""
         source = self._source.name
@@ -217,7 +217,7 @@ class Rounds:
             return None
 
     async def _send(
-        self, ticker: str | None, events: Sequence[NewsFetched], result: Round
+        self, ticker: str | None, events: Sequence[NewsFetched], result: RoundResult
     ) -> Sequence[str]:
         """Publish; an entry that was there before is a duplicate, whoever published it."""
         if not events:
@@ -234,7 +234,7 @@ class Rounds:
             self._on_published(event)
         return entries
 
-    def _duplicate(self, count: int, result: Round) -> None:
+    def _duplicate(self, count: int, result: RoundResult) -> None:
         result.duplicates += count
         metrics.NEWS_DUPLICATES.labels(self._source.name).inc(count)
 

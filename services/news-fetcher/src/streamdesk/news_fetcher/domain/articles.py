@@ -63,7 +63,7 @@ class RawArticle:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class FetchLimits:
     """Bounds that are settings.
 
     Attributes:
@@ -82,7 +82,7 @@ def accept(
     *,
     source: str,
     fetched_at: datetime,
-    limits: Limits,
+    limits: FetchLimits,
     ticker: str | None = None,
 ) -> NewsFetched:
     """The event of a raw article that came when `ticker` was asked about.
@@ -127,7 +127,7 @@ def published(article: RawArticle) -> datetime | None:
     return None
 
 
-def _published_at(raw: RawArticle, fetched_at: datetime, limits: Limits) -> datetime:
+def _published_at(raw: RawArticle, fetched_at: datetime, limits: FetchLimits) -> datetime:
     published_at = read_date(raw.published_at, fetched_at, limits.future_tolerance)
     if fetched_at - published_at > limits.oldest:
         raise DateTooOldError(published_at, limits.oldest)

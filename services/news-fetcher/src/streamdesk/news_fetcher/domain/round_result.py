@@ -7,7 +7,7 @@ from streamdesk.news_fetcher.errors import SourceError
 
 
 @dataclass(slots=True)
-class Round:
+class RoundResult:
     """What became of one round.
 
     Attributes:

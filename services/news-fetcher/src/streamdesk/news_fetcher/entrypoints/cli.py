@@ -16,9 +16,9 @@ from streamdesk.contracts.events import NewsFetched
 from streamdesk.news_fetcher.adapters.notices import SERVICE
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
 from streamdesk.news_fetcher.config import Settings
-from streamdesk.news_fetcher.domain.round_result import Round
+from streamdesk.news_fetcher.domain.round_result import RoundResult
 from streamdesk.news_fetcher.errors import KeyRefusedError, LeaseLostError
-from streamdesk.news_fetcher.factory import Parts, parts_of, utc_now
+from streamdesk.news_fetcher.factory import FetchParts, parts_of, utc_now
 from streamdesk.runtime import BadSettingError, Drain
 from streamdesk.runtime.logs import configure_logs
 from streamdesk.runtime.settings_report import load
@@ -80,7 +80,7 @@ async def _fetch(settings: Settings) -> int:
     async with parts_of(settings, bus, _show) as parts:
         if not await parts.keeper.lead():
             why = ANOTHER if bus.connected else NO_SERVER
-            return _sum_up(parts, Round(broken=why), calls=0)
+            return _sum_up(parts, RoundResult(broken=why), calls=0)
         async with _kept(parts.keeper, settings.bus_lease_seconds):
             return await _round(parts)
 
@@ -103,7 +103,7 @@ async def _kept(keeper: StateKeeper, lease_seconds: float) -> AsyncIterator[None
         await keeper.leave()
 
 
-async def _round(parts: Parts) -> int:
+async def _round(parts: FetchParts) -> int:
     kept, quota = parts.keeper.state.quota, parts.source.quota
     if quota is not None and kept is not None:
         with contextlib.suppress(ValueError):  # unreadable: counted anew
@@ -114,7 +114,7 @@ async def _round(parts: Parts) -> int:
     return _sum_up(parts, result, calls=0 if quota is None else max(0, quota.used - before))
 
 
-async def _remember_the_key(parts: Parts, result: Round) -> None:
+async def _remember_the_key(parts: FetchParts, result: RoundResult) -> None:
     """A key that works again is one that the service asks with again, too."""
     refused = isinstance(result.stop, KeyRefusedError)
     if parts.key is None or result.broken or (result.failed and not refused):
@@ -131,7 +131,7 @@ def _show(article: NewsFetched) -> None:
     sys.stdout.flush()
 
 
-def _sum_up(parts: Parts, result: Round, *, calls: int) -> int:
+def _sum_up(parts: FetchParts, result: RoundResult, *, calls: int) -> int:
     quota = parts.source.quota
     summary: dict[str, object] = {
         "fetched": result.fetched,

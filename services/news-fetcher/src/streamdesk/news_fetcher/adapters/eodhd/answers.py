@@ -13,9 +13,9 @@ from streamdesk.news_fetcher.domain.articles import RawArticle
 from streamdesk.news_fetcher.errors import (
     BadRequestError,
     KeyRefusedError,
+    NewsSourceUnavailableError,
     SourceBusyError,
     SourceError,
-    SourceUnavailableError,
     SourceUnreadableError,
 )
 
@@ -40,7 +40,7 @@ _IN_WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EodhdAnswer:
     """A whole answer.
 
     Attributes:
@@ -70,7 +70,7 @@ def their_ticker(symbol: str) -> str:
     return f"{code.zfill(HONG_KONG_DIGITS)}.HK" if dot and market == "HK" else symbol
 
 
-def meaning(answer: Answer) -> int:
+def meaning(answer: EodhdAnswer) -> int:
     """The status that is meant: some errors come as 200, or in words alone.
 
     A key that is not known is answered with the plain word `Unauthenticated`; a limit of the day
@@ -93,7 +93,7 @@ def meaning(answer: Answer) -> int:
     return status
 
 
-def error_of(status: int, answer: Answer, where: str) -> SourceError | None:
+def error_of(status: int, answer: EodhdAnswer, where: str) -> SourceError | None:
     """The error that a status stands for; None for 200. The limit of the day (402) is not here."""
     said = f"{where} answered {status}" + (f": {answer.words}" if answer.words else "")
     error: SourceError | None = None
@@ -110,7 +110,7 @@ def error_of(status: int, answer: Answer, where: str) -> SourceError | None:
             wait_seconds,
         )
     elif status == HTTPStatus.REQUEST_TIMEOUT or status // 100 == _SERVER_ERROR:
-        error = SourceUnavailableError(said, retry_after_seconds(answer.headers))
+        error = NewsSourceUnavailableError(said, retry_after_seconds(answer.headers))
     elif status // 100 == _CLIENT_ERROR:
         error = BadRequestError(f"the request is not understood: {said}")
     elif status // 100 == _REDIRECT:
@@ -142,7 +142,7 @@ def rate_limit(headers: Mapping[str, str]) -> tuple[int, int] | None:
     return None
 
 
-def read_articles(answer: Answer, where: str) -> list[RawArticle]:
+def read_articles(answer: EodhdAnswer, where: str) -> list[RawArticle]:
     """The articles of a page, in its order.
 
     What is no article in a list of articles is passed on as one without a title: the rules count

@@ -11,7 +11,7 @@ from aiolimiter import AsyncLimiter
 from pydantic import SecretStr
 
 from streamdesk.news_fetcher.adapters.eodhd.answers import (
-    Answer,
+    EodhdAnswer,
     error_of,
     meaning,
     rate_limit,
@@ -23,14 +23,14 @@ from streamdesk.news_fetcher.adapters.eodhd.circuit import Circuit
 from streamdesk.news_fetcher.adapters.eodhd.http import EodhdHttp
 from streamdesk.news_fetcher.adapters.eodhd.minute_pace import MinutePace, leaky_bucket
 from streamdesk.news_fetcher.adapters.eodhd.pages import LARGEST_PAGE, Pages
-from streamdesk.news_fetcher.adapters.news_source import Query
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
 from streamdesk.news_fetcher.domain.articles import RawArticle
 from streamdesk.news_fetcher.domain.quota import Quota, cost
 from streamdesk.news_fetcher.errors import (
     BadRequestError,
+    NewsSourceUnavailableError,
     SourceBusyError,
     SourceError,
-    SourceUnavailableError,
 )
 
 BASE_URL = "https://eodhd.com"
@@ -114,7 +114,7 @@ class EodhdSource:
         """Whether it failed several times in a row and is left alone."""
         return self._circuit.is_open
 
-    async def fetch(self, query: Query) -> Sequence[RawArticle]:
+    async def fetch(self, query: NewsQuery) -> Sequence[RawArticle]:
         """All articles of an instrument from `since` on, oldest first; see NewsSource.
 
         Raises:
@@ -199,14 +199,14 @@ class EodhdSource:
             raise error
         return read_articles(answer, self._http.where)
 
-    def _obey(self, answer: Answer) -> None:
+    def _obey(self, answer: EodhdAnswer) -> None:
         """Take note of what the server says about our pace."""
         told = rate_limit(answer.headers)
         if told is not None:
             self._pace.learn(asyncio.get_running_loop().time(), *told)
 
 
-def _params(query: Query, pages: Pages) -> dict[str, str | int]:
+def _params(query: NewsQuery, pages: Pages) -> dict[str, str | int]:
     return {
         "s": their_ticker(str(query.ticker)),
         "from": f"{query.since.astimezone(UTC):%Y-%m-%d}",
@@ -223,7 +223,7 @@ def _may_repeat(error: Exception) -> bool | float:
     Reading changes nothing, so it is always safe; it costs calls, so only what may be gone in a
     moment is tried again.
     """
-    if not isinstance(error, SourceUnavailableError):
+    if not isinstance(error, NewsSourceUnavailableError):
         return False
     wait_seconds = error.retry_after_seconds
     if wait_seconds is None:

@@ -16,10 +16,10 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from pydantic import SecretStr
 
-from streamdesk.news_fetcher.adapters.eodhd.answers import QUOTED_CHARS, TOLD_HEADERS, Answer
+from streamdesk.news_fetcher.adapters.eodhd.answers import QUOTED_CHARS, TOLD_HEADERS, EodhdAnswer
 from streamdesk.news_fetcher.errors import (
+    NewsSourceUnavailableError,
     SourceError,
-    SourceUnavailableError,
     SourceUnreadableError,
 )
 
@@ -69,11 +69,11 @@ class EodhdHttp:
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(self._hide)
 
-    async def get(self, path: str, params: Mapping[str, str | int]) -> Answer:
+    async def get(self, path: str, params: Mapping[str, str | int]) -> EodhdAnswer:
         """The whole answer, in time and of a sensible size, whatever its status is.
 
         Raises:
-            SourceUnavailableError: there is none.
+            NewsSourceUnavailableError: there is none.
             SourceUnreadableError: it is too large, or cannot be decompressed.
         """
         answer = await self._answer(path, params)
@@ -82,7 +82,9 @@ class EodhdHttp:
             raise answer
         return answer
 
-    async def _answer(self, path: str, params: Mapping[str, str | int]) -> Answer | SourceError:
+    async def _answer(
+        self, path: str, params: Mapping[str, str | int]
+    ) -> EodhdAnswer | SourceError:
         try:
             async with (
                 asyncio.timeout(self._timeout_seconds),
@@ -97,15 +99,15 @@ class EodhdHttp:
                         )
                 hidden = self._hide.body(bytes(body))
                 told = {name: response.headers.get(name, "") for name in TOLD_HEADERS}
-                return Answer(response.status_code, told, hidden, _words(hidden))
+                return EodhdAnswer(response.status_code, told, hidden, _words(hidden))
         except (TimeoutError, httpx.TimeoutException):
-            return SourceUnavailableError(
+            return NewsSourceUnavailableError(
                 f"no whole answer of {self.where} in {self._timeout_seconds:g} s"
             )
         except httpx.DecodingError as error:
             return SourceUnreadableError(f"the answer of {self.where}: {self._told(error)}")
         except (httpx.HTTPError, OSError) as error:
-            return SourceUnavailableError(f"{self.where} cannot be asked: {self._told(error)}")
+            return NewsSourceUnavailableError(f"{self.where} cannot be asked: {self._told(error)}")
         except Exception as error:  # noqa: BLE001 - a library's own slip over an odd answer
             return SourceUnreadableError(f"the answer of {self.where}: {self._told(error)}")
 

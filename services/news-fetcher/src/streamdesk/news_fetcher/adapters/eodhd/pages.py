@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from streamdesk.news_fetcher.domain.articles import RawArticle, published
-from streamdesk.news_fetcher.errors import SourceUnavailableError, SourceUnreadableError
+from streamdesk.news_fetcher.errors import NewsSourceUnavailableError, SourceUnreadableError
 
 LARGEST_PAGE = 1_000
 """Articles that one request may ask for; the cost is the same for one."""
@@ -58,12 +58,12 @@ class Pages:
         """Take a page; whether there may be more, to be asked for at `offset`.
 
         Raises:
-            SourceUnavailableError: articles went away while they were read; some may be missing.
+            NewsSourceUnavailableError: articles were withdrawn meanwhile; some may be missing.
             SourceUnreadableError: there is no end of it.
         """
         found = {_identity(article): article for article in page}
         if self._overlap and self._found.keys().isdisjoint(found):
-            raise SourceUnavailableError(
+            raise NewsSourceUnavailableError(
                 f"{self._what}: the list changed while it was read; nothing at offset "
                 f"{self.offset} was there before"
             )

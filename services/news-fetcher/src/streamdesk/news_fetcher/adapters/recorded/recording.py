@@ -20,7 +20,7 @@ SAMPLE_FILE = Path(__file__).parent / "recordings" / "sample.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedArticle:
     """An article and its place in time.
 
     Attributes:
@@ -36,7 +36,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class NewsRecording:
     """All articles, in the order in which they came out; at least one.
 
     Attributes:
@@ -44,11 +44,11 @@ class Recording:
         digest: hash of the content, so that another recording is known as another.
     """
 
-    articles: tuple[Recorded, ...]
+    articles: tuple[RecordedArticle, ...]
     digest: str
 
 
-def load_recording(path: Path) -> Recording:
+def load_recording(path: Path) -> NewsRecording:
     """The recording in a file, or in all `*.jsonl` files of a folder, by name.
 
     Raises:
@@ -69,7 +69,7 @@ def load_recording(path: Path) -> Recording:
         found += _articles(file, text)
     if not found:
         raise RecordingError(f"no article in {path}")
-    return Recording(_in_time(found), digest.hexdigest()[:16])
+    return NewsRecording(_in_time(found), digest.hexdigest()[:16])
 
 
 def _articles(file: Path, text: str) -> list[RawArticle]:
@@ -101,7 +101,7 @@ def _polarity(found: dict[str, Any]) -> object:
     return sentiment.get("polarity") if isinstance(sentiment, dict) else found.get("polarity")
 
 
-def _in_time(articles: list[RawArticle]) -> tuple[Recorded, ...]:
+def _in_time(articles: list[RawArticle]) -> tuple[RecordedArticle, ...]:
     dates = [published(article) for article in articles]
     first: datetime | None = None
     out_after, placed = timedelta(0), []
@@ -111,5 +111,5 @@ def _in_time(articles: list[RawArticle]) -> tuple[Recorded, ...]:
         if date is not None and first is not None:
             out_after = max(out_after, date - first)
         age = None if date is None or first is None else out_after - (date - first)
-        placed.append(Recorded(article, out_after, age))
+        placed.append(RecordedArticle(article, out_after, age))
     return tuple(placed)

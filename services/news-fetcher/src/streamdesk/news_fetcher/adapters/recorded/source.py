@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from streamdesk.news_fetcher.adapters.news_source import Query
-from streamdesk.news_fetcher.adapters.recorded.recording import Recorded, Recording
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
+from streamdesk.news_fetcher.adapters.recorded.recording import NewsRecording, RecordedArticle
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
 from streamdesk.news_fetcher.domain.articles import RawArticle
 from streamdesk.news_fetcher.domain.fetcher_state import Play
@@ -23,7 +23,7 @@ Begin = Callable[[str], Awaitable[datetime]]
 """When the first article of the recording with this digest came out; now, if it is new."""
 
 
-class RecordedSource:
+class RecordedNewsSource:
     """A NewsSource that knows the future, and does not tell.
 
     Args:
@@ -41,7 +41,7 @@ class RecordedSource:
 
     def __init__(
         self,
-        recording: Recording,
+        recording: NewsRecording,
         *,
         speed: float,
         begin: Begin,
@@ -55,7 +55,7 @@ class RecordedSource:
         self._on_request = on_request
         self._over = False
 
-    async def fetch(self, query: Query) -> Sequence[RawArticle]:
+    async def fetch(self, query: NewsQuery) -> Sequence[RawArticle]:
         """What came out since; by that time and not by its date, or an old article would not come.
 
         Raises:
@@ -83,7 +83,7 @@ class RecordedSource:
         """There is nothing to give back."""
 
 
-def _dated(one: Recorded, out_at: datetime) -> RawArticle:
+def _dated(one: RecordedArticle, out_at: datetime) -> RawArticle:
     return one.article if one.age is None else replace(one.article, published_at=out_at - one.age)
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from streamdesk.news_fetcher.adapters.news_source import Query
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
 from streamdesk.news_fetcher.adapters.simulated.headlines import (
     COMPANIES,
     HEADLINES,
@@ -54,7 +54,7 @@ DECK: tuple[Kind, ...] = (
 """Twenty articles: about a third of them pass the filter as it is set by default."""
 
 
-class SimulatedSource:
+class SimulatedNewsSource:
     """A NewsSource without an outside.
 
     Args:
@@ -85,7 +85,7 @@ class SimulatedSource:
         self._latest: deque[RawArticle] = deque(maxlen=REPEATABLE)
         self._count = 0
 
-    async def fetch(self, query: Query) -> Sequence[RawArticle]:  # noqa: ARG002 - news is made, not looked up
+    async def fetch(self, query: NewsQuery) -> Sequence[RawArticle]:  # noqa: ARG002 - news is made, not looked up
         """The next articles; the query changes nothing, a real source is late sometimes too."""
         now = self._clock()
         self._on_request("ok")
