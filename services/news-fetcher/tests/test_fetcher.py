@@ -16,18 +16,21 @@ from streamdesk.contracts.topics import NEWS_RAW, SYSTEM_EVENTS
 from streamdesk.news_fetcher.adapters.news_source import NewsQuery
 from streamdesk.news_fetcher.adapters.notices import Notices
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
-from streamdesk.news_fetcher.application.fetch_as_leader import NewsFetcher, Pace
+from streamdesk.news_fetcher.adapters.round_timer import RoundTimer
+from streamdesk.news_fetcher.application.fetch_as_leader import NewsFetcher
 from streamdesk.news_fetcher.application.fetch_round import FetchRounds, Reach
 from streamdesk.news_fetcher.domain.articles import FetchLimits, RawArticle
 from streamdesk.news_fetcher.domain.fetcher_state import FetcherState
 from streamdesk.news_fetcher.domain.links import SeenWindow
 from streamdesk.news_fetcher.domain.quota import Quota
+from streamdesk.news_fetcher.entrypoints.schedule import fetch_on_schedule
 from streamdesk.news_fetcher.errors import NewsSourceUnavailableError, SourceBusyError
 from streamdesk.runtime import Drain
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HALF_A_DAY_SECONDS = 43_200
 INTERVAL_SECONDS = 600.0
+LEASE_SECONDS = 600.0
 GUARD_SECONDS = 60
 
 
@@ -77,7 +80,7 @@ def fetcher(
             raise BusUnavailableError("no server")
         return await bus.publish_many(NEWS_RAW, events, event_ids=ids)
 
-    keeper = StateKeeper(bus.keys, source.name, lease_seconds=600)
+    keeper = StateKeeper(bus.keys, source.name, lease_seconds=LEASE_SECONDS)
     rounds = FetchRounds(
         source=source,
         tickers=("AAPL.US",),
@@ -94,12 +97,9 @@ def fetcher(
         rounds=rounds,
         keeper=keeper,
         notices=Notices(source.name, lambda event: bus.publish(SYSTEM_EVENTS, event), lambda: NOON),
-        pace=Pace(
-            interval_seconds=INTERVAL_SECONDS,
-            jitter_seconds=0,
-            lease_seconds=600,
-            finish_seconds=GUARD_SECONDS,
-        ),
+        timer=RoundTimer(0, lambda: NOON),
+        interval_seconds=INTERVAL_SECONDS,
+        finish_seconds=GUARD_SECONDS,
         key=key,
         clock=lambda: NOON,
     )
@@ -109,7 +109,7 @@ def fetcher(
 async def running(one: NewsFetcher) -> AsyncIterator[None]:
     """Until the block has seen what it wants."""
     drain = Drain()
-    task = asyncio.create_task(one.run(drain))
+    task = asyncio.create_task(fetch_on_schedule(one, LEASE_SECONDS, drain))
     try:
         yield
     finally:
@@ -136,7 +136,7 @@ def planned(one: NewsFetcher) -> bool:
 
 async def put_state(bus: Bus, source: Counting, state: FetcherState) -> None:
     """As another process left it."""
-    keeper = StateKeeper(bus.keys, source.name, lease_seconds=600)
+    keeper = StateKeeper(bus.keys, source.name, lease_seconds=LEASE_SECONDS)
     assert await keeper.lead()
     await keeper.write(lambda _: state)
     await keeper.leave()

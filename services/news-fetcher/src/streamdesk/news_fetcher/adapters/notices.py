@@ -4,10 +4,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from streamdesk.contracts.events import Severity, SystemEvent
-from streamdesk.news_fetcher.adapters.news_source import NewsSource
 from streamdesk.news_fetcher.domain.round_result import RoundResult
 from streamdesk.news_fetcher.errors import SourceError
-from streamdesk.runtime import logger, metrics
+from streamdesk.runtime import logger
 
 log = logger("news-fetcher")
 
@@ -91,16 +90,3 @@ class Notices:
             timestamp=self._clock(),
         )
         await self._publish(event)
-
-
-def show_standing(source: NewsSource, *, leading: bool, now: datetime) -> None:
-    """Set the metrics that say how things stand. Of the quota only who fetches knows."""
-    metrics.NEWS_FETCHER_ACTIVE.set(leading)
-    metrics.NEWS_CIRCUIT_OPEN.labels(source.name).set(source.circuit_open)
-    left, exhausted = metrics.NEWS_QUOTA_LEFT, metrics.NEWS_QUOTA_EXHAUSTED
-    if leading and source.quota is not None:
-        left.labels(source.name).set(source.quota.left(now))
-        exhausted.labels(source.name).set(source.quota.exhausted_until(now) is not None)
-    else:
-        left.clear()
-        exhausted.clear()

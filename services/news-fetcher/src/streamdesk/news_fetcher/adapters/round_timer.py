@@ -1,4 +1,4 @@
-"""Says when the next round is due: APScheduler inside the process, as the clock."""
+"""When the next round is due: APScheduler inside the process, as the clock."""
 
 import random
 import time
@@ -16,21 +16,20 @@ Clock = Callable[[], datetime]
 
 
 class RoundTimer:
-    """Calls `wake` when a round is due, and then each interval, each time a little later.
+    """Calls `wake` when a round is due, then once per interval, each time a little later.
 
-    It wakes and nothing else: whoever is still busy is not woken twice, and what was missed
-    meanwhile is one round, not several. APScheduler plans by the time of day; when that is set
-    back it would sleep until the old time comes again, so `resync` is to be called now and then.
+    Wakings that are missed while the process is busy become one. APScheduler plans by the time
+    of day: when that is set back, it would sleep until the old time comes again. Call `resync`
+    regularly to prevent that.
 
     Args:
-        jitter_seconds: a round comes later by up to this, so that not everybody asks at once.
-        wake: called in the event loop.
-        clock: tells the time, with its zone.
+        jitter_seconds: a round comes later by up to this, so that not all clients ask at once.
+        clock: the current time, with its zone.
     """
 
-    def __init__(self, jitter_seconds: float, wake: Callable[[], None], clock: Clock) -> None:
+    def __init__(self, jitter_seconds: float, clock: Clock) -> None:
         self._jitter_seconds = jitter_seconds
-        self._wake = wake
+        self._wake: Callable[[], None] = lambda: None
         self._clock = clock
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
@@ -40,8 +39,13 @@ class RoundTimer:
         self._interval_seconds = 0.0
         self._offset = 0.0
 
-    def start(self) -> None:
-        """Begin; inside a running loop. Nothing is due before the first plan."""
+    def start(self, wake: Callable[[], None]) -> None:
+        """Start, inside a running loop. Nothing is due before the first plan.
+
+        Args:
+            wake: called in the event loop whenever a round is due.
+        """
+        self._wake = wake
         self._offset = self._measured()
         self._scheduler.start()
 

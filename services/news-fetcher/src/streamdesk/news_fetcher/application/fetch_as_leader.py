@@ -1,14 +1,13 @@
 """Fetches on a schedule, as the only one of several replicas, inside the source's quota."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from streamdesk.bus import BusError, BusUnavailableError
+from streamdesk.news_fetcher.adapters.metrics import show_state
 from streamdesk.news_fetcher.adapters.news_source import NewsSource
-from streamdesk.news_fetcher.adapters.notices import Notices, show_standing
+from streamdesk.news_fetcher.adapters.notices import Notices
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
 from streamdesk.news_fetcher.adapters.round_timer import RoundTimer
 from streamdesk.news_fetcher.application.fetch_round import FetchRounds
@@ -22,27 +21,8 @@ log = logger("news-fetcher")
 LEARN_EVERY = timedelta(hours=1)
 """How often the source is asked for its own count while ours says that nothing is left."""
 
-BEATS_A_LEASE = 4
-
 BROKEN_SECONDS = 2.5
 """Half of the pause after a round that broke off for a reason of ours; it doubles in a row."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """When to ask.
-
-    Attributes:
-        interval_seconds: from the begin of a round to that of the next, at least.
-        jitter_seconds: a round comes later by up to this.
-        lease_seconds: life of the lease; it is renewed four times as often.
-        finish_seconds: how long a round under way may take after the drain is requested.
-    """
-
-    interval_seconds: float
-    jitter_seconds: float
-    lease_seconds: float
-    finish_seconds: float
 
 
 class NewsFetcher:
@@ -53,10 +33,12 @@ class NewsFetcher:
         tickers: how many it is asked about in a round.
         rounds: what is done when one is due.
         keeper: the state and the lease.
-        notices: what people are told.
-        pace: when to ask.
+        notices: reports what came of a round.
+        timer: wakes when a round is due; started and stopped with the fetcher.
+        interval_seconds: from the start of a round to that of the next, at least.
+        finish_seconds: how long a round under way may take after the drain is requested.
         key: fingerprint of the source's key; None where it needs none.
-        clock: tells the time.
+        clock: the current time.
     """
 
     def __init__(
@@ -67,7 +49,9 @@ class NewsFetcher:
         rounds: FetchRounds,
         keeper: StateKeeper,
         notices: Notices,
-        pace: Pace,
+        timer: RoundTimer,
+        interval_seconds: float,
+        finish_seconds: float,
         key: str | None,
         clock: Callable[[], datetime],
     ) -> None:
@@ -76,11 +60,12 @@ class NewsFetcher:
         self._rounds = rounds
         self._keeper = keeper
         self._notices = notices
-        self._pace = pace
+        self._interval_seconds = interval_seconds
+        self._finish_seconds = finish_seconds
         self._key = key
         self._clock = clock
-        self._timer = RoundTimer(pace.jitter_seconds, self._strike, clock)
-        self._woken = asyncio.Event()
+        self._timer = timer
+        self._wake: Callable[[], None] = lambda: None
         self._due = False
         self._work: asyncio.Task[RoundResult | None] | None = None
         self._tenure = 0
@@ -90,42 +75,50 @@ class NewsFetcher:
         self._refused: SourceError | None = None
 
     def check_key(self) -> bool:
-        """For the readiness page.
+        """Whether the source accepts the key, for the readiness probe.
 
         Raises:
-            KeyRefusedError: the source does not accept the key: nothing is fetched.
+            KeyRefusedError: it does not, so nothing is fetched.
         """
         if self._refused is not None:
             raise self._refused
         return True
 
-    async def run(self, drain: Drain) -> None:
-        """Fetch while this replica leads, until the drain: a `Work`."""
-        self._timer.start()
-        stopping = asyncio.create_task(drain.requested.wait())
-        stopping.add_done_callback(lambda _: self._woken.set())
-        try:
-            while not drain.requested.is_set():
-                self._woken.clear()
-                await self._beat(drain)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._pace.lease_seconds / BEATS_A_LEASE):
-                        await self._woken.wait()
-        finally:
-            stopping.cancel()
-            self._timer.stop()
-            await self._leave()
+    def start(self, wake: Callable[[], None]) -> None:
+        """Start the timer, inside a running loop.
+
+        Args:
+            wake: called when `tick` has something to do: a round is due, or has ended.
+        """
+        self._wake = wake
+        self._timer.start(self._strike)
+
+    async def stop(self) -> None:
+        """Let the round under way end, or else leave its rest to another; release the lease."""
+        self._timer.stop()
+        work = self._work
+        if work is not None:
+            await asyncio.wait({work}, timeout=self._finish_seconds)
+            if not work.done():
+                work.cancel()
+                await asyncio.wait({work})
+        await self._keeper.leave()
+        show_state(self._source, leading=False, now=self._clock())
 
     def _strike(self) -> None:
         self._due = True
-        self._woken.set()
+        self._wake()
 
-    async def _beat(self, drain: Drain) -> None:
-        """One look: who leads, what has ended, what is due."""
+    async def tick(self, drain: Drain) -> None:
+        """Renew the lease, settle a round that has ended, begin one that is due.
+
+        Args:
+            drain: ends a round early when it is requested.
+        """
         if jump_seconds := self._timer.resync():
             log.warning("clock jumped", seconds=round(jump_seconds, 1))
         leading = await self._lead()
-        show_standing(self._source, leading=leading, now=self._clock())
+        show_state(self._source, leading=leading, now=self._clock())
         if self._work is not None:
             if not self._work.done():
                 return
@@ -133,7 +126,7 @@ class NewsFetcher:
         if leading and self._due and self._refused is None:
             self._due = False
             self._work = asyncio.create_task(self._turn(drain), name="news round")
-            self._work.add_done_callback(lambda _: self._woken.set())
+            self._work.add_done_callback(lambda _: self._wake())
 
     async def _lead(self) -> bool:
         if self._refused is not None and self._work is None and not await self._allowed_again():
@@ -254,7 +247,7 @@ class NewsFetcher:
 
     def _pause_seconds(self) -> float:
         """From the begin of a round to that of the next, so that the quota lasts the day."""
-        quota, interval = self._source.quota, self._pace.interval_seconds
+        quota, interval = self._source.quota, self._interval_seconds
         if quota is None:
             return interval
         return pause_seconds(interval, max(self._cost, self._spent), quota, self._clock())
@@ -274,17 +267,6 @@ class NewsFetcher:
             # Our own count may be wrong: the source's is asked for meanwhile, if it lets us.
             first_at = until if _refused(quota, now) else min(until, max(now, self._learn_at))
         self._timer.plan(first_at, pause or self._pause_seconds())
-
-    async def _leave(self) -> None:
-        """Let the round under way end, or else leave its rest to another; give the lease back."""
-        work = self._work
-        if work is not None:
-            await asyncio.wait({work}, timeout=self._pace.finish_seconds)
-            if not work.done():
-                work.cancel()
-                await asyncio.wait({work})
-        await self._keeper.leave()
-        show_standing(self._source, leading=False, now=self._clock())
 
 
 def _refused(quota: Quota, now: datetime) -> bool:

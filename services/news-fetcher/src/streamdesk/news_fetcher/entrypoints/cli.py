@@ -2,24 +2,21 @@
 
 import argparse
 import asyncio
-import contextlib
 import json
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 import uvloop
 
-from streamdesk.bus import Bus, BusConfig, BusConfigError, BusError, Wait
+from streamdesk.bus import BusConfigError
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.news_fetcher.adapters.notices import SERVICE
-from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
+from streamdesk.news_fetcher.application.fetch_once import FetchParts, OnceResult, fetch_once
 from streamdesk.news_fetcher.config import Settings
-from streamdesk.news_fetcher.domain.round_result import RoundResult
-from streamdesk.news_fetcher.errors import KeyRefusedError, LeaseLostError
-from streamdesk.news_fetcher.factory import FetchParts, parts_of, utc_now
-from streamdesk.runtime import BadSettingError, Drain
+from streamdesk.runtime import BadSettingError
 from streamdesk.runtime.logs import configure_logs
 from streamdesk.runtime.settings_report import load
 
@@ -27,18 +24,18 @@ EXIT_FAILED = 1
 EXIT_BAD_SETTING = 2
 EXIT_INTERRUPTED = 130
 
-PUBLISH_TIMEOUT_SECONDS = 10.0  # somebody waits
-RENEWALS_A_LEASE = 4
+OpenParts = Callable[
+    [Settings, Callable[[NewsFetched], None]], AbstractAsyncContextManager[FetchParts]
+]
+"""Opens the parts of one fetch; the callable gets every article that is new in the topic."""
 
-ANOTHER = "another fetcher is active: it fetches on its schedule; stop it to fetch by hand"
-NO_SERVER = "redis does not answer; nothing was asked"
 
-
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], open_parts: OpenParts) -> int:
     """Fetch once. Exit codes: 0; 1 when something failed; 2 for a bad setting; 130 interrupted.
 
     Args:
         arguments: of the command line, after `fetch`.
+        open_parts: wires what fetching needs.
     """
     argparse.ArgumentParser(
         prog="python -m streamdesk.news_fetcher fetch",
@@ -53,11 +50,11 @@ def main(arguments: Sequence[str]) -> int:
             if isinstance(handler, logging.StreamHandler):
                 handler.setStream(sys.stderr)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_fetch(settings))
+            return runner.run(_fetch(settings, open_parts))
     except (BadSettingError, BusConfigError) as error:
         return _complain(error, EXIT_BAD_SETTING)
     except BrokenPipeError:
-        return _complain("nobody reads the output any more; ended", EXIT_FAILED)
+        return _complain("the output is not read any more; ended", EXIT_FAILED)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return _complain("interrupted; what was published is known", EXIT_INTERRUPTED)
 
@@ -67,63 +64,14 @@ def _complain(problem: object, code: int) -> int:
     return code
 
 
-async def _fetch(settings: Settings) -> int:
+async def _fetch(settings: Settings, open_parts: OpenParts) -> int:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     if task is not None:
         # Of both: a shell lets what it starts in the background ignore Ctrl-C.
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, task.cancel)
-    config = BusConfig(
-        **settings.bus_config(SERVICE, Wait), publish_timeout_seconds=PUBLISH_TIMEOUT_SECONDS
-    )
-    bus = Bus.connect(config)
-    async with parts_of(settings, bus, _show) as parts:
-        if not await parts.keeper.lead():
-            why = ANOTHER if bus.connected else NO_SERVER
-            return _sum_up(parts, RoundResult(broken=why), calls=0)
-        async with _kept(parts.keeper, settings.bus_lease_seconds):
-            return await _round(parts)
-
-
-@contextlib.asynccontextmanager
-async def _kept(keeper: StateKeeper, lease_seconds: float) -> AsyncIterator[None]:
-    """Renew the lease inside the block; give it back at its end."""
-
-    async def renew() -> None:
-        while True:
-            await asyncio.sleep(lease_seconds / RENEWALS_A_LEASE)
-            await keeper.lead()
-
-    renewing = asyncio.create_task(renew())
-    try:
-        yield
-    finally:
-        renewing.cancel()
-        await asyncio.wait({renewing})
-        await keeper.leave()
-
-
-async def _round(parts: FetchParts) -> int:
-    kept, quota = parts.keeper.state.quota, parts.source.quota
-    if quota is not None and kept is not None:
-        with contextlib.suppress(ValueError):  # unreadable: counted anew
-            quota.restore(kept)
-    before = 0 if quota is None else quota.used
-    result = await parts.rounds.round(Drain())
-    await _remember_the_key(parts, result)
-    return _sum_up(parts, result, calls=0 if quota is None else max(0, quota.used - before))
-
-
-async def _remember_the_key(parts: FetchParts, result: RoundResult) -> None:
-    """A key that works again is one that the service asks with again, too."""
-    refused = isinstance(result.stop, KeyRefusedError)
-    if parts.key is None or result.broken or (result.failed and not refused):
-        return
-    key = parts.key if refused else None
-    try:
-        await parts.keeper.write(lambda state: state.with_refused_key(key))
-    except (BusError, LeaseLostError) as error:
-        result.broken = str(error)
+    async with open_parts(settings, _show) as parts:
+        return _sum_up(await fetch_once(parts, settings.bus_lease_seconds))
 
 
 def _show(article: NewsFetched) -> None:
@@ -131,16 +79,16 @@ def _show(article: NewsFetched) -> None:
     sys.stdout.flush()
 
 
-def _sum_up(parts: FetchParts, result: RoundResult, *, calls: int) -> int:
-    quota = parts.source.quota
+def _sum_up(once: OnceResult) -> int:
+    result = once.round
     summary: dict[str, object] = {
         "fetched": result.fetched,
         "published": result.published,
         "duplicates": result.duplicates,
         "invalid": dict(result.rejected),
         "failed": result.failed,
-        "calls": calls,
-        "calls_left": None if quota is None else quota.left(utc_now()),
+        "calls": once.calls,
+        "calls_left": once.calls_left,
     }
     why = result.broken or ("" if result.error is None else str(result.error))
     if why:
