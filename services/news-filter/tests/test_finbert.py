@@ -12,8 +12,10 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from streamdesk.news_filter.adapters.finbert.scorer import BATCH, FinbertScorer
-from streamdesk.news_filter.adapters.scorers import Score, ScorerName, scorer_of
+from streamdesk.news_filter.config import ScorerName
+from streamdesk.news_filter.domain.sentiment import Score
 from streamdesk.news_filter.errors import FinbertModelError
+from streamdesk.news_filter.factory import scorer_of
 from tests import tiny_finbert
 from tests.tiny_finbert import WORDS, graph, write_model
 

@@ -3,18 +3,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from streamdesk.news_filter.adapters.scorers import (
-    NEUTRAL_BAND,
-    Score,
-    ScorerName,
-    VaderScorer,
-    Weighted,
-    blend,
-    finance_overlay,
-    parse_overlay,
-    scorer_of,
-)
+from streamdesk.news_filter.adapters.vader.lexicon import finance_overlay, parse_overlay
+from streamdesk.news_filter.adapters.vader.scorer import VaderScorer
+from streamdesk.news_filter.config import ScorerName
+from streamdesk.news_filter.domain.sentiment import NEUTRAL_BAND, Score, Weighted, blend
 from streamdesk.news_filter.errors import LexiconError
+from streamdesk.news_filter.factory import scorer_of
 
 Labelled = dict[str, dict[str, list[str]]]
 THRESHOLD = 0.5

@@ -1,18 +1,24 @@
 """`why`: the verdict on one article, without a server."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from streamdesk.news_filter.entrypoints import cli as why
+from streamdesk.news_filter.entrypoints import cli
+from streamdesk.news_filter.factory import rules_and_scorer
 
 GOOD = "Apple beats estimates and raises guidance"
 
 
+def main(arguments: Sequence[str]) -> int:
+    return cli.main(arguments, rules_and_scorer)
+
+
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert why.main(arguments) == 0
+    assert main(arguments) == 0
     out, err = capsys.readouterr()
     assert err == ""
     return out
@@ -70,7 +76,7 @@ def test_the_rules_are_those_of_the_environment(
         True, False, False, True, True, False, True,
     ]  # fmt: skip
     path.write_text("sentiment: {threshold: x}")
-    assert why.main([GOOD]) == 2
+    assert main([GOOD]) == 2
     assert "line 1: sentiment.threshold" in capsys.readouterr().err
 
 
@@ -97,7 +103,7 @@ def test_content_and_the_polarity_of_the_source_count(
 def test_an_article_that_cannot_be_is_refused(
     capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str
 ) -> None:
-    assert why.main(arguments) == 2
+    assert main(arguments) == 2
     assert problem in capsys.readouterr().err
 
 
@@ -109,6 +115,6 @@ def test_an_argument_that_cannot_be_used_ends_with_code_2(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
-        why.main(arguments)
+        main(arguments)
     assert end.value.code == 2
     assert capsys.readouterr().err

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from streamdesk.news_filter.adapters.sentiment_cache import SentimentCache
-from streamdesk.news_filter.domain.sentiment import Score, SentimentScorer
+from streamdesk.news_filter.adapters.sentiment_scorer import SentimentScorer
+from streamdesk.news_filter.domain.sentiment import Score
 
 Article = tuple[str, str]
 """Title and content."""

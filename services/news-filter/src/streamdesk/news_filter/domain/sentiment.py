@@ -1,10 +1,8 @@
 """What a sentiment is, whoever gives it."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Protocol
 
 NEUTRAL_BAND = 0.05  # VADER's authors call a score between -0.05 and 0.05 neutral
 MOST_WORDS = 8
@@ -12,15 +10,6 @@ LEAD_SENTENCES = 3
 LEAD_MAX_CHARS = 1_000
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-
-
-class ScorerName(StrEnum):
-    """The scorers that can be set."""
-
-    VADER = "vader"
-    """Words and rules, with our finance lexicon over VADER's own; needs nothing."""
-    FINBERT = "finbert"
-    """A language model that the user mounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,29 +41,6 @@ class Score:
 
     value: float
     words: tuple[Weighted, ...] = ()
-
-
-class SentimentScorer(Protocol):
-    """Gives articles a sentiment; the same article always the same. No input or output."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in settings, cache keys and logs."""
-        ...
-
-    @property
-    def version(self) -> str:
-        """Another one whenever an article may come out differently; letters and digits."""
-        ...
-
-    @property
-    def slow(self) -> bool:
-        """Whether a batch takes so long that it has to run in a thread; then it may."""
-        ...
-
-    def score_many(self, articles: Sequence[tuple[str, str]]) -> list[Score]:
-        """The sentiments of articles, each a title and a content, in their order."""
-        ...
 
 
 def strongest(words: Iterable[Weighted]) -> tuple[Weighted, ...]:

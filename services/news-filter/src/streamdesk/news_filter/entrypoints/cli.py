@@ -7,7 +7,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,10 +16,11 @@ from pydantic import ValidationError
 
 from streamdesk.contracts.base import summary
 from streamdesk.contracts.events import NewsFetched
-from streamdesk.news_filter.application.reload_rules import RuleBook
+from streamdesk.news_filter.adapters.sentiment_scorer import SentimentScorer
 from streamdesk.news_filter.config import MOST_AGE_HOURS, Settings
-from streamdesk.news_filter.domain import Explanation, Finding, Outcome, explain
-from streamdesk.news_filter.factory import set_scorer
+from streamdesk.news_filter.domain.findings import RuleFinding
+from streamdesk.news_filter.domain.rules import ArticleOutcome, FilterRules
+from streamdesk.news_filter.domain.verdict import Explanation, explain
 from streamdesk.runtime import BadSettingError, parse_symbols
 from streamdesk.runtime.settings_report import load
 
@@ -27,17 +28,21 @@ EXIT_BAD_SETTING = 2
 NAME = "python -m streamdesk.news_filter why"
 
 
-def main(arguments: Sequence[str]) -> int:
+OpenRules = Callable[[Settings], tuple[FilterRules, SentimentScorer]]
+"""The rules and the scorer that are set."""
+
+
+def main(arguments: Sequence[str], open_rules: OpenRules) -> int:
     """Print the verdict; returns the exit code: 0, or 2 for a bad setting or argument.
 
     Args:
         arguments: of the command line, after `why`.
+        open_rules: wires what judges an article.
     """
     options = _options(arguments)
     try:
         settings = load(Settings)
-        rules = RuleBook(settings).rules
-        scorer = set_scorer(settings)
+        rules, scorer = open_rules(settings)
         now = datetime.now(UTC)
         article = _article(options, now)
     except BadSettingError as error:
@@ -58,7 +63,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=NAME,
         description="Says what the news filter makes of an article, and which rule and which "
-        "words decide. Rules and scorer are those that the environment sets.",
+        "words decide. FilterRules and scorer are those that the environment sets.",
     )
     parser.add_argument("title", metavar="TITLE", help="its headline")
     parser.add_argument("--content", metavar="TEXT", default="", help="its text")
@@ -135,7 +140,7 @@ def as_json(explanation: Explanation, article: NewsFetched, scorer: str) -> dict
             {
                 "rule": finding.rule.value,
                 "asked": finding.asked,
-                "passed": finding.outcome is Outcome.PASSED,
+                "passed": finding.outcome is ArticleOutcome.PASSED,
                 "outcome": finding.outcome.value,
                 "because": finding.because,
             }
@@ -157,10 +162,10 @@ def as_text(explanation: Explanation) -> str:
     return "\n".join([*lines, "", f"words: {words}", ""])
 
 
-def _mark(finding: Finding) -> str:
+def _mark(finding: RuleFinding) -> str:
     if not finding.asked:
         return "-"
-    return "passed" if finding.outcome is Outcome.PASSED else "failed"
+    return "passed" if finding.outcome is ArticleOutcome.PASSED else "failed"
 
 
 def _complain(problem: object) -> int:

@@ -34,13 +34,15 @@ from pydantic_core import ErrorDetails
 
 from streamdesk.news_filter.adapters.rule_file.yaml_lines import Place, YamlError, read_yaml
 from streamdesk.news_filter.config import ANY_TICKER, MOST_AGE_HOURS, listed_symbols
-from streamdesk.news_filter.domain import Keywords, Patterns, Rules, SentimentMode
 from streamdesk.news_filter.domain.matching import (
     LONGEST_KEYWORD,
     MOST_INSTRUCTIONS_TOGETHER,
     MOST_KEYWORDS,
+    Keywords,
+    Patterns,
     compile_pattern,
 )
+from streamdesk.news_filter.domain.rules import FilterRules, SentimentMode
 from streamdesk.news_filter.errors import RuleFileError
 
 LARGEST_BYTES = 256 * 1024
@@ -125,6 +127,41 @@ class _RuleFile(_Strict):
     sentiment: _SentimentRules = _SentimentRules()
 
 
+class RuleFile:
+    """A file of rules that may change while the filter runs.
+
+    Args:
+        path: where it is.
+        otherwise: what holds for all that the file does not name.
+    """
+
+    def __init__(self, path: Path, otherwise: FilterRules) -> None:
+        self.path = path
+        self._otherwise = otherwise
+        self._seen: bytes | str = ""
+        """Content that was read last, or why there was none."""
+
+    def changed(self) -> FilterRules | None:
+        """The rules of the file; None while it is what it was at the last call.
+
+        Contents are compared, not times: a ConfigMap changes by a symlink to another folder.
+
+        Raises:
+            RuleFileError: it is refused, and was not before with the same content.
+        """
+        try:
+            content = read_bytes(self.path)
+        except RuleFileError as error:
+            if self._seen == str(error):
+                return None
+            self._seen = str(error)
+            raise
+        if self._seen == content:
+            return None
+        self._seen = content
+        return parse_rules(content, self.path, self._otherwise)
+
+
 def read_bytes(path: Path) -> bytes:
     """What is in the file now, whatever it links to.
 
@@ -143,7 +180,7 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
-def parse_rules(content: bytes, path: Path, otherwise: Rules) -> Rules:
+def parse_rules(content: bytes, path: Path, otherwise: FilterRules) -> FilterRules:
     """The rules that a file says.
 
     Args:
@@ -173,7 +210,7 @@ def parse_rules(content: bytes, path: Path, otherwise: Rules) -> Rules:
     return rules
 
 
-def _laid_over(said: _RuleFile, otherwise: Rules) -> Rules:
+def _laid_over(said: _RuleFile, otherwise: FilterRules) -> FilterRules:
     keywords, patterns, sentiment = said.keywords, said.patterns, said.sentiment
     return replace(
         otherwise,
@@ -197,7 +234,7 @@ def _hours(hours: float) -> timedelta:
 
 
 def listed(symbols: tuple[str, ...]) -> frozenset[str] | None:
-    """What `Rules.tickers` is for these symbols."""
+    """What `FilterRules.tickers` is for these symbols."""
     return None if symbols == ANY_TICKER else frozenset(symbols)
 
 

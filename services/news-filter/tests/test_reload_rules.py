@@ -10,9 +10,10 @@ import pytest
 import structlog
 from prometheus_client import REGISTRY
 
-from streamdesk.news_filter.application import reload_rules as rule_book
-from streamdesk.news_filter.application.reload_rules import RuleBook
+from streamdesk.news_filter.application import reload_rules
+from streamdesk.news_filter.application.reload_rules import CurrentRules
 from streamdesk.news_filter.config import Settings
+from streamdesk.news_filter.factory import current_rules
 from streamdesk.runtime import BadSettingError, Drain
 
 GUARD_SECONDS = 60
@@ -22,19 +23,19 @@ GUARD_SECONDS = 60
 def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """What is logged meanwhile."""
     # A logger that was used before, under another configuration, would not notice.
-    monkeypatch.setattr(rule_book, "log", structlog.get_logger("fresh"))
+    monkeypatch.setattr(reload_rules, "log", structlog.get_logger("fresh"))
     with structlog.testing.capture_logs() as lines:
         yield lines
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Callable[..., tuple[RuleBook, Path]]:
-    """`book(content, **settings)`: a rule book on a file of that content."""
+def watched(tmp_path: Path) -> Callable[..., tuple[CurrentRules, Path]]:
+    """`watched(content, **settings)`: the rules of a file of that content, and the file."""
 
-    def make(content: str, **settings: Any) -> tuple[RuleBook, Path]:
+    def make(content: str, **settings: Any) -> tuple[CurrentRules, Path]:
         path = tmp_path / "rules.yaml"
         path.write_text(content)
-        return RuleBook(Settings(news_rules_file=path, **settings)), path
+        return current_rules(Settings(news_rules_file=path, **settings)), path
 
     return make
 
@@ -44,23 +45,23 @@ def loaded(outcome: str) -> float:
 
 
 def test_without_a_file_the_settings_are_the_rules() -> None:
-    book = RuleBook(Settings(sentiment_threshold=0.3))
-    assert book.rules.threshold == 0.3
-    assert not book.refresh()
+    rules = current_rules(Settings(sentiment_threshold=0.3))
+    assert rules.rules.threshold == 0.3
+    assert not rules.refresh()
 
 
 def test_the_file_wins_over_the_settings_that_it_names(
-    book: Callable[..., tuple[RuleBook, Path]],
+    watched: Callable[..., tuple[CurrentRules, Path]],
 ) -> None:
-    rules = book("sentiment: {threshold: 0.9}", sentiment_threshold=0.3, news_max_age_hours=6)
+    rules = watched("sentiment: {threshold: 0.9}", sentiment_threshold=0.3, news_max_age_hours=6)
     assert rules[0].rules.threshold == 0.9
     assert rules[0].rules.max_age.total_seconds() == 6 * 3600
 
 
 def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(
-    book: Callable[..., tuple[RuleBook, Path]], said: list[Any]
+    watched: Callable[..., tuple[CurrentRules, Path]], said: list[Any]
 ) -> None:
-    rules, path = book("sentiment: {threshold: 0.9}")
+    rules, path = watched("sentiment: {threshold: 0.9}")
     before = loaded("loaded")
     assert not rules.refresh()
     path.write_text("sentiment: {threshold: 0.1}")
@@ -74,9 +75,9 @@ def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(
 
 
 def test_a_name_that_is_taken_out_of_the_file_is_as_it_is_set_again(
-    book: Callable[..., tuple[RuleBook, Path]],
+    watched: Callable[..., tuple[CurrentRules, Path]],
 ) -> None:
-    rules, path = book("sentiment: {threshold: 0.9}\nmax_age_hours: 1", sentiment_threshold=0.3)
+    rules, path = watched("sentiment: {threshold: 0.9}\nmax_age_hours: 1", sentiment_threshold=0.3)
     path.write_text("max_age_hours: 1")
     assert rules.refresh()
     assert rules.rules.threshold == 0.3
@@ -92,12 +93,12 @@ def test_a_name_that_is_taken_out_of_the_file_is_as_it_is_set_again(
     ],
 )
 def test_a_bad_file_is_refused_once_and_the_old_rules_stay(
-    book: Callable[..., tuple[RuleBook, Path]],
+    watched: Callable[..., tuple[CurrentRules, Path]],
     said: list[Any],
     content: str | None,
     problem: str,
 ) -> None:
-    rules, path = book("sentiment: {threshold: 0.9}")
+    rules, path = watched("sentiment: {threshold: 0.9}")
     old, before = rules.rules, loaded("refused")
     path.unlink()
     if content is not None:
@@ -112,9 +113,9 @@ def test_a_bad_file_is_refused_once_and_the_old_rules_stay(
 
 
 def test_a_file_that_is_good_again_is_in_force_even_with_the_content_of_before(
-    book: Callable[..., tuple[RuleBook, Path]],
+    watched: Callable[..., tuple[CurrentRules, Path]],
 ) -> None:
-    rules, path = book("max_age_hours: 2")
+    rules, path = watched("max_age_hours: 2")
     path.write_text("max_age_hours: x")
     assert not rules.refresh()
     path.write_text("max_age_hours: 2")
@@ -133,7 +134,7 @@ def test_a_config_map_that_kubernetes_swaps_by_a_symlink_is_read_again(tmp_path:
     write("..2026_1", "max_age_hours: 1")
     path = tmp_path / "rules.yaml"
     path.symlink_to("..data/rules.yaml")
-    rules = RuleBook(Settings(news_rules_file=path))
+    rules = current_rules(Settings(news_rules_file=path))
     assert rules.rules.max_age.total_seconds() == 3600
     write("..2026_2", "max_age_hours: 2")
     assert rules.refresh()
@@ -148,16 +149,16 @@ def test_at_the_start_a_bad_file_is_a_bad_setting(tmp_path: Path) -> None:
     path = tmp_path / "rules.yaml"
     path.write_text("\nmax_age_hours: x")
     with pytest.raises(BadSettingError, match=r"NEWS_RULES_FILE=.*line 2: max_age_hours: 'x'"):
-        RuleBook(Settings(news_rules_file=path))
+        current_rules(Settings(news_rules_file=path))
     path.unlink()
     with pytest.raises(BadSettingError, match=r"NEWS_RULES_FILE=.*cannot be read"):
-        RuleBook(Settings(news_rules_file=path))
+        current_rules(Settings(news_rules_file=path))
 
 
 async def test_the_file_is_watched_until_the_drain(
-    book: Callable[..., tuple[RuleBook, Path]],
+    watched: Callable[..., tuple[CurrentRules, Path]],
 ) -> None:
-    rules, path = book("max_age_hours: 1")
+    rules, path = watched("max_age_hours: 1")
     drain = Drain()
     watching = asyncio.create_task(rules.watch(0.01, drain))
     path.write_text("max_age_hours: x")
