@@ -2,7 +2,7 @@
 
 from streamdesk.bus.backend import StreamLag
 from streamdesk.bus.batch import Batch
-from streamdesk.bus.breaker import BreakerPolicy
+from streamdesk.bus.breaker import Breaker, BreakerPolicy
 from streamdesk.bus.bus import Bus
 from streamdesk.bus.config import BusConfig, RetryPolicy, Wait
 from streamdesk.bus.crew import BatchHandler, Handler
@@ -31,6 +31,7 @@ __all__ = [
     "Attempt",
     "Batch",
     "BatchHandler",
+    "Breaker",
     "BreakerPolicy",
     "Bus",
     "BusConfig",

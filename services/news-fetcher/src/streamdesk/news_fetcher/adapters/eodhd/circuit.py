@@ -1,7 +1,8 @@
-"""A circuit breaker: a source that fails again and again is left alone for a while.
+"""The circuit of a source: after several failures in a row it is not asked for a while.
 
-purgatory counts and remembers. What it leaves open is added here: after the pause one request goes
-first, as a probe, and the others wait for what becomes of it.
+The states are those of the bus's `Breaker`, with a window of as many requests as may fail in a row.
+Added here is what a source needs besides: after the pause one request goes first, as a probe, and
+the others wait for its outcome.
 """
 
 import asyncio
@@ -9,9 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import CLOSED, OPENED, Context, OpenedState
-
+from streamdesk.bus import Breaker, BreakerPolicy
 from streamdesk.news_fetcher.errors import (
     BadRequestError,
     CircuitOpenError,
@@ -23,12 +22,12 @@ from streamdesk.news_fetcher.errors import (
 
 T = TypeVar("T")
 
-# The server is there, it says so itself; asking it less is not for this to decide.
-_ANSWERS = [BadRequestError, KeyRefusedError, QuotaExhaustedError, SourceBusyError]
+# The server answers, and says itself what is wrong; asking it less often is not for this to decide.
+_ANSWERS = (BadRequestError, KeyRefusedError, QuotaExhaustedError, SourceBusyError)
 
 
-class Circuit:
-    """Passes requests on as long as they do not fail all the time.
+class SourceCircuit:
+    """Passes requests on until too many have failed in a row.
 
     Args:
         name: of the source, for messages.
@@ -39,27 +38,29 @@ class Circuit:
     def __init__(self, name: str, *, failures: int, pause_seconds: float) -> None:
         self._name = name
         self._failures = failures
-        self._pause_seconds = pause_seconds
-        self._factory = self._closed()
-        self._context: Context | None = None
+        policy = BreakerPolicy(window=failures, dead_share=1.0, pause_seconds=pause_seconds)
+        self._breaker = Breaker(policy)
         self._probe = asyncio.Lock()
         self._last = ""
 
     @property
     def is_open(self) -> bool:
-        """Whether the source failed so often that it is left alone, or is being probed."""
-        return self._context is not None and self._context.state != CLOSED
+        """Whether requests are held back, or the source is being probed."""
+        return not self._breaker.is_closed
 
     def check(self) -> None:
-        """Raise CircuitOpenError while nothing may go, not even a probe."""
-        context = self._context
-        if context is None or context.state != OPENED:
-            return
-        left_seconds = (context.opened_at or 0.0) + self._pause_seconds - time.time()
-        if left_seconds > self._pause_seconds:  # the clock was set back; purgatory goes by it
-            self._factory, self._context = self._closed(), None
-        elif left_seconds >= 0:
-            raise self._error(left_seconds)
+        """Refuse a request while not even a probe may go.
+
+        Raises:
+            CircuitOpenError: not before its `retry_after_seconds` are over.
+        """
+        left_seconds = self._breaker.pause_seconds(time.monotonic())
+        if left_seconds > 0:
+            raise CircuitOpenError(
+                f"{self._name} failed {self._failures} times in a row and is not asked for "
+                f"{left_seconds:.0f} s; the last failure: {self._last}",
+                left_seconds,
+            )
 
     async def call(self, ask: Callable[[], Awaitable[T]]) -> T:
         """What `ask` returns or raises.
@@ -69,30 +70,21 @@ class Circuit:
         """
         if self.is_open:
             async with self._probe:
+                # The probe before this one may have closed the circuit: then none is needed.
                 if self.is_open:
-                    return await self._guarded(ask)
-        return await self._guarded(ask)
+                    return await self._counted(ask)
+        return await self._counted(ask)
 
-    def _closed(self) -> AsyncCircuitBreakerFactory:
-        return AsyncCircuitBreakerFactory(self._failures, self._pause_seconds, exclude=[*_ANSWERS])
-
-    async def _guarded(self, ask: Callable[[], Awaitable[T]]) -> T:
-        breaker = await self._factory.get_breaker(self._name)
-        self._context = breaker.context
+    async def _counted(self, ask: Callable[[], Awaitable[T]]) -> T:
+        self.check()  # a probe that failed meanwhile has opened it again
         try:
-            async with breaker:
-                try:
-                    return await ask()
-                except SourceError as error:
-                    self._last = str(error)
-                    raise
-        except OpenedState:
-            pass
-        raise self._error(self._pause_seconds)
-
-    def _error(self, left_seconds: float) -> CircuitOpenError:
-        return CircuitOpenError(
-            f"{self._name} failed {self._failures} times in a row and is not asked for "
-            f"{left_seconds:.0f} s; the last failure: {self._last}",
-            left_seconds,
-        )
+            answer = await ask()
+        except BaseException as error:
+            if isinstance(error, SourceError):
+                self._last = str(error)
+            # Also a request that was cancelled: it brought no answer either.
+            failed = "" if isinstance(error, _ANSWERS) else type(error).__name__
+            self._breaker.note(failed, time.monotonic())
+            raise
+        self._breaker.note("", time.monotonic())
+        return answer

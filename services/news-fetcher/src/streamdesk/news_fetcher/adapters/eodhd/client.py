@@ -19,7 +19,7 @@ from streamdesk.news_fetcher.adapters.eodhd.answers import (
     read_usage,
     their_ticker,
 )
-from streamdesk.news_fetcher.adapters.eodhd.circuit import Circuit
+from streamdesk.news_fetcher.adapters.eodhd.circuit import SourceCircuit
 from streamdesk.news_fetcher.adapters.eodhd.http import EodhdHttp
 from streamdesk.news_fetcher.adapters.eodhd.minute_pace import MinutePace, leaky_bucket
 from streamdesk.news_fetcher.adapters.eodhd.pages import LARGEST_PAGE, Pages
@@ -96,7 +96,7 @@ class EodhdSource:
         self._http = EodhdHttp(
             key, base_url, timeout_seconds=timeout_seconds, connections=connections
         )
-        self._circuit = Circuit(self.name, failures=failures, pause_seconds=pause_seconds)
+        self._circuit = SourceCircuit(self.name, failures=failures, pause_seconds=pause_seconds)
         self._limiter = AsyncLimiter(*leaky_bucket(calls_per_minute))
         self._pace = MinutePace()
         self._attempts = stamina.AsyncRetryingCaller(
