@@ -17,12 +17,12 @@ from tests.servers import StreamServer, wait_until
 [GROUP] = NEWS_RAW.groups
 FILTERS = 2
 CPU = "process_cpu_seconds_total"
-HANDS_FULL_SECONDS = 1.0
+PENDING_SECONDS = 1.0
 LONGEST_WORK_SECONDS = 300  # only ends a run that would never end
 
 
 @dataclass(slots=True)
-class Crew:
+class FilterPool:
     """Filters at one server, as many as there should be.
 
     Attributes:
@@ -46,24 +46,24 @@ class Crew:
         )
 
     def kill_one(self) -> int:
-        """SIGKILL the one that runs longest, with something in hand; how many articles that was.
+        """SIGKILL the one that runs longest, with articles pending; returns how many.
 
-        One whose hands stay empty for a second is killed all the same.
+        One that has none for a second is killed all the same.
         """
         name = next(iter(self.running))
-        deadline = time.monotonic() + HANDS_FULL_SECONDS
-        while not self.in_hand(name) and time.monotonic() < deadline:
+        deadline = time.monotonic() + PENDING_SECONDS
+        while not self.pending(name) and time.monotonic() < deadline:
             time.sleep(0.001)
         self.running.pop(name).kill()
-        return self.in_hand(name)
+        return self.pending(name)
 
-    def in_hand(self, name: str) -> int:
+    def pending(self, name: str) -> int:
         """Articles that this filter, dead or alive, was given and has not acknowledged."""
         holders = self.holders().items()
-        return sum(pending for holder, pending in holders if f"-{name}-" in holder)
+        return sum(count for holder, count in holders if f"-{name}-" in holder)
 
     def holders(self) -> dict[str, int]:
-        """Articles in hand by consumer, as the server names them."""
+        """Pending articles by consumer, as the server names them."""
         rows = self.server.ask("XINFO", "CONSUMERS", NEWS_RAW.key, GROUP)
         found = [dict(zip(row[::2], row[1::2], strict=True)) for row in rows]
         return {row["name"]: row["pending"] for row in found}
@@ -79,7 +79,7 @@ class Crew:
 
 
 def finish(server: StreamServer) -> None:
-    """Wait until nothing is unread, in hand, or waiting to be tried again, and nothing given up."""
+    """Wait until nothing is unread, pending, or waiting to be tried again, and nothing given up."""
 
     async def wait() -> None:
         async with (
@@ -94,15 +94,15 @@ def finish(server: StreamServer) -> None:
 
 
 @contextmanager
-def filters(server: StreamServer, **environment: str) -> Iterator[Crew]:
+def filters(server: StreamServer, **environment: str) -> Iterator[FilterPool]:
     """New filters at an empty server, taking."""
     clear(server)
-    crew = Crew(server, environment)
+    pool = FilterPool(server, environment)
     try:
         for _ in range(FILTERS):
-            crew.add()
-        wait_until(lambda: len(crew.holders()) == FILTERS, "two filters that take")
-        yield crew
+            pool.add()
+        wait_until(lambda: len(pool.holders()) == FILTERS, "two filters that take")
+        yield pool
     finally:
-        for each in crew.running.values():
+        for each in pool.running.values():
             each.kill()
