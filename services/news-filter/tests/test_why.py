@@ -17,7 +17,7 @@ def main(arguments: Sequence[str]) -> int:
     return cli.main(arguments, rules_and_scorer)
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(arguments) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -25,14 +25,14 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def as_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(told(capsys, *arguments, "--json"))
+    answer: dict[str, Any] = json.loads(printed(capsys, *arguments, "--json"))
     return answer
 
 
 def test_it_shows_each_rule_and_the_words_that_decided(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    lines = told(capsys, GOOD, "--ticker", "aapl.us").splitlines()
+    lines = printed(capsys, GOOD, "--ticker", "aapl.us").splitlines()
     assert lines[0].startswith("passed: sentiment 0.79 > 0.50: beats estimates")
     assert lines[0].endswith("; about AAPL.US")
     assert [line[:18].strip() for line in lines[2:9]] == [
@@ -51,7 +51,7 @@ def test_it_names_the_rule_that_stopped_an_article_and_asks_the_others_too(
     failed = {row["rule"]: row["outcome"] for row in answer["rules"] if not row["passed"]}
     assert failed == {"age": "too-old", "ticker": "ticker-not-listed"}
     assert answer["sentiment"] > 0.5
-    text = told(capsys, GOOD, "--age-hours", "30")
+    text = printed(capsys, GOOD, "--age-hours", "30")
     assert text.startswith("dropped, too-old: published 30.0 h ago, not less than 24.0 h\n")
 
 

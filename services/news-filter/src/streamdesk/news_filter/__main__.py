@@ -1,4 +1,4 @@
-"""Starts the news filter, or says what it makes of one article."""
+"""Starts the news filter, or explains its verdict on one article."""
 
 import sys
 

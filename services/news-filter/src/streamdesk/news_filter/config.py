@@ -34,7 +34,7 @@ def listed_symbols(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Settings(ServiceSettings):
-    """What the news filter can be told."""
+    """Settings of the news filter."""
 
     news_raw_key: str = Field(
         NEWS_RAW.key, min_length=1, description="Redis key of the stream of raw articles."

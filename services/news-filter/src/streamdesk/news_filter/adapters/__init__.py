@@ -1,1 +1,1 @@
-"""What stands outside of the filter: the file of rules, scorers, the cache of scores."""
+"""What is outside of the filter: the file of rules, scorers, the cache of scores."""

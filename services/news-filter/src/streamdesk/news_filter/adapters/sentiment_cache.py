@@ -20,8 +20,8 @@ HASH_DIGITS = 32  # 128 bits, of SHA-256
 class SentimentCache:
     """What was scored before, by any filter.
 
-    It can only spare work: when the server is away, or a value cannot be read, the article counts
-    as one never seen, and what cannot be kept is not kept.
+    It only saves time: when the server is unreachable, or a value cannot be read, the article
+    counts as one never seen, and its score is not kept.
 
     Args:
         keys: where the sentiments are.

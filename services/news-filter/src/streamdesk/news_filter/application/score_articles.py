@@ -1,4 +1,4 @@
-"""Gives many articles their sentiment: out of the cache, or by the scorer."""
+"""Gives many articles their sentiment: from the cache, or by the scorer."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ Article = tuple[str, str]
 
 
 class Scoring:
-    """A scorer with a cache before it.
+    """A scorer behind a cache.
 
     Args:
         scorer: scores what the cache does not know.
@@ -26,12 +26,13 @@ class Scoring:
     async def scores(self, articles: Sequence[Article]) -> list[Score | Exception]:
         """The score of each article, or what the scorer failed with on it.
 
-        One article that cannot be scored does not spoil the others.
+        An article that cannot be scored does not affect the others.
         """
         known = await self._known(articles)
         # Some titles are in a batch more than once: the same news by several tickers.
         missing = list({a: None for a, score in zip(articles, known, strict=True) if not score})
         fresh = dict(zip(missing, await self._scored(missing), strict=True)) if missing else {}
+        # Failures are not kept: the next attempt may succeed.
         good = [(a, score) for a, score in fresh.items() if isinstance(score, Score)]
         if self._cache and good:
             await self._cache.put_many([a for a, _ in good], [score for _, score in good])
@@ -51,10 +52,10 @@ class Scoring:
     async def _scored_alone(self, article: Article) -> Score | Exception:
         try:
             return (await self._run([article]))[0]
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is about this article
             return error
 
     async def _run(self, articles: Sequence[Article]) -> list[Score]:
-        if self._scorer.slow:  # the loop has leases to renew meanwhile
+        if self._scorer.slow:  # the event loop has leases to renew meanwhile
             return await asyncio.to_thread(self._scorer.score_many, articles)
         return self._scorer.score_many(articles)

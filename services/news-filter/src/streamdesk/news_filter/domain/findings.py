@@ -1,4 +1,4 @@
-"""What each rule says of an article, and why, in words for a reader."""
+"""The finding of each rule on an article, with its reason in words for a reader."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ _MINUTES_UNTIL = 5_400  # seconds; then hours
 
 
 class RuleFinding(NamedTuple):
-    """What one rule says of an article.
+    """What one rule finds about an article.
 
     Attributes:
         rule: which one.
@@ -42,7 +42,7 @@ _TICKER_LEFT_OUT = RuleFinding(Rule.TICKER, ArticleOutcome.PASSED, "not asked", 
 
 
 def findings(article: NewsFetched, *, now: datetime, rules: FilterRules) -> Iterator[RuleFinding]:
-    """What each rule but the last says, each asked only when its turn comes."""
+    """The findings of all rules but the last, each evaluated only when it is reached."""
     yield _age(article, now, rules)
     yield _ticker(article, rules)
     text = Text(article.title, article.content)
@@ -124,7 +124,7 @@ def _patterns(text: Text, rules: FilterRules) -> RuleFinding:
 def sentiment_finding(
     value: float, score: Score, polarity: float | None, rules: FilterRules
 ) -> RuleFinding:
-    """What the last rule says.
+    """The finding of the last rule.
 
     Args:
         value: the sentiment, the source's own blended in.
@@ -133,9 +133,11 @@ def sentiment_finding(
         rules: threshold and mode.
     """
     threshold = rules.threshold
+    # Each mode listens to one side, or to both; a sentiment at the threshold itself is too weak.
     good = rules.mode is not SentimentMode.NEGATIVE and value > threshold
     bad = rules.mode is not SentimentMode.POSITIVE and value < -threshold
     words = ", ".join(word.text for word in score.words[:_SHOWN_WORDS]) or "no word decides"
+    # Without a weight it has no part in the sentiment, and would only mislead.
     if polarity is not None and rules.provider_weight:
         words += f"; the source's own is {polarity:.2f}"
     # Two digits, unless they would show a sentiment as equal to the threshold.

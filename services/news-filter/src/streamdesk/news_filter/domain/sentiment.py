@@ -1,4 +1,4 @@
-"""What a sentiment is, whoever gives it."""
+"""What a sentiment is, for all scorers alike."""
 
 import re
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ class Weighted:
     """Something that a sentiment comes from.
 
     Attributes:
-        text: a word, or several that count as one, as they stand in the article.
+        text: a word, or several that count as one, as they are spelled in the article.
         weight: what it adds, with its sign; its scale is the scorer's (VADER's valences: about
             -4 to 4, after negation and degree).
     """
@@ -53,7 +53,7 @@ def blend(score: Score, polarity: float | None, weight: float) -> Score:
 
     Args:
         score: ours.
-        polarity: the provider's, -1 to 1; None if it gave none: then ours stands alone.
+        polarity: the provider's, -1 to 1; None if it gave none: then ours is not changed.
         weight: its share, 0 to 1; the rest is ours.
     """
     if polarity is None:
@@ -63,9 +63,9 @@ def blend(score: Score, polarity: float | None, weight: float) -> Score:
 
 
 def lead(content: str) -> list[str]:
-    """The first sentences of a text: what counts where a headline says nothing either way.
+    """The first sentences of a text: what counts where a headline is neutral.
 
-    Only those, because a whole text sums up to an extreme, whatever it says.
+    Only those, because the sum over a whole text tends to an extreme, whatever the text.
     """
     start = content[:LEAD_MAX_CHARS].strip()
     sentences = _SENTENCE_END.split(start, maxsplit=LEAD_SENTENCES)[:LEAD_SENTENCES]

@@ -1,4 +1,4 @@
-"""The one way to a verdict: `judge`, or its two steps, `screen` and `weigh`."""
+"""The verdict on an article: `judge`, or its two steps, `screen` and `weigh`."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -54,7 +54,7 @@ class Explanation(NamedTuple):
 
     Attributes:
         verdict: as `judge` gives it.
-        findings: what every rule says, also those after one that stopped the article.
+        findings: of every rule, also of those after the one that stopped the article.
         sentiment: -1 to 1, the source's own blended in, whatever the verdict.
         words: what it comes from, strongest first, each with its weight.
     """
@@ -103,7 +103,7 @@ def weigh(screened: Screened, score: Score, rules: FilterRules) -> ArticleVerdic
 
 
 def filtered(article: NewsFetched, verdict: ArticleVerdict, now: datetime) -> NewsFiltered:
-    """The article as it goes on, with what the verdict says of it."""
+    """The event of an article that passed, with the reasons of its verdict."""
     return NewsFiltered(
         **article.__dict__,
         sentiment=verdict.sentiment or 0.0,
@@ -121,9 +121,9 @@ def _clipped(reason: str) -> str:
 def explain(
     article: NewsFetched, *, now: datetime, rules: FilterRules, score: Score
 ) -> Explanation:
-    """The verdict on an article, and what each rule says of it."""
+    """The verdict on an article, and the finding of each rule."""
     value = blend(score, article.polarity, rules.provider_weight).value
     last = sentiment_finding(value, score, article.polarity, rules)
-    said = (*findings(article, now=now, rules=rules), last)
+    found = (*findings(article, now=now, rules=rules), last)
     verdict = judge(article, now=now, rules=rules, score=score)
-    return Explanation(verdict, said, value, tuple(str(word) for word in score.words))
+    return Explanation(verdict, found, value, tuple(str(word) for word in score.words))

@@ -1,4 +1,4 @@
-"""`python -m streamdesk.news_filter why TITLE`: what the rules make of an article, and why.
+"""`python -m streamdesk.news_filter why TITLE`: the verdict of the rules on an article, and why.
 
 It asks the same rules as the filter that runs with the same environment, and needs no Redis.
 """
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str], open_rules: OpenRules) -> int:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=NAME,
-        description="Says what the news filter makes of an article, and which rule and which "
+        description="Shows the news filter's verdict on an article, and which rule and which "
         "words decide. FilterRules and scorer are those that the environment sets.",
     )
     parser.add_argument("title", metavar="TITLE", help="its headline")
@@ -122,7 +122,7 @@ def as_json(explanation: Explanation, article: NewsFetched, scorer: str) -> dict
     """The explanation as one object.
 
     Args:
-        explanation: what to tell.
+        explanation: of the verdict.
         article: what it is about.
         scorer: name of what gave the sentiment.
     """

@@ -1,12 +1,12 @@
-"""Opens the folder of a FinBERT model, and says what is wrong with one that cannot be used.
+"""Opens the folder of a FinBERT model, and reports what is wrong with one that cannot be used.
 
 In it, as the usual exporters to ONNX write them:
 
     model.onnx        takes token numbers, gives a logit a label; large ones keep their weights in
                       a file beside it
     config.json       `id2label` names the labels; `max_position_embeddings` is the longest text
-    tokenizer.json    or `vocab.txt`, a WordPiece vocabulary, with what `tokenizer_config.json`
-                      says about upper and lower case
+    tokenizer.json    or `vocab.txt`, a WordPiece vocabulary, with the upper and lower case of
+                      `tokenizer_config.json`
 """
 
 import hashlib
@@ -38,7 +38,7 @@ ERRORS_ALONE = 3  # ONNX Runtime's severity: it warns of hardware that it would 
 
 @dataclass(frozen=True, slots=True)
 class FinbertModel:
-    """A model that can be asked, as far as its files tell.
+    """A model, ready as far as its files show.
 
     Attributes:
         session: runs it.

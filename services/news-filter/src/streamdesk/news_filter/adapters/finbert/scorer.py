@@ -1,6 +1,6 @@
 """Sentiment by FinBERT, a language model for financial text (Araci, arXiv:1908.10063, 2019).
 
-The model is the user's, in ONNX; it is asked on the CPU, in one thread, a batch at a time.
+The model is the user's, in ONNX; it is asked on the CPU, in one thread, batch after batch.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from streamdesk.news_filter.errors import FinbertModelError
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 BATCH = 16  # texts asked about at once: more is not faster on one core, and takes memory
 DECIMALS = 4  # padding changes the last digits of 32 bits, so the same text in another batch would
-LEAST_TOLD = 0.05  # a probability worth telling
+LEAST_SHOWN = 0.05  # a smaller probability is not worth a word
 
 
 class FinbertScorer:
     """A SentimentScorer that asks a language model: tens of milliseconds a headline.
 
     A sentiment is the probability of "positive" less that of "negative". The headline decides;
-    where it says nothing either way, the mean of the first sentences of the text does. A model
-    does not tell which words it goes by: a score's words are the labels, with their probability.
+    where it is neutral, the mean of the first sentences of the text does. A model
+    does not give the words that decide: a score's words are the labels, with their probability.
 
     Args:
         folder: where the model is; `files.py` lists the files.
@@ -115,6 +115,6 @@ def _score(row: Numbers) -> Score:
     words = (
         Weighted(label, round(weight, DECIMALS))
         for label, weight in signed.items()
-        if abs(weight) >= LEAST_TOLD
+        if abs(weight) >= LEAST_SHOWN
     )
     return Score(round(_value(row), DECIMALS), strongest(words))

@@ -1,4 +1,4 @@
-r"""Reads a file of rules: what it says, or why and in which line it is refused.
+r"""Reads a file of rules: its rules, or why and in which line it is refused.
 
     tickers: [AAPL.US, 700.HK]          # one of them; "*" for any
     keywords:
@@ -48,7 +48,7 @@ from streamdesk.news_filter.errors import RuleFileError
 LARGEST_BYTES = 256 * 1024
 MOST_PATTERNS = 1_000
 _SHOWN_CHARS = 80
-_SAYINGS = {
+_PROBLEMS = {
     "too_short": "is empty; expected one at least",
     "too_long": "has more than {max_length}",
     "string_too_short": "is blank; expected a word",
@@ -181,7 +181,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse_rules(content: bytes, path: Path, otherwise: FilterRules) -> FilterRules:
-    """The rules that a file says.
+    """The rules of a file.
 
     Args:
         content: of the file.
@@ -198,11 +198,11 @@ def parse_rules(content: bytes, path: Path, otherwise: FilterRules) -> FilterRul
     if read is None:  # probably about to be written
         raise RuleFileError(path, None, "is empty; {} says that all settings hold")
     try:
-        said = _RuleFile.model_validate(read)
+        given = _RuleFile.model_validate(read)
     except ValidationError as error:
         first = min(error.errors(), key=lambda detail: _line(detail["loc"], lines))
         raise RuleFileError(path, _line(first["loc"], lines), _explained(first)) from error
-    rules = _laid_over(said, otherwise)
+    rules = _laid_over(given, otherwise)
     instructions = rules.patterns.instructions + rules.blocked_patterns.instructions
     if instructions > MOST_INSTRUCTIONS_TOGETHER:
         problem = f"patterns: {instructions} instructions, at most {MOST_INSTRUCTIONS_TOGETHER}"
@@ -210,16 +210,16 @@ def parse_rules(content: bytes, path: Path, otherwise: FilterRules) -> FilterRul
     return rules
 
 
-def _laid_over(said: _RuleFile, otherwise: FilterRules) -> FilterRules:
-    keywords, patterns, sentiment = said.keywords, said.patterns, said.sentiment
+def _laid_over(given: _RuleFile, otherwise: FilterRules) -> FilterRules:
+    keywords, patterns, sentiment = given.keywords, given.patterns, given.sentiment
     return replace(
         otherwise,
-        tickers=_either(said.tickers, listed, otherwise.tickers),
+        tickers=_either(given.tickers, listed, otherwise.tickers),
         keywords=_either(keywords.include, Keywords, otherwise.keywords),
         blocked=_either(keywords.exclude, Keywords, otherwise.blocked),
         patterns=_either(patterns.include, Patterns, otherwise.patterns),
         blocked_patterns=_either(patterns.exclude, Patterns, otherwise.blocked_patterns),
-        max_age=_either(said.max_age_hours, _hours, otherwise.max_age),
+        max_age=_either(given.max_age_hours, _hours, otherwise.max_age),
         threshold=_either(sentiment.threshold, float, otherwise.threshold),
         mode=_either(sentiment.mode, SentimentMode, otherwise.mode),
     )
@@ -251,8 +251,8 @@ def _explained(detail: ErrorDetails) -> str:
         return f"{where} is no rule; expected {_names_beside(detail['loc'])}"
     if detail["type"] == "model_type":
         return f"{where} is not a mapping; expected names with values"
-    if detail["type"] in _SAYINGS:
-        return f"{where} {_SAYINGS[detail['type']].format_map(detail.get('ctx', {}))}"
+    if detail["type"] in _PROBLEMS:
+        return f"{where} {_PROBLEMS[detail['type']].format_map(detail.get('ctx', {}))}"
     said = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "value_error":
         return f"{where}: {said}"

@@ -1,7 +1,7 @@
-"""Reads YAML as plain values, and remembers in which line each of them stands.
+"""Reads YAML as plain values, and remembers the line of each.
 
 All scalars stay text, so that a keyword `off` or `2026` is what it looks like. Anchors and
-aliases are refused: a few lines of them can stand for millions of values.
+aliases are refused: a few lines of them can expand to millions of values.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ class YamlError(ValueError):
 
     Args:
         problem: what is wrong.
-        line: where, from 1; None if nobody knows.
+        line: where, from 1; None if it is unknown.
     """
 
     def __init__(self, problem: str, line: int | None) -> None:
@@ -37,14 +37,17 @@ def read_yaml(content: bytes) -> tuple[Any, dict[Place, int]]:
         text = content.decode("utf-8")
         node = yaml.compose(text, Loader=yaml.BaseLoader)
         return (None if node is None else reading.plain(node, ())), reading.lines
+    # Each library error has its line elsewhere, and some have none; the order is from the most
+    # precise to the least.
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise YamlError("is not UTF-8", line) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = ", ".join(part for part in (error.context, error.problem) if part)
-        hint = " (quote a text that begins with *)" if "alias" in said else ""
-        raise YamlError(f"is not YAML: {said}{hint}", mark.line + 1 if mark else None) from error
+        problem = ", ".join(part for part in (error.context, error.problem) if part)
+        # A keyword that begins with * is the likely cause, and YAML's words do not say so.
+        hint = " (quote a text that begins with *)" if "alias" in problem else ""
+        raise YamlError(f"is not YAML: {problem}{hint}", mark.line + 1 if mark else None) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise YamlError("has a character that YAML does not allow", line) from error

@@ -50,7 +50,7 @@ class PairFinder:
         self._always_second = self._seconds.pop("", 0)
 
     def replace(self, text: str) -> tuple[str, Mapping[str, Found]]:
-        """The text with a name in the place of each pair, and what the names stand for."""
+        """The text with a name in the place of each pair, and the pairs by their names."""
         candidates = self._candidates(text)
         if not candidates:
             return text, _NONE

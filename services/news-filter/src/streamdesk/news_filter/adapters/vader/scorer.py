@@ -7,7 +7,7 @@ English only: a text in another language scores 0.
 
 The scores are those of the package vaderSentiment, to the last digit; the way to them is shorter.
 Its own way takes every word of a text through all of its rules. Most words have no valence, and
-most that have one stand beside nothing that would change it: only the rest is left to it.
+most that have one are beside nothing that would change it: only the rest is left to it.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from streamdesk.news_filter.adapters.vader.lexicon import Overlay
 from streamdesk.news_filter.adapters.vader.pairs import PairFinder
 from streamdesk.news_filter.domain.sentiment import NEUTRAL_BAND, Score, Weighted, lead, strongest
 
-# Raised when the same text and lexicon come out differently: what is cached is another's then.
+# Raised when the same text and lexicon come out differently: cached scores are then out of date.
 RULES_VERSION = "2"
 DECIMALS = 4  # VADER's own
 REACH = 3  # a word is changed by at most so many before it
@@ -39,7 +39,7 @@ SHORTEST_STRIPPED = 3  # what is shorter without its punctuation may be an emoti
 
 _MODIFIERS = frozenset({*BOOSTER_DICT, *NEGATE, "no", "this", "least"})
 _NOT = "n't"
-# Each idiom has to have all of its words: its longest tells whether a text can have one at all.
+# Each idiom has to have all of its words: its longest shows whether a text can have one at all.
 _IDIOM_WORDS = frozenset(
     max(idiom.split(), key=len) for idiom in (*SPECIAL_CASES, *BOOSTER_DICT) if " " in idiom
 )
@@ -47,7 +47,7 @@ _IDIOM_WORDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What a text says: its compound score, and the words that it comes from."""
+    """The sentiment of a text: its compound score, and the words that it comes from."""
 
     compound: float
     words: tuple[Weighted, ...]
@@ -69,7 +69,7 @@ class _Words:
 class VaderScorer:
     """A SentimentScorer that needs no model and no network, in microseconds a headline.
 
-    The headline decides. Where it says nothing either way, the mean of the first sentences of the
+    The headline decides. Where it is neutral, the mean of the first sentences of the
     text does.
 
     Args:
@@ -126,34 +126,46 @@ class VaderScorer:
         )
 
     def _read(self, text: str) -> _Reading:
+        # First, on the text itself: the words of a pair must not count again on their own.
         text, found = self._pairs.replace(text)
         if not text.isascii():
             text = self._without_emojis(text)
         words = _split(text)
         shown = words
         if found:
+            # Each pair has a name of its own in the text: the lexicon knows it by its token, and a
+            # reader by what was there.
             shown = [found[word].text if word in found else word for word in words]
             words = [found[word].token if word in found else word for word in words]
         lower = [word.lower() for word in words]
         lexicon = self._lexicon
         known = [place for place, word in enumerate(lower) if word in lexicon]
+        # Most texts end here, before anything that costs time.
         if not known:
             return _NOTHING
         read = _Words(words, lower, allcap_differential(words), not _IDIOM_WORDS.isdisjoint(lower))
+        return self._sum_up(text, self._valences(read, known), shown)
+
+    def _valences(self, read: _Words, known: Sequence[int]) -> list[float]:
+        words = read.words_and_emoticons
         valences: list[float] = [0] * len(words)
         for place in known:
             valences[place] = self._valence(read, place)
-        if "but" in lower:
+        # What follows a "but" counts more than what precedes it.
+        if "but" in read.lower:
             valences = self._vader._but_check(words, valences)  # noqa: SLF001 - its rule, not ours
-        return self._sum_up(text, valences, shown)
+        return valences
 
     def _valence(self, read: _Words, place: int) -> float:
         word, lower = read.lower[place], read.lower
+        # A degree has no valence of its own, it changes that of other words.
         if word in BOOSTER_DICT:
             return 0
+        # "kind of" is a degree, too, though "kind" alone is praise.
         if word == "kind" and lower[place + 1 : place + 2] == ["of"]:
             return 0
         start = place - REACH if place > REACH else 0
+        # VADER's own rules are slow; most words have nothing near that these rules look at.
         changed = (
             word == "no"
             or read.may_have_idiom
@@ -168,7 +180,7 @@ class VaderScorer:
 
     def _sum_up(self, text: str, valences: Sequence[float], shown: Sequence[str]) -> _Reading:
         total = float(sum(valences))
-        emphasis = self._vader._punctuation_emphasis(text)  # noqa: SLF001 - as above
+        emphasis = self._vader._punctuation_emphasis(text)  # noqa: SLF001 - its rule, not ours
         if total:
             total += emphasis if total > 0 else -emphasis
         words = tuple(
