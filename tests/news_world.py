@@ -27,11 +27,11 @@ LEASE_SECONDS = 600.0  # ends when a test says so, never by the clock of the mac
 
 Mishap = Literal["killed", "robbed", "answer lost", "not sent"]
 """What can happen at a step: the process dies; its lease runs out and another fetcher does a whole
-round; Redis does what it was told, or does not, and the answer is that it is away."""
+round; Redis executes a command, or does not, and the answer is lost either way."""
 
 
 class KilledError(BaseException):
-    """The process is gone: nothing in it handles that."""
+    """The process was killed: nothing in it handles that."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class World:
     def clock(self) -> datetime:
         return self.now
 
-    def tell(self, late: timedelta, tickers: Sequence[str]) -> None:
-        """A new story, dated so long ago."""
+    def add_story(self, late: timedelta, tickers: Sequence[str]) -> None:
+        """Add a story, dated so long ago."""
         number = len(self.stories)
         self.stories.append(Story(number, self.now, self.now - late, tuple(tickers)))
 
@@ -209,7 +209,7 @@ class WorldFetcher:
 
     def __init__(self, bus: Bus, world: World, *, concurrency: int = 2) -> None:
         self.steps = Steps()
-        self.told: list[str] = []
+        self.reported: list[str] = []
         self._bus = bus
         self._world = world
         self._topic = NEWS_RAW.configured(key=world.name)
@@ -224,7 +224,7 @@ class WorldFetcher:
             limits=FetchLimits(content_max_chars=1_000, future_tolerance=timedelta(minutes=5)),
             reach=Reach(lookback=LOOKBACK, overlap=OVERLAP, concurrency=concurrency),
             clock=world.clock,
-            on_published=lambda article: self.told.append(article.link_hash),
+            on_published=lambda article: self.reported.append(article.link_hash),
         )
 
     async def _publish(self, articles: Sequence[NewsFetched], ids: Sequence[str]) -> Sequence[str]:

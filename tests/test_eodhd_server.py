@@ -36,8 +36,8 @@ async def test_the_fake_server_needs_nothing_but_python_and_is_told_what_to_do_o
                 await source.fetch(query)
             assert len(await source.fetch(query)) == 8
             await source.close()
-            with urllib.request.urlopen(f"{url}/_requests", timeout=GUARD_SECONDS) as told:  # noqa: ASYNC210, S310 - loopback
-                shown = json.loads(told.read())
+            with urllib.request.urlopen(f"{url}/_requests", timeout=GUARD_SECONDS) as answer:  # noqa: ASYNC210, S310 - loopback
+                shown = json.loads(answer.read())
             assert [one["calls"] for one in shown if one["path"] == "/api/news"] == [0, 10]
             assert KEY not in json.dumps(shown)
         finally:

@@ -25,7 +25,7 @@ GUARD_SECONDS = 60
 
 
 class Client:
-    """A source beside its server, and what it told of its requests."""
+    """A source beside its server, and what it reported of its requests."""
 
     def __init__(self, server: EodhdServer, **options: Any) -> None:
         self.server = server

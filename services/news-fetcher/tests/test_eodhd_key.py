@@ -55,7 +55,7 @@ FAILURES: dict[str, Any] = {
 
 @pytest.fixture
 def all_logs(caplog: pytest.LogCaptureFixture) -> Iterator[list[object]]:
-    """Everything that is logged by anybody, as loud as it goes."""
+    """Everything that any logger logs, at the lowest level."""
     loud = [name for name in logging.root.manager.loggerDict if name.startswith("http")]
     before = {name: logging.getLogger(name).level for name in loud}
     caplog.set_level(logging.DEBUG)

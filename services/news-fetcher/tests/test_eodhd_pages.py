@@ -28,7 +28,7 @@ def entry(number: int, age_seconds: int) -> RawArticle:
 
 
 class Feed:
-    """A list, newest first, that changes after each page as it is told."""
+    """A list, newest first, that changes after each page as set up."""
 
     def __init__(self, ages: list[int]) -> None:
         self.entries: list[tuple[int, RawArticle]] = []

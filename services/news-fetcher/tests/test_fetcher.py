@@ -277,7 +277,7 @@ async def test_a_round_that_broke_off_because_of_redis_is_tried_again_soon(bus: 
         assert wait_seconds(one) < INTERVAL_SECONDS / 2
 
 
-async def test_a_failing_source_is_complained_about_once_and_praised_once(bus: Bus) -> None:
+async def test_a_failing_source_is_reported_once_and_so_is_its_return(bus: Bus) -> None:
     lost = NewsSourceUnavailableError("503 from the source")
     source = Counting(None, lost, lost)
     one = fetcher(bus, source)
@@ -287,8 +287,8 @@ async def test_a_failing_source_is_complained_about_once_and_praised_once(bus: B
                 await until(lambda count=count: source.asked == count and planned(one))  # type: ignore[misc]
                 one._strike()
             await until(lambda: source.asked == 5)
-    told = [line["event"] for line in logs if line["event"].startswith("source")]
-    assert told == ["source lost", "source back"]
+    reported = [line["event"] for line in logs if line["event"].startswith("source")]
+    assert reported == ["source lost", "source back"]
 
 
 async def test_an_unreadable_state_and_quota_are_begun_anew(bus: Bus) -> None:

@@ -41,7 +41,7 @@ def article(number: int, **changes: Any) -> RawArticle:
 
 
 class Scripted:
-    """A source that answers about each ticker as told: articles, an error, or (None) never."""
+    """A source that answers about each ticker as set up: articles, an error, or (None) never."""
 
     by_ticker = True
     quota = None
@@ -279,7 +279,7 @@ async def test_a_stop_ends_a_round_between_two_tickers(bus: Bus) -> None:
 
     rounds._on_published = stop_after_the_first()
     result = await rounds.round(drain)
-    assert (result.published, result.broken) == (1, "told to stop")
+    assert (result.published, result.broken) == (1, "the process is stopping")
     assert [query.ticker for query in source.asked] == [APPLE]
 
 

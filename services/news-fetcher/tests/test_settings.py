@@ -18,7 +18,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_the_defaults_cost_nothing_and_ask_nobody() -> None:
+def test_the_defaults_cost_nothing_and_ask_no_outside_source() -> None:
     settings = Settings()
     assert settings.news_source is SourceName.SIMULATED
     assert settings.interval_seconds == 3

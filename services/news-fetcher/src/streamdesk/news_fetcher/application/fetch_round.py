@@ -35,23 +35,23 @@ from streamdesk.news_fetcher.errors import (
 )
 from streamdesk.runtime import Drain, logger, metrics
 
-log = logger("news-fetcher")
+log = logger(__name__)
 
 Publish = Callable[[Sequence[NewsFetched], Sequence[str]], Awaitable[Sequence[str]]]
-"""Writes events under the given ids; the entries that they have now, or had before."""
+"""Writes events under the given ids; returns the entries that they have now, or had before."""
 
 CHUNK = 500
-"""Articles that are checked and published before others get their turn in the event loop."""
+"""Articles that are checked and published before other tasks of the event loop run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """What is asked for.
+    """How much a round asks for.
 
     Attributes:
         lookback: how old news is asked for at most.
         overlap: how far a round reaches back before the newest article so far, for late news.
-        concurrency: tickers that are asked about at a time.
+        concurrency: tickers that are asked about concurrently.
         answer_seconds: longest time for the whole answer about a ticker, over all its pages.
     """
 
@@ -62,18 +62,18 @@ class Reach:
 
 
 class FetchRounds:
-    """Asks one source, round after round; nothing that the source does ends it.
+    """Asks one source, round after round; no failure of the source ends it.
 
     Args:
         source: where articles come from.
         tickers: what a source that is asked by ticker is asked about.
         publish: writes events to the bus.
-        keeper: how far each ticker is; must lead.
-        seen: the articles of the rounds before.
+        keeper: the cursors of the tickers; must lead.
+        seen: links of articles that are published already.
         limits: bounds for articles.
         reach: what to ask for.
-        clock: tells the time.
-        on_published: told every article that is new in the topic.
+        clock: the current time.
+        on_published: called with every article that is new in the topic.
     """
 
     def __init__(
@@ -102,7 +102,9 @@ class FetchRounds:
         self._before = ""
 
     async def round(self, drain: Drain) -> RoundResult:
-        """One round; between two tickers it ends early when the drain is requested.
+        """Do one round.
+
+        Between two tickers it ends early when the drain is requested, or the lease is lost.
 
         Raises:
             Exception: a bug of ours; the state is as the last whole ticker left it.
@@ -125,7 +127,7 @@ class FetchRounds:
         async def ask_on() -> None:
             while tickers and not result.over:
                 if drain.requested.is_set():
-                    result.broken = "told to stop"
+                    result.broken = "the process is stopping"
                 elif not self._keeper.leading:
                     result.broken = "the lease is not ours any more"
                 else:
@@ -145,7 +147,7 @@ class FetchRounds:
             result.broken = result.broken or str(error)
 
     async def _ask(self, ticker: str | None, result: RoundResult) -> Sequence[RawArticle] | None:
-        """All articles about a ticker; None, noted, where the source gave none."""
+        """All articles about a ticker; None where it failed, with the failure in `result`."""
         now, reach = self._clock(), self._reach
         name = ticker or EVERYTHING
         since = self._keeper.state.since(name, now, reach.lookback, reach.overlap)
@@ -154,12 +156,15 @@ class FetchRounds:
             async with asyncio.timeout(reach.answer_seconds):
                 return await self._source.fetch(query)
         except (BusError, LeaseLostError):
-            raise  # of a recording, whose play is in the state
+            # Not a failure of the source: a recording keeps its position in the state.
+            raise
         except SourceError as error:
             self._failed(name, error, error.reason, result)
+            # No other ticker can fare better, and each attempt would cost calls: end the round.
             if isinstance(error, (QuotaExhaustedError, KeyRefusedError)):
                 result.stop = error
         except TimeoutError:
+            # The time-out of a request bounds one page alone; this one bounds all pages together.
             late = NewsSourceUnavailableError(f"no whole answer in {reach.answer_seconds:g} s")
             self._count_failure(late.reason)
             self._failed(name, late, late.reason, result)
@@ -173,13 +178,13 @@ class FetchRounds:
         result.error = result.error or error
 
     def _count_failure(self, reason: str) -> None:
-        """For what the source itself cannot have counted."""
+        """Count a failure that the source itself cannot have counted."""
         metrics.NEWS_FETCH_FAILURE.labels(self._source.name, reason).inc()
 
     async def _take(
         self, ticker: str | None, articles: Sequence[RawArticle], result: RoundResult
     ) -> None:
-        """Publish what is usable and new, then move the cursor, then remember."""
+        """Publish what is usable and new, then move the cursor, then remember the links."""
         result.fetched += len(articles)
         metrics.NEWS_FETCHED.labels(self._source.name).inc(len(articles))
         fetched_at = self._clock()
@@ -189,7 +194,9 @@ class FetchRounds:
             usable = [self._usable(raw, ticker, fetched_at, result) for raw in chunk]
             events = [event for event in usable if event is not None]
             dates = [event.published_at for event in events]
+            # Of repeats, too: the cursor has to pass what is published already.
             newest = max(dates if newest is None else [newest, *dates], default=None)
+            # Spares the server what this process published before, or earlier in this answer.
             fresh: dict[str, NewsFetched] = {}
             for event in events:
                 if event.link_hash not in taken and not self._seen.seen(event.link_hash):
@@ -198,13 +205,14 @@ class FetchRounds:
             self._duplicate(len(events) - len(fresh), result)
             taken |= dict(zip(fresh, entries, strict=True))
         await self._advance(ticker or EVERYTHING, newest, list(taken.values()), fetched_at)
+        # Last: should the cursor not move, they are published, and counted, once more.
         for name in taken:
             self._seen.remember(name)
 
     def _usable(
         self, raw: RawArticle, ticker: str | None, fetched_at: datetime, result: RoundResult
     ) -> NewsFetched | None:
-        """The article as an event; None, counted, for one that is broken."""
+        """The article as an event; None, and counted, for one that cannot be used."""
         source = self._source.name
         try:
             return accept(
@@ -219,7 +227,7 @@ class FetchRounds:
     async def _send(
         self, ticker: str | None, events: Sequence[NewsFetched], result: RoundResult
     ) -> Sequence[str]:
-        """Publish; an entry that was there before is a duplicate, whoever published it."""
+        """Publish; an entry that existed before is a duplicate, whichever process published it."""
         if not events:
             return ()
         entries = await self._publish(events, [event_id(event) for event in events])
@@ -253,7 +261,7 @@ class FetchRounds:
         return self._spent(state.model_copy(update={"ended": True}))
 
     def _spent(self, state: FetcherState) -> FetcherState:
-        """With what the source's quota is now."""
+        """The state with the source's quota as it is now."""
         quota = self._source.quota
         return state if quota is None else state.with_quota(quota.as_json())
 
