@@ -1,1 +1,1 @@
-"""What stands outside of the fetcher: news sources, Redis, metrics, notices."""
+"""What is outside of the fetcher: news sources, Redis, metrics, notices."""

@@ -1,8 +1,7 @@
-"""What a news source is to this service.
+"""The port of all news sources.
 
-A source is one module beside this one, named `source_<name>.py`, or after the provider. It turns an
-outside answer into `RawArticle`s and judges nothing: the rules in `domain.py` hold for every source
-alike.
+A source is a package beside this module, named after the provider. It turns an outside answer into
+`RawArticle`s and judges nothing: the rules in `domain/articles.py` hold for every source alike.
 """
 
 from collections.abc import Sequence
@@ -49,7 +48,7 @@ class NewsSource(Protocol):
 
     @property
     def circuit_open(self) -> bool:
-        """Whether it failed several times in a row and is left alone for a while."""
+        """Whether it failed several times in a row and is not asked for a while."""
         ...
 
     async def learn_quota(self) -> bool:
@@ -67,5 +66,5 @@ class NewsSource(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give back what it holds; it is not asked again."""
+        """Release what it holds; it is not asked again."""
         ...

@@ -1,4 +1,4 @@
-"""What people are told about a source: once when it begins, not again each round."""
+"""Reports about a source: a log line or system event when something begins, not each round."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -8,7 +8,7 @@ from streamdesk.news_fetcher.domain.round_result import RoundResult
 from streamdesk.news_fetcher.errors import SourceError
 from streamdesk.runtime import logger
 
-log = logger("news-fetcher")
+log = logger(__name__)
 
 SERVICE = "news-fetcher"
 QUOTA_EXHAUSTED = "news-quota-exhausted"
@@ -23,7 +23,7 @@ class Notices:
     Args:
         source: name of the source.
         publish: writes a system event.
-        clock: tells the time.
+        clock: the current time.
     """
 
     def __init__(self, source: str, publish: PublishSystem, clock: Callable[[], datetime]) -> None:
@@ -33,7 +33,7 @@ class Notices:
         self._failing: dict[str, str] = {}
 
     def round_done(self, result: RoundResult) -> None:
-        """What came of a round; what fails is said when it begins to, and when it changes."""
+        """Log what came of a round; failures when they begin, and when they change."""
         log.info(
             "round done",
             source=self._source,
@@ -61,24 +61,26 @@ class Notices:
         self._failing = result.failed
 
     async def quota_exhausted(self, why: str, until: datetime) -> None:
-        """The calls of the day are used up.
+        """Report that the calls of the day are used up.
 
         Raises:
-            BusError: it could not be told on the bus.
+            BusError: the event could not be published.
         """
         log.warning("quota exhausted", source=self._source, until=until.isoformat(), why=why)
-        await self._tell(QUOTA_EXHAUSTED, Severity.WARNING, why, {"until": until.isoformat()})
+        await self._publish_event(
+            QUOTA_EXHAUSTED, Severity.WARNING, why, {"until": until.isoformat()}
+        )
 
     async def key_refused(self, why: str) -> None:
-        """The source does not accept the key.
+        """Report that the source does not accept the key.
 
         Raises:
-            BusError: it could not be told on the bus.
+            BusError: the event could not be published.
         """
         log.error("key refused, nothing is asked any more", source=self._source, why=why)
-        await self._tell(KEY_REFUSED, Severity.CRITICAL, why, {})
+        await self._publish_event(KEY_REFUSED, Severity.CRITICAL, why, {})
 
-    async def _tell(
+    async def _publish_event(
         self, kind: str, severity: Severity, message: str, details: dict[str, str]
     ) -> None:
         event = SystemEvent(

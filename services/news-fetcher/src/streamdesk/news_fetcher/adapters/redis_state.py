@@ -16,7 +16,7 @@ from streamdesk.news_fetcher.domain.fetcher_state import FetcherState
 from streamdesk.news_fetcher.errors import LeaseLostError
 from streamdesk.runtime import logger
 
-log = logger("news-fetcher")
+log = logger(__name__)
 
 KEY_PREFIX = "news:fetcher:"
 
@@ -48,16 +48,16 @@ class StateKeeper:
 
     @property
     def leading(self) -> bool:
-        """Whether we are the one that fetches, for sure, and know the state."""
+        """Whether this replica certainly holds the lease, and knows the state."""
         return self._lease.held and self._tenure == self._lease.fence
 
     async def lead(self) -> bool:
-        """Become the one that fetches, or stay it; False for another, or without a server.
+        """Acquire the lease, or renew it; False where another replica has it, or without a server.
 
-        With a new tenure the state is read anew: somebody else may have written it.
+        With a new tenure the state is read anew: another replica may have written it.
         """
         if not await self._lease.acquire():
-            return self.leading  # for what is left of the lease, while the server is away
+            return self.leading  # for what is left of the lease, while the server is unreachable
         if self._tenure != self._lease.fence:
             try:
                 await self.read()
@@ -72,7 +72,7 @@ class StateKeeper:
         That loses nothing: articles that are asked for again are published once.
 
         Raises:
-            BusUnavailableError: the server is away.
+            BusUnavailableError: the server is unreachable.
         """
         (text,) = await self._keys.get(self.key)
         try:
@@ -88,7 +88,7 @@ class StateKeeper:
 
         Raises:
             LeaseLostError: another replica fetches now; nothing was written.
-            BusUnavailableError: the server is away; whether it was written is not known.
+            BusUnavailableError: the server is unreachable; whether it was written is not known.
         """
         async with self._writing:
             if not self.leading:
@@ -101,11 +101,14 @@ class StateKeeper:
             return state
 
     async def _put(self, text: bytes) -> None:
-        tenure, self._tenure = self._tenure, 0  # broken off here, what is written is not known
+        tenure, self._tenure = (
+            self._tenure,
+            0,
+        )  # should this be cancelled, what is written is not known
         try:
             written = await self._lease.put(self.key, text, expected=self._text)
         except BusUnavailableError:
-            (found,) = await self._keys.get(self.key)  # raises the same again while it is away
+            (found,) = await self._keys.get(self.key)  # raises again while it is unreachable
             if found != text:
                 raise
             written = True
@@ -114,6 +117,6 @@ class StateKeeper:
         self._tenure = tenure
 
     async def leave(self) -> None:
-        """Let another replica fetch, at once."""
+        """Release the lease, so that another replica may fetch at once."""
         self._tenure = 0
         await self._lease.release()

@@ -46,7 +46,7 @@ class RoundTimer:
             wake: called in the event loop whenever a round is due.
         """
         self._wake = wake
-        self._offset = self._measured()
+        self._offset = self._clock_offset()
         self._scheduler.start()
 
     @property
@@ -60,7 +60,7 @@ class RoundTimer:
         return None if self._job is None else self._job.next_run_time
 
     def plan(self, first_at: datetime | None, interval_seconds: float) -> None:
-        """Wake at a time, then each interval; instead of what was planned before.
+        """Wake at `first_at`, then once per interval; replaces the plan before.
 
         Args:
             first_at: when, by our clock, plus the jitter; None, or a time that has passed, for at
@@ -89,7 +89,7 @@ class RoundTimer:
 
     def resync(self) -> float:
         """Plan anew if the time of day has jumped; returns by how many seconds, 0 for no jump."""
-        offset = self._measured()
+        offset = self._clock_offset()
         jump = offset - self._offset
         if abs(jump) < LARGEST_DRIFT_SECONDS:
             return 0.0
@@ -100,12 +100,12 @@ class RoundTimer:
         return jump
 
     def stop(self) -> None:
-        """End; a call of `wake` may still come."""
+        """Stop; one more call of `wake` may follow."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
     async def _strike(self) -> None:
         self._wake()
 
-    def _measured(self) -> float:
+    def _clock_offset(self) -> float:
         return self._clock().timestamp() - time.monotonic()

@@ -1,4 +1,4 @@
-"""Fetches on a schedule, as the only one of several replicas, inside the source's quota."""
+"""Fetches when a round is due, as the only one of several replicas, within the source's quota."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,17 +16,17 @@ from streamdesk.news_fetcher.domain.round_result import RoundResult
 from streamdesk.news_fetcher.errors import KeyRefusedError, LeaseLostError, SourceError
 from streamdesk.runtime import Drain, logger, metrics
 
-log = logger("news-fetcher")
+log = logger(__name__)
 
 LEARN_EVERY = timedelta(hours=1)
-"""How often the source is asked for its own count while ours says that nothing is left."""
+"""How often the source is asked for its count of calls while ours says that none is left."""
 
 BROKEN_SECONDS = 2.5
-"""Half of the pause after a round that broke off for a reason of ours; it doubles in a row."""
+"""Half of the pause after a first round that broke off; it doubles with each one in a row."""
 
 
 class NewsFetcher:
-    """One source, and one replica of those that fetch from it.
+    """One of the replicas that share a source: it fetches while it holds the lease.
 
     Args:
         source: where articles come from.
@@ -138,11 +138,11 @@ class NewsFetcher:
         elif not leading and self._tenure:
             self._tenure, self._due = 0, False
             self._timer.cancel()
-            log.warning("not fetching: another replica does, or redis is away")
+            log.warning("not fetching: another replica does, or redis is unreachable")
         return leading and self._refused is None
 
     async def _take_over(self) -> None:
-        """Go on where the last one was: its cursors, its quota, the time of its last round."""
+        """Continue where the last leader was: its cursors, quota and time of the last round."""
         state, quota = self._keeper.state, self._source.quota
         if quota is not None and state.quota is not None:
             try:
@@ -150,27 +150,28 @@ class NewsFetcher:
             except ValueError as error:
                 log.warning("quota unreadable, counted anew", error=str(error))
         if self._key is not None and state.refused_key == self._key:
-            told = "the source refused this key before: restart with another one, or repair the "
-            told += "account and run `python -m streamdesk.news_fetcher fetch`"
-            log.error("key refused, nothing is asked", source=self._source.name, why=told)
-            await self._give_up(KeyRefusedError(told))
+            why = "the source refused this key before: restart with another one, or repair the "
+            why += "account and run `python -m streamdesk.news_fetcher fetch`"
+            log.error("key refused, nothing is asked", source=self._source.name, why=why)
+            await self._give_up(KeyRefusedError(why))
             return
         pause = self._pause_seconds()
         due_at = state.due_at(pause)
-        if due_at is not None:  # by a clock that may have been wrong
+        if due_at is not None:
+            # Its clock may have been ahead of ours: never wait for longer than one pause.
             due_at = min(due_at, self._clock() + timedelta(seconds=pause))
         self._plan(due_at)
         due = "now" if self._due else self._timer.next_at
         log.info("fetching", source=self._source.name, tenure=self._tenure, next_round=str(due))
 
     async def _give_up(self, error: SourceError) -> None:
-        """Ask no more with this key; another replica may have another one."""
+        """Stop asking with this key; release the lease to a replica that may have another key."""
         self._refused, self._due, self._tenure = error, False, 0
         self._timer.cancel()
         await self._keeper.leave()
 
     async def _allowed_again(self) -> bool:
-        """Whether somebody has fetched with success since our key was refused."""
+        """Whether a fetch succeeded, with any key, since ours was refused."""
         try:
             state = await self._keeper.read()
         except BusUnavailableError:
@@ -181,36 +182,37 @@ class NewsFetcher:
         return True
 
     async def _turn(self, drain: Drain) -> RoundResult | None:
-        """One round, and the news about it; none while the quota is used up."""
+        """Do one round and report it; none while the quota is used up."""
         now, quota = self._clock(), self._source.quota
         if quota is None:
-            return await self._told(await self._rounds.round(drain))
+            return await self._reported(await self._rounds.round(drain))
         if quota.exhausted_until(now) is not None and not _refused(quota, now):
-            # By our own count, which may be wrong. A round asks for the source's by itself.
+            # By our own count, which may be wrong: ask for the source's. Only here, as a round
+            # asks for it by itself.
             await self._source.learn_quota()
             self._learn_at = now + LEARN_EVERY
         if quota.exhausted_until(now) is not None:
-            return await self._told(None)
+            return await self._reported(None)
         used = quota.used
         result = await self._rounds.round(drain)
         self._spent = max(0, quota.used - used)
-        return await self._told(result)
+        return await self._reported(result)
 
-    async def _told(self, result: RoundResult | None) -> RoundResult | None:
-        """Tell and remember what came of a round."""
+    async def _reported(self, result: RoundResult | None) -> RoundResult | None:
+        """Report and remember what came of a round."""
         if result is not None:
             self._notices.round_done(result)
             if not result.over and (result.fetched or not result.failed):
                 metrics.NEWS_LAST_ROUND.labels(self._source.name).set(self._clock().timestamp())
         try:
             if result is not None:
-                await self._about_the_key(result)
-            await self._about_the_quota()
+                await self._report_key(result)
+            await self._report_quota()
         except (BusError, LeaseLostError) as error:
-            log.warning("not told to everybody", source=self._source.name, why=str(error))
+            log.warning("round not reported in full", source=self._source.name, why=str(error))
         return result
 
-    async def _about_the_key(self, result: RoundResult) -> None:
+    async def _report_key(self, result: RoundResult) -> None:
         if isinstance(result.stop, KeyRefusedError):
             self._refused = result.stop
             await self._notices.key_refused(str(result.stop))
@@ -218,12 +220,14 @@ class NewsFetcher:
         elif not result.over and not result.failed:
             await self._keeper.write(lambda state: state.with_refused_key(None))
 
-    async def _about_the_quota(self) -> None:
-        """Said once until there are calls again, also over restarts."""
+    async def _report_quota(self) -> None:
+        """Report a used up quota once until there are calls again, also over restarts."""
         quota, now = self._source.quota, self._clock()
         until = None if quota is None else quota.exhausted_until(now)
-        told = self._keeper.state.told_exhausted
-        if quota is None or until is None or (told is not None and told > now):
+        reported_until = self._keeper.state.told_exhausted
+        if quota is None or until is None:
+            return
+        if reported_until is not None and reported_until > now:
             return
         await self._notices.quota_exhausted(str(quota.error(now)), until)
         await self._keeper.write(
@@ -243,7 +247,7 @@ class NewsFetcher:
         else:
             self._broken = 0
             wait = 0.0 if result is None else result.wait_seconds
-            self._go_on(max(self._pause_seconds(), wait))
+            self._keep_pace(max(self._pause_seconds(), wait))
 
     def _pause_seconds(self) -> float:
         """From the begin of a round to that of the next, so that the quota lasts the day."""
@@ -252,23 +256,24 @@ class NewsFetcher:
             return interval
         return pause_seconds(interval, max(self._cost, self._spent), quota, self._clock())
 
-    def _go_on(self, pause: float) -> None:
-        """Keep to the beat of the timer, unless the pause is another now."""
+    def _keep_pace(self, pause: float) -> None:
+        """Leave the timer as it is, unless the pause has changed."""
         exhausted = self._source.quota and self._source.quota.exhausted_until(self._clock())
         if exhausted or pause != self._timer.interval_seconds:
             begun_at = self._keeper.state.begun_at or self._clock()
             self._plan(begun_at + timedelta(seconds=pause), pause)
 
     def _plan(self, first_at: datetime | None, pause: float | None = None) -> None:
-        """Plan the next round, but not for a time at which nothing may be asked."""
+        """Plan the next round, but not for a time at which the quota is used up."""
         quota, now = self._source.quota, self._clock()
         until = None if quota is None else quota.exhausted_until(now)
         if quota is not None and until is not None:
-            # Our own count may be wrong: the source's is asked for meanwhile, if it lets us.
+            # Our own count may be wrong, so the source is asked for its count meanwhile; not where
+            # the source itself refused, as it then answers nothing.
             first_at = until if _refused(quota, now) else min(until, max(now, self._learn_at))
         self._timer.plan(first_at, pause or self._pause_seconds())
 
 
 def _refused(quota: Quota, now: datetime) -> bool:
-    """Whether the source itself said that nothing is left: then it is not asked for its count."""
+    """Whether the source itself reported that nothing is left; then its count is not asked for."""
     return quota.refused_until is not None and quota.refused_until > now

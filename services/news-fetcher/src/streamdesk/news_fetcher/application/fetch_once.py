@@ -17,7 +17,7 @@ from streamdesk.runtime import Drain
 
 RENEWALS_A_LEASE = 4
 
-ANOTHER = "another fetcher is active: it fetches on its schedule; stop it to fetch by hand"
+ANOTHER = "another fetcher is active: it fetches on its schedule; stop it to fetch now"
 NO_SERVER = "redis does not answer; nothing was asked"
 
 

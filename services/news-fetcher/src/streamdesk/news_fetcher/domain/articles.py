@@ -1,4 +1,4 @@
-"""The rules for raw articles: which are usable, and which are the same article again."""
+"""The rules for raw articles: what is usable, and what an event takes from one."""
 
 import contextlib
 import hashlib
@@ -29,7 +29,7 @@ TAGS_MAX = 50
 TAG_MAX_CHARS = 100
 SYMBOLS_MAX = 100
 
-FINGERPRINT_HEX_DIGITS = 8  # enough to tell two keys apart, too few to guess one from
+FINGERPRINT_HEX_DIGITS = 8  # enough to distinguish two keys, too few to guess one from
 
 LONGEST_LOOKBACK_HOURS = NEWS_WINDOW_SECONDS // 3_600 - 24
 """A day less than the server knows the ids of published articles. A source that knows days only
@@ -148,7 +148,7 @@ def event_id(article: NewsFetched) -> str:
 
 
 def fingerprint(key: str) -> str:
-    """Tells one key from another, and nothing about either."""
+    """Distinguishes keys without revealing anything about them."""
     salted = f"streamdesk news fetcher {key}".encode()
     return hashlib.sha256(salted).hexdigest()[:FINGERPRINT_HEX_DIGITS]
 

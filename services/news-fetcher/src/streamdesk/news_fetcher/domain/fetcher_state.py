@@ -11,7 +11,7 @@ EVERYTHING = "*"
 
 
 class Play(BaseModel):
-    """How far a recording is: it goes on after a restart, and with another replica."""
+    """Position in a recording: playing resumes there after a restart, or in another replica."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -20,7 +20,7 @@ class Play(BaseModel):
 
 
 class FetcherState(BaseModel):
-    """Where a source stands."""
+    """What is known of a source between rounds; one JSON value in Redis."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,7 +30,7 @@ class FetcherState(BaseModel):
     )
     quota: dict[str, JsonValue] | None = Field(default=None, description="See `Quota.as_json`.")
     told_exhausted: AwareDatetime | None = Field(
-        default=None, description="Until when the quota was said to be used up."
+        default=None, description="Until when the quota was reported as used up."
     )
     refused_key: str | None = Field(
         default=None, description="Fingerprint of the key that the source refused."
@@ -57,7 +57,7 @@ class FetcherState(BaseModel):
             ticker: whose.
             newest: publication time of the newest of them; None when there was none.
             last_entry: newest entry that they became; empty for none.
-            oldest: cursors from before this are of tickers that nobody asks about any more.
+            oldest: older cursors are dropped: their tickers are not asked about any more.
         """
         cursors = {name: at for name, at in self.cursors.items() if at >= oldest}
         known = cursors.get(ticker)
@@ -75,7 +75,7 @@ class FetcherState(BaseModel):
         return self.model_copy(update={"refused_key": fingerprint})
 
     def with_told_exhausted(self, until: datetime) -> "FetcherState":
-        """The same, once people know until when the quota is used up."""
+        """The same, once it is reported until when the quota is used up."""
         return self.model_copy(update={"told_exhausted": until})
 
     def with_play(self, play: Play) -> "FetcherState":

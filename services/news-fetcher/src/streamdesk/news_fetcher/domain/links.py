@@ -19,7 +19,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def normalise_link(link: str) -> str:
-    """The same article's one link: without what differs from reader to reader.
+    """One spelling of an article's link, without what differs from reader to reader.
 
     Lower-case scheme and host, no user, default port, fragment, tracking parameter or trailing
     slash; the other parameters sorted.
@@ -35,7 +35,7 @@ def normalise_link(link: str) -> str:
         raise LinkInvalidError(link, f"a well-formed address ({error})") from error
     if parts.scheme not in _DEFAULT_PORTS or not authority:
         raise LinkInvalidError(link, "an absolute http or https address")
-    # Joined by hand: what has no path, or only a slash, becomes the same link.
+    # Not by urlunsplit: what has no path, or only a slash, becomes the same link.
     normal = f"{parts.scheme}://{authority}{parts.path.rstrip('/')}" + (
         f"?{query}" if query else ""
     )
@@ -67,7 +67,7 @@ def link_hash(normalised_link: str) -> str:
 
 
 class SeenWindow:
-    """The link hashes seen last; forgets those not seen for longest when full."""
+    """The link hashes seen last; when full, it forgets those not seen for longest."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -84,7 +84,7 @@ class SeenWindow:
         return True
 
     def remember(self, link_hash: str) -> None:
-        """Know the hash from now on."""
+        """Add the hash."""
         self._hashes[link_hash] = None
         self._hashes.move_to_end(link_hash)
         if len(self._hashes) > self._size:

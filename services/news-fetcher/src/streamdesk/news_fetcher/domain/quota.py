@@ -2,8 +2,8 @@
 
 EODHD counts calls, not requests: a request for news is 5 calls and 5 more for each ticker in it.
 Paid plans have 100,000 a day, the free one 20; the count starts again at 00:00 GMT
-(https://eodhd.com/financial-apis/api-limits). What the provider says it counted stands above what
-we counted: other programs may use the same key, and its pages contradict each other about costs.
+(https://eodhd.com/financial-apis/api-limits). The provider's count overrules
+ours: other programs may use the same key, and its pages contradict each other about costs.
 """
 
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class Quota:
         self.used += calls
 
     def refuse(self, now: datetime) -> None:
-        """The provider says that nothing is left: spend nothing until its next day."""
+        """Note that the provider reports no calls left: spend none until its next day."""
         self._turn(now)
         since_midnight = now - (midnight_after(now) - timedelta(days=1))
         early = since_midnight < SKEW
@@ -77,7 +77,7 @@ class Quota:
         return self.refused_until if self._refused(now) else midnight_after(now)
 
     def error(self, now: datetime) -> QuotaExhaustedError:
-        """Says what is used, and when there is more."""
+        """The error that names what is used, and when there are calls again."""
         until = self.refused_until if self._refused(now) else None
         until = until or midnight_after(now)
         used = (
@@ -108,7 +108,7 @@ class Quota:
 
     @classmethod
     def from_json(cls, value: object, calls_per_day: int) -> "Quota":
-        """A quota that goes on where the one of `as_json` ended, under the limit of today.
+        """A quota that continues where the one of `as_json` ended, under the limit of today.
 
         Raises:
             ValueError: it is not what `as_json` gave.
@@ -118,7 +118,7 @@ class Quota:
         return quota
 
     def restore(self, value: object) -> None:
-        """Go on where another one ended; where both are about the same day, the greater use counts.
+        """Continue where another one ended; of two counts of the same day the greater holds.
 
         Raises:
             ValueError: `value` is not what `as_json` gave; nothing is changed.

@@ -1,4 +1,4 @@
-"""What became of one round."""
+"""The result of a round."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ class RoundResult:
 
     Attributes:
         fetched: articles that the source returned.
-        published: those that are in the topic since.
+        published: those that are new in the topic.
         duplicates: those whose link was published before.
         rejected: those that cannot be used, by reason.
         failed: why nothing came about a ticker, by ticker.
         error: the first of those failures.
-        stop: the failure that makes asking on useless: a used up quota, a refused key.
-        broken: why it ended early for a reason of ours; empty where it did not.
+        stop: the failure after which further requests are useless: a used up quota, a refused key.
+        broken: why it ended early through no fault of the source; empty where it did not.
     """
 
     fetched: int = 0
@@ -32,7 +32,7 @@ class RoundResult:
 
     @property
     def wait_seconds(self) -> float:
-        """How long the source wants to be left alone."""
+        """Seconds that the source asks us to wait before the next request."""
         error = self.error
         return (error.retry_after_seconds or 0.0) if isinstance(error, SourceError) else 0.0
 

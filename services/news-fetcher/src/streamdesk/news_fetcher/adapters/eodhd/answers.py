@@ -1,4 +1,4 @@
-"""What EODHD's answers mean: articles, a count of calls, or one of our errors. Does no input."""
+"""What EODHD's answers mean: articles, a count of calls, or one of our errors. No I/O."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ LONGEST_WAIT_SECONDS = 3_600.0
 """A Retry-After of more is not believed."""
 
 HONG_KONG_DIGITS = 4
-TOLD_HEADERS = ("date", "retry-after", "x-ratelimit-limit", "x-ratelimit-remaining")
+READ_HEADERS = ("date", "retry-after", "x-ratelimit-limit", "x-ratelimit-remaining")
 QUOTED_CHARS = 120
 SHORT_BYTES = 10_000  # an error is short; a page of articles is not searched for one
 
@@ -45,7 +45,7 @@ class EodhdAnswer:
 
     Attributes:
         status: of HTTP.
-        headers: `TOLD_HEADERS`, empty where there is none.
+        headers: `READ_HEADERS`, empty where there is none.
         body: decompressed, without the key.
         words: the beginning of the body as text for a person.
     """
@@ -74,20 +74,23 @@ def meaning(answer: EodhdAnswer) -> int:
     """The status that is meant: some errors come as 200, or in words alone.
 
     A key that is not known is answered with the plain word `Unauthenticated`; a limit of the day
-    may be told as one of the minute (429); `code` in an object stands for a status.
+    may be reported as one of the minute (429); `code` in an object stands for a status.
     """
     status = answer.status
+    # A page of articles may contain any of the words below.
     if len(answer.body) > SHORT_BYTES:
         return status
     words = answer.body.decode(errors="replace").strip().lower()
+    # To wait a minute would not help: the limit of the day is another error with another wait.
     if status == HTTPStatus.TOO_MANY_REQUESTS and ("daily" in words or "per day" in words):
         return HTTPStatus.PAYMENT_REQUIRED
     if status != HTTPStatus.OK:
         return status
+    # 200 with a plain word, which would otherwise count as an unreadable answer and be repeated.
     if words.strip('".') in _IN_WORDS:
         return _IN_WORDS[words.strip('".')]
-    told = _parsed(answer.body) if words.startswith("{") else None
-    code = told.get("code") if isinstance(told, dict) else None
+    parsed = _parsed(answer.body) if words.startswith("{") else None
+    code = parsed.get("code") if isinstance(parsed, dict) else None
     if isinstance(code, int) and code // 100 in (_CLIENT_ERROR, _SERVER_ERROR):
         return code
     return status
@@ -105,7 +108,7 @@ def error_of(status: int, answer: EodhdAnswer, where: str) -> SourceError | None
     elif status == HTTPStatus.TOO_MANY_REQUESTS:
         wait_seconds = retry_after_seconds(answer.headers) or SLOW_DOWN_SECONDS
         error = SourceBusyError(
-            f"{said}; it is left alone for {wait_seconds:.0f} s. Ask for fewer tickers, or less "
+            f"{said}; it is not asked for {wait_seconds:.0f} s. Ask for fewer tickers, or less "
             "often",
             wait_seconds,
         )
@@ -124,7 +127,7 @@ def error_of(status: int, answer: EodhdAnswer, where: str) -> SourceError | None
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """What Retry-After says, in seconds or as a date beside Date; None if nothing sensible."""
+    """Seconds of Retry-After, also where it is a date beside Date; None if it is unreadable."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return min(float(text[:9]), LONGEST_WAIT_SECONDS)

@@ -37,7 +37,7 @@ BASE_URL = "https://eodhd.com"
 NEWS_PATH = "/api/news"
 USER_PATH = "/api/user"
 
-# Each attempt is told to `on_request`, and who asks logs what is left of them: not a line for each.
+# Each attempt is reported to `on_request`, and the round logs its failures: no line for each.
 stamina.instrumentation.set_on_retry_hooks(())
 
 ATTEMPTS = 3
@@ -45,7 +45,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 """Between two attempts; a server that wants more (Retry-After) is asked in the next round."""
 
 FAILURES_IN_A_ROW = 5
-LEFT_ALONE_SECONDS = 60.0
+PAUSE_SECONDS = 60.0
 
 COUNT_AGAIN_SECONDS = 3_600.0
 COUNT_FAILED_SECONDS = 600.0
@@ -60,16 +60,16 @@ class EodhdSource:
     Args:
         key: the subscriber's `api_token`.
         base_url: scheme, host and port.
-        quota: the budget of the day; changed by each request, and by what the provider says.
+        quota: the budget of the day; changed by each request, and by the provider's own count.
         calls_per_minute: requests in any minute; more wait for their turn.
         timeout_seconds: for one whole answer, however slowly its bytes come.
         connections: requests at one time.
         retry_pause_seconds: before the second attempt, twice as long before the third.
-        failures: so many in a row, and the source is left alone.
+        failures: after so many in a row the source is not asked.
         pause_seconds: for so long.
-        on_request: told of each request: `ok`, or the `reason` of its error; also of those that
-            were not made, as long as the source is what kept them from it.
-        clock: tells the time, for the quota.
+        on_request: called for each request with `ok`, or the `reason` of its error; also for
+            those that were not made, as long as the source is what prevented them.
+        clock: the current time, for the quota.
     """
 
     name = "eodhd"
@@ -86,7 +86,7 @@ class EodhdSource:
         connections: int = 8,
         retry_pause_seconds: float = 0.5,
         failures: int = FAILURES_IN_A_ROW,
-        pause_seconds: float = LEFT_ALONE_SECONDS,
+        pause_seconds: float = PAUSE_SECONDS,
         on_request: Callable[[str], None] = lambda _outcome: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -111,14 +111,14 @@ class EodhdSource:
 
     @property
     def circuit_open(self) -> bool:
-        """Whether it failed several times in a row and is left alone."""
+        """Whether it failed several times in a row and is not asked for a while."""
         return self._circuit.is_open
 
     async def fetch(self, query: NewsQuery) -> Sequence[RawArticle]:
         """All articles of an instrument from `since` on, oldest first; see NewsSource.
 
         Raises:
-            SourceError: not all of them could be had.
+            SourceError: not all of them are available.
         """
         if not query.ticker:
             raise BadRequestError(f"{self.name} is asked by instrument; the query names none")
@@ -180,7 +180,9 @@ class EodhdSource:
         await self._limiter.acquire()
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self._pace.take(loop.time()))
-        self._pace.check(loop.time())  # what was said to others meanwhile holds for all
+        self._pace.check(
+            loop.time()
+        )  # a refusal of another request meanwhile holds for this one, too
 
     async def _ask(self, params: dict[str, str | int]) -> list[RawArticle]:
         self.quota.spend(self._clock(), cost(tickers=1))
@@ -200,10 +202,10 @@ class EodhdSource:
         return read_articles(answer, self._http.where)
 
     def _obey(self, answer: EodhdAnswer) -> None:
-        """Take note of what the server says about our pace."""
-        told = rate_limit(answer.headers)
-        if told is not None:
-            self._pace.learn(asyncio.get_running_loop().time(), *told)
+        """Adjust the pace to the server's headers."""
+        limits = rate_limit(answer.headers)
+        if limits is not None:
+            self._pace.learn(asyncio.get_running_loop().time(), *limits)
 
 
 def _params(query: NewsQuery, pages: Pages) -> dict[str, str | int]:
@@ -218,10 +220,10 @@ def _params(query: NewsQuery, pages: Pages) -> dict[str, str | int]:
 
 
 def _may_repeat(error: Exception) -> bool | float:
-    """Whether asking again is safe and sensible; after how long, if the server said so.
+    """Whether a request may be repeated; after how long, if the server demands a pause.
 
-    Reading changes nothing, so it is always safe; it costs calls, so only what may be gone in a
-    moment is tried again.
+    Reading changes nothing, so it is always safe; it costs calls, so only failures that
+    may be brief are tried again.
     """
     if not isinstance(error, NewsSourceUnavailableError):
         return False

@@ -1,4 +1,4 @@
-"""One whole answer over HTTP, and a key that nobody sees.
+"""One whole answer over HTTP, without the key in any log, error or traceback.
 
 EODHD takes the key as a parameter of the address alone, and addresses end up in logs, errors and
 tracebacks. So the client builds addresses without it, and only the transport below the client puts
@@ -16,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from pydantic import SecretStr
 
-from streamdesk.news_fetcher.adapters.eodhd.answers import QUOTED_CHARS, TOLD_HEADERS, EodhdAnswer
+from streamdesk.news_fetcher.adapters.eodhd.answers import QUOTED_CHARS, READ_HEADERS, EodhdAnswer
 from streamdesk.news_fetcher.errors import (
     NewsSourceUnavailableError,
     SourceError,
@@ -24,7 +24,7 @@ from streamdesk.news_fetcher.errors import (
 )
 
 LARGEST_ANSWER_BYTES = 32 * 1024 * 1024
-"""A page of a thousand articles is some 5 MB; what goes on and on is not read."""
+"""A page of a thousand articles is some 5 MB; an endless answer is not read."""
 
 KEY_PARAMETER = "api_token"
 _TOKEN = re.compile(rf"{KEY_PARAMETER}=[^&\s\"'<>]*", re.IGNORECASE)
@@ -98,18 +98,20 @@ class EodhdHttp:
                             f"{self.where} sent more than {LARGEST_ANSWER_BYTES} bytes"
                         )
                 hidden = self._hide.body(bytes(body))
-                told = {name: response.headers.get(name, "") for name in TOLD_HEADERS}
-                return EodhdAnswer(response.status_code, told, hidden, _words(hidden))
+                headers = {name: response.headers.get(name, "") for name in READ_HEADERS}
+                return EodhdAnswer(response.status_code, headers, hidden, _words(hidden))
         except (TimeoutError, httpx.TimeoutException):
             return NewsSourceUnavailableError(
                 f"no whole answer of {self.where} in {self._timeout_seconds:g} s"
             )
         except httpx.DecodingError as error:
-            return SourceUnreadableError(f"the answer of {self.where}: {self._told(error)}")
+            return SourceUnreadableError(f"the answer of {self.where}: {self._described(error)}")
         except (httpx.HTTPError, OSError) as error:
-            return NewsSourceUnavailableError(f"{self.where} cannot be asked: {self._told(error)}")
+            return NewsSourceUnavailableError(
+                f"{self.where} cannot be asked: {self._described(error)}"
+            )
         except Exception as error:  # noqa: BLE001 - a library's own slip over an odd answer
-            return SourceUnreadableError(f"the answer of {self.where}: {self._told(error)}")
+            return SourceUnreadableError(f"the answer of {self.where}: {self._described(error)}")
 
     async def close(self) -> None:
         """Close the connections."""
@@ -117,7 +119,7 @@ class EodhdHttp:
             logging.getLogger(name).removeFilter(self._hide)
         await self._http.aclose()
 
-    def _told(self, error: Exception) -> str:
+    def _described(self, error: Exception) -> str:
         text = self._hide.text(str(error))[:QUOTED_CHARS]
         return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -143,8 +145,8 @@ class _Keyed(httpx.AsyncBaseTransport):
 class _Hide(logging.Filter):
     """Takes the key out of texts, and out of what the HTTP libraries log.
 
-    They log what a server says when they are told to, and a server may repeat the key: in a
-    redirect, for one.
+    At debug level they log what a server sends, and a server may repeat the key, for instance in a
+    redirect.
     """
 
     def __init__(self, key: SecretStr) -> None:

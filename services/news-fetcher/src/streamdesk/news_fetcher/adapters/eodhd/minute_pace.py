@@ -1,4 +1,4 @@
-"""How fast EODHD may be asked: by what it says about the minute, and by our own limit."""
+"""How fast EODHD may be asked: by its headers about the minute, and by our own limit."""
 
 from streamdesk.news_fetcher.errors import SourceBusyError
 
@@ -8,10 +8,10 @@ LITTLE = 0.1
 
 
 class MinutePace:
-    """How soon the next request may go, by what the provider said about the minute. Does not wait.
+    """How soon the next request may go, by the provider's headers. Does not wait.
 
-    EODHD counts requests by the minute and says in X-RateLimit-Limit and -Remaining how many there
-    are and are left, for everybody who uses the key; not when its minute ends. So what is left is
+    EODHD counts requests by the minute, over all clients that use the key. X-RateLimit-Limit and
+    -Remaining give the limit and what is left, but not when its minute ends. So what is left is
     spread over a minute once it is little. Times are seconds on a clock that is never set back.
     """
 
@@ -27,9 +27,9 @@ class MinutePace:
         self._next = max(self._next, now + self._gap_seconds) if little else 0.0
 
     def block(self, now: float, seconds: float) -> None:
-        """Nothing may go for so long: the provider said so."""
+        """Let nothing go for so long, as the provider demanded."""
         self._blocked_until = max(self._blocked_until, now + seconds)
-        self._next, self._gap_seconds = 0.0, 0.0  # it said how long: nothing is left to guess
+        self._next, self._gap_seconds = 0.0, 0.0  # it gave the time: nothing is left to guess
 
     def check(self, now: float) -> None:
         """Raise SourceBusyError while nothing may go; it says how long that lasts."""

@@ -1,7 +1,7 @@
 """A source that plays a recording: its articles come out as they came out then, but now.
 
 The first article is as of the start, and each one is as old as it was when it came out. After a
-restart, and with another replica, the recording goes on where the last round left it.
+restart, and with another replica, the recording resumes where the last round left it.
 """
 
 from bisect import bisect_left, bisect_right
@@ -17,21 +17,21 @@ from streamdesk.news_fetcher.domain.fetcher_state import Play
 from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.runtime import logger
 
-log = logger("news-fetcher")
+log = logger(__name__)
 
 Begin = Callable[[str], Awaitable[datetime]]
 """When the first article of the recording with this digest came out; now, if it is new."""
 
 
 class RecordedNewsSource:
-    """A NewsSource that knows the future, and does not tell.
+    """A NewsSource that plays a recording.
 
     Args:
         recording: what to play.
         speed: how much faster than recorded.
-        begin: tells when it began; see `Playhead`.
-        clock: tells the time.
-        on_request: told `ok` for every answer.
+        begin: when playing began; see `Playhead`.
+        clock: the current time.
+        on_request: called with `ok` for every answer.
     """
 
     name = "recorded"
@@ -56,10 +56,10 @@ class RecordedNewsSource:
         self._over = False
 
     async def fetch(self, query: NewsQuery) -> Sequence[RawArticle]:
-        """What came out since; by that time and not by its date, or an old article would not come.
+        """What came out since, by the time it came out: by date, old articles would never come.
 
         Raises:
-            BusError: when the recording began cannot be known.
+            BusError: the position in the recording cannot be written.
             LeaseLostError: another replica plays it.
         """
         started_at = await self._begin(self._recording.digest)
@@ -88,12 +88,12 @@ def _dated(one: RecordedArticle, out_at: datetime) -> RawArticle:
 
 
 class Playhead:
-    """Moves on while somebody plays; stands still while nobody does.
+    """Position in a recording, kept in the state: it moves only while a replica plays.
 
     Args:
         keeper: where the position is kept.
         speed: how much faster than recorded.
-        clock: tells the time.
+        clock: the current time.
     """
 
     def __init__(self, keeper: StateKeeper, speed: float, clock: Callable[[], datetime]) -> None:

@@ -2,8 +2,8 @@
 
 It brings everything that the rules behind it are about: good, bad and neutral news about the
 desk's instruments, news about others, news older than a day, and the same link again, plain and
-with tracking parameters. One shuffled deck of all kinds after another makes sure that none of
-them stays away for long, whatever the seed.
+with tracking parameters. All kinds are dealt from one shuffled deck after
+another, so that each comes regularly, whatever the seed.
 """
 
 import random
@@ -31,7 +31,7 @@ STALE_SECONDS = (25 * 3600, 72 * 3600)
 
 
 class Kind(StrEnum):
-    """What a simulated article is there to show."""
+    """What a simulated article shows."""
 
     POSITIVE = "positive"
     NEGATIVE = "negative"
@@ -60,8 +60,8 @@ class SimulatedNewsSource:
     Args:
         seed: decides everything but the times.
         articles_per_round: how many articles a fetch returns.
-        clock: tells the time that publication times are counted back from.
-        on_request: told `ok` for every answer.
+        clock: the current time, from which publication times are counted back.
+        on_request: called with `ok` for every answer.
     """
 
     name = "simulated"
