@@ -1,8 +1,8 @@
-"""A server that speaks EODHD's news API as it is documented, and misbehaves when it is told to.
+"""A server that speaks EODHD's news API as it is documented, and misbehaves on demand.
 
 Tests run it in their own loop (`EodhdServer().running()`). It is also a program of its own that
 needs nothing but Python: `python tests/eodhd_server.py --port 8080 --generate 200`; a running one
-is told what to do over HTTP (`POST /_script`, `POST /_articles`, `GET /_requests`).
+is controlled over HTTP (`POST /_script`, `POST /_articles`, `GET /_requests`).
 
 What it follows: https://eodhd.com/financial-apis/stock-market-financial-news-api and
 https://eodhd.com/financial-apis/api-limits. Pages by limit and offset, newest first; `from` and
@@ -87,7 +87,7 @@ class EodhdServer:
         user: what it does about requests for /api/user, if set.
         after_page: done after the next answers with articles, one after another: more arrive.
         requests: all requests, in order.
-        most_at_once: the most requests for news that were in hand at one time.
+        most_at_once: the most requests for news that were pending at one time.
     """
 
     articles: list[Article] = field(default_factory=list)
@@ -111,7 +111,7 @@ class EodhdServer:
 
     @asynccontextmanager
     async def running(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator["EodhdServer"]:
-        """Listen; on a free port of loopback unless told otherwise."""
+        """Listen; on a free port of loopback unless a port is given."""
         server = await asyncio.start_server(self._connection, host, port)
         self.url = f"http://{host}:{server.sockets[0].getsockname()[1]}"
         try:
@@ -435,7 +435,7 @@ async def serve(options: argparse.Namespace) -> None:
             articles += [json.loads(line) for line in lines if line.strip()]
     server = EodhdServer(articles, options.key, options.calls_per_day)
     async with server.running(options.host, options.port):
-        print(json.dumps({"url": server.url}), flush=True)  # noqa: T201 - for who started it
+        print(json.dumps({"url": server.url}), flush=True)  # noqa: T201 - for its parent process
         number = options.generate
         while True:
             await asyncio.sleep(options.fresh_every or 3_600)

@@ -1,8 +1,8 @@
 """The other processes of the news benchmark: `python -m tests.benchmarks.news_roles ROLE URL`.
 
 As in `roles.py`, each line that comes in is one round and has its settings. The publisher stands
-for the fetcher: it writes raw articles many at a time, under ids that follow from their links. The
-reader stands for whoever wants filtered news.
+for the fetcher: it writes many raw articles in one call, under ids that follow from their links.
+The reader stands for the consumers of filtered news.
 """
 
 import asyncio
