@@ -13,18 +13,19 @@ from typing import Generic, NoReturn, TypeVar
 import uvloop
 
 from streamdesk.runtime import metrics
+from streamdesk.runtime.bus_tracer import BusTracer
 from streamdesk.runtime.drain import Drain
 from streamdesk.runtime.errors import BadSettingError
 from streamdesk.runtime.http import listen, serve_http
 from streamdesk.runtime.logs import configure_logs, logger, secrets_of
-from streamdesk.runtime.observer import BusMetrics, BusTracer
+from streamdesk.runtime.observer import BusMetrics
 from streamdesk.runtime.probes import Health, probe_app, watch_loop_lag
 from streamdesk.runtime.reload import reload_folder, run_and_reload
 from streamdesk.runtime.settings import ServiceSettings
 from streamdesk.runtime.settings_report import help_text, load
 from streamdesk.runtime.tracing import set_up_tracing
 
-log = logger("process")
+log = logger(__name__)
 S = TypeVar("S", bound=ServiceSettings)
 
 EXIT_CRASHED = 1

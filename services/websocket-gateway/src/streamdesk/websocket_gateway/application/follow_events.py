@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from opentelemetry.trace import SpanKind
+
 from streamdesk.runtime import Drain, span
 from streamdesk.websocket_gateway.adapters.event_source import EventSource, SeenEvent
 from streamdesk.websocket_gateway.adapters.metrics import GatewayMetrics
@@ -82,4 +84,4 @@ def _routing(seen: SeenEvent) -> AbstractContextManager[object]:
         "messaging.message.id": seen.id,
     }
     name = f"process {seen.topic}"
-    return span(name, kind="consumer", parent=seen.cause, attributes=attributes)
+    return span(name, kind=SpanKind.CONSUMER, parent=seen.cause, attributes=attributes)
