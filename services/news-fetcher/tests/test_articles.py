@@ -13,8 +13,8 @@ from streamdesk.news_fetcher.domain.articles import (
     RawArticle,
     accept,
     event_id,
-    fingerprint,
 )
+from streamdesk.news_fetcher.domain.fetcher_state import fingerprint
 from streamdesk.news_fetcher.domain.links import SeenWindow, link_hash
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)

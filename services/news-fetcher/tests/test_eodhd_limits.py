@@ -253,7 +253,7 @@ async def test_a_clock_that_is_set_back_leaves_no_source_alone_for_longer(
         assert not source.circuit_open
 
 
-async def test_who_waits_for_a_probe_that_fails_asks_nothing() -> None:
+async def test_requests_that_wait_for_a_probe_that_fails_are_not_made() -> None:
     opened = asyncio.Event()
 
     async def late_failure(server: EodhdServer, writer: asyncio.StreamWriter, _: Asked) -> None:

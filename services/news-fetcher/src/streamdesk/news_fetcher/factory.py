@@ -29,7 +29,8 @@ from streamdesk.news_fetcher.application.fetch_as_leader import NewsFetcher
 from streamdesk.news_fetcher.application.fetch_once import FetchParts
 from streamdesk.news_fetcher.application.fetch_round import FetchRounds, Reach
 from streamdesk.news_fetcher.config import Settings, SourceName
-from streamdesk.news_fetcher.domain.articles import FetchLimits, fingerprint
+from streamdesk.news_fetcher.domain.articles import FetchLimits
+from streamdesk.news_fetcher.domain.fetcher_state import fingerprint
 from streamdesk.news_fetcher.domain.links import SeenWindow
 from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.entrypoints.schedule import fetch_on_schedule

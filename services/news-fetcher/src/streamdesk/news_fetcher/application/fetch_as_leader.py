@@ -269,7 +269,7 @@ class NewsFetcher:
         until = None if quota is None else quota.exhausted_until(now)
         if quota is not None and until is not None:
             # Our own count may be wrong, so the source is asked for its count meanwhile; not where
-            # the source itself refused, as it then answers nothing.
+            # the source itself refused: then its word holds until the time that it implies.
             first_at = until if _refused(quota, now) else min(until, max(now, self._learn_at))
         self._timer.plan(first_at, pause or self._pause_seconds())
 

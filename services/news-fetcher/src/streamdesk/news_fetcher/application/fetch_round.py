@@ -205,7 +205,7 @@ class FetchRounds:
             self._duplicate(len(events) - len(fresh), result)
             taken |= dict(zip(fresh, entries, strict=True))
         await self._advance(ticker or EVERYTHING, newest, list(taken.values()), fetched_at)
-        # Last: should the cursor not move, they are published, and counted, once more.
+        # Last: if the cursor did not move, the server is to see them again, and drops repeats.
         for name in taken:
             self._seen.remember(name)
 

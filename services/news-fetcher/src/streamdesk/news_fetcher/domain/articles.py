@@ -1,7 +1,6 @@
 """The rules for raw articles: what is usable, and what an event takes from one."""
 
 import contextlib
-import hashlib
 import math
 import re
 from collections.abc import Sequence
@@ -28,8 +27,6 @@ TITLE_MAX_CHARS = 1_000
 TAGS_MAX = 50
 TAG_MAX_CHARS = 100
 SYMBOLS_MAX = 100
-
-FINGERPRINT_HEX_DIGITS = 8  # enough to distinguish two keys, too few to guess one from
 
 LONGEST_LOOKBACK_HOURS = NEWS_WINDOW_SECONDS // 3_600 - 24
 """A day less than the server knows the ids of published articles. A source that knows days only
@@ -145,12 +142,6 @@ def clean(value: object) -> str:
 def event_id(article: NewsFetched) -> str:
     """The id of an article's event: the same whenever and by whomever it is published."""
     return f"news-{article.link_hash}"
-
-
-def fingerprint(key: str) -> str:
-    """Distinguishes keys without revealing anything about them."""
-    salted = f"streamdesk news fetcher {key}".encode()
-    return hashlib.sha256(salted).hexdigest()[:FINGERPRINT_HEX_DIGITS]
 
 
 def read_date(value: object, now: datetime, tolerance: timedelta) -> datetime:

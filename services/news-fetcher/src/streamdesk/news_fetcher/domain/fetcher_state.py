@@ -1,11 +1,13 @@
 """How far the fetching of a source is: what a successor needs to continue."""
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
+FINGERPRINT_HEX_DIGITS = 8  # enough to distinguish two keys, too few to guess one from
 EVERYTHING = "*"
 """Name of the cursor of a source that is not asked by ticker."""
 
@@ -95,3 +97,9 @@ def entry_order(entry_id: str) -> tuple[int, int]:
         return (-1, -1)
     milliseconds, _, number = entry_id.partition("-")
     return (int(milliseconds), int(number or 0))
+
+
+def fingerprint(key: str) -> str:
+    """Distinguishes keys without revealing anything about them."""
+    salted = f"streamdesk news fetcher {key}".encode()
+    return hashlib.sha256(salted).hexdigest()[:FINGERPRINT_HEX_DIGITS]

@@ -86,7 +86,7 @@ def meaning(answer: EodhdAnswer) -> int:
         return HTTPStatus.PAYMENT_REQUIRED
     if status != HTTPStatus.OK:
         return status
-    # 200 with a plain word, which would otherwise count as an unreadable answer and be repeated.
+    # 200 with a plain word would count as unreadable, and the key be used again next round.
     if words.strip('".') in _IN_WORDS:
         return _IN_WORDS[words.strip('".')]
     parsed = _parsed(answer.body) if words.startswith("{") else None
