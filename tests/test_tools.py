@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import typer
 
-from streamdesk.console.handlers.app import app
+from streamdesk.console.entrypoints.cli.app import app
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 CONSOLE: Any = typer.main.get_command(app)

@@ -124,7 +124,7 @@ def check_page(page: Path, targets: set[str], console: Any) -> Iterator[str]:  #
 
 def main() -> None:
     """Check all pages."""
-    from streamdesk.console.handlers.app import app  # noqa: PLC0415 - found after --help
+    from streamdesk.console.entrypoints.cli.app import app  # noqa: PLC0415 - found after --help
 
     console = typer.main.get_command(app)
     targets = make_targets()

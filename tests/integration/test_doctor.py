@@ -17,7 +17,7 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
-from streamdesk.console.domain.doctor.monitoring_checks import RULE_GROUPS
+from streamdesk.console.application.doctor.monitoring import RULE_GROUPS
 from tests.monitoring.rules import RULES, rules
 
 Start = Callable[..., Any]
@@ -161,5 +161,5 @@ def test_the_doctor_expects_the_groups_of_rules_that_there_are() -> None:
 
 @pytest.mark.parametrize("name", ["streamdesk.order_executor"])
 def test_the_console_imports_no_service(name: str) -> None:
-    code = f"import sys, streamdesk.console.handlers.app; sys.exit({name!r} in sys.modules)"
+    code = f"import sys, streamdesk.console.entrypoints.cli.app; sys.exit({name!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from streamdesk.console import config
+from streamdesk.console.adapters.processes.guard import Guard
+from streamdesk.console.adapters.processes.supervisor import Program, Supervisor
 from streamdesk.console.domain.restarts import RestartPolicy
-from streamdesk.console.guard import Guard
-from streamdesk.console.supervisor import Program, Supervisor
 from streamdesk.contracts.base import Topic
 
 Eventually = Callable[[Callable[[], bool]], Awaitable[None]]

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from streamdesk.console.handlers.app import run
+from streamdesk.console.entrypoints.cli.app import run
 
 COMMANDS = [
     ["up"],

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.console import config
+from streamdesk.console.application.count_events import Tally
 from streamdesk.console.domain.counts import Counts
-from streamdesk.console.tally import Tally
 from streamdesk.contracts.events import BarClosed, OrderFilled, OrderRejected, OrderSubmitted, Side
 from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS
 

@@ -16,16 +16,16 @@ import pytest
 from rich.console import Console
 
 from streamdesk.console import config, factory
+from streamdesk.console.adapters.folder import Folder
+from streamdesk.console.adapters.processes.guard import Guard
+from streamdesk.console.adapters.processes.supervisor import Program, Supervisor
+from streamdesk.console.adapters.terminal.progress import Progress
+from streamdesk.console.application.count_events import Tally
+from streamdesk.console.application.run_desk import Desk, Plan, Stop
 from streamdesk.console.config import NewsSource, UpOptions
-from streamdesk.console.desk import Desk, Plan, Stop
 from streamdesk.console.domain.counts import Result
 from streamdesk.console.domain.services import services
 from streamdesk.console.errors import DeskFailedError, DeskRunningError, UsageError
-from streamdesk.console.folder import Folder
-from streamdesk.console.guard import Guard
-from streamdesk.console.progress import Progress
-from streamdesk.console.supervisor import Program, Supervisor
-from streamdesk.console.tally import Tally
 
 Eventually = Callable[[Callable[[], bool]], Awaitable[None]]
 Alive = Callable[[int], bool]
@@ -216,7 +216,7 @@ async def test_a_second_ctrl_c_kills_at_once(open_desk: OpenDesk, eventually: Ev
 async def test_a_service_that_does_not_end_is_killed_named_and_counted(
     open_desk: OpenDesk, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamdesk.console.desk.SERVICES_STOP_SECONDS", 0.2)
+    monkeypatch.setattr("streamdesk.console.application.run_desk.SERVICES_STOP_SECONDS", 0.2)
     deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
     async with open_desk(deaf) as running:
         await eventually(lambda: status_of(running) == "up")

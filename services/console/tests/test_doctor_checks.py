@@ -2,7 +2,24 @@
 
 import pytest
 
-from streamdesk.console.domain.doctor.finding import (
+from streamdesk.console.application.doctor.ledger import LedgerFacts, check_ledger
+from streamdesk.console.application.doctor.monitoring import (
+    ProbeFacts,
+    PrometheusFacts,
+    RuleFacts,
+    check_prometheus,
+    check_relay,
+)
+from streamdesk.console.application.doctor.processes import ProcessFacts, check_processes
+from streamdesk.console.application.doctor.redis import ServerFacts, check_server
+from streamdesk.console.application.doctor.sentinels import (
+    NodeFacts,
+    SentinelFacts,
+    check_sentinels,
+)
+from streamdesk.console.application.doctor.settings import check_settings
+from streamdesk.console.application.doctor.topics import GroupFacts, TopicFacts, check_topics
+from streamdesk.console.domain.finding import (
     CHECKS,
     Finding,
     Status,
@@ -10,23 +27,6 @@ from streamdesk.console.domain.doctor.finding import (
     exit_code,
     merged,
 )
-from streamdesk.console.domain.doctor.ledger_checks import LedgerFacts, check_ledger
-from streamdesk.console.domain.doctor.monitoring_checks import (
-    ProbeFacts,
-    PrometheusFacts,
-    RuleFacts,
-    check_prometheus,
-    check_relay,
-)
-from streamdesk.console.domain.doctor.process_checks import ProcessFacts, check_processes
-from streamdesk.console.domain.doctor.redis_checks import ServerFacts, check_server
-from streamdesk.console.domain.doctor.sentinel_checks import (
-    NodeFacts,
-    SentinelFacts,
-    check_sentinels,
-)
-from streamdesk.console.domain.doctor.setting_checks import check_settings
-from streamdesk.console.domain.doctor.topic_checks import GroupFacts, TopicFacts, check_topics
 
 GOOD = {
     "redis_version": "7.2.4",

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from streamdesk.console.adapters.folder import Folder
 from streamdesk.console.domain.state import DeskState, ServiceState
 from streamdesk.console.errors import DeskRunningError, NoDeskError, UsageError
-from streamdesk.console.folder import Folder
 
 STATE = DeskState(
     pid=4711,

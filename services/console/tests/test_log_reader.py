@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from streamdesk.console.log_reader import LogReader, last_words, parse
+from streamdesk.console.adapters.log_reader import LogReader, last_words, parse
 
 
 @pytest.mark.parametrize(

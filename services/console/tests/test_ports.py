@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from streamdesk.console import ports
+from streamdesk.console.adapters import ports
 from streamdesk.console.errors import DeskFailedError
 
 

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from streamdesk.bus import Bus, BusConfig, GroupLag, Message
-from streamdesk.console import tables
+from streamdesk.console.adapters.terminal import tables
+from streamdesk.console.application.watch_queue import Monitor, frame
 from streamdesk.console.domain.queue import Frame, Rates
-from streamdesk.console.monitor import Monitor, frame
 from streamdesk.contracts.events import Side, SignalGenerated, SignalType
 from streamdesk.contracts.topics import TRADING_SIGNALS
 

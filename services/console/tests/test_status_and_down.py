@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from streamdesk.console import watchdog
+from streamdesk.console.adapters.folder import Folder
+from streamdesk.console.adapters.processes import watchdog
 from streamdesk.console.domain.state import DeskState, ServiceState
-from streamdesk.console.folder import Folder
-from streamdesk.console.handlers import desk as handlers
-from streamdesk.console.handlers.app import run
+from streamdesk.console.entrypoints.cli import up as handlers
+from streamdesk.console.entrypoints.cli.app import run
 
 HOLDER = """
 import signal, sys
 from pathlib import Path
-from streamdesk.console.folder import Folder
+from streamdesk.console.adapters.folder import Folder
 signal.signal(signal.SIGTERM, signal.SIG_IGN if sys.argv[2] == "deaf" else lambda *_: sys.exit(0))
 with Folder(Path(sys.argv[1])).held():
     print("held", flush=True)

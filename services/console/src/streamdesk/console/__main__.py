@@ -2,7 +2,7 @@
 
 import sys
 
-from streamdesk.console.handlers.app import run
+from streamdesk.console.entrypoints.cli.app import run
 
 
 def main() -> None:

@@ -13,18 +13,18 @@ from rich.console import Console
 
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.console import config
+from streamdesk.console.adapters.folder import Folder
+from streamdesk.console.adapters.ports import LOOPBACK, any_free, is_free, next_free
+from streamdesk.console.adapters.processes.guard import Guard
+from streamdesk.console.adapters.processes.supervisor import Program, Supervisor
+from streamdesk.console.adapters.redis_server import find_server, server_command
+from streamdesk.console.adapters.terminal.progress import Progress
+from streamdesk.console.application.count_events import Tally
+from streamdesk.console.application.run_desk import SERVER, Desk, Plan, Server, Stop
 from streamdesk.console.config import UpOptions
-from streamdesk.console.desk import SERVER, Desk, Plan, Server, Stop
 from streamdesk.console.domain.counts import Result
 from streamdesk.console.domain.services import services
 from streamdesk.console.errors import UsageError
-from streamdesk.console.folder import Folder
-from streamdesk.console.guard import Guard
-from streamdesk.console.ports import LOOPBACK, any_free, is_free, next_free
-from streamdesk.console.progress import Progress
-from streamdesk.console.redis_server import find_server, server_command
-from streamdesk.console.supervisor import Program, Supervisor
-from streamdesk.console.tally import Tally
 from streamdesk.contracts.base import Topic
 
 NAME = "console"

@@ -1,0 +1,208 @@
+"""`streamdesk news`: fetches, follows and explains news."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from streamdesk.console import config, factory
+from streamdesk.console.adapters.service_command import run_child
+from streamdesk.console.adapters.terminal import news_view, why_view
+from streamdesk.console.application.find_article import as_options, find_article
+from streamdesk.console.config import NEWS_SAMPLE, NewsSource
+from streamdesk.console.domain.moments import EXPECTED_OR_ID, moment_or_id
+from streamdesk.console.entrypoints.cli.options import (
+    DataOption,
+    JsonOption,
+    UrlOption,
+    print_json,
+    print_message,
+    recording_of,
+    stdout,
+)
+from streamdesk.console.errors import ConsoleError, NoDeskError
+from streamdesk.contracts.events import NewsFetched
+
+FETCHER, FILTER = "streamdesk.news_fetcher", "streamdesk.news_filter"
+RAW, FILTERED = "news_raw", "news_filtered"
+NOW = "$"
+
+app = typer.Typer(
+    help="News: fetch it once, follow it, and ask why an article passes.", no_args_is_help=True
+)
+
+
+@app.callback()
+def news() -> None:
+    """News: fetch it once, follow it, and ask why an article passes."""
+
+
+@app.command("fetch")
+def fetch(
+    source: Annotated[
+        NewsSource | None,
+        typer.Option(
+            case_sensitive=False,
+            help="Where from; eodhd needs EODHD_API_KEY. Without it NEWS_SOURCE.",
+            show_default="simulated",
+        ),
+    ] = None,
+    recording: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Recorded news: a file or folder of JSON lines, or `sample`.",
+            show_default=NEWS_SAMPLE,
+        ),
+    ] = None,
+    tickers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ticker",
+            help="Ask about this instrument; can be repeated. For eodhd: the other sources "
+            "bring what they have.",
+            show_default="NEWS_TICKERS",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    data: DataOption = config.DATA,
+) -> int:
+    """Fetch news once, now, and publish what is new; no article is published twice.
+
+    One fetcher works at a time: while a desk's own one does, this says so and fetches nothing.
+    """
+    environment = {"REDIS_URL": factory.find_redis_url(url, data)}
+    environment |= _source(source, recording_of(source, recording, "--recording"))
+    if tickers:
+        environment |= {"NEWS_TICKERS": ",".join(tickers), "NEWS_TICKERS_FILE": ""}
+    console = stdout()
+
+    def show(line: dict[str, Any]) -> None:
+        if as_json:
+            print_json(line)
+        elif not _is_summary(line):
+            news_view.print_fetched(console, line)
+
+    ended = run_child([FETCHER, "fetch"], environment, show)
+    if not _is_summary(ended.last):
+        raise ended.error("the fetcher")
+    if not as_json:
+        if not ended.last["fetched"] and not ended.last["failed"] and "error" in ended.last:
+            raise ConsoleError(f"nothing was fetched: {ended.last['error']}")
+        news_view.print_round(console, ended.last)
+    return ended.code
+
+
+def _source(source: NewsSource | None, recording: str | None) -> dict[str, str]:
+    told = {}
+    if recording is not None:
+        told = {"NEWS_SOURCE": NewsSource.RECORDED.value, "NEWS_RECORDING": recording}
+    elif source is not None:
+        told = {"NEWS_SOURCE": source.value}
+    return told
+
+
+def _is_summary(line: dict[str, Any]) -> bool:
+    return "fetched" in line and "failed" in line
+
+
+@app.command("tail")
+def tail(
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Every article fetched, not only those that passed.")
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(help=f"From when on: {EXPECTED_OR_ID}; now without.", show_default=False),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="End after so many.", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    data: DataOption = config.DATA,
+) -> None:
+    """Print news as it comes, until Ctrl-C: when, about what, its sentiment, and why it passed."""
+    chosen = factory.topic(RAW if raw else FILTERED)
+    start = NOW if since is None else _entry_id(since)
+    console = stdout()
+
+    async def work() -> None:
+        async with factory.connect(factory.find_redis_url(url, data)) as bus:
+            if not await bus.ping():
+                raise ConsoleError("Redis does not answer; is the server up?")
+            count = 0
+            async for message in bus.tail([chosen], since=start):
+                if as_json:
+                    print_message(message, as_json=True)
+                else:
+                    news_view.print_article(console, message)
+                count += 1
+                if count == limit:
+                    return
+
+    asyncio.run(work())
+
+
+def _entry_id(since: str) -> str:
+    """The point in the stream that a person means."""
+    point = moment_or_id("--since", since, datetime.now(UTC))
+    if isinstance(point, str):
+        return point
+    return str(max(0, round(point.timestamp() * 1000)))
+
+
+@app.command("why")
+def why(
+    title: Annotated[str, typer.Argument(help="The headline.", show_default=False)],
+    content: Annotated[
+        str | None, typer.Option(help="The text below it.", show_default=False)
+    ] = None,
+    tickers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ticker",
+            help="An instrument that it is about; can be repeated. Without one that is not asked.",
+            show_default=False,
+        ),
+    ] = None,
+    age_hours: Annotated[
+        float | None, typer.Option(help="Hours since it appeared.", show_default="0")
+    ] = None,
+    polarity: Annotated[
+        float | None, typer.Option(help="The source's own sentiment.", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    data: DataOption = config.DATA,
+) -> None:
+    """Show what the filter makes of an article: which rule decides, and which words.
+
+    Without options about the article, one of this title that was fetched is judged as it was then.
+    """
+    told = [f"--ticker={ticker}" for ticker in tickers or ()]
+    for name, value in (("content", content), ("age-hours", age_hours), ("polarity", polarity)):
+        told += [] if value is None else [f"--{name}={value}"]
+    article = None if told else asyncio.run(_fetched(title, url, data))
+    if article is not None:
+        title, told = article.title, as_options(article)
+    ended = run_child([FILTER, "why", *told, "--json", "--", title], {}, lambda _: None)
+    if "rules" not in ended.last:
+        raise ended.error("the filter")
+    if as_json:
+        print_json(ended.last)
+    else:
+        why_view.print_why(stdout(), ended.last, article, is_told=bool(told))
+
+
+async def _fetched(title: str, url: str | None, data: Path) -> NewsFetched | None:
+    """The article of this title that was fetched; none where there is no server to ask."""
+    try:
+        server = factory.find_redis_url(url, data)
+    except NoDeskError:
+        return None
+    async with factory.connect(server) as bus:
+        return await find_article(bus, factory.topic(RAW), title) if await bus.ping() else None

@@ -1,0 +1,79 @@
+"""`streamdesk trading`: the kill switch."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from streamdesk.console import config
+from streamdesk.console.adapters.folder import Folder
+from streamdesk.console.adapters.service_command import Line, run_child
+from streamdesk.console.domain.services import books_of
+from streamdesk.console.entrypoints.cli.options import DataOption, JsonOption, print_json, stdout
+from streamdesk.console.errors import UsageError
+
+MODULE = "streamdesk.order_executor"
+
+app = typer.Typer(help="Halts trading, and lets it go on: the kill switch.", no_args_is_help=True)
+
+
+@app.command("halt")
+def halt(
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why, for whoever asks.", show_default=False)
+    ] = "",
+    as_json: JsonOption = False,
+    data: DataOption = config.DATA,
+) -> int:
+    """Refuse every purchase from now on, by all executors of the account.
+
+    Once this command has returned, no order to buy is made. Sales and protective exits go on, and
+    orders that were made before are finished.
+    """
+    return _show(_executor(["halt", "--reason", reason], data), as_json=as_json)
+
+
+@app.command("resume")
+def resume(as_json: JsonOption = False, data: DataOption = config.DATA) -> int:
+    """Let purchases go on."""
+    return _show(_executor(["resume"], data), as_json=as_json)
+
+
+@app.command("status")
+def status(as_json: JsonOption = False, data: DataOption = config.DATA) -> int:
+    """Say whether trading is halted; the exit code is 1 while it is."""
+    report = _executor(["status"], data)
+    _show(report, as_json=as_json)
+    return 1 if report["halted"] else 0
+
+
+def _executor(arguments: list[str], data: Path) -> Line:
+    folder = Folder(data)
+    if not os.environ.get("LEDGER_URL") and not (folder.ledger / "ledger.db").exists():
+        raise UsageError(
+            f"there is no ledger in {folder.ledger}: `streamdesk up` makes one there, LEDGER_URL "
+            "names another"
+        )
+    books = books_of(folder.ledger, os.environ)
+    ended = run_child([MODULE, *arguments], books, lambda _: None)
+    if ended.code != 0:
+        raise ended.error("the kill switch")
+    return ended.last
+
+
+def _show(report: Line, *, as_json: bool) -> int:
+    if as_json:
+        print_json({name: value for name, value in report.items() if name != "kind"})
+    elif report["halted"]:
+        since = datetime.fromisoformat(report["since"]).astimezone()
+        stdout().print(
+            f"[bold red]Trading is halted[/] since {since:%Y-%m-%d %H:%M:%S}: "
+            f"{escape(report['reason'])}. Purchases are refused, sales go on.",
+            highlight=False,
+        )
+    else:
+        stdout().print("[bold green]Trading goes on.[/]", highlight=False)
+    return 0
