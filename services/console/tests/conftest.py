@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streamdesk.console import config
+from streamdesk.console.adapters import desk_bus
 from streamdesk.console.adapters.processes.guard import Guard
 from streamdesk.console.adapters.processes.supervisor import Program, Supervisor
 from streamdesk.console.domain.restarts import RestartPolicy
@@ -76,7 +76,7 @@ def alive() -> Callable[[int], bool]:
 def topics(monkeypatch: pytest.MonkeyPatch) -> dict[str, Topic[Any]]:
     """All topics, under keys that no other test uses; the command follows the same variables."""
     mine = secrets.token_hex(4)
-    for name, topic in config.topics({}).items():
+    for name, topic in desk_bus.topics({}).items():
         variable = "SIGNAL_QUEUE_KEY" if name == "signals" else f"{name.upper()}_KEY"
         monkeypatch.setenv(variable, f"{mine}:{topic.key}")
-    return config.topics()
+    return desk_bus.topics()

@@ -4,7 +4,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 from streamdesk.bus import Bus, BusConfig
-from streamdesk.console import config
+from streamdesk.console.adapters import desk_bus
 from streamdesk.console.application.count_events import Tally
 from streamdesk.console.domain.counts import Counts
 from streamdesk.contracts.events import BarClosed, OrderFilled, OrderRejected, OrderSubmitted, Side
@@ -84,7 +84,7 @@ async def test_the_tally_counts_every_bar_of_a_frame_and_everything_written_befo
 ):
     url = f"memory://{uuid4().hex}"
     async with Bus.connect(BusConfig(url=url)) as bus:
-        tally = Tally(bus, config.topics({}))
+        tally = Tally(bus, desk_bus.topics({}))
         await bus.publish_many(MARKET_BARS, [bar(minute) for minute in range(30)])
         await bus.publish(TRADING_ORDERS, submitted())
         async with asyncio.TaskGroup() as group:
@@ -95,6 +95,6 @@ async def test_the_tally_counts_every_bar_of_a_frame_and_everything_written_befo
 
 
 def test_topics_follow_the_variables_that_the_services_follow() -> None:
-    topics = config.topics({"SIGNAL_QUEUE_KEY": "mine", "TASKS_KEY": ""})
+    topics = desk_bus.topics({"SIGNAL_QUEUE_KEY": "mine", "TASKS_KEY": ""})
     assert topics["signals"].key == "mine"
     assert topics["tasks"].key == "tasks"

@@ -16,15 +16,16 @@ import pytest
 from rich.console import Console
 
 from streamdesk.console import config, factory
+from streamdesk.console.adapters import desk_bus
 from streamdesk.console.adapters.folder import Folder
 from streamdesk.console.adapters.processes.guard import Guard
 from streamdesk.console.adapters.processes.supervisor import Program, Supervisor
 from streamdesk.console.adapters.terminal.progress import Progress
 from streamdesk.console.application.count_events import Tally
 from streamdesk.console.application.run_desk import Desk, Plan, Stop
-from streamdesk.console.config import NewsSource, UpOptions
 from streamdesk.console.domain.counts import Result
 from streamdesk.console.domain.services import services
+from streamdesk.console.domain.up_options import NewsSourceName, UpOptions
 from streamdesk.console.errors import DeskFailedError, DeskRunningError, UsageError
 
 Eventually = Callable[[Callable[[], bool]], Awaitable[None]]
@@ -95,10 +96,10 @@ def open_desk(tmp_path: Path) -> OpenDesk:
         )
         guard, out, stop = Guard(), io.StringIO(), Stop()
         await guard.start()
-        async with factory.connect(plan.redis_url) as bus:
+        async with desk_bus.connect(plan.redis_url) as bus:
             supervisor = Supervisor(guard)
             progress = Progress(Console(file=out, width=200))
-            desk = Desk(plan, folder, supervisor, bus, Tally(bus, config.topics({})), progress)
+            desk = Desk(plan, folder, supervisor, bus, Tally(bus, desk_bus.topics({})), progress)
             supervisor.changed = desk.changed
             task = asyncio.create_task(desk.run(stop))
             try:
@@ -186,7 +187,7 @@ async def test_the_server_is_started_again_on_its_port_when_it_dies(
         assert server.pid is not None
         os.kill(server.pid, signal.SIGKILL)
         await eventually(lambda: server.restarts == 1)
-        async with factory.connect(running.desk._plan.redis_url) as bus:
+        async with desk_bus.connect(running.desk._plan.redis_url) as bus:
             async with asyncio.timeout(60):
                 while not await bus.ping():
                     await asyncio.sleep(0.05)
@@ -245,14 +246,14 @@ async def test_a_named_server_that_does_not_answer_is_one_line(tmp_path: Path) -
     assert plan.since == "$"
     guard = Guard()
     await guard.start()
-    async with factory.connect(plan.redis_url) as bus:
+    async with desk_bus.connect(plan.redis_url) as bus:
         out = io.StringIO()
         desk = Desk(
             plan,
             folder,
             Supervisor(guard),
             bus,
-            Tally(bus, config.topics({})),
+            Tally(bus, desk_bus.topics({})),
             Progress(Console(file=out)),
         )
         with pytest.raises(DeskFailedError, match="nothing answers at REDIS_URL"):
@@ -327,7 +328,7 @@ def test_options_of_the_simulated_market_reach_the_generator() -> None:
 
 
 def test_what_is_asked_for_of_news_reaches_the_fetcher_and_wins_over_what_is_set() -> None:
-    options = UpOptions(news=NewsSource.RECORDED, news_recording="n.jsonl", seed=3)
+    options = UpOptions(news=NewsSourceName.RECORDED, news_recording="n.jsonl", seed=3)
     environment = told(options, {"NEWS_SOURCE": "eodhd"}, "news-fetcher")
     assert environment["NEWS_SOURCE"] == "recorded"
     assert environment["NEWS_RECORDING"] == "n.jsonl"

@@ -4,31 +4,24 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 from rich.console import Console
 
-from streamdesk.bus import Bus, BusConfig
 from streamdesk.console import config
+from streamdesk.console.adapters.desk_bus import connect, topics
 from streamdesk.console.adapters.folder import Folder
-from streamdesk.console.adapters.ports import LOOPBACK, any_free, is_free, next_free
+from streamdesk.console.adapters.ports import any_free, is_free, next_free
 from streamdesk.console.adapters.processes.guard import Guard
 from streamdesk.console.adapters.processes.supervisor import Program, Supervisor
 from streamdesk.console.adapters.redis_server import find_server, server_command
 from streamdesk.console.adapters.terminal.progress import Progress
 from streamdesk.console.application.count_events import Tally
 from streamdesk.console.application.run_desk import SERVER, Desk, Plan, Server, Stop
-from streamdesk.console.config import UpOptions
 from streamdesk.console.domain.counts import Result
-from streamdesk.console.domain.services import services
+from streamdesk.console.domain.services import LOOPBACK, services
+from streamdesk.console.domain.up_options import UpOptions
 from streamdesk.console.errors import UsageError
-from streamdesk.contracts.base import Topic
-
-NAME = "console"
-TIMEOUT_SECONDS = 2.0  # a person waits
 
 
 async def run_desk(options: UpOptions, console: Console) -> Result:
@@ -58,7 +51,7 @@ async def _run(plan: Plan, folder: Folder, guard: Guard, progress: Progress) -> 
         loop.add_signal_handler(number, stop.ask)
     supervisor = Supervisor(guard)
     async with connect(plan.redis_url) as bus:
-        tally = Tally(bus, config.topics())
+        tally = Tally(bus, topics())
         desk = Desk(plan, folder, supervisor, bus, tally, progress)
         supervisor.changed = desk.changed
         return await desk.run(stop)
@@ -135,46 +128,3 @@ def _analysis_port(given: Mapping[str, str], page_port: int) -> int:
     # Nobody listens on the page's port yet.
     first = page_port + 1 if page_port == config.ANALYSIS_PORT else config.ANALYSIS_PORT
     return next_free(first)
-
-
-def find_redis_url(url: str | None, data: Path) -> str:
-    """Where the bus is: as asked for, as REDIS_URL says, or of the desk that runs here.
-
-    Raises:
-        NoDeskError: none of the three.
-    """
-    return url or config.redis_url() or Folder(data).running().redis_url
-
-
-@asynccontextmanager
-async def connect(url: str) -> AsyncIterator[Bus]:
-    """A bus for looking; it gives up early, because a person waits.
-
-    Raises:
-        BusConfigError: the URL cannot work.
-    """
-    bus = Bus.connect(BusConfig(url=url, service=NAME, socket_timeout_seconds=TIMEOUT_SECONDS))
-    async with bus:
-        yield bus
-
-
-def topic(name: str) -> Topic[Any]:
-    """The topic of this name or key.
-
-    Raises:
-        UsageError: there is none; the message lists all.
-    """
-    topics = config.topics()
-    found = topics.get(name) or next((t for t in topics.values() if t.key == name), None)
-    if found is None:
-        raise UsageError(f"no topic is called {name!r}; there are {', '.join(topics)}")
-    return found
-
-
-def topics(name: str | None) -> list[Topic[Any]]:
-    """The topic of this name, or all without one.
-
-    Raises:
-        UsageError: there is none of this name.
-    """
-    return [topic(name)] if name else list(config.topics().values())

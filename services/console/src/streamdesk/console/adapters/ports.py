@@ -3,9 +3,9 @@
 import errno
 import socket
 
+from streamdesk.console.domain.services import LOOPBACK
 from streamdesk.console.errors import DeskFailedError
 
-LOOPBACK = "127.0.0.1"
 LOCALHOST = ((socket.AF_INET6, "::1"), (socket.AF_INET, LOOPBACK))
 SEARCHED = 100
 CONNECT_SECONDS = 0.5

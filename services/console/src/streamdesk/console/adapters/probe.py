@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from streamdesk.console.adapters.ports import LOOPBACK
+from streamdesk.console.domain.services import LOOPBACK
 
 
 async def http_status(port: int, path: str, *, timeout_seconds: float = 1.0) -> int | None:

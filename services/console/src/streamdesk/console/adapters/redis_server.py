@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from streamdesk.console.adapters.ports import LOOPBACK
+from streamdesk.console.domain.services import LOOPBACK
 from streamdesk.console.errors import NoServerError
 
 ON_PATH = ("valkey-server", "redis-server")

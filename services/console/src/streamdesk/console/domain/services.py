@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamdesk.console.config import GRACE_SECONDS, UpOptions
+from streamdesk.console.domain.up_options import UpOptions
 
 LOOPBACK = "127.0.0.1"
+GRACE_SECONDS = 3.0  # less than they have before they are killed, so that they end by themselves
 SQLITE = "sqlite:///"
 RECORDED_STEPS_PER_SECOND = 10  # fast enough to see trades, slow enough to watch them
 ANALYSIS_MINUTES = 1  # who looks at a demo does not wait five

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streamdesk.bus import BusConfigError
-from streamdesk.console import config
+from streamdesk.console.adapters import desk_bus
 from streamdesk.console.application.doctor.ledger_reader import examine_ledger
 from streamdesk.console.application.doctor.monitoring_reader import examine_monitoring
 from streamdesk.console.application.doctor.process_reader import examine_processes
@@ -72,7 +72,9 @@ def _area(area: str, patient: Patient) -> Awaitable[list[Finding]]:
             patient.url, clustered="KUBERNETES_SERVICE_HOST" in patient.environment
         ),
         "sentinels": lambda: examine_sentinels(patient.url),
-        "topics": lambda: examine_topics(patient.url, config.topics(patient.environment).values()),
+        "topics": lambda: examine_topics(
+            patient.url, desk_bus.topics(patient.environment).values()
+        ),
         "ledger": lambda: examine_ledger(patient.ledger),
         "services": lambda: examine_processes(patient.state, patient.services, patient.prometheus),
         "settings": lambda: _settings(patient),

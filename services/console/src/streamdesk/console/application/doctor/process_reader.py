@@ -10,9 +10,9 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamdesk.console.adapters.http_questions import Answer, get, shown
-from streamdesk.console.adapters.ports import LOOPBACK
 from streamdesk.console.application.doctor.processes import ProcessFacts, check_processes
 from streamdesk.console.domain.finding import Finding
+from streamdesk.console.domain.services import LOOPBACK
 from streamdesk.console.domain.state import DeskState, ServiceState
 
 INFO, READY = "streamdesk_info", "streamdesk_ready"

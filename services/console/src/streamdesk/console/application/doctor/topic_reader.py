@@ -9,7 +9,7 @@ import hiredis
 from streamdesk.bus import Bus, BusError, GroupLag
 from streamdesk.bus.address import parse_address
 from streamdesk.bus.layout import parts_of
-from streamdesk.console import factory
+from streamdesk.console.adapters import desk_bus
 from streamdesk.console.adapters.redis_questions import NoAnswerError, ask, pairs
 from streamdesk.console.application.doctor.redis_reader import server_of
 from streamdesk.console.application.doctor.topics import GroupFacts, TopicFacts, check_topics
@@ -27,7 +27,7 @@ async def examine_topics(url: str, topics: Iterable[Topic[Any]]) -> list[Finding
     read = list[tuple[TopicFacts, list[GroupFacts]]]()
     refused: dict[str, list[str]] = {}
     chosen = list(topics)
-    async with factory.connect(url) as bus:
+    async with desk_bus.connect(url) as bus:
         if why := await _silence(bus):  # or each topic would wait for itself
             return [unknown(f"topics.{name}", why, ADVICE) for name in CHECKS["topics"]]
         answers = await asyncio.gather(

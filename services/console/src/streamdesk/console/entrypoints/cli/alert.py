@@ -6,15 +6,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from streamdesk.console import config, factory
+from streamdesk.console.adapters import desk_bus
 from streamdesk.console.adapters.service_command import run_child
-from streamdesk.console.entrypoints.cli.options import (
-    DataOption,
-    JsonOption,
-    UrlOption,
-    print_json,
-    stdout,
-)
+from streamdesk.console.adapters.terminal.output import print_json, stdout
+from streamdesk.console.domain.up_options import DATA
+from streamdesk.console.entrypoints.cli.options import DataOption, JsonOption, UrlOption
 
 MODULE = "streamdesk.alert_relay"
 
@@ -49,7 +45,7 @@ def send_test(
     ] = 90.0,
     as_json: JsonOption = False,
     url: UrlOption = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> int:
     """Send a test alert, and say whether it arrived.
 
@@ -59,7 +55,7 @@ def send_test(
     arguments = [MODULE, "test", "--severity", severity.value, "--wait", f"{wait:g}"]
     arguments += ["--resolved"] if resolved else []
     arguments += ["--direct"] if direct else []
-    environment = {} if direct else {"REDIS_URL": factory.find_redis_url(url, data)}
+    environment = {} if direct else {"REDIS_URL": desk_bus.find_redis_url(url, data)}
     ended = run_child(arguments, environment, lambda _: None)
     report = ended.last
     if report.get("kind") != "report":

@@ -10,18 +10,17 @@ from typing import Annotated, Any
 import typer
 
 from streamdesk.bus import ConsumerHealth, GroupLag
-from streamdesk.console import config, factory
+from streamdesk.console.adapters import desk_bus
 from streamdesk.console.adapters.terminal import bus_tables
+from streamdesk.console.adapters.terminal.output import print_json, print_message, stdout
 from streamdesk.console.domain.moments import EXPECTED_OR_ID, span_of
+from streamdesk.console.domain.up_options import DATA
 from streamdesk.console.entrypoints.cli import dead_letters as dead
 from streamdesk.console.entrypoints.cli.options import (
     DataOption,
     JsonOption,
     TopicOption,
     UrlOption,
-    print_json,
-    print_message,
-    stdout,
 )
 from streamdesk.console.errors import ConsoleError, UsageError
 from streamdesk.contracts.documents import asyncapi
@@ -45,15 +44,15 @@ def show_lag(
     ] = False,
     as_json: JsonOption = False,
     url: UrlOption = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> None:
     """Show where each group stands on each topic."""
 
     async def work() -> None:
         readers: dict[tuple[str, str], list[ConsumerHealth]] = {}
-        async with factory.connect(factory.find_redis_url(url, data)) as bus:
+        async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
             rows = []
-            for chosen in factory.topics(topic):
+            for chosen in desk_bus.topics_named(topic):
                 rows += await bus.lag(chosen)
                 for group in chosen.groups if by_consumer else ():
                     readers[chosen.name, group] = await bus.consumers(chosen, group)
@@ -77,18 +76,18 @@ def _as_dict(row: GroupLag, readers: bus_tables.Readers) -> dict[str, Any]:
 def show_health(
     as_json: JsonOption = False,
     url: UrlOption = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> None:
     """Show how the five types of events are: traffic, dead letters, and who reads them.
 
     Fails when the server does not answer.
     """
-    topics = config.topics()
+    topics = desk_bus.topics()
 
     async def work() -> None:
-        async with factory.connect(factory.find_redis_url(url, data)) as bus:
+        async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
             chosen = {kind: topics[kind.topic.name] for kind in EventType}
-            health = await EventBus(bus, factory.NAME, topics=chosen).health()
+            health = await EventBus(bus, desk_bus.NAME, topics=chosen).health()
         if as_json:
             print_json(asdict(health))
         elif health.connected:
@@ -110,13 +109,15 @@ def tail(
     ] = None,
     as_json: JsonOption = False,
     url: UrlOption = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> None:
     """Print events as they come, until Ctrl-C."""
-    chosen = [factory.topic(name) for name in topics] if topics else factory.topics(None)
+    chosen = (
+        [desk_bus.topic_named(name) for name in topics] if topics else desk_bus.topics_named(None)
+    )
 
     async def work() -> None:
-        async with factory.connect(factory.find_redis_url(url, data)) as bus:
+        async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
             count = 0
             async for message in bus.tail(chosen, since=since):
                 print_message(message, as_json=as_json)
@@ -145,10 +146,10 @@ def replay(
         int | None, typer.Option(min=1, help="End after so many.", show_default=False)
     ] = None,
     url: UrlOption = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> None:
     """Print events that were published, as JSON lines; no group notices."""
-    chosen = factory.topic(topic)
+    chosen = desk_bus.topic_named(topic)
     if type_name is not None and type_name not in (known := [m.type_name() for m in chosen.models]):
         raise UsageError(
             f"no {type_name!r} travels on topic {chosen.name!r}; there are {', '.join(known)}"
@@ -156,7 +157,7 @@ def replay(
     span = span_of(since, until, datetime.now(UTC))
 
     async def work() -> None:
-        async with factory.connect(factory.find_redis_url(url, data)) as bus:
+        async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
             count = 0
             async for message in bus.replay(chosen, *span):
                 if type_name not in (None, message.event.type_name()):
@@ -174,5 +175,5 @@ def replay(
 @app.command("asyncapi")
 def show_asyncapi() -> None:
     """Print the AsyncAPI document of all topics, under the keys that are set."""
-    document = asyncapi(config.topics().values())
+    document = asyncapi(desk_bus.topics().values())
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")

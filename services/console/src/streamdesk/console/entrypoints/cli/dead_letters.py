@@ -7,8 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from streamdesk.bus import Bus, DeadFilter, RedriveReport, StoredDeadLetter
-from streamdesk.console import config, factory
+from streamdesk.console.adapters import desk_bus
 from streamdesk.console.adapters.terminal import bus_tables
+from streamdesk.console.adapters.terminal.output import print_json, stdout
+from streamdesk.console.domain.up_options import DATA
 from streamdesk.console.entrypoints.cli.dead_options import (
     ContainsOption,
     DryRunOption,
@@ -26,8 +28,6 @@ from streamdesk.console.entrypoints.cli.options import (
     JsonOption,
     TopicOption,
     UrlOption,
-    print_json,
-    stdout,
 )
 from streamdesk.console.errors import ConsoleError, UsageError
 from streamdesk.contracts.base import Topic
@@ -44,7 +44,7 @@ def overview(
     limit: LimitOption = 100,
     as_json: JsonOption = False,
     url: UrlOption = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> None:
     """List dead letters, or show, redrive or purge them."""
     if context.invoked_subcommand is None:
@@ -63,7 +63,7 @@ def list_dead(
     limit: LimitOption = 100,
     as_json: JsonOption = False,
     url: UrlOption = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> None:
     """List dead letters, the oldest first."""
     where = filter_of(
@@ -76,10 +76,10 @@ def list_dead(
     )
 
     async def work() -> None:
-        async with factory.connect(factory.find_redis_url(url, data)) as bus:
+        async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
             letters = [
                 letter
-                for chosen in factory.topics(topic)
+                for chosen in desk_bus.topics_named(topic)
                 for letter in await bus.dead(chosen, limit, where)
             ]
         letters = sorted(letters, key=lambda stored: stored.letter.dead_at)[:limit]
@@ -96,13 +96,13 @@ def show_dead(
     letter_id: Annotated[str, typer.Argument(metavar="ID", help="Id of a letter.")],
     topic: TopicOption = None,
     url: UrlOption = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> None:
     """Print everything about one dead letter, as JSON."""
 
     async def work() -> None:
-        async with factory.connect(factory.find_redis_url(url, data)) as bus:
-            for chosen in factory.topics(topic):
+        async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
+            for chosen in desk_bus.topics_named(topic):
                 for stored in await bus.dead(chosen, ALL):
                     if stored.id == letter_id:
                         stdout().print_json(data=_as_dict(stored), default=str)
@@ -135,7 +135,7 @@ def redrive(
     ] = None,
     dry_run: DryRunOption = False,
     url: UrlOption = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> None:
     """Put dead letters back where they came from, for the group that gave them up."""
     where = filter_of(
@@ -149,10 +149,10 @@ def redrive(
 
     async def work() -> None:
         reports: list[RedriveReport] = []
-        async with factory.connect(factory.find_redis_url(url, data)) as bus:
-            missing = await _missing(bus, factory.topics(topic), ids)
+        async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
+            missing = await _missing(bus, desk_bus.topics_named(topic), ids)
             left = limit
-            for chosen in factory.topics(topic):
+            for chosen in desk_bus.topics_named(topic):
                 if left > 0:
                     report = await bus.redrive(
                         chosen,
@@ -191,7 +191,7 @@ def purge(
     ] = False,
     dry_run: DryRunOption = False,
     url: UrlOption = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> None:
     """Delete dead letters for good."""
     where = filter_of(
@@ -207,9 +207,9 @@ def purge(
 
     async def work() -> None:
         gone: list[StoredDeadLetter] = []
-        async with factory.connect(factory.find_redis_url(url, data)) as bus:
-            missing = await _missing(bus, factory.topics(topic), ids)
-            for chosen in factory.topics(topic):
+        async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
+            missing = await _missing(bus, desk_bus.topics_named(topic), ids)
+            for chosen in desk_bus.topics_named(topic):
                 found = await _meant(bus, chosen, ids, where)
                 doomed = found[: limit - len(gone)]
                 if doomed and not dry_run:

@@ -17,17 +17,13 @@ from streamdesk.console.adapters.folder import Folder
 from streamdesk.console.adapters.http_questions import checked
 from streamdesk.console.adapters.redis_questions import named
 from streamdesk.console.adapters.terminal import doctor_view
+from streamdesk.console.adapters.terminal.output import print_json, stdout
 from streamdesk.console.application.doctor.examination import Patient, examine
 from streamdesk.console.application.doctor.ledger_reader import ledger_url
 from streamdesk.console.domain.finding import Finding, chosen, exit_code, worst
 from streamdesk.console.domain.state import DeskState
-from streamdesk.console.entrypoints.cli.options import (
-    DataOption,
-    JsonOption,
-    UrlOption,
-    print_json,
-    stdout,
-)
+from streamdesk.console.domain.up_options import DATA
+from streamdesk.console.entrypoints.cli.options import DataOption, JsonOption, UrlOption
 from streamdesk.console.errors import UsageError
 from streamdesk.runtime import BadSettingError, ServiceSettings
 from streamdesk.runtime.settings_report import load
@@ -58,7 +54,7 @@ def doctor(
     ] = TIMEOUT_SECONDS,
     as_json: JsonOption = False,
     url: UrlOption = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> int:
     """Check a running installation, and say what to do about what is wrong.
 

@@ -7,17 +7,13 @@ from typing import Annotated
 
 import typer
 
-from streamdesk.console import config, factory
+from streamdesk.console.adapters import desk_bus
 from streamdesk.console.adapters.folder import Folder
 from streamdesk.console.adapters.job_process import run_job
 from streamdesk.console.adapters.terminal.job_view import JobView, print_report
-from streamdesk.console.entrypoints.cli.options import (
-    DataOption,
-    JsonOption,
-    UrlOption,
-    print_json,
-    stdout,
-)
+from streamdesk.console.adapters.terminal.output import print_json, stdout
+from streamdesk.console.domain.up_options import DATA
+from streamdesk.console.entrypoints.cli.options import DataOption, JsonOption, UrlOption
 from streamdesk.console.errors import NoDeskError, UsageError
 
 MODULE = "streamdesk.analysis"
@@ -59,7 +55,7 @@ def indicators(
     ] = False,
     as_json: JsonOption = False,
     url: UrlOption = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> int:
     """Compute the nine daily indicators of every stock of the bar store.
 
@@ -108,6 +104,6 @@ def _store(simulate: int | None, data: Path) -> Path:
 
 def _server(url: str | None, data: Path) -> dict[str, str]:
     try:
-        return {"REDIS_URL": factory.find_redis_url(url, data), "REDIS_ENABLED": "true"}
+        return {"REDIS_URL": desk_bus.find_redis_url(url, data), "REDIS_ENABLED": "true"}
     except NoDeskError:
         return {"REDIS_ENABLED": "false"}

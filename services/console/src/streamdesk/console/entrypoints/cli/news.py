@@ -7,20 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from streamdesk.console import config, factory
+from streamdesk.console.adapters import desk_bus
 from streamdesk.console.adapters.service_command import run_child
 from streamdesk.console.adapters.terminal import news_view, why_view
+from streamdesk.console.adapters.terminal.output import print_json, print_message, stdout
 from streamdesk.console.application.find_article import as_options, find_article
-from streamdesk.console.config import NEWS_SAMPLE, NewsSource
 from streamdesk.console.domain.moments import EXPECTED_OR_ID, moment_or_id
+from streamdesk.console.domain.up_options import DATA, NEWS_SAMPLE, NewsSourceName
 from streamdesk.console.entrypoints.cli.options import (
     DataOption,
     JsonOption,
     UrlOption,
-    print_json,
-    print_message,
     recording_of,
-    stdout,
 )
 from streamdesk.console.errors import ConsoleError, NoDeskError
 from streamdesk.contracts.events import NewsFetched
@@ -42,7 +40,7 @@ def news() -> None:
 @app.command("fetch")
 def fetch(
     source: Annotated[
-        NewsSource | None,
+        NewsSourceName | None,
         typer.Option(
             case_sensitive=False,
             help="Where from; eodhd needs EODHD_API_KEY. Without it NEWS_SOURCE.",
@@ -68,13 +66,13 @@ def fetch(
     ] = None,
     as_json: JsonOption = False,
     url: UrlOption = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> int:
     """Fetch news once, now, and publish what is new; no article is published twice.
 
     One fetcher works at a time: while a desk's own one does, this says so and fetches nothing.
     """
-    environment = {"REDIS_URL": factory.find_redis_url(url, data)}
+    environment = {"REDIS_URL": desk_bus.find_redis_url(url, data)}
     environment |= _source(source, recording_of(source, recording, "--recording"))
     if tickers:
         environment |= {"NEWS_TICKERS": ",".join(tickers), "NEWS_TICKERS_FILE": ""}
@@ -96,10 +94,10 @@ def fetch(
     return ended.code
 
 
-def _source(source: NewsSource | None, recording: str | None) -> dict[str, str]:
+def _source(source: NewsSourceName | None, recording: str | None) -> dict[str, str]:
     told = {}
     if recording is not None:
-        told = {"NEWS_SOURCE": NewsSource.RECORDED.value, "NEWS_RECORDING": recording}
+        told = {"NEWS_SOURCE": NewsSourceName.RECORDED.value, "NEWS_RECORDING": recording}
     elif source is not None:
         told = {"NEWS_SOURCE": source.value}
     return told
@@ -123,15 +121,15 @@ def tail(
     ] = None,
     as_json: JsonOption = False,
     url: UrlOption = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> None:
     """Print news as it comes, until Ctrl-C: when, about what, its sentiment, and why it passed."""
-    chosen = factory.topic(RAW if raw else FILTERED)
+    chosen = desk_bus.topic_named(RAW if raw else FILTERED)
     start = NOW if since is None else _entry_id(since)
     console = stdout()
 
     async def work() -> None:
-        async with factory.connect(factory.find_redis_url(url, data)) as bus:
+        async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
             if not await bus.ping():
                 raise ConsoleError("Redis does not answer; is the server up?")
             count = 0
@@ -177,7 +175,7 @@ def why(
     ] = None,
     as_json: JsonOption = False,
     url: UrlOption = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> None:
     """Show what the filter makes of an article: which rule decides, and which words.
 
@@ -201,8 +199,10 @@ def why(
 async def _fetched(title: str, url: str | None, data: Path) -> NewsFetched | None:
     """The article of this title that was fetched; none where there is no server to ask."""
     try:
-        server = factory.find_redis_url(url, data)
+        server = desk_bus.find_redis_url(url, data)
     except NoDeskError:
         return None
-    async with factory.connect(server) as bus:
-        return await find_article(bus, factory.topic(RAW), title) if await bus.ping() else None
+    async with desk_bus.connect(server) as bus:
+        return (
+            await find_article(bus, desk_bus.topic_named(RAW), title) if await bus.ping() else None
+        )

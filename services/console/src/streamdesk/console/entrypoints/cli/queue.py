@@ -6,16 +6,12 @@ from typing import Annotated, Any
 import typer
 from rich.live import Live
 
-from streamdesk.console import config, factory
+from streamdesk.console.adapters import desk_bus
 from streamdesk.console.adapters.terminal import tables
+from streamdesk.console.adapters.terminal.output import print_json, stdout
 from streamdesk.console.application.watch_queue import Monitor
-from streamdesk.console.entrypoints.cli.options import (
-    DataOption,
-    JsonOption,
-    UrlOption,
-    print_json,
-    stdout,
-)
+from streamdesk.console.domain.up_options import DATA
+from streamdesk.console.entrypoints.cli.options import DataOption, JsonOption, UrlOption
 from streamdesk.console.errors import UsageError
 from streamdesk.contracts.base import Topic
 
@@ -30,14 +26,14 @@ def queue(
     once: Annotated[bool, typer.Option("--once", help="One look, then end.")] = False,
     as_json: JsonOption = False,
     url: UrlOption = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> None:
     """Watch a queue: what waits, what is in hand, what failed, how fast it moves."""
-    chosen = factory.topic(topic)
+    chosen = desk_bus.topic_named(topic)
     wanted = _group(chosen, group)
     asyncio.run(
         _watch(
-            factory.find_redis_url(url, data),
+            desk_bus.find_redis_url(url, data),
             chosen,
             wanted,
             limit=limit,
@@ -69,7 +65,7 @@ async def _watch(
     as_json: bool,
 ) -> None:
     where = f"{topic.name} → {group}"
-    async with factory.connect(url) as bus:
+    async with desk_bus.connect(url) as bus:
         monitor = Monitor(bus, topic, group, limit)
         if interval_seconds is None:
             frame = await monitor.once()

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from streamdesk.console import config
 from streamdesk.console.adapters.folder import Folder
 from streamdesk.console.adapters.service_command import Line, run_child
+from streamdesk.console.adapters.terminal.output import print_json, stdout
 from streamdesk.console.domain.services import books_of
-from streamdesk.console.entrypoints.cli.options import DataOption, JsonOption, print_json, stdout
+from streamdesk.console.domain.up_options import DATA
+from streamdesk.console.entrypoints.cli.options import DataOption, JsonOption
 from streamdesk.console.errors import UsageError
 
 MODULE = "streamdesk.order_executor"
@@ -26,7 +27,7 @@ def halt(
         str, typer.Option("--reason", help="Why, for whoever asks.", show_default=False)
     ] = "",
     as_json: JsonOption = False,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
 ) -> int:
     """Refuse every purchase from now on, by all executors of the account.
 
@@ -37,13 +38,13 @@ def halt(
 
 
 @app.command("resume")
-def resume(as_json: JsonOption = False, data: DataOption = config.DATA) -> int:
+def resume(as_json: JsonOption = False, data: DataOption = DATA) -> int:
     """Let purchases go on."""
     return _show(_executor(["resume"], data), as_json=as_json)
 
 
 @app.command("status")
-def status(as_json: JsonOption = False, data: DataOption = config.DATA) -> int:
+def status(as_json: JsonOption = False, data: DataOption = DATA) -> int:
     """Say whether trading is halted; the exit code is 1 while it is."""
     report = _executor(["status"], data)
     _show(report, as_json=as_json)

@@ -15,15 +15,10 @@ from streamdesk.console import config, factory
 from streamdesk.console.adapters.folder import Folder
 from streamdesk.console.adapters.log_reader import last_words
 from streamdesk.console.adapters.terminal import tables
-from streamdesk.console.config import NEWS_SAMPLE, NewsSource, UpOptions
+from streamdesk.console.adapters.terminal.output import print_json, stdout
 from streamdesk.console.domain.state import DeskState
-from streamdesk.console.entrypoints.cli.options import (
-    DataOption,
-    JsonOption,
-    print_json,
-    recording_of,
-    stdout,
-)
+from streamdesk.console.domain.up_options import DATA, NEWS_SAMPLE, NewsSourceName, UpOptions
+from streamdesk.console.entrypoints.cli.options import DataOption, JsonOption, recording_of
 from streamdesk.console.errors import ConsoleError, DeskFailedError
 
 POLL_SECONDS = 0.1
@@ -53,7 +48,7 @@ def up(
         str, typer.Option(help="Instruments, as in AAPL.US,700.HK.", show_default="watchlist")
     ] = "",
     news: Annotated[
-        NewsSource | None,
+        NewsSourceName | None,
         typer.Option(
             case_sensitive=False,
             help="Where news comes from; eodhd needs EODHD_API_KEY.",
@@ -87,7 +82,7 @@ def up(
             min=1, max=65_535, help="Port of the page.", show_default="8080, or the next free one"
         ),
     ] = None,
-    data: DataOption = config.DATA,
+    data: DataOption = DATA,
     keep: Annotated[
         bool, typer.Option("--keep/--fresh", help="Go on with the last run's data, or start anew.")
     ] = False,
@@ -110,7 +105,7 @@ def up(
         speed=speed,
         bars=bars.absolute() if bars else None,
         symbols=tuple(word.strip() for word in symbols.split(",") if word.strip()),
-        news=NewsSource.RECORDED if recording else news,
+        news=NewsSourceName.RECORDED if recording else news,
         news_recording=recording,
         seconds=seconds,
         seed=seed,
@@ -162,7 +157,7 @@ def _wait_until_up(folder: Folder, child: subprocess.Popen[bytes]) -> DeskState:
         time.sleep(POLL_SECONDS)
 
 
-def status(data: DataOption = config.DATA, as_json: JsonOption = False) -> None:
+def status(data: DataOption = DATA, as_json: JsonOption = False) -> None:
     """Show the processes of the desk that runs in this folder."""
     state = Folder(data).running()
     if as_json:
@@ -171,7 +166,7 @@ def status(data: DataOption = config.DATA, as_json: JsonOption = False) -> None:
         stdout().print(tables.status(state))
 
 
-def down(data: DataOption = config.DATA) -> None:
+def down(data: DataOption = DATA) -> None:
     """End the desk that runs in this folder."""
     folder = Folder(data)
     state = folder.running()
