@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import Bus, BusConfig, Message
-from streamdesk.console.entrypoints.cli.app import run
+from streamdesk.console.__main__ import run
 from streamdesk.contracts.base import Topic
 from streamdesk.contracts.events import BarClosed, RiskAlerted, Side, SignalGenerated, SignalType
 

@@ -14,7 +14,7 @@ import pytest
 
 from streamdesk.bus import Bus, BusConfig, Message
 from streamdesk.bus.layout import layout_of
-from streamdesk.console.entrypoints.cli.app import run
+from streamdesk.console.__main__ import run
 from streamdesk.contracts.base import Topic
 from tests.servers import SentinelCluster, StreamServer, free_port, wait_until
 

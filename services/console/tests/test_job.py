@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from streamdesk.bus import Bus, BusConfig
+from streamdesk.console.__main__ import run
 from streamdesk.console.adapters.folder import Folder
 from streamdesk.console.adapters.job_process import run_job
 from streamdesk.console.adapters.terminal.job_view import JobView, print_report
-from streamdesk.console.entrypoints.cli.app import run
 from streamdesk.console.errors import ConsoleError, UsageError
 from streamdesk.contracts.base import Topic
 

@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from streamdesk.bus import Bus, BusConfig
+from streamdesk.console.__main__ import run
 from streamdesk.console.adapters.terminal import news_view
-from streamdesk.console.entrypoints.cli.app import run
 from streamdesk.contracts.base import Topic
 from streamdesk.contracts.events import NewsFetched, NewsFiltered
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from streamdesk.console.__main__ import run
 from streamdesk.console.adapters.folder import Folder
 from streamdesk.console.adapters.processes import watchdog
+from streamdesk.console.application import end_desk
 from streamdesk.console.domain.state import DeskState, ServiceState
-from streamdesk.console.entrypoints.cli import up as handlers
-from streamdesk.console.entrypoints.cli.app import run
 
 HOLDER = """
 import signal, sys
@@ -82,7 +82,7 @@ def test_status_shows_every_process_and_no_secret(
 def test_down_ends_the_desk_politely_or_else_by_force(
     holder: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handlers, "DOWN_SECONDS", 2.0)
+    monkeypatch.setattr(end_desk, "DOWN_SECONDS", 2.0)
     assert run(["down", "--data", str(tmp_path)]) == 0
     assert holder.wait(60) in (0, -signal.SIGKILL)
     assert not Folder(tmp_path).is_held()

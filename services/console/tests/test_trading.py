@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from streamdesk.console.__main__ import run
 from streamdesk.console.adapters.folder import Folder
-from streamdesk.console.entrypoints.cli.app import run
 
 
 @pytest.fixture(autouse=True)

@@ -10,11 +10,12 @@ from streamdesk.console.adapters import desk_bus
 from streamdesk.console.adapters.service_command import run_child
 from streamdesk.console.adapters.terminal.output import print_json, stdout
 from streamdesk.console.domain.up_options import DATA
+from streamdesk.console.entrypoints.cli.lazy import new_app
 from streamdesk.console.entrypoints.cli.options import DataOption, JsonOption, UrlOption
 
 MODULE = "streamdesk.alert_relay"
 
-app = typer.Typer(help="Tries the way that alerts take to people.", no_args_is_help=True)
+app = new_app("Tries the way that alerts take to people.")
 
 
 class Severity(StrEnum):

@@ -2,45 +2,51 @@
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
-from streamdesk.bus import BusConfigError, BusUnavailableError
-from streamdesk.console.entrypoints.cli import alert, bus, doctor, job, news, queue, trading
-from streamdesk.console.entrypoints.cli import up as desk
-from streamdesk.console.errors import ConsoleError, UsageError
+from streamdesk.console.entrypoints.cli.lazy import LazyCommand, PlainGroup
+from streamdesk.console.errors import ConsoleError
+
+if TYPE_CHECKING:
+    from streamdesk.console.entrypoints.cli.up import RunDesk
 
 PROGRAM = "streamdesk"
 EXIT_INTERRUPTED = 130
-KNOWN = (ConsoleError, BusConfigError, BusUnavailableError, typer.TyperException)
+KNOWN = (ConsoleError, typer.TyperException)
+COMMANDS = {
+    "up": "Bring the whole desk up on this machine, until Ctrl-C.",
+    "status": "Show the processes of the desk that runs in this folder.",
+    "down": "End the desk that runs in this folder.",
+    "doctor": "Check a running installation, and say what to do about what is wrong.",
+    "queue": "Watch a queue: what waits, what is pending, what failed, how fast it moves.",
+    "bus": "Looks at the bus: lag, health, traffic now and before, dead letters.",
+    "job": "Runs a job of the desk once.",
+    "news": "News: fetch it once, follow it, and ask why an article passes.",
+    "trading": "Halts trading, and lets it resume: the kill switch.",
+    "alert": "Tries the way that alerts take to people.",
+}
+"""All commands, and the first line of each one's help."""
 
-app = typer.Typer(
+app = PlainGroup(
     name=PROGRAM,
     help="Runs a trading desk on this machine, and looks inside one.",
+    commands={name: LazyCommand(name, about) for name, about in COMMANDS.items()},
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
-app.command("up")(desk.up)
-app.command("status")(desk.status)
-app.command("down")(desk.down)
-app.command("doctor")(doctor.doctor)
-app.command("queue")(queue.queue)
-app.add_typer(bus.app, name="bus")
-app.add_typer(job.app, name="job")
-app.add_typer(news.app, name="news")
-app.add_typer(trading.app, name="trading")
-app.add_typer(alert.app, name="alert")
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def run(arguments: Sequence[str] | None, run_desk: "RunDesk") -> int:
     """Run one command; returns the exit code: 0 well, 1 failed, 2 called wrongly.
 
     Args:
         arguments: of the command line, without the program's name; None for the process's own.
+        run_desk: brings a desk up.
     """
     try:
-        code = app(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+        code = app.main(arguments, PROGRAM, standalone_mode=False, obj=run_desk)
     except (typer.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except KNOWN as error:
@@ -50,21 +56,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _complain(error: Exception) -> int:
     """Print an error as one line; returns the exit code."""
-    message, code = str(error), getattr(error, "exit_code", 1)
-    if isinstance(error, typer.TyperException):
-        message = _usage(error)
-    elif isinstance(error, BusConfigError):
-        code = UsageError.exit_code
-    elif isinstance(error, BusUnavailableError):
-        message = f"Redis does not answer ({error}); is the server up?"
+    message = _usage(error) if isinstance(error, typer.TyperException) else str(error)
     if message:
         sys.stderr.write(f"{PROGRAM}: {' '.join(message.split())}\n")
-    return int(code)
+    return int(getattr(error, "exit_code", 1))
 
 
 def _usage(error: typer.TyperException) -> str:
-    said = error.format_message().strip().rstrip(".")
-    if not said:  # called without a command: the help was shown
+    """What is wrong with the call, in one line; empty where its help was wanted."""
+    said, context = error.format_message().strip(), getattr(error, "ctx", None)
+    # A group without a command fails with its help as the message.
+    if context is not None and said == context.get_help().strip():
+        sys.stdout.write(f"{said}\n")
         return ""
-    context = getattr(error, "ctx", None)
-    return f"{said}; see `{context.command_path if context else PROGRAM} --help`"
+    return f"{said.rstrip('.')}; see `{context.command_path if context else PROGRAM} --help`"

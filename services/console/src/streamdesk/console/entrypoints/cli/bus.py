@@ -16,6 +16,7 @@ from streamdesk.console.adapters.terminal.output import print_json, print_messag
 from streamdesk.console.domain.moments import EXPECTED_OR_ID, span_of
 from streamdesk.console.domain.up_options import DATA
 from streamdesk.console.entrypoints.cli import dead_letters as dead
+from streamdesk.console.entrypoints.cli.lazy import new_app
 from streamdesk.console.entrypoints.cli.options import (
     DataOption,
     JsonOption,
@@ -26,10 +27,7 @@ from streamdesk.console.errors import ConsoleError, UsageError
 from streamdesk.contracts.documents import asyncapi
 from streamdesk.event_bus import EventBus, EventType
 
-app = typer.Typer(
-    help="Looks at the bus: lag, health, traffic now and before, dead letters.",
-    no_args_is_help=True,
-)
+app = new_app("Looks at the bus: lag, health, traffic now and before, dead letters.")
 app.add_typer(dead.app, name="dead", invoke_without_command=True)
 
 

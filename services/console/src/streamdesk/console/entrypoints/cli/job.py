@@ -13,13 +13,14 @@ from streamdesk.console.adapters.job_process import run_job
 from streamdesk.console.adapters.terminal.job_view import JobView, print_report
 from streamdesk.console.adapters.terminal.output import print_json, stdout
 from streamdesk.console.domain.up_options import DATA
+from streamdesk.console.entrypoints.cli.lazy import new_app
 from streamdesk.console.entrypoints.cli.options import DataOption, JsonOption, UrlOption
 from streamdesk.console.errors import NoDeskError, UsageError
 
 MODULE = "streamdesk.analysis"
 SIMULATED = "simulated"
 
-app = typer.Typer(help="Runs a job of the desk once.", no_args_is_help=True)
+app = new_app("Runs a job of the desk once.")
 
 
 class Market(StrEnum):

@@ -14,6 +14,7 @@ from streamdesk.console.adapters.terminal.output import print_json, print_messag
 from streamdesk.console.application.find_article import as_options, find_article
 from streamdesk.console.domain.moments import EXPECTED_OR_ID, moment_or_id
 from streamdesk.console.domain.up_options import DATA, NEWS_SAMPLE, NewsSourceName
+from streamdesk.console.entrypoints.cli.lazy import new_app
 from streamdesk.console.entrypoints.cli.options import (
     DataOption,
     JsonOption,
@@ -27,9 +28,7 @@ FETCHER, FILTER = "streamdesk.news_fetcher", "streamdesk.news_filter"
 RAW, FILTERED = "news_raw", "news_filtered"
 NOW = "$"
 
-app = typer.Typer(
-    help="News: fetch it once, follow it, and ask why an article passes.", no_args_is_help=True
-)
+app = new_app("News: fetch it once, follow it, and ask why an article passes.")
 
 
 @app.callback()

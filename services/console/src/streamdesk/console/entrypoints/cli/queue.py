@@ -28,7 +28,7 @@ def queue(
     url: UrlOption = None,
     data: DataOption = DATA,
 ) -> None:
-    """Watch a queue: what waits, what is in hand, what failed, how fast it moves."""
+    """Watch a queue: what waits, what is pending, what failed, how fast it moves."""
     chosen = desk_bus.topic_named(topic)
     wanted = _group(chosen, group)
     asyncio.run(

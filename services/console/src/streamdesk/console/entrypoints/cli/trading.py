@@ -13,12 +13,13 @@ from streamdesk.console.adapters.service_command import Line, run_child
 from streamdesk.console.adapters.terminal.output import print_json, stdout
 from streamdesk.console.domain.services import books_of
 from streamdesk.console.domain.up_options import DATA
+from streamdesk.console.entrypoints.cli.lazy import new_app
 from streamdesk.console.entrypoints.cli.options import DataOption, JsonOption
 from streamdesk.console.errors import UsageError
 
 MODULE = "streamdesk.order_executor"
 
-app = typer.Typer(help="Halts trading, and lets it go on: the kill switch.", no_args_is_help=True)
+app = new_app("Halts trading, and lets it resume: the kill switch.")
 
 
 @app.command("halt")

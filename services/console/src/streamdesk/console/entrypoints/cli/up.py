@@ -1,109 +1,111 @@
-"""`streamdesk up`, `status` and `down`."""
+"""`streamdesk up`."""
 
 import asyncio
-import os
-import signal
-import subprocess
 import sys
-import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
-from streamdesk.console import config, factory
 from streamdesk.console.adapters.folder import Folder
-from streamdesk.console.adapters.log_reader import last_words
 from streamdesk.console.adapters.terminal import tables
 from streamdesk.console.adapters.terminal.output import print_json, stdout
-from streamdesk.console.domain.state import DeskState
+from streamdesk.console.application.detach_desk import detach_desk
+from streamdesk.console.domain.counts import Result
 from streamdesk.console.domain.up_options import DATA, NEWS_SAMPLE, NewsSourceName, UpOptions
-from streamdesk.console.entrypoints.cli.options import DataOption, JsonOption, recording_of
-from streamdesk.console.errors import ConsoleError, DeskFailedError
+from streamdesk.console.entrypoints.cli.options import DataOption, recording_of
 
-POLL_SECONDS = 0.1
-DETACH_SECONDS = 60.0
-DOWN_SECONDS = config.STOP_SECONDS + 5  # it ends within its own limit, unless the machine is busy
+RunDesk = Callable[[UpOptions, Console], Coroutine[Any, Any, Result]]
+"""Brings a desk up, watches it, ends it: wired by the factory, found in the context."""
+
+ExecutorsOption = Annotated[int, typer.Option(min=1, max=64, help="Order executors.")]
+SpeedOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="Bars a second of each instrument; 0: as fast as they are taken.",
+        show_default="1 simulated, 10 recorded",
+    ),
+]
+BarsOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Recorded bars for the simulated market: CSV or Parquet, file or folder, or the "
+        "folder of a bar store.",
+        show_default=False,
+    ),
+]
+SymbolsOption = Annotated[
+    str, typer.Option(help="Instruments, as in AAPL.US,700.HK.", show_default="watchlist")
+]
+NewsOption = Annotated[
+    NewsSourceName | None,
+    typer.Option(
+        case_sensitive=False,
+        help="Where news comes from; eodhd needs EODHD_API_KEY.",
+        show_default="simulated",
+    ),
+]
+NewsRecordingOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="Recorded news: a file or folder of JSON lines, or `sample`, which comes along. "
+        "Implies --news recorded.",
+        show_default=NEWS_SAMPLE,
+    ),
+]
+SecondsOption = Annotated[
+    float | None,
+    typer.Option(
+        min=1,
+        help="End after so long; the last line is the result as JSON.",
+        show_default=False,
+    ),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(min=0, help="Seed of the simulated market and news.", show_default="1"),
+]
+PortOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=65_535, help="Port of the page.", show_default="8080, or the next free one"
+    ),
+]
+KeepOption = Annotated[
+    bool,
+    typer.Option("--keep/--fresh", help="Continue with the last run's data, or start anew."),
+]
+DetachOption = Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")]
 
 
 def up(
-    executors: Annotated[int, typer.Option(min=1, max=64, help="Order executors.")] = 1,
-    speed: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="Bars a second of each instrument; 0: as fast as they are taken.",
-            show_default="1 simulated, 10 recorded",
-        ),
-    ] = None,
-    bars: Annotated[
-        Path | None,
-        typer.Option(
-            help="Recorded bars for the simulated market: CSV or Parquet, file or folder, or the "
-            "folder of a bar store.",
-            show_default=False,
-        ),
-    ] = None,
-    symbols: Annotated[
-        str, typer.Option(help="Instruments, as in AAPL.US,700.HK.", show_default="watchlist")
-    ] = "",
-    news: Annotated[
-        NewsSourceName | None,
-        typer.Option(
-            case_sensitive=False,
-            help="Where news comes from; eodhd needs EODHD_API_KEY.",
-            show_default="simulated",
-        ),
-    ] = None,
-    news_recording: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH",
-            help="Recorded news: a file or folder of JSON lines, or `sample`, which comes along. "
-            "Implies --news recorded.",
-            show_default=NEWS_SAMPLE,
-        ),
-    ] = None,
-    seconds: Annotated[
-        float | None,
-        typer.Option(
-            min=1,
-            help="End after so long; the last line is the result as JSON.",
-            show_default=False,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, help="Seed of the simulated market and news.", show_default="1"),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=65_535, help="Port of the page.", show_default="8080, or the next free one"
-        ),
-    ] = None,
+    context: typer.Context,
+    executors: ExecutorsOption = 1,
+    speed: SpeedOption = None,
+    bars: BarsOption = None,
+    symbols: SymbolsOption = "",
+    news: NewsOption = None,
+    news_recording: NewsRecordingOption = None,
+    seconds: SecondsOption = None,
+    seed: SeedOption = None,
+    port: PortOption = None,
     data: DataOption = DATA,
-    keep: Annotated[
-        bool, typer.Option("--keep/--fresh", help="Go on with the last run's data, or start anew.")
-    ] = False,
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
+    keep: KeepOption = False,
+    detach: DetachOption = False,
 ) -> int:
     """Bring the whole desk up on this machine, until Ctrl-C.
 
     Needs nothing but this package: it starts a Redis server of its own unless REDIS_URL names one.
     """
-    if bars is not None and not bars.exists():
-        raise typer.BadParameter(f"{bars} does not exist", param_hint="--bars")
-    if bars is not None and not keep and bars.resolve().is_relative_to(Folder(data).bars.resolve()):
-        why = f"{bars} is removed when a run starts anew: copy it and name the copy, or add --keep"
-        raise typer.BadParameter(why, param_hint="--bars")
     recording = recording_of(news, news_recording, "--news-recording")
-    if detach:
-        return _detach(Folder(data))
     options = UpOptions(
         executors=executors,
         speed=speed,
-        bars=bars.absolute() if bars else None,
+        bars=_recorded_bars(bars, Folder(data), keep=keep),
         symbols=tuple(word.strip() for word in symbols.split(",") if word.strip()),
         news=NewsSourceName.RECORDED if recording else news,
         news_recording=recording,
@@ -113,83 +115,36 @@ def up(
         data=data,
         keep=keep,
     )
-    result = asyncio.run(factory.run_desk(options, stdout()))
-    if seconds is not None:
+    return _detach(options) if detach else _run(options, context.obj)
+
+
+def _recorded_bars(bars: Path | None, folder: Folder, *, keep: bool) -> Path | None:
+    """The recorded bars as services find them, in whatever folder they run.
+
+    Raises:
+        BadParameter: there are none, or the desk would remove them before it plays them.
+    """
+    if bars is None:
+        return None
+    if not bars.exists():
+        raise typer.BadParameter(f"{bars} does not exist", param_hint="--bars")
+    if not keep and bars.resolve().is_relative_to(folder.bars.resolve()):
+        why = f"{bars} is removed when a run starts anew: copy it and name the copy, or add --keep"
+        raise typer.BadParameter(why, param_hint="--bars")
+    return bars.absolute()
+
+
+def _run(options: UpOptions, run_desk: RunDesk) -> int:
+    result = asyncio.run(run_desk(options, stdout()))
+    if options.seconds is not None:
         print_json(result.as_dict())
     return 1 if result.errors else 0
 
 
-def _detach(folder: Folder) -> int:
-    """Run the same command without `--detach` in a session of its own; wait until it is up."""
-    with folder.held():
-        pass  # says so here, and not in a log, when a desk runs already
-    folder.forget()
+def _detach(options: UpOptions) -> int:
     arguments = [word for word in sys.argv[1:] if word not in ("-d", "--detach")]
-    with folder.up_log.open("wb") as log:
-        child = subprocess.Popen(  # noqa: S603 - this very command again
-            [sys.executable, "-m", "streamdesk.console", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    state = _wait_until_up(folder, child)
+    state = detach_desk(Folder(options.data), arguments)
     console = stdout()
     console.print(tables.status(state))
     console.print("`streamdesk status` shows this again, `streamdesk down` ends it.")
     return 0
-
-
-def _wait_until_up(folder: Folder, child: subprocess.Popen[bytes]) -> DeskState:
-    deadline = time.monotonic() + DETACH_SECONDS
-    while True:
-        state = folder.read()
-        if state and state.pid == child.pid and state.status == "up":
-            return state
-        if child.poll() is not None:
-            words = last_words(folder.up_log).removeprefix("streamdesk: ")
-            raise DeskFailedError(words)
-        if time.monotonic() > deadline:
-            raise DeskFailedError(
-                f"the desk is not up after {DETACH_SECONDS:g} s; see `streamdesk status` "
-                f"and {folder.up_log}"
-            )
-        time.sleep(POLL_SECONDS)
-
-
-def status(data: DataOption = DATA, as_json: JsonOption = False) -> None:
-    """Show the processes of the desk that runs in this folder."""
-    state = Folder(data).running()
-    if as_json:
-        print_json(state.model_dump(mode="json", exclude={"redis_url"}))
-    else:
-        stdout().print(tables.status(state))
-
-
-def down(data: DataOption = DATA) -> None:
-    """End the desk that runs in this folder."""
-    folder = Folder(data)
-    state = folder.running()
-    begun = time.monotonic()
-    if not _ends(folder, state.pid, signal.SIGTERM) and not _ends(
-        folder,
-        state.pid,
-        signal.SIGKILL,  # its watchdog ends the services
-    ):
-        raise ConsoleError(f"process {state.pid} does not end; see {folder.logs}")
-    stdout().print(f"The desk has ended, in {time.monotonic() - begun:.1f} s.", highlight=False)
-
-
-def _ends(folder: Folder, pid: int, number: signal.Signals) -> bool:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        pass  # its watchdog is still at work
-    except PermissionError:
-        raise ConsoleError(f"process {pid} belongs to somebody else; ask them to end it") from None
-    deadline = time.monotonic() + DOWN_SECONDS
-    while folder.is_held():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL_SECONDS)
-    return True
