@@ -18,7 +18,7 @@ LARGEST_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What came back.
 
     Args:
@@ -41,7 +41,7 @@ class Answer:
             return None
 
 
-async def get(base: str, path: str, question: Mapping[str, str] | None = None) -> Answer:
+async def get(base: str, path: str, question: Mapping[str, str] | None = None) -> HttpAnswer:
     """A GET.
 
     Args:
@@ -61,12 +61,12 @@ async def get(base: str, path: str, question: Mapping[str, str] | None = None) -
             async for part in answer.aiter_bytes():
                 body += part
                 if len(body) > LARGEST_BYTES:
-                    return Answer(error=f"{at} answers with more than {LARGEST_BYTES:,} bytes")
-            return Answer(answer.status_code, "", bytes(body), dict(answer.headers))
+                    return HttpAnswer(error=f"{at} answers with more than {LARGEST_BYTES:,} bytes")
+            return HttpAnswer(answer.status_code, "", bytes(body), dict(answer.headers))
     except (TimeoutError, httpx.TimeoutException):
-        return Answer(error=f"{at} does not answer within {ANSWER_SECONDS:g} s")
+        return HttpAnswer(error=f"{at} does not answer within {ANSWER_SECONDS:g} s")
     except httpx.HTTPError as error:
-        return Answer(error=f"{at} cannot be reached ({error or type(error).__name__})")
+        return HttpAnswer(error=f"{at} cannot be reached ({error or type(error).__name__})")
 
 
 @lru_cache(maxsize=1)

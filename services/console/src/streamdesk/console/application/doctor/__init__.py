@@ -1,1 +1,1 @@
-"""Reads for the doctor: each module asks one kind of thing, in time, and decides nothing."""
+"""Checks of a running installation: each module asks about one subject, and judges the answers."""

@@ -1,13 +1,25 @@
-"""What the data server's own words say."""
+"""The data server: its own words, and what they mean."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from streamdesk.bus.address import Address, HostPort, parse_address
+from streamdesk.console.adapters.redis_questions import (
+    NoAnswerError,
+    ask,
+    lines_of,
+    named,
+    refused,
+)
+from streamdesk.console.application.doctor.sentinels import server_of
 from streamdesk.console.domain.finding import (
+    CHECKS,
     Finding,
     failed,
     merged,
     ok,
+    unknown,
     warning,
 )
 
@@ -21,6 +33,7 @@ MEMORY_WARNING_SHARE = 0.85
 """As the alert RedisMemoryNearLimit."""
 
 MEGABYTE = 1 << 20
+ADVICE = "start the server, thaw it, or correct REDIS_URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,3 +188,41 @@ def memory(facts: ServerFacts) -> Finding:
 
 def _megabytes(count: int) -> str:
     return f"{count / MEGABYTE:,.1f} MB"
+
+
+async def examine_redis(url: str, *, clustered: bool) -> list[Finding]:
+    """The checks of the data server.
+
+    Args:
+        url: as `streamdesk.bus.address` lists them.
+        clustered: whether we are in Kubernetes.
+    """
+    address = parse_address(url)
+    try:
+        host = await server_of(address)
+        facts = await _read_server(address, host, clustered=clustered or bool(address.service))
+    except NoAnswerError as error:
+        broken = failed("redis.server", str(error), ADVICE)
+        rest = CHECKS["redis"][1:]
+        why = "the server does not answer"
+        return [broken, *(unknown(f"redis.{name}", why, "see redis.server") for name in rest)]
+    return check_server(facts)
+
+
+async def _read_server(address: Address, host: HostPort | None, *, clustered: bool) -> ServerFacts:
+    name = named(host) if host else address.path
+    try:
+        answers, seconds = await ask(address, host, address.login, ("TIME",), ("INFO",))
+    except NoAnswerError as error:
+        raise NoAnswerError(f"{name} {error}") from None
+    now = time.time()
+    if problem := refused(answers):
+        raise NoAnswerError(f"{name}: {problem}")
+    (whole, part), info = answers
+    return ServerFacts(
+        address=name,
+        info=lines_of(info),
+        clock_seconds=int(whole) + int(part) / 1e6 - (now - seconds / 2),
+        clock_error_seconds=seconds / 2,
+        clustered=clustered,
+    )

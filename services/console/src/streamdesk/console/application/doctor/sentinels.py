@@ -1,9 +1,29 @@
-"""Whether the Sentinels could do their work: watch one master, and make another."""
+"""The Sentinels and the servers that they know: one master watched, and another ready."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from streamdesk.console.domain.finding import Finding, failed, merged, warning
+import hiredis
+
+from streamdesk.bus.address import Address, HostPort, parse_address
+from streamdesk.console.adapters.redis_questions import (
+    NoAnswerError,
+    ask,
+    lines_of,
+    named,
+    pairs,
+    refused,
+)
+from streamdesk.console.domain.finding import (
+    CHECKS,
+    Finding,
+    failed,
+    merged,
+    not_applicable,
+    warning,
+)
 
 DOWN = {"s_down", "o_down", "disconnected"}
 LOG = "look at its log and at the network between the pods"
@@ -141,7 +161,7 @@ def _no_master(address: str, nodes: Sequence[NodeFacts]) -> str:
 
 
 def replicas(sentinels: Sequence[SentinelFacts], nodes: Sequence[NodeFacts]) -> Finding:
-    """Somebody must be there to be promoted, and have all that the master has."""
+    """A replica must be there to be promoted, and have all that the master has."""
     check = "sentinels.replicas"
     named = {one.master for one in sentinels}
     others = [one for one in nodes if one.address not in named]
@@ -150,21 +170,30 @@ def replicas(sentinels: Sequence[SentinelFacts], nodes: Sequence[NodeFacts]) -> 
     ]
     good = len(others) - len(problems)
     if not good:
-        why = "no replica follows the master: if it dies there is nobody to promote"
+        why = "no replica follows the master: if it dies there is none to promote"
         problems.append(failed(check, why, "start a replica, and look at its log"))
     leader = next((one for one in nodes if one.role == "master" and one.address in named), None)
-    if leader is not None and leader.good_replicas is None:
-        problems.append(
+    if leader is not None:
+        problems += _minimum(check, leader)
+    return merged(check, problems, f"{good} of {len(others)} replicas follow the master")
+
+
+def _minimum(check: str, leader: NodeFacts) -> list[Finding]:
+    """What is wrong with the replicas that a master needs before it takes a write."""
+    # Without a minimum nothing is refused now, and a network partition loses what is written.
+    if leader.good_replicas is None:
+        return [
             warning(
                 check,
-                "min-replicas-to-write is not set: a master that is cut off goes on taking "
+                "min-replicas-to-write is not set: a master that is cut off keeps taking "
                 "events, and loses them",
                 "CONFIG SET min-replicas-to-write 1, on every server",
             )
-        )
-    elif leader is not None and leader.good_replicas == 0:
-        problems.append(failed(check, "the master counts no good replica: it refuses writes", LOG))
-    return merged(check, problems, f"{good} of {len(others)} replicas follow the master")
+        ]
+    # With one, a master that has no good replica refuses every write already.
+    if leader.good_replicas == 0:
+        return [failed(check, "the master counts no good replica: it refuses writes", LOG)]
+    return []
 
 
 def _not_following(node: NodeFacts, named: set[str]) -> str:
@@ -175,3 +204,102 @@ def _not_following(node: NodeFacts, named: set[str]) -> str:
     if not node.link_up:
         return f"{node.address} has no connection to its master {node.follows}"
     return "" if node.follows in named else f"{node.address} follows {node.follows}"
+
+
+async def examine_sentinels(url: str) -> list[Finding]:
+    """The checks of the Sentinels; they do not apply where the URL names none."""
+    address = parse_address(url)
+    if not address.service:
+        why = "the URL names one server and no Sentinels"
+        return [not_applicable(f"sentinels.{name}", why) for name in CHECKS["sentinels"]]
+    said = await asyncio.gather(*(_sentinel(address, host) for host in address.hosts))
+    known = {host for _, host in said if host is not None}
+    rows = await asyncio.gather(*(_replicas(address, host) for host in address.hosts))
+    known |= {host for row in rows for host in row}
+    nodes = await asyncio.gather(*(_node(address, host) for host in sorted(known)))
+    return check_sentinels([facts for facts, _ in said], nodes)
+
+
+async def server_of(address: Address) -> HostPort | None:
+    """Where the data server is; None for a Unix socket.
+
+    Raises:
+        NoAnswerError: no Sentinel names a master.
+    """
+    if not address.service:
+        return address.hosts[0] if address.hosts else None
+    said = await asyncio.gather(*(_sentinel(address, host) for host in address.hosts))
+    masters = [one for _, one in said if one is not None]
+    if not masters:
+        whys = "; ".join(f"{facts.address} {facts.error}" for facts, _ in said)
+        raise NoAnswerError(f"no Sentinel names the master of {address.service!r}: {whys}")
+    return max(masters, key=masters.count)
+
+
+async def _sentinel(address: Address, host: HostPort) -> tuple[SentinelFacts, HostPort | None]:
+    """What one Sentinel says, and whom it names."""
+    service = address.service
+    try:
+        (row, quorum), _ = await ask(
+            address,
+            host,
+            address.sentinel_login,
+            ("SENTINEL", "MASTER", service),
+            ("SENTINEL", "CKQUORUM", service),
+        )
+    except NoAnswerError as error:
+        return SentinelFacts(named(host), error=str(error)), None
+    if isinstance(row, hiredis.ReplyError):
+        return SentinelFacts(named(host), error=f"does not know {service!r} ({row})"), None
+    told = pairs(row)
+    master = (told.get("ip", ""), int(told.get("port", "0")))
+    facts = SentinelFacts(
+        address=named(host),
+        master=named(master),
+        flags=frozenset(told.get("flags", "").split(",")),
+        quorum=int(told.get("quorum", "0")),
+        others=int(told.get("num-other-sentinels", "0")),
+        ckquorum=_quorum(quorum),
+    )
+    return facts, master
+
+
+def _quorum(answer: Any) -> str:  # noqa: ANN401 - what hiredis makes of an answer
+    if isinstance(answer, hiredis.ReplyError):
+        text = str(answer)
+        return "" if text.startswith("NOPERM") else text
+    return bytes(answer).decode(errors="replace")
+
+
+async def _replicas(address: Address, host: HostPort) -> set[HostPort]:
+    """The replicas that one Sentinel knows; none when it does not answer: `_sentinel` says so."""
+    question = ("SENTINEL", "REPLICAS", address.service)
+    try:
+        (rows,), _ = await ask(address, host, address.sentinel_login, question)
+    except NoAnswerError:
+        return set()
+    if isinstance(rows, hiredis.ReplyError):
+        return set()
+    told = [pairs(row) for row in rows]
+    return {(row["ip"], int(row["port"])) for row in told}
+
+
+async def _node(address: Address, host: HostPort) -> NodeFacts:
+    try:
+        answers, _ = await ask(
+            address, host, address.login, ("INFO", "replication"), ("INFO", "server")
+        )
+    except NoAnswerError as error:
+        return NodeFacts(named(host), error=str(error))
+    if problem := refused(answers):
+        return NodeFacts(named(host), error=problem)
+    info = lines_of(answers[0]) | lines_of(answers[1])
+    good = info.get("min_slaves_good_slaves")  # told where a minimum is set
+    return NodeFacts(
+        address=named(host),
+        role=info.get("role", ""),
+        follows=f"{info.get('master_host', '')}:{info.get('master_port', '')}",
+        link_up=info.get("master_link_status") == "up",
+        run_id=info.get("run_id", named(host)),
+        good_replicas=None if good is None else int(good),
+    )

@@ -1,15 +1,31 @@
-"""Where topics and groups stand. The limits are those of the alerts of the same meaning."""
+"""Topics and groups: what the bus says of them, and what it means.
 
-from collections.abc import Sequence
+The limits are those of the alerts of the same meaning.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import hiredis
+
+from streamdesk.bus import Bus, BusError, GroupLag
+from streamdesk.bus.address import parse_address
+from streamdesk.bus.layout import parts_of
+from streamdesk.console.adapters import desk_bus
+from streamdesk.console.adapters.redis_questions import NoAnswerError, ask, pairs
+from streamdesk.console.application.doctor.sentinels import server_of
 from streamdesk.console.domain.finding import (
+    CHECKS,
     Finding,
     failed,
     merged,
     not_applicable,
+    unknown,
     warning,
 )
+from streamdesk.contracts.base import Topic
 
 LAG_WARNING = 1_000
 PENDING_WARNING = 100
@@ -18,6 +34,10 @@ LENGTH_WARNING = 50_000
 NEAR_SHARE = 0.8
 STANDING = ("consumers", "lag", "pending")
 LOOK = "`streamdesk bus lag --consumers` shows who is alive and what each holds"
+ADVICE = "see redis.server; a user must be allowed what `streamdesk bus lag` needs"
+
+Groups = Mapping[str, frozenset[str] | None]
+"""Names of a stream's groups by its key; None for a stream that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +210,105 @@ def _length(topics: Sequence[TopicFacts]) -> Finding:
     longest = max(topics, key=lambda topic: topic.length, default=None)
     well = f"the longest is {longest.longest} with {longest.length:,}" if longest else "no topics"
     return merged(check, problems, well)
+
+
+async def examine_topics(url: str, topics: Iterable[Topic[Any]]) -> list[Finding]:
+    """The checks of all topics. One that cannot be read is reported, and hides no other."""
+    chosen = list(topics)
+    async with desk_bus.connect(url) as bus:
+        # Asked once, and first: otherwise each topic would wait for its own time-out.
+        if why := await _silence(bus):
+            return _unreadable(why)
+        answers = await asyncio.gather(
+            *(_one(bus, url, topic) for topic in chosen), return_exceptions=True
+        )
+    read = [answer for answer in answers if not isinstance(answer, BaseException)]
+    why = _refusals(chosen, answers)
+    if not read:
+        return _unreadable(why)
+    findings = check_topics([topic for topic, _ in read], [one for _, row in read for one in row])
+    if not why:
+        return findings
+    # What could be read is still judged; each check says as well which topics it does not cover.
+    return [
+        merged(one.check, [one, unknown(one.check, why, ADVICE)], one.found) for one in findings
+    ]
+
+
+def _unreadable(why: str) -> list[Finding]:
+    return [unknown(f"topics.{name}", why, ADVICE) for name in CHECKS["topics"]]
+
+
+def _refusals(topics: Sequence[Topic[Any]], answers: Sequence[object]) -> str:
+    """Which topics the server does not show, and why; empty when it shows all.
+
+    Raises:
+        BaseException: an answer that is a fault of the doctor's.
+    """
+    refused: dict[str, list[str]] = {}
+    for topic, answer in zip(topics, answers, strict=True):
+        if isinstance(answer, (BusError, NoAnswerError)):
+            # One right that is missing refuses many topics: the reason is given once for all.
+            refused.setdefault(str(answer), []).append(topic.name)
+        elif isinstance(answer, BaseException):
+            raise answer
+    return "; ".join(f"{', '.join(names)}: {said}" for said, names in refused.items())
+
+
+async def _silence(bus: Bus) -> str:
+    """Why the server says nothing; empty when it speaks."""
+    try:
+        return "" if await bus.ping() else "the server does not answer"
+    except BusError as error:
+        return str(error)
+
+
+async def _one(bus: Bus, url: str, topic: Topic[Any]) -> tuple[TopicFacts, list[GroupFacts]]:
+    rows = await bus.lag(topic)
+    groups = await _groups_on_streams(url, topic) if topic.groups else {}
+    streams = {stream.key: stream.length for row in rows for stream in row.streams}
+    longest = max(streams, key=lambda key: streams[key], default=topic.key)
+    facts = TopicFacts(
+        name=topic.name,
+        dead=max(row.dead for row in rows),
+        longest=longest,
+        length=streams.get(longest, 0),
+        cap=topic.hard_cap,
+    )
+    return facts, [_group(topic, row, groups) for row in rows if row.group]
+
+
+def _group(topic: Topic[Any], row: GroupLag, groups: Groups) -> GroupFacts:
+    there = {key: names for key, names in groups.items() if names is not None}
+    consumer = next(one for one in topic.consumers if one.group == row.group)
+    return GroupFacts(
+        topic=topic.name,
+        group=row.group,
+        service=consumer.service,
+        streams=len(there),
+        without=tuple(key for key, names in there.items() if row.group not in names),
+        waiting=row.waiting,
+        pending=row.pending,
+        delayed=row.delayed,
+        oldest_seconds=row.oldest_pending_seconds,
+        active=row.active_consumers,
+        limit=topic.max_backlog,
+    )
+
+
+async def _groups_on_streams(url: str, topic: Topic[Any]) -> Groups:
+    address = parse_address(url)
+    keys = [key for part in parts_of(topic) for key in part.streams]
+    host = await server_of(address)
+    select = ("SELECT", address.database)
+    questions = [("XINFO", "GROUPS", key) for key in keys]
+    (_, *answers), _ = await ask(address, host, address.login, select, *questions)
+    found: dict[str, frozenset[str] | None] = {}
+    for key, answer in zip(keys, answers, strict=True):
+        if not isinstance(answer, hiredis.ReplyError):
+            found[key] = frozenset(pairs(row[:2])["name"] for row in answer)
+        elif "no such key" in str(answer):
+            found[key] = None
+        else:
+            raise NoAnswerError(f"the server refuses a question: {answer}")
+    return found
