@@ -22,7 +22,7 @@ from streamdesk.console.adapters.processes.guard import Guard
 from streamdesk.console.adapters.processes.supervisor import Program, Supervisor
 from streamdesk.console.adapters.terminal.progress import Progress
 from streamdesk.console.application.count_events import Tally
-from streamdesk.console.application.run_desk import Desk, Plan, Stop
+from streamdesk.console.application.run_desk import DeskPlan, LocalDesk, Stop
 from streamdesk.console.domain.counts import Result
 from streamdesk.console.domain.services import services
 from streamdesk.console.domain.up_options import NewsSourceName, UpOptions
@@ -57,7 +57,7 @@ class Running:
     """A desk at work."""
 
     folder: Folder
-    desk: Desk
+    desk: LocalDesk
     supervisor: Supervisor
     stop: Stop
     out: io.StringIO
@@ -85,7 +85,7 @@ def open_desk(tmp_path: Path) -> OpenDesk:
         folder.make()
         base = factory.make_plan(UpOptions(seconds=seconds), folder, {})
         services = [service(folder, f"service-{i}", line) for i, line in enumerate(lines, 1)]
-        plan = Plan(
+        plan = DeskPlan(
             server=base.server,
             services=[*services, *programs],
             page="http://localhost:1",
@@ -99,7 +99,9 @@ def open_desk(tmp_path: Path) -> OpenDesk:
         async with desk_bus.connect(plan.redis_url) as bus:
             supervisor = Supervisor(guard)
             progress = Progress(Console(file=out, width=200))
-            desk = Desk(plan, folder, supervisor, bus, Tally(bus, desk_bus.topics({})), progress)
+            desk = LocalDesk(
+                plan, folder, supervisor, bus, Tally(bus, desk_bus.topics({})), progress
+            )
             supervisor.changed = desk.changed
             task = asyncio.create_task(desk.run(stop))
             try:
@@ -248,7 +250,7 @@ async def test_a_named_server_that_does_not_answer_is_one_line(tmp_path: Path) -
     await guard.start()
     async with desk_bus.connect(plan.redis_url) as bus:
         out = io.StringIO()
-        desk = Desk(
+        desk = LocalDesk(
             plan,
             folder,
             Supervisor(guard),

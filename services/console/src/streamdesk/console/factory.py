@@ -17,7 +17,7 @@ from streamdesk.console.adapters.processes.supervisor import Program, Supervisor
 from streamdesk.console.adapters.redis_server import find_server, server_command
 from streamdesk.console.adapters.terminal.progress import Progress
 from streamdesk.console.application.count_events import Tally
-from streamdesk.console.application.run_desk import SERVER, Desk, Plan, Server, Stop
+from streamdesk.console.application.run_desk import SERVER, DeskPlan, LocalDesk, RedisProcess, Stop
 from streamdesk.console.domain.counts import Result
 from streamdesk.console.domain.services import LOOPBACK, services
 from streamdesk.console.domain.up_options import UpOptions
@@ -44,7 +44,7 @@ async def run_desk(options: UpOptions, console: Console) -> Result:
             await guard.close()
 
 
-async def _run(plan: Plan, folder: Folder, guard: Guard, progress: Progress) -> Result:
+async def _run(plan: DeskPlan, folder: Folder, guard: Guard, progress: Progress) -> Result:
     stop = Stop()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -52,12 +52,12 @@ async def _run(plan: Plan, folder: Folder, guard: Guard, progress: Progress) -> 
     supervisor = Supervisor(guard)
     async with connect(plan.redis_url) as bus:
         tally = Tally(bus, topics())
-        desk = Desk(plan, folder, supervisor, bus, tally, progress)
+        desk = LocalDesk(plan, folder, supervisor, bus, tally, progress)
         supervisor.changed = desk.changed
         return await desk.run(stop)
 
 
-def make_plan(options: UpOptions, folder: Folder, given: Mapping[str, str]) -> Plan:
+def make_plan(options: UpOptions, folder: Folder, given: Mapping[str, str]) -> DeskPlan:
     """What the desk will consist of.
 
     Raises:
@@ -92,7 +92,7 @@ def make_plan(options: UpOptions, folder: Folder, given: Mapping[str, str]) -> P
         )
         for spec in specs
     ]
-    return Plan(
+    return DeskPlan(
         server=server,
         services=programs,
         page=f"http://localhost:{page_port}",
@@ -103,10 +103,10 @@ def make_plan(options: UpOptions, folder: Folder, given: Mapping[str, str]) -> P
     )
 
 
-def _own_server(folder: Folder) -> Server:
+def _own_server(folder: Folder) -> RedisProcess:
     port = any_free()
     command = server_command(find_server(folder.programs), port, folder.redis)
-    return Server(Program(SERVER, command, folder.log(SERVER)), port)
+    return RedisProcess(Program(SERVER, command, folder.log(SERVER)), port)
 
 
 def _page_port(options: UpOptions) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from streamdesk.bus import Bus, BusUnavailableError
-from streamdesk.console.domain.counts import Counts
+from streamdesk.console.domain.counts import RunCounts
 from streamdesk.contracts.base import Topic
 
 QUIET_SECONDS = 0.15
@@ -21,7 +21,7 @@ class Tally:
     """
 
     def __init__(self, bus: Bus, topics: Mapping[str, Topic[Any]]) -> None:
-        self.counts = Counts()
+        self.counts = RunCounts()
         self._bus = bus
         self._topics = topics
         self._stop = asyncio.Event()

@@ -35,7 +35,7 @@ HURRIED_COUNT_SECONDS = 0.5  # somebody waits for the end
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class RedisProcess:
     """The desk's own Redis server.
 
     Args:
@@ -48,7 +48,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DeskPlan:
     """What a desk consists of.
 
     Args:
@@ -61,7 +61,7 @@ class Plan:
         seconds: end by itself after so long; None to run until stopped.
     """
 
-    server: Server | None
+    server: RedisProcess | None
     services: Sequence[Program]
     page: str
     analysis: str
@@ -82,7 +82,7 @@ class Stop:
         (self.impatient if self.requested.is_set() else self.requested).set()
 
 
-class Desk:
+class LocalDesk:
     """Runs a plan.
 
     Args:
@@ -96,7 +96,7 @@ class Desk:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: DeskPlan,
         folder: Folder,
         supervisor: Supervisor,
         bus: Bus,

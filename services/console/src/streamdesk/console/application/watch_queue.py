@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from streamdesk.bus import Bus, BusUnavailableError, GroupLag, Message
-from streamdesk.console.domain.queue import Frame, Rates, WaitingMessage
+from streamdesk.console.domain.queue import QueueFrame, QueueRates, WaitingMessage
 from streamdesk.contracts.base import Topic
 
 FIRST_LOOK_SECONDS = 0.5
@@ -28,9 +28,9 @@ class Monitor:
         self._topic = topic
         self._group = group
         self._limit = limit
-        self._rates = Rates()
+        self._rates = QueueRates()
 
-    async def look(self) -> Frame:
+    async def look(self) -> QueueFrame:
         """One look.
 
         Raises:
@@ -43,7 +43,7 @@ class Monitor:
         rates = self._rates.add(time.monotonic(), lag.added, finished)
         return frame(lag, waiting, rates, datetime.now(UTC))
 
-    async def once(self) -> Frame:
+    async def once(self) -> QueueFrame:
         """One look with rates, which take two.
 
         Raises:
@@ -53,7 +53,7 @@ class Monitor:
         await asyncio.sleep(FIRST_LOOK_SECONDS)
         return await self.look()
 
-    async def frames(self, interval_seconds: float) -> AsyncGenerator[Frame | None, None]:
+    async def frames(self, interval_seconds: float) -> AsyncGenerator[QueueFrame | None, None]:
         """A look each interval, for ever; None while the server does not answer."""
         while True:
             try:
@@ -68,9 +68,9 @@ def frame(
     waiting: Sequence[Message[Any]],
     rates: tuple[float | None, float | None],
     now: datetime,
-) -> Frame:
+) -> QueueFrame:
     """One look, put together from what the bus tells."""
-    return Frame(
+    return QueueFrame(
         topic=lag.topic,
         group=lag.group,
         pending=lag.waiting,

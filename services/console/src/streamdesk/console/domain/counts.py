@@ -55,7 +55,7 @@ class Result:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-class Counts:
+class RunCounts:
     """Counts events by kind."""
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ class WaitingMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class QueueFrame:
     """One look at a queue.
 
     Attributes:
@@ -63,7 +63,7 @@ class Frame:
         return asdict(self)
 
 
-class Rates:
+class QueueRates:
     """Messages a second, over the last ten seconds.
 
     Args:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamdesk.console.adapters.folder import shown
-from streamdesk.console.domain.queue import Frame
+from streamdesk.console.domain.queue import QueueFrame
 from streamdesk.console.domain.state import DeskState, ServiceState
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
@@ -43,7 +43,7 @@ def new_table(title: str | None = None) -> Table:
     )
 
 
-def queue(frame: Frame | None, where: str) -> RenderableType:
+def queue(frame: QueueFrame | None, where: str) -> RenderableType:
     """The queue monitor's picture.
 
     Args:
@@ -69,7 +69,7 @@ def queue(frame: Frame | None, where: str) -> RenderableType:
     return Group(Text(where, style="bold"), figures, _top(frame))
 
 
-def _top(frame: Frame) -> RenderableType:
+def _top(frame: QueueFrame) -> RenderableType:
     if not frame.top:
         return Text("nothing waits", style="dim")
     top = new_table("next to be taken")

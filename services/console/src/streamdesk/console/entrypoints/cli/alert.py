@@ -18,7 +18,7 @@ MODULE = "streamdesk.alert_relay"
 app = new_app("Tries the way that alerts take to people.")
 
 
-class Severity(StrEnum):
+class TestSeverity(StrEnum):
     """Of a test alert."""
 
     CRITICAL = "critical"
@@ -34,8 +34,8 @@ def alert() -> None:
 @app.command("test")
 def send_test(
     severity: Annotated[
-        Severity, typer.Option(case_sensitive=False, help="Who is mentioned goes by it.")
-    ] = Severity.INFO,
+        TestSeverity, typer.Option(case_sensitive=False, help="Who is mentioned goes by it.")
+    ] = TestSeverity.INFO,
     resolved: Annotated[bool, typer.Option("--resolved", help="Then its resolution.")] = False,
     direct: Annotated[
         bool,

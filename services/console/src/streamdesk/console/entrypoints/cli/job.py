@@ -23,7 +23,7 @@ SIMULATED = "simulated"
 app = new_app("Runs a job of the desk once.")
 
 
-class Market(StrEnum):
+class StockMarket(StrEnum):
     """Markets whose stocks can be computed alone."""
 
     US = "US"
@@ -39,7 +39,7 @@ def job() -> None:
 @app.command("indicators")
 def indicators(
     market: Annotated[
-        Market | None,
+        StockMarket | None,
         typer.Option(case_sensitive=False, help="Only this market.", show_default="all"),
     ] = None,
     simulate: Annotated[
