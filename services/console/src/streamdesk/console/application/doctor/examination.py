@@ -28,7 +28,6 @@ async def examine(
 
     Raises:
         UsageError: the Redis URL cannot be read.
-        .
     """
     areas = [area for area in CHECKS if any(name.startswith(f"{area}.") for name in wanted)]
     found = await asyncio.gather(

@@ -2,27 +2,33 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from streamdesk.bus import Bus, DeadFilter, RedriveReport, StoredDeadLetter
+from streamdesk.bus import StoredDeadLetter
 from streamdesk.console.adapters import desk_bus
 from streamdesk.console.adapters.terminal import bus_tables
 from streamdesk.console.adapters.terminal.output import print_json, stdout
+from streamdesk.console.application.dead_letters import (
+    ALL,
+    find_letter,
+    find_letters,
+    missing_ids,
+    purge_letters,
+    redrive_letters,
+)
 from streamdesk.console.domain.up_options import DATA
 from streamdesk.console.entrypoints.cli.dead_options import (
-    ContainsOption,
     DryRunOption,
-    GroupOption,
     IdsArgument,
+    LetterSelection,
     LimitOption,
     ReasonOption,
-    SinceOption,
-    TypeOption,
-    UntilOption,
-    filter_of,
+    selecting,
 )
+from streamdesk.console.entrypoints.cli.lazy import PlainGroup
 from streamdesk.console.entrypoints.cli.options import (
     DataOption,
     JsonOption,
@@ -30,10 +36,20 @@ from streamdesk.console.entrypoints.cli.options import (
     UrlOption,
 )
 from streamdesk.console.errors import ConsoleError, UsageError
-from streamdesk.contracts.base import Topic
 
-ALL = 100_000
-app = typer.Typer(help="Dead letters: what could not be handled, why, and its way back.")
+RateOption = Annotated[
+    float | None, typer.Option(min=0.01, help="At most so many a second.", show_default=False)
+]
+MaxReplaysOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Leave letters that were put back so often already.", show_default=False
+    ),
+]
+
+app = typer.Typer(
+    cls=PlainGroup, help="Dead letters: what could not be handled, why, and its way back."
+)
 
 
 @app.callback()
@@ -48,47 +64,32 @@ def overview(
 ) -> None:
     """List dead letters, or show, redrive or purge them."""
     if context.invoked_subcommand is None:
-        list_dead(topic, reason, limit=limit, as_json=as_json, url=url, data=data)
+        selection = LetterSelection(topic, reason, limit=limit)
+        list_dead(selection, as_json=as_json, url=url, data=data)
 
 
-@app.command("list")
 def list_dead(
-    topic: TopicOption = None,
-    reason: ReasonOption = None,
-    group: GroupOption = None,
-    type_name: TypeOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    contains: ContainsOption = None,
-    limit: LimitOption = 100,
+    selection: LetterSelection,
     as_json: JsonOption = False,
     url: UrlOption = None,
     data: DataOption = DATA,
 ) -> None:
     """List dead letters, the oldest first."""
-    where = filter_of(
-        reason=reason,
-        group=group,
-        type_name=type_name,
-        since=since,
-        until=until,
-        contains=contains,
-    )
+    where = selection.where()
 
-    async def work() -> None:
+    async def find() -> list[StoredDeadLetter]:
+        topics = desk_bus.topics_named(selection.topic)
         async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
-            letters = [
-                letter
-                for chosen in desk_bus.topics_named(topic)
-                for letter in await bus.dead(chosen, limit, where)
-            ]
-        letters = sorted(letters, key=lambda stored: stored.letter.dead_at)[:limit]
-        if as_json:
-            print_json([_as_dict(stored) for stored in letters])
-        else:
-            stdout().print(bus_tables.dead(letters))
+            return await find_letters(bus, topics, where, selection.limit)
 
-    asyncio.run(work())
+    letters = asyncio.run(find())
+    if as_json:
+        print_json([_as_dict(stored) for stored in letters])
+    else:
+        stdout().print(bus_tables.dead(letters))
+
+
+app.command("list")(selecting(list_dead))
 
 
 @app.command("show")
@@ -100,71 +101,41 @@ def show_dead(
 ) -> None:
     """Print everything about one dead letter, as JSON."""
 
-    async def work() -> None:
+    async def find() -> StoredDeadLetter | None:
         async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
-            for chosen in desk_bus.topics_named(topic):
-                for stored in await bus.dead(chosen, ALL):
-                    if stored.id == letter_id:
-                        stdout().print_json(data=_as_dict(stored), default=str)
-                        return
-        raise ConsoleError(f"no dead letter has the id {letter_id}; see `bus dead list`")
+            return await find_letter(bus, desk_bus.topics_named(topic), letter_id)
 
-    asyncio.run(work())
+    stored = asyncio.run(find())
+    if stored is None:
+        raise ConsoleError(f"no dead letter has the id {letter_id}; see `bus dead list`")
+    stdout().print_json(data=_as_dict(stored), default=str)
 
 
 @app.command("redrive")
+@selecting
 def redrive(
+    selection: LetterSelection,
     ids: IdsArgument = None,
-    topic: TopicOption = None,
-    reason: ReasonOption = None,
-    group: GroupOption = None,
-    type_name: TypeOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    contains: ContainsOption = None,
-    limit: LimitOption = 100,
-    rate: Annotated[
-        float | None,
-        typer.Option(min=0.01, help="At most so many a second.", show_default=False),
-    ] = None,
-    max_replays: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Leave letters that were put back so often already.", show_default=False
-        ),
-    ] = None,
+    rate: RateOption = None,
+    max_replays: MaxReplaysOption = None,
     dry_run: DryRunOption = False,
     url: UrlOption = None,
     data: DataOption = DATA,
 ) -> None:
     """Put dead letters back where they came from, for the group that gave them up."""
-    where = filter_of(
-        reason=reason,
-        group=group,
-        type_name=type_name,
-        since=since,
-        until=until,
-        contains=contains,
-    )
+    where = selection.where()
 
-    async def work() -> None:
-        reports: list[RedriveReport] = []
+    async def put_back() -> None:
+        topics = desk_bus.topics_named(selection.topic)
         async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
-            missing = await _missing(bus, desk_bus.topics_named(topic), ids)
-            left = limit
-            for chosen in desk_bus.topics_named(topic):
-                if left > 0:
-                    report = await bus.redrive(
-                        chosen,
-                        ids or None,
-                        left,
-                        where=where,
-                        rate_per_second=rate,
-                        max_replays=max_replays,
-                        dry_run=dry_run,
-                    )
-                    reports.append(report)
-                    left -= len(report.letters)
+            missing = await missing_ids(bus, topics, ids)
+            reports = await redrive_letters(
+                *(bus, topics, ids, where),
+                limit=selection.limit,
+                rate_per_second=rate,
+                max_replays=max_replays,
+                dry_run=dry_run,
+            )
         letters = [letter for report in reports for letter in report.letters]
         _say(letters, "put back", dry_run=dry_run)
         skipped = sum(report.skipped for report in reports)
@@ -172,20 +143,14 @@ def redrive(
             stdout().print(f"{skipped} left, put back too often already", highlight=False)
         _complain(missing)
 
-    asyncio.run(work())
+    asyncio.run(put_back())
 
 
 @app.command("purge")
+@partial(selecting, limit=ALL)
 def purge(
+    selection: LetterSelection,
     ids: IdsArgument = None,
-    topic: TopicOption = None,
-    reason: ReasonOption = None,
-    group: GroupOption = None,
-    type_name: TypeOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    contains: ContainsOption = None,
-    limit: LimitOption = ALL,
     everything: Annotated[
         bool, typer.Option("--all", help="Every letter, where nothing else says which.")
     ] = False,
@@ -193,47 +158,21 @@ def purge(
     url: UrlOption = None,
     data: DataOption = DATA,
 ) -> None:
-    """Delete dead letters for good."""
-    where = filter_of(
-        reason=reason,
-        group=group,
-        type_name=type_name,
-        since=since,
-        until=until,
-        contains=contains,
-    )
-    if not (ids or topic or where or everything):
-        raise UsageError("purge deletes for good: give ids, --topic, --reason …, or --all")
+    """Delete dead letters permanently."""
+    where = selection.where()
+    if not (ids or selection.topic or where or everything):
+        raise UsageError("purge deletes permanently: give ids, --topic, --reason …, or --all")
 
-    async def work() -> None:
-        gone: list[StoredDeadLetter] = []
+    async def delete() -> None:
+        topics = desk_bus.topics_named(selection.topic)
         async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
-            missing = await _missing(bus, desk_bus.topics_named(topic), ids)
-            for chosen in desk_bus.topics_named(topic):
-                found = await _meant(bus, chosen, ids, where)
-                doomed = found[: limit - len(gone)]
-                if doomed and not dry_run:
-                    await bus.purge_dead(chosen, [stored.id for stored in doomed])
-                gone += doomed
-        _say(gone, "deleted", dry_run=dry_run)
+            missing = await missing_ids(bus, topics, ids)
+            limit = selection.limit
+            letters = await purge_letters(bus, topics, ids, where, limit=limit, dry_run=dry_run)
+        _say(letters, "deleted", dry_run=dry_run)
         _complain(missing)
 
-    asyncio.run(work())
-
-
-async def _meant(
-    bus: Bus, topic: Topic[Any], ids: Sequence[str] | None, where: DeadFilter | None
-) -> list[StoredDeadLetter]:
-    letters = await bus.dead(topic, ALL, where)
-    return [stored for stored in letters if not ids or stored.id in ids]
-
-
-async def _missing(bus: Bus, topics: Sequence[Topic[Any]], ids: Sequence[str] | None) -> list[str]:
-    """Ids that no letter has."""
-    if not ids:
-        return []
-    known = {stored.id for topic in topics for stored in await bus.dead(topic, ALL)}
-    return sorted(set(ids) - known)
+    asyncio.run(delete())
 
 
 def _say(letters: Sequence[StoredDeadLetter], done: str, *, dry_run: bool) -> None:

@@ -1,12 +1,17 @@
 """Which dead letters are meant: options that list, redrive and purge share."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Annotated
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any
 
 import typer
 
 from streamdesk.bus import DeadFilter
 from streamdesk.console.domain.moments import EXPECTED, moment
+from streamdesk.console.entrypoints.cli.options import TopicOption
 from streamdesk.console.errors import UsageError
 
 IdsArgument = Annotated[
@@ -40,33 +45,72 @@ LimitOption = Annotated[int, typer.Option("--limit", min=1, help="At most so man
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
 
 
-def filter_of(
-    *,
-    reason: str | None,
-    group: str | None,
-    type_name: str | None,
-    since: str | None,
-    until: str | None,
-    contains: str | None,
-) -> DeadFilter | None:
-    """What the options say; None when they say nothing.
+@dataclass(frozen=True, slots=True)
+class LetterSelection:
+    """The letters that a command means; each field is an option of list, redrive and purge."""
 
-    Raises:
-        UsageError: a time that is none, or a span that ends before it begins.
+    topic: TopicOption = None
+    reason: ReasonOption = None
+    group: GroupOption = None
+    type_name: TypeOption = None
+    since: SinceOption = None
+    until: UntilOption = None
+    contains: ContainsOption = None
+    limit: LimitOption = 100
+
+    def where(self) -> DeadFilter | None:
+        """What the options say beside the topic; None when they say nothing.
+
+        Raises:
+            UsageError: a time that is none, or a span that ends before it begins.
+        """
+        given = (
+            *(self.reason, self.group, self.type_name),
+            *(self.since, self.until, self.contains),
+        )
+        if all(value is None for value in given):
+            return None
+        now = datetime.now(UTC)
+        first = moment("--since", self.since, now) if self.since is not None else None
+        last = moment("--until", self.until, now) if self.until is not None else None
+        if first and last and last < first:
+            raise UsageError(f"--until {self.until} lies before --since {self.since}")
+        return DeadFilter(
+            reason=self.reason,
+            group=self.group,
+            event_type=self.type_name,
+            since=first,
+            until=last,
+            contains=self.contains,
+        )
+
+
+def selecting(command: Callable[..., None], *, limit: int = 100) -> Callable[..., None]:
+    """A command with the options of a selection in the place of its first parameter.
+
+    Args:
+        command: takes the selection, then options of its own.
+        limit: the default of `--limit`.
     """
-    given = (reason, group, type_name, since, until, contains)
-    if all(value is None for value in given):
-        return None
-    now = datetime.now(UTC)
-    first = moment("--since", since, now) if since is not None else None
-    last = moment("--until", until, now) if until is not None else None
-    if first and last and last < first:
-        raise UsageError(f"--until {until} lies before --since {since}")
-    return DeadFilter(
-        reason=reason,
-        group=group,
-        event_type=type_name,
-        since=first,
-        until=last,
-        contains=contains,
-    )
+    options = [
+        Parameter(
+            field.name,
+            Parameter.KEYWORD_ONLY,
+            default=limit if field.name == "limit" else field.default,
+            annotation=field.type,
+        )
+        for field in fields(LetterSelection)
+    ]
+    own = list(signature(command).parameters.values())[1:]
+    # Arguments come before options in the help whatever their place here.
+    parameters = [*options, *(one.replace(kind=Parameter.KEYWORD_ONLY) for one in own)]
+
+    @wraps(command)
+    def selected(**values: Any) -> None:  # noqa: ANN401 - options of any type
+        chosen = {field.name: values.pop(field.name) for field in fields(LetterSelection)}
+        command(LetterSelection(**chosen), **values)
+
+    # The command line is built from these two.
+    selected.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    selected.__annotations__ = {one.name: one.annotation for one in parameters}
+    return selected
