@@ -147,12 +147,12 @@ def test_a_missing_quorum_is_a_fault_and_a_silent_sentinel_a_warning() -> None:
     assert (found.status, "s2:1: cannot be reached" in found.found) == (Status.WARNING, True)
 
 
-def test_without_a_replica_that_follows_nobody_could_be_promoted() -> None:
+def test_without_a_replica_that_follows_none_could_be_promoted() -> None:
     nodes = [node("a:1", "master"), node("c:1", link_up=False)]
     found = by_name(check_sentinels([sentinel(1)], nodes))["sentinels.replicas"]
     assert found.status is Status.FAILED
     assert "c:1 has no connection to its master" in found.found
-    assert "nobody to promote" in found.found
+    assert "there is none to promote" in found.found
 
 
 def group(**told: object) -> GroupFacts:

@@ -17,7 +17,7 @@ EXIT_USAGE = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedCommand:
     """How a process ended.
 
     Attributes:
@@ -30,19 +30,19 @@ class Ended:
     code: int
     problem: str
 
-    def error(self, who: str) -> ConsoleError:
+    def error(self, what: str) -> ConsoleError:
         """The error to end with where it did not do what was wanted.
 
         Args:
-            who: what a person calls it, as in `the job`.
+            what: as a person calls it, as in `the job`.
         """
         kind = UsageError if self.code == EXIT_USAGE else ConsoleError
-        return kind(f"{who} cannot run: {self.problem}")
+        return kind(f"{what} cannot run: {self.problem}")
 
 
-def run_child(
+def run_service_command(
     arguments: Sequence[str], environment: Mapping[str, str], on_line: Callable[[Line], None]
-) -> Ended:
+) -> EndedCommand:
     """Run `python -m` with these arguments until it ends.
 
     Args:
@@ -73,7 +73,28 @@ def run_child(
         errors.seek(0)
         words = errors.read().strip().splitlines()
     problem = words[-1].partition(": ")[2] or words[-1] if words else f"it ended with code {code}"
-    return Ended(last, code, problem.removeprefix("error: "))
+    return EndedCommand(last, code, problem.removeprefix("error: "))
+
+
+def run_job(
+    arguments: Sequence[str], environment: Mapping[str, str], on_line: Callable[[Line], None]
+) -> Line:
+    """Run `python -m` with these arguments until it ends; return its last line, the report.
+
+    Args:
+        arguments: the module and its own arguments.
+        environment: on top of ours.
+        on_line: told of every JSON line.
+
+    Raises:
+        UsageError: it was called in a way that cannot work; the message is its own.
+        ConsoleError: it failed; the message is its own.
+        KeyboardInterrupt: Ctrl-C, after the job has ended as well.
+    """
+    ended = run_service_command(arguments, environment, on_line)
+    if ended.last.get("kind") == "report":
+        return ended.last
+    raise ended.error("the job")
 
 
 def _ended(child: "subprocess.Popen[str]") -> int:

@@ -76,13 +76,13 @@ class JobView:
             )
 
 
-def print_report(console: Console, report: dict[str, Any], *, told: bool) -> None:
+def print_report(console: Console, report: dict[str, Any], *, has_bus: bool) -> None:
     """What came of it.
 
     Args:
         console: where to.
         report: the job's last line.
-        told: whether there is a bus to be told of it.
+        has_bus: whether there is a bus to publish it on.
     """
 
     def say(markup: str) -> None:
@@ -94,7 +94,7 @@ def print_report(console: Console, report: dict[str, Any], *, told: bool) -> Non
     say(f"{mark} {good:,} of {report['stocks']:,} stocks have their {INDICATORS} indicators")
     say(f"  computed  {_computed(report)}")
     say(f"  results   {escape(shown(Path(report['folder'])))}")
-    say(f"  events    {_events(report, told=told)}")
+    say(f"  events    {_events(report, has_bus=has_bus)}")
     for symbol, why in list(failed.items())[:SHOWN_FAILURES]:
         say(f"  [red]failed[/]    {escape(symbol)}: {escape(why)}")
     if len(failed) > SHOWN_FAILURES:
@@ -111,12 +111,12 @@ def _computed(report: dict[str, Any]) -> str:
     return f"{computed:,} in {seconds:.1f} s, {computed / seconds:,.0f} stocks/s{earlier}"
 
 
-def _events(report: dict[str, Any], *, told: bool) -> str:
-    if not told:
-        return "nobody was told: no desk runs here, and neither REDIS_URL nor --url names a server"
+def _events(report: dict[str, Any], *, has_bus: bool) -> str:
+    if not has_bus:
+        return "none published: no desk runs here, and neither REDIS_URL nor --url names a server"
     if report["published"]:
         return "all on the bus"
     return (
         "[yellow]not all on the bus: Redis did not answer. The results are complete; the same "
-        "command tells the rest once it is back[/]"
+        "command publishes the rest once it answers[/]"
     )

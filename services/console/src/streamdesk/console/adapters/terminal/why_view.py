@@ -19,7 +19,7 @@ WEIGHTED = re.compile(r"(.+) ([+-]\d+(?:\.\d+)?)")  # beats estimates +2.9
 
 
 def print_why(
-    console: Console, why: Mapping[str, Any], article: NewsFetched | None, *, is_told: bool
+    console: Console, why: Mapping[str, Any], article: NewsFetched | None, *, is_described: bool
 ) -> None:
     """All that is known of why an article passes, or does not.
 
@@ -27,12 +27,12 @@ def print_why(
         console: where to.
         why: what the filter's process said.
         article: the one that was fetched under this title, if that was judged.
-        is_told: whether anything but the title was judged.
+        is_described: whether anything but the title was judged.
     """
     mark, style = PASSED if why["passed"] else FAILED
     verdict = "passes" if why["passed"] else f"is dropped, {why['outcome']}"
     console.print(Text(f"{mark} {verdict}", style=f"bold {style}"))
-    judged = Text(_judged(article, is_told=is_told), style="dim")
+    judged = Text(_judged(article, is_described=is_described), style="dim")
     for text in (Text(why["title"], style="bold"), Text(why["reason"]), judged):
         console.print(Padding(text, INDENT))
     console.print()
@@ -47,11 +47,11 @@ def print_why(
         console.print(_words(found))
 
 
-def _judged(article: NewsFetched | None, *, is_told: bool) -> str:
+def _judged(article: NewsFetched | None, *, is_described: bool) -> str:
     if article is not None:
         at = article.fetched_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         return f"as it was when it was fetched from {article.source}, {at}"
-    if is_told:
+    if is_described:
         return "as you describe it"
     return "the title alone: nothing of this title was fetched here; --ticker, --content tell more"
 

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from streamdesk.console.adapters import desk_bus
-from streamdesk.console.adapters.service_command import run_child
+from streamdesk.console.adapters.service_command import run_service_command
 from streamdesk.console.adapters.terminal.output import print_json, stdout
 from streamdesk.console.domain.up_options import DATA
 from streamdesk.console.entrypoints.cli.lazy import new_app
@@ -57,7 +57,7 @@ def send_test(
     arguments += ["--resolved"] if resolved else []
     arguments += ["--direct"] if direct else []
     environment = {} if direct else {"REDIS_URL": desk_bus.find_redis_url(url, data)}
-    ended = run_child(arguments, environment, lambda _: None)
+    ended = run_service_command(arguments, environment, lambda _: None)
     report = ended.last
     if report.get("kind") != "report":
         raise ended.error("the test alert")

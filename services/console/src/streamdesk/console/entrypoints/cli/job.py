@@ -9,7 +9,7 @@ import typer
 
 from streamdesk.console.adapters import desk_bus
 from streamdesk.console.adapters.folder import Folder
-from streamdesk.console.adapters.job_process import run_job
+from streamdesk.console.adapters.service_command import Line, run_job
 from streamdesk.console.adapters.terminal.job_view import JobView, print_report
 from streamdesk.console.adapters.terminal.output import print_json, stdout
 from streamdesk.console.domain.up_options import DATA
@@ -36,24 +36,29 @@ def job() -> None:
     """Run a job of the desk once."""
 
 
+MarketOption = Annotated[
+    StockMarket | None,
+    typer.Option(case_sensitive=False, help="Only this market.", show_default="all"),
+]
+SimulateOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=20_000,
+        help="Try it with so many simulated stocks, in a store of their own.",
+        show_default=False,
+    ),
+]
+FreshOption = Annotated[
+    bool, typer.Option("--fresh", help="Begin a new run, even if one of today is unfinished.")
+]
+
+
 @app.command("indicators")
 def indicators(
-    market: Annotated[
-        StockMarket | None,
-        typer.Option(case_sensitive=False, help="Only this market.", show_default="all"),
-    ] = None,
-    simulate: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=20_000,
-            help="Try it with so many simulated stocks, in a store of their own.",
-            show_default=False,
-        ),
-    ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin a new run, even if one of today is unfinished.")
-    ] = False,
+    market: MarketOption = None,
+    simulate: SimulateOption = None,
+    fresh: FreshOption = False,
     as_json: JsonOption = False,
     url: UrlOption = None,
     data: DataOption = DATA,
@@ -61,32 +66,33 @@ def indicators(
     """Compute the nine daily indicators of every stock of the bar store.
 
     SMA 5, 10, 20 and 60, MACD, RSI, Bollinger bands, ATR and KDJ. A run that was interrupted
-    today is gone on with: no stock is computed twice. Results are Parquet files beside the bars.
+    today is resumed: no stock is computed twice. Results are Parquet files beside the bars.
     """
     store = _store(simulate, data)
     server = _server(url, data)
     arguments = [MODULE, "indicators"]
-    if market is not None:
-        arguments += ["--market", market.value]
-    if simulate is not None:
-        arguments += ["--simulate", str(simulate)]
-    if fresh:
-        arguments.append("--fresh")
+    arguments += ["--market", market.value] if market is not None else []
+    arguments += ["--simulate", str(simulate)] if simulate is not None else []
+    arguments += ["--fresh"] if fresh else []
     environment = {"BAR_STORE_FOLDER": str(store), **server}
     if as_json:
         report = run_job(arguments, environment, lambda _: None)
         print_json({name: value for name, value in report.items() if name != "kind"})
     else:
-        console = stdout()
         first = f"making {simulate:,} simulated stocks" if simulate else "reading bars"
-        try:
-            with JobView(console, first) as view:
-                report = run_job(arguments, environment, view.show)
-        except KeyboardInterrupt:
-            console.print("Interrupted. The same command goes on where it was.")
-            raise
-        print_report(console, report, told="REDIS_URL" in server)
+        report = _watched(arguments, environment, first)
+        print_report(stdout(), report, has_bus="REDIS_URL" in server)
     return 0 if report["succeeded"] else 1
+
+
+def _watched(arguments: list[str], environment: dict[str, str], first: str) -> Line:
+    console = stdout()
+    try:
+        with JobView(console, first) as view:
+            return run_job(arguments, environment, view.show)
+    except KeyboardInterrupt:
+        console.print("Interrupted. The same command resumes where it was.")
+        raise
 
 
 def _store(simulate: int | None, data: Path) -> Path:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from streamdesk.console.adapters import desk_bus
-from streamdesk.console.adapters.service_command import run_child
+from streamdesk.console.adapters.service_command import run_service_command
 from streamdesk.console.adapters.terminal import news_view, why_view
 from streamdesk.console.adapters.terminal.output import print_json, print_message, stdout
 from streamdesk.console.application.find_article import as_options, find_article
@@ -36,40 +37,45 @@ def news() -> None:
     """News: fetch it once, follow it, and ask why an article passes."""
 
 
+SourceOption = Annotated[
+    NewsSourceName | None,
+    typer.Option(
+        case_sensitive=False,
+        help="Where from; eodhd needs EODHD_API_KEY. Without it NEWS_SOURCE.",
+        show_default="simulated",
+    ),
+]
+RecordingOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="Recorded news: a file or folder of JSON lines, or `sample`.",
+        show_default=NEWS_SAMPLE,
+    ),
+]
+TickersOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ticker",
+        help="Ask about this instrument; can be repeated. For eodhd: the other sources "
+        "bring what they have.",
+        show_default="NEWS_TICKERS",
+    ),
+]
+
+
 @app.command("fetch")
 def fetch(
-    source: Annotated[
-        NewsSourceName | None,
-        typer.Option(
-            case_sensitive=False,
-            help="Where from; eodhd needs EODHD_API_KEY. Without it NEWS_SOURCE.",
-            show_default="simulated",
-        ),
-    ] = None,
-    recording: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH",
-            help="Recorded news: a file or folder of JSON lines, or `sample`.",
-            show_default=NEWS_SAMPLE,
-        ),
-    ] = None,
-    tickers: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--ticker",
-            help="Ask about this instrument; can be repeated. For eodhd: the other sources "
-            "bring what they have.",
-            show_default="NEWS_TICKERS",
-        ),
-    ] = None,
+    source: SourceOption = None,
+    recording: RecordingOption = None,
+    tickers: TickersOption = None,
     as_json: JsonOption = False,
     url: UrlOption = None,
     data: DataOption = DATA,
 ) -> int:
     """Fetch news once, now, and publish what is new; no article is published twice.
 
-    One fetcher works at a time: while a desk's own one does, this says so and fetches nothing.
+    One fetcher fetches at any time: while a desk's own one does, this says so and fetches nothing.
     """
     environment = {"REDIS_URL": desk_bus.find_redis_url(url, data)}
     environment |= _source(source, recording_of(source, recording, "--recording"))
@@ -83,23 +89,25 @@ def fetch(
         elif not _is_summary(line):
             news_view.print_fetched(console, line)
 
-    ended = run_child([FETCHER, "fetch"], environment, show)
+    ended = run_service_command([FETCHER, "fetch"], environment, show)
     if not _is_summary(ended.last):
         raise ended.error("the fetcher")
     if not as_json:
-        if not ended.last["fetched"] and not ended.last["failed"] and "error" in ended.last:
-            raise ConsoleError(f"nothing was fetched: {ended.last['error']}")
-        news_view.print_round(console, ended.last)
+        _show_round(console, ended.last)
     return ended.code
 
 
+def _show_round(console: Console, summary: dict[str, Any]) -> None:
+    # A round that could not begin has an error and no figures worth a table.
+    if not summary["fetched"] and not summary["failed"] and "error" in summary:
+        raise ConsoleError(f"nothing was fetched: {summary['error']}")
+    news_view.print_round(console, summary)
+
+
 def _source(source: NewsSourceName | None, recording: str | None) -> dict[str, str]:
-    told = {}
     if recording is not None:
-        told = {"NEWS_SOURCE": NewsSourceName.RECORDED.value, "NEWS_RECORDING": recording}
-    elif source is not None:
-        told = {"NEWS_SOURCE": source.value}
-    return told
+        return {"NEWS_SOURCE": NewsSourceName.RECORDED.value, "NEWS_RECORDING": recording}
+    return {"NEWS_SOURCE": source.value} if source is not None else {}
 
 
 def _is_summary(line: dict[str, Any]) -> bool:
@@ -152,26 +160,28 @@ def _entry_id(since: str) -> str:
     return str(max(0, round(point.timestamp() * 1000)))
 
 
+ContentOption = Annotated[str | None, typer.Option(help="The text below it.", show_default=False)]
+AboutOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ticker",
+        help="An instrument that it is about; can be repeated. Without one that is not asked.",
+        show_default=False,
+    ),
+]
+AgeOption = Annotated[float | None, typer.Option(help="Hours since it appeared.", show_default="0")]
+PolarityOption = Annotated[
+    float | None, typer.Option(help="The source's own sentiment.", show_default=False)
+]
+
+
 @app.command("why")
 def why(
     title: Annotated[str, typer.Argument(help="The headline.", show_default=False)],
-    content: Annotated[
-        str | None, typer.Option(help="The text below it.", show_default=False)
-    ] = None,
-    tickers: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--ticker",
-            help="An instrument that it is about; can be repeated. Without one that is not asked.",
-            show_default=False,
-        ),
-    ] = None,
-    age_hours: Annotated[
-        float | None, typer.Option(help="Hours since it appeared.", show_default="0")
-    ] = None,
-    polarity: Annotated[
-        float | None, typer.Option(help="The source's own sentiment.", show_default=False)
-    ] = None,
+    content: ContentOption = None,
+    tickers: AboutOption = None,
+    age_hours: AgeOption = None,
+    polarity: PolarityOption = None,
     as_json: JsonOption = False,
     url: UrlOption = None,
     data: DataOption = DATA,
@@ -180,19 +190,19 @@ def why(
 
     Without options about the article, one of this title that was fetched is judged as it was then.
     """
-    told = [f"--ticker={ticker}" for ticker in tickers or ()]
+    given = [f"--ticker={ticker}" for ticker in tickers or ()]
     for name, value in (("content", content), ("age-hours", age_hours), ("polarity", polarity)):
-        told += [] if value is None else [f"--{name}={value}"]
-    article = None if told else asyncio.run(_fetched(title, url, data))
+        given += [] if value is None else [f"--{name}={value}"]
+    article = None if given else asyncio.run(_fetched(title, url, data))
     if article is not None:
-        title, told = article.title, as_options(article)
-    ended = run_child([FILTER, "why", *told, "--json", "--", title], {}, lambda _: None)
+        title, given = article.title, as_options(article)
+    ended = run_service_command([FILTER, "why", *given, "--json", "--", title], {}, lambda _: None)
     if "rules" not in ended.last:
         raise ended.error("the filter")
     if as_json:
         print_json(ended.last)
     else:
-        why_view.print_why(stdout(), ended.last, article, is_told=bool(told))
+        why_view.print_why(stdout(), ended.last, article, is_described=bool(given))
 
 
 async def _fetched(title: str, url: str | None, data: Path) -> NewsFetched | None:

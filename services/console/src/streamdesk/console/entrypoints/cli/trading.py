@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from streamdesk.console.adapters.folder import Folder
-from streamdesk.console.adapters.service_command import Line, run_child
+from streamdesk.console.adapters.service_command import Line, run_service_command
 from streamdesk.console.adapters.terminal.output import print_json, stdout
 from streamdesk.console.domain.services import books_of
 from streamdesk.console.domain.up_options import DATA
@@ -60,7 +60,7 @@ def _executor(arguments: list[str], data: Path) -> Line:
             "names another"
         )
     books = books_of(folder.ledger, os.environ)
-    ended = run_child([MODULE, *arguments], books, lambda _: None)
+    ended = run_service_command([MODULE, *arguments], books, lambda _: None)
     if ended.code != 0:
         raise ended.error("the kill switch")
     return ended.last
