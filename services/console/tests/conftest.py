@@ -19,7 +19,7 @@ Shell = Callable[[str, str], Program]
 
 @pytest.fixture
 def eventually() -> Eventually:
-    """Waits until something holds; the limit only ends a test that would wait for ever."""
+    """Waits until something holds; the limit only ends a test that would wait indefinitely."""
 
     async def wait(holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(60):

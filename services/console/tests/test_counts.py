@@ -75,7 +75,7 @@ def test_the_result_has_exactly_its_eight_figures_in_the_order_of_the_flow() -> 
 
 
 def test_the_summary_says_when_the_bus_cannot_be_asked() -> None:
-    assert "redis is away" in RunCounts().summary(None)
+    assert "redis unreachable" in RunCounts().summary(None)
     assert "waiting 7" in RunCounts().summary(7)
 
 

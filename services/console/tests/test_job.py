@@ -170,7 +170,9 @@ def test_a_job_that_was_called_wrongly_is_a_usage_error(module: Callable[[str], 
         run_job([name], {}, lambda _: None)
 
 
-def test_a_job_that_says_nothing_is_told_by_its_exit_code(module: Callable[[str], str]) -> None:
+def test_a_job_that_prints_nothing_is_explained_by_its_exit_code(
+    module: Callable[[str], str],
+) -> None:
     with pytest.raises(ConsoleError, match="it ended with code 3"):
         run_job([module("import os; os._exit(3)")], {}, lambda _: None)
 

@@ -151,7 +151,7 @@ def test_the_picture_fits_a_terminal_of_80_columns() -> None:
         (200_000, "2 d 7 h"),
     ],
 )
-def test_an_age_is_told_in_the_unit_that_fits(seconds: float | None, text: str) -> None:
+def test_an_age_is_shown_in_the_unit_that_fits(seconds: float | None, text: str) -> None:
     assert tables.age(seconds) == text
 
 

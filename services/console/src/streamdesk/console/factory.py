@@ -1,4 +1,4 @@
-"""The only place where the command's parts are put together."""
+"""Wires a desk: the only place where its objects are made."""
 
 import asyncio
 import os
@@ -61,7 +61,7 @@ def make_plan(options: UpOptions, folder: Folder, given: Mapping[str, str]) -> D
     """What the desk will consist of.
 
     Raises:
-        UsageError: no Redis server can be had, or none that processes can share, or the wanted
+        UsageError: no Redis server is available, or none that processes can share, or the wanted
             port is taken.
     """
     named = config.redis_url(given)
@@ -121,10 +121,10 @@ def _page_port(options: UpOptions) -> int:
 
 
 def _analysis_port(given: Mapping[str, str], page_port: int) -> int:
-    """As ANALYSIS_PORT says; what is no port there, the service itself explains best."""
+    """The port that ANALYSIS_PORT names, or a free one; the service reports an invalid name."""
     named = given.get("ANALYSIS_PORT", "")
     if named.isdigit() and int(named):
         return int(named)
-    # Nobody listens on the page's port yet.
+    # The page's own port still looks free here: its service has not started.
     first = page_port + 1 if page_port == config.ANALYSIS_PORT else config.ANALYSIS_PORT
     return next_free(first)

@@ -34,7 +34,7 @@ async def connect(url: str) -> AsyncIterator[Bus]:
     What the bus raises inside the block becomes an error of the command.
 
     Raises:
-        UsageError: the URL, or what was asked of the bus, cannot work.
+        UsageError: the URL, or what was asked of the bus, is invalid.
         ConsoleError: the server does not answer.
     """
     try:

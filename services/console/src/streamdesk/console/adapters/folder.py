@@ -1,4 +1,4 @@
-"""The desk's folder: where everything is, who holds it, what it says."""
+"""The desk's folder: its paths, its lock, and the state of the desk in it."""
 
 import fcntl
 import os
@@ -75,7 +75,7 @@ class Folder:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise DeskRunningError(self._who()) from None
+                raise DeskRunningError(self._holder()) from None
             yield descriptor
         finally:
             os.close(descriptor)
@@ -120,11 +120,11 @@ class Folder:
             raise NoDeskError(f"no desk runs in {self.root}; start one with `streamdesk up`")
         return state
 
-    def _who(self) -> str:
+    def _holder(self) -> str:
         state = self.read()
-        who = f" (process {state.pid}, page {state.page})" if state else ""
+        holder = f" (process {state.pid}, page {state.page})" if state else ""
         return (
-            f"a desk already runs in {self.root}{who}; end it with `streamdesk down`, "
+            f"a desk already runs in {self.root}{holder}; end it with `streamdesk down`, "
             "or name another folder with --data"
         )
 

@@ -68,8 +68,8 @@ class LogReader:
                 yield parse(raw.decode(errors="replace"))
 
 
-def last_words(path: Path) -> str:
-    """The last line that says something, for an error message."""
+def last_line(path: Path) -> str:
+    """The last line that is not blank, for an error message."""
     if not path.exists():
         return "it wrote no log"
     with path.open("rb") as file:

@@ -15,7 +15,8 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
     """Whether a server could listen on `port` now, and browsers would find it there.
 
     Some systems let a second server bind a port that the first has on another of the machine's
-    addresses; a browser then meets either. So whoever answers on localhost holds the port.
+    addresses; a browser then reaches either of them. So a port counts as taken if anything
+    answers there on localhost.
     """
     if any(_answers(family, address, port) for family, address in LOCALHOST):
         return False
@@ -32,7 +33,7 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 
 
 def any_free(host: str = LOOPBACK) -> int:
-    """A port that nobody listens on, chosen by the system."""
+    """An unused port, chosen by the system."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]

@@ -14,11 +14,11 @@ from streamdesk.bus.wire import Connection, Words, in_time, pack
 
 ANSWER_SECONDS = 3.0
 SILENT = "no answer in time"
-"""What the bus's connection says of a server that is silent."""
+"""What the bus's connection says of a server that does not answer."""
 
 
 class NoAnswerError(Exception):
-    """Nobody listens there, it is silent, or it refuses; the message says which of them."""
+    """The server is unreachable, silent, or refuses; the message says which."""
 
 
 def named(host: HostPort) -> str:
@@ -33,7 +33,7 @@ async def ask(
 
     Args:
         address: the URL, taken apart: for TLS, or the path of a socket.
-        host: whom of it to ask; None for the socket.
+        host: which server of it to ask; None for the socket.
         login: for that server.
         questions: commands.
 
@@ -64,7 +64,7 @@ async def ask(
             why = f"takes connections and does not answer within {ANSWER_SECONDS:g} s"
         raise NoAnswerError(why) from None
     finally:
-        connection.abort("asked what we wanted to know")
+        connection.abort("all questions answered")
 
 
 async def _dial(address: Address, host: HostPort | None, connection: Connection) -> None:

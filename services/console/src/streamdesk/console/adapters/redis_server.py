@@ -68,7 +68,7 @@ def server_command(server: Path, port: int, data: Path) -> tuple[str, ...]:
 
 
 def version_of(server: Path) -> tuple[int, int]:
-    """Major and minor version, as `--version` tells; (0, 0) when it does not."""
+    """Major and minor version, as `--version` prints it; (0, 0) when it does not."""
     try:
         answer = subprocess.run(  # noqa: S603 - a server found on the user's own PATH
             [str(server), "--version"], capture_output=True, text=True, timeout=10, check=False

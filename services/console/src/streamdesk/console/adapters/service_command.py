@@ -1,4 +1,4 @@
-"""A command of a service as a process of its own: what it says line by line, how it ended."""
+"""Commands of services, each run as a process: the lines it prints, and how it ended."""
 
 import json
 import os
@@ -21,7 +21,7 @@ class EndedCommand:
     """How a process ended.
 
     Attributes:
-        last: its last line; empty when it said nothing.
+        last: its last line; empty when it printed none.
         code: its exit code.
         problem: its last words on standard error, without its name; else its exit code in words.
     """
@@ -48,7 +48,7 @@ def run_service_command(
     Args:
         arguments: the module and its own arguments.
         environment: on top of ours.
-        on_line: told of every line; each is one JSON object.
+        on_line: called with every line; each is one JSON object.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, after the process has ended as well.
@@ -84,10 +84,10 @@ def run_job(
     Args:
         arguments: the module and its own arguments.
         environment: on top of ours.
-        on_line: told of every JSON line.
+        on_line: called with every line.
 
     Raises:
-        UsageError: it was called in a way that cannot work; the message is its own.
+        UsageError: it was called with invalid arguments; the message is its own.
         ConsoleError: it failed; the message is its own.
         KeyboardInterrupt: Ctrl-C, after the job has ended as well.
     """

@@ -13,7 +13,7 @@ COUNTED = ("bars", "signals", "orders", "news_raw", "news_filtered")
 
 
 class Tally:
-    """Follows the topics without a group, so it disturbs nobody.
+    """Follows the topics without a group, so no consumer is affected.
 
     Args:
         bus: where to read; the caller closes it.

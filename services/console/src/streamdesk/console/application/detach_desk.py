@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from streamdesk.console.adapters.folder import Folder
-from streamdesk.console.adapters.log_reader import last_words
+from streamdesk.console.adapters.log_reader import last_line
 from streamdesk.console.domain.state import DeskState
 from streamdesk.console.errors import DeskFailedError
 
@@ -46,7 +46,7 @@ def _wait_until_up(folder: Folder, child: subprocess.Popen[bytes]) -> DeskState:
         if state and state.pid == child.pid and state.status == "up":
             return state
         if child.poll() is not None:
-            words = last_words(folder.up_log).removeprefix("streamdesk: ")
+            words = last_line(folder.up_log).removeprefix("streamdesk: ")
             raise DeskFailedError(words)
         if time.monotonic() > deadline:
             raise DeskFailedError(

@@ -9,7 +9,7 @@ SECONDS_AN_HOUR = 3_600
 
 
 async def find_article(bus: Bus, topic: Topic[NewsFetched], title: str) -> NewsFetched | None:
-    """The newest article of this title, in any case; None if there is none any more.
+    """The newest article of this title, in any case; None if there is none.
 
     Args:
         bus: where to look.
@@ -28,7 +28,7 @@ def _spelled(title: str) -> str:
 
 
 def as_options(article: NewsFetched) -> list[str]:
-    """What the filter is told of an article, as it was when it was fetched."""
+    """Options of the filter that describe an article as it was when it was fetched."""
     age_seconds = (article.fetched_at - article.published_at).total_seconds()
     content = article.content.replace("\0", " ")  # which no command line can hold
     options = [f"--content={content}", f"--age-hours={age_seconds / SECONDS_AN_HOUR:.6f}"]

@@ -10,7 +10,7 @@ from typing import Literal
 
 from streamdesk.bus import Bus
 from streamdesk.console.adapters.folder import Folder, shown
-from streamdesk.console.adapters.log_reader import last_words
+from streamdesk.console.adapters.log_reader import last_line
 from streamdesk.console.adapters.probe import redis_answers
 from streamdesk.console.adapters.processes.supervisor import Child, Program, Supervisor
 from streamdesk.console.adapters.terminal.progress import Progress
@@ -29,9 +29,9 @@ EXIT_BAD_SETTING = 2
 POLL_SECONDS = 0.25
 SUMMARY_SECONDS = 2.0
 SERVER_START_SECONDS = 30.0
-READY_SECONDS = 45.0  # then it is said which service is late; the desk goes on
+READY_SECONDS = 45.0  # then the late services are named; the desk keeps running
 COUNT_SECONDS = 5.0
-HURRIED_COUNT_SECONDS = 0.5  # somebody waits for the end
+HURRIED_COUNT_SECONDS = 0.5  # a person waits for the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class DeskPlan:
         analysis: address of the analysis API.
         redis_url: where the bus is.
         since: from where on the bus is counted.
-        seconds: end by itself after so long; None to run until stopped.
+        seconds: end after so long; None to run until stopped.
     """
 
     server: RedisProcess | None
@@ -72,14 +72,14 @@ class DeskPlan:
 
 @dataclass(slots=True)
 class Stop:
-    """The wish to end: once politely, twice at once."""
+    """A request to end the desk: the first is orderly, the second kills every process."""
 
     requested: asyncio.Event = field(default_factory=asyncio.Event)
-    impatient: asyncio.Event = field(default_factory=asyncio.Event)
+    urgent: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ask(self) -> None:
-        """Somebody wants the desk to end."""
-        (self.impatient if self.requested.is_set() else self.requested).set()
+        """Request the end of the desk."""
+        (self.urgent if self.requested.is_set() else self.requested).set()
 
 
 class LocalDesk:
@@ -122,7 +122,7 @@ class LocalDesk:
         Raises:
             DeskFailedError: a part cannot run at all; everything has ended again.
         """
-        beside = [asyncio.create_task(self._kill_when_impatient(stop))]
+        beside = [asyncio.create_task(self._kill_when_urgent(stop))]
         try:
             await self._start_server(stop)
             self._dead_before = await self._tally.dead()
@@ -155,7 +155,7 @@ class LocalDesk:
         deadline = time.monotonic() + SERVER_START_SECONDS
         while not await redis_answers(server.port):
             if child.exits or time.monotonic() > deadline:
-                words = last_words(server.program.log)
+                words = last_line(server.program.log)
                 raise DeskFailedError(f"the Redis server does not start: {words}")
             if stop.requested.is_set():
                 return
@@ -163,9 +163,9 @@ class LocalDesk:
         self._progress.good(f"{SERVER:<18} ready on port {server.port}")
 
     async def _until_the_end(self, stop: Stop) -> None:
-        """Watch logs, readiness and state until somebody or the clock says stop."""
+        """Watch logs, readiness and state until a stop is requested or the time is over."""
         begun = time.monotonic()
-        late_told = False
+        late_reported = False
         while not stop.requested.is_set() and not self._fatal:
             ran = time.monotonic() - begun
             if self._plan.seconds is not None and ran >= self._plan.seconds:
@@ -179,16 +179,16 @@ class LocalDesk:
                     f"Analysis: {self._plan.analysis}\n"
                     f"Logs: {shown(self._folder.logs)}   Queue: streamdesk queue   End: Ctrl-C"
                 )
-            if self._status == "starting" and not late_told and ran > READY_SECONDS:
-                late_told = True
-                self._watch.tell_who_is_late(READY_SECONDS)
+            if self._status == "starting" and not late_reported and ran > READY_SECONDS:
+                late_reported = True
+                self._watch.report_late(READY_SECONDS)
             self._write_state()
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await stop.requested.wait()
 
     async def _show_figures(self) -> None:
-        """Beside everything else: a bus that is away must not hold up the end."""
+        """Runs as a task of its own: an unreachable bus must not delay the end."""
         begun = time.monotonic()
         while True:
             await asyncio.sleep(SUMMARY_SECONDS)
@@ -200,17 +200,17 @@ class LocalDesk:
             self._progress.live(f"{minutes:02}:{seconds:02}  {figures}")
 
     async def changed(self, child: Child) -> None:
-        """The supervisor's news of a child."""
+        """Take note of a child's new state."""
         self._watch.restarted(child.name)
         watched = self._watch.of(child.name)
         if child.state == "waiting":
-            code, words = child.exits[-1], last_words(child.program.log)
+            code, words = child.exits[-1], last_line(child.program.log)
             if code == EXIT_BAD_SETTING and watched and not watched.announced:
                 self._fatal = DeskFailedError(words)
             else:
                 self._progress.problem(
                     f"{child.name} ended unexpectedly ({_named(code)}) and is started again; "
-                    f"its last words: {words}"
+                    f"last line of its log: {words}"
                 )
         self._write_state()
 
@@ -244,8 +244,8 @@ class LocalDesk:
         except TimeoutError:  # no server, or too many events for the time left
             return 0
 
-    async def _kill_when_impatient(self, stop: Stop) -> None:
-        await stop.impatient.wait()
+    async def _kill_when_urgent(self, stop: Stop) -> None:
+        await stop.urgent.wait()
         self._progress.problem("killing every process")
         self._supervisor.kill_all()
 

@@ -1,4 +1,4 @@
-"""Looks at a queue on the bus again and again; disturbs nobody."""
+"""Looks at a queue on the bus repeatedly, without a group of its own."""
 
 import asyncio
 import time
@@ -54,7 +54,7 @@ class Monitor:
         return await self.look()
 
     async def frames(self, interval_seconds: float) -> AsyncGenerator[QueueFrame | None, None]:
-        """A look each interval, for ever; None while the server does not answer."""
+        """A look each interval, indefinitely; None while the server does not answer."""
         while True:
             try:
                 yield await self.look()
@@ -69,7 +69,7 @@ def frame(
     rates: tuple[float | None, float | None],
     now: datetime,
 ) -> QueueFrame:
-    """One look, put together from what the bus tells."""
+    """One look, put together from what the bus reports."""
     return QueueFrame(
         topic=lag.topic,
         group=lag.group,

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamdesk.console.adapters.log_reader import LogReader, last_words
+from streamdesk.console.adapters.log_reader import LogReader, last_line
 from streamdesk.console.adapters.probe import http_status
 from streamdesk.console.adapters.terminal.progress import Progress
 
@@ -20,7 +20,7 @@ class Watched:
     Attributes:
         path: its log.
         log: reader of that file.
-        port: of its probes, once it has told.
+        port: of its probes, once it has logged it.
         ready: what /readyz said last; None before the first answer.
         announced: it was ready at least once.
         errors: error lines in its log.
@@ -38,7 +38,7 @@ class Watch:
     """All services of a desk.
 
     Args:
-        progress: speaks to the person.
+        progress: prints what happens.
     """
 
     def __init__(self, progress: Progress) -> None:
@@ -54,13 +54,13 @@ class Watch:
         return self._services.get(name)
 
     def restarted(self, name: str) -> None:
-        """The service's process changed: it has to tell its port again."""
+        """The service's process changed: it logs its port again."""
         watched = self._services.get(name)
         if watched:
             watched.port, watched.ready = None, None
 
     async def look(self) -> None:
-        """Read what is new in the logs, ask who is ready, and say what matters."""
+        """Read what is new in the logs, ask which services are ready, and report what matters."""
         self.read_logs()
         asked = [watched for watched in self._services.values() if watched.port is not None]
         answers = await asyncio.gather(*(http_status(w.port or 0, "/readyz") for w in asked))
@@ -94,11 +94,11 @@ class Watch:
         """Error lines in all logs."""
         return sum(watched.errors for watched in self._services.values())
 
-    def tell_who_is_late(self, after_seconds: float) -> None:
-        """Say which service was not ready yet, and its last words."""
+    def report_late(self, after_seconds: float) -> None:
+        """Report each service that is not ready yet, with the last line of its log."""
         for name, watched in self._services.items():
             if not watched.announced:
-                words = last_words(watched.path)
+                words = last_line(watched.path)
                 self._progress.problem(
                     f"{name} is not ready after {after_seconds:g} s: {words} ({watched.path})"
                 )

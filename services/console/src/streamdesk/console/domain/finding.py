@@ -58,22 +58,22 @@ def ok(check: str, found: str) -> Finding:
 
 
 def warning(check: str, found: str, advice: str) -> Finding:
-    """It works now, and may not for long."""
+    """It is fine now, and may not be for long."""
     return Finding(check, Status.WARNING, found, advice)
 
 
 def failed(check: str, found: str, advice: str) -> Finding:
-    """It does not work, or loses something."""
+    """It is broken, or loses something."""
     return Finding(check, Status.FAILED, found, advice)
 
 
 def not_applicable(check: str, why: str) -> Finding:
-    """This installation has no such thing, or the doctor was not told where it is."""
+    """This installation has no such thing, or its address is unknown."""
     return Finding(check, Status.NOT_APPLICABLE, why)
 
 
 def unknown(check: str, why: str, advice: str) -> Finding:
-    """The check itself could not run: nobody can say that all is well."""
+    """The check itself could not run, which counts as failed."""
     return Finding(check, Status.FAILED, f"cannot be checked: {why}", advice)
 
 

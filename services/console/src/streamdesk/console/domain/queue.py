@@ -35,14 +35,14 @@ class QueueFrame:
     Attributes:
         topic: its name.
         group: whose queue.
-        pending: messages nobody has taken yet.
-        processing: messages in the hands of consumers.
+        pending: messages that no consumer has taken yet.
+        processing: messages that consumers have taken and not finished.
         delayed: messages that wait for their retry.
         failed: dead letters.
         rate_in: messages a second that came, returning ones included; None until it is known.
         rate_out: messages a second that were finished, put back to retry or given up.
         consumers: consumers in the group.
-        oldest_processing_seconds: age of the oldest message in hand; None without any.
+        oldest_processing_seconds: age of the oldest of those; None without any.
         top: the next messages, in the order in which they will be taken.
     """
 
@@ -80,7 +80,7 @@ class QueueRates:
         Args:
             at: seconds of a clock that never goes back.
             added: messages that ever came.
-            finished: those of them that neither wait nor are in hand.
+            finished: those of them that neither wait nor are pending.
         """
         samples = self._samples
         if samples and added < samples[-1][1]:

@@ -10,9 +10,9 @@ PROGRAM = Path(__file__).with_name("watchdog.py")
 
 
 class Guard:
-    """Keeps a watchdog running and tells it which process groups are ours.
+    """Keeps a watchdog running and reports to it which process groups are ours.
 
-    A watchdog that dies is replaced at once and told everything again.
+    A watchdog that dies is replaced at once, and the new one gets the whole list.
 
     Args:
         inherit: file descriptors the watchdog keeps open, such as the folder's lock: it is then
@@ -26,19 +26,19 @@ class Guard:
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start the watchdog; returns when it can be told."""
+        """Start the watchdog; returns when it takes messages."""
         await self._spawn()
         self._keeper = asyncio.create_task(self._keep(), name="watchdog")
 
     async def add(self, group: int) -> None:
         """From now on `group` is ended when this process dies."""
         self._groups.add(group)
-        await self._tell(f"+{group}\n")
+        await self._send(f"+{group}\n")
 
     async def remove(self, group: int) -> None:
-        """`group` has ended; its number may be taken by a stranger."""
+        """`group` has ended; its number may be reused by another process."""
         self._groups.discard(group)
-        await self._tell(f"-{group}\n")
+        await self._send(f"-{group}\n")
 
     async def close(self) -> None:
         """Let the watchdog go; it ends whatever is still listed."""
@@ -67,18 +67,18 @@ class Guard:
             start_new_session=True,
             pass_fds=self._inherit,
         )
-        await self._tell("".join(f"+{group}\n" for group in sorted(self._groups)))
+        await self._send("".join(f"+{group}\n" for group in sorted(self._groups)))
 
     async def _keep(self) -> None:
         while self._process:
             await self._process.wait()
             await self._spawn()
 
-    async def _tell(self, text: str) -> None:
+    async def _send(self, text: str) -> None:
         pipe = self._process.stdin if self._process else None
         if pipe is None or not text:
             return
-        # A watchdog that just died is replaced by _keep, which tells the new one everything.
+        # A watchdog that just died is replaced by _keep, which gives the new one the whole list.
         with contextlib.suppress(OSError):
             pipe.write(text.encode())
             await pipe.drain()

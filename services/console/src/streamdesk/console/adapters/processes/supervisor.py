@@ -139,14 +139,14 @@ class Supervisor:
         return sorted(keepers[keeper].name for keeper in late)
 
     def kill_all(self) -> None:
-        """SIGKILL to everything at once; for somebody who has lost patience."""
+        """SIGKILL to everything at once."""
         for child in self.children.values():
             self._stops[child.name].set()
             self._signal(child, signal.SIGKILL)
 
     @property
     def unexpected_exits(self) -> int:
-        """Ends that nobody asked for, over all children."""
+        """Unexpected ends, over all children."""
         return sum(len(child.exits) for child in self.children.values())
 
     async def _keep(self, child: Child, process: asyncio.subprocess.Process) -> None:
@@ -181,7 +181,7 @@ class Supervisor:
             )
         await self._guard.add(process.pid)
         if process.stdin:
-            with contextlib.suppress(OSError):  # killed already: wait() will tell
+            with contextlib.suppress(OSError):  # killed already: wait() returns its exit code
                 process.stdin.write(b"go\n")
                 await process.stdin.drain()
                 process.stdin.close()

@@ -1,13 +1,13 @@
 """Ends the desk's processes when the process that started them is gone.
 
 `streamdesk up` starts this file as a program of its own and holds the other end of its standard
-input. Over it, up tells which process groups run (`+4711`) and which have ended (`-4711`). When
+input. Over it, up reports which process groups run (`+4711`) and which have ended (`-4711`). When
 up dies, by whatever signal, the kernel closes the pipe; then every group still listed gets
-SIGTERM and, after a grace period, SIGKILL. That works on every POSIX system and leaves no
-process behind, where a parent-death signal exists on Linux alone and is lost at a setuid exec.
+SIGTERM and, after a grace period, SIGKILL. This works on every POSIX system. A parent-death
+signal exists on Linux alone and is lost at a setuid exec.
 
-It stands alone: started as a file, with nothing but the standard library, so it is small and
-cannot fail on an import.
+It uses nothing but the standard library and is started as a file, so it is small and no import
+of ours can fail in it.
 """
 
 import os

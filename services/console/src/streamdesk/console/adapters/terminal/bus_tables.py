@@ -1,4 +1,4 @@
-"""What `streamdesk bus` draws: tables for a person."""
+"""Tables of the bus: lag, streams, consumers, health, dead letters."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ Readers = Mapping[tuple[str, str], Sequence[ConsumerHealth]]
 
 
 def lag(rows: Sequence[GroupLag]) -> RenderableType:
-    """Where every group stands."""
+    """The lag of every group."""
     table = new_table()
     table.add_column("topic", overflow="fold")
     table.add_column("group", overflow="fold")
@@ -38,7 +38,7 @@ def lag(rows: Sequence[GroupLag]) -> RenderableType:
 
 
 def streams(rows: Sequence[GroupLag]) -> RenderableType:
-    """Where every group stands on each stream of its topic."""
+    """The lag of every group on each stream of its topic."""
     table = new_table()
     for name in ("topic", "group", "stream"):
         table.add_column(name, overflow="fold")

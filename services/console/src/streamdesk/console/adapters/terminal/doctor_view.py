@@ -1,4 +1,4 @@
-"""What `streamdesk doctor` draws."""
+"""The report of `streamdesk doctor`."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ ARROW = "→ "
 
 
 def report(findings: Sequence[Finding], where: str, seconds: float) -> RenderableType:
-    """All findings by area, what to do beneath each, and what they come to.
+    """All findings by area, what to do beneath each, and a count by status.
 
     Args:
         findings: in order.
@@ -64,9 +64,9 @@ def _words(row: Finding) -> Text:
 
 def _sum(findings: Sequence[Finding], seconds: float) -> Text:
     counts = Counter(finding.status for finding in findings)
-    told = [(counts[status], status) for status in Status if counts[status]]
+    present = [(counts[status], status) for status in Status if counts[status]]
     text = Text()
-    for number, (count, status) in enumerate(told):
+    for number, (count, status) in enumerate(present):
         text.append(", " if number else "")
         text.append(f"{count} {status.value}", style=STYLES[status])
     return text.append(f"  ({seconds:.1f} s)")

@@ -23,7 +23,7 @@ INDICATORS = 9
 
 
 class JobView:
-    """The bar; on what is no terminal it says nothing until the end.
+    """The bar; where there is no terminal, nothing is printed until the end.
 
     Args:
         console: where to.
@@ -100,7 +100,7 @@ def print_report(console: Console, report: dict[str, Any], *, has_bus: bool) -> 
     if len(failed) > SHOWN_FAILURES:
         say(f"  [red]failed[/]    and {len(failed) - SHOWN_FAILURES:,} more")
     if not report["succeeded"]:
-        say("  Too few bars yet? `streamdesk job indicators --simulate 5000` shows how it works.")
+        say("  Too few bars yet? `streamdesk job indicators --simulate 5000` shows an example.")
 
 
 def _computed(report: dict[str, Any]) -> str:

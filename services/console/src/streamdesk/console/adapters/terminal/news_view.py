@@ -49,7 +49,7 @@ def print_article(console: Console, message: Message[NewsFetched]) -> None:
 def print_line(
     console: Console, at: datetime, symbols: Sequence[str], value: Text, text: RenderableType
 ) -> None:
-    """A line of the list; its columns are as wide for every line."""
+    """A line of the list; its columns have the same width on every line."""
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(width=TIME_WIDTH)
     grid.add_column(width=SYMBOL_WIDTH, no_wrap=True)

@@ -1,4 +1,4 @@
-"""What `up` tells while it works: a few lines, and on a terminal one line that lives."""
+"""Progress of `up`: a few lines, and on a terminal one line that is updated in place."""
 
 import time
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ PLAIN_PERIOD_SECONDS = 10.0
 
 
 class Progress:
-    """Speaks to the person, or to the file, that started the desk.
+    """Prints the progress of a desk to a terminal or a file.
 
     Args:
         console: where to.
@@ -25,15 +25,15 @@ class Progress:
         self._last_plain = time.monotonic()
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """A line of text."""
         self._print(escape(text))
 
     def problem(self, text: str) -> None:
-        """A line that stays and should be read."""
+        """A warning."""
         self._print(f"[yellow]![/] {escape(text)}")
 
     def good(self, text: str) -> None:
-        """A line that stays and is what was hoped for."""
+        """A success."""
         self._print(f"[green]✓[/] {escape(text)}")
 
     def live(self, text: str) -> None:
@@ -48,7 +48,7 @@ class Progress:
             self._print(escape(text))
 
     def close(self) -> None:
-        """Take the living line away."""
+        """Remove the line that is updated in place."""
         if self._status:
             self._status.stop()
             self._status = None

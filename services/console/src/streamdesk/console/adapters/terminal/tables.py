@@ -1,4 +1,4 @@
-"""What the command draws: tables for a person."""
+"""Tables of the desk and of a queue."""
 
 import time
 from pathlib import Path
@@ -44,10 +44,10 @@ def new_table(title: str | None = None) -> Table:
 
 
 def queue(frame: QueueFrame | None, where: str) -> RenderableType:
-    """The queue monitor's picture.
+    """One look at a queue.
 
     Args:
-        frame: what is to be seen; None while the server does not answer.
+        frame: what was seen; None while the server does not answer.
         where: which queue, for the title.
     """
     if frame is None:
@@ -61,7 +61,7 @@ def queue(frame: QueueFrame | None, where: str) -> RenderableType:
         "in/s": Text(_rate(frame.rate_in)),
         "out/s": Text(_rate(frame.rate_out)),
         "readers": Text(f"{frame.consumers}", style="" if frame.consumers else "bold red"),
-        "oldest in hand": Text(age(frame.oldest_processing_seconds)),
+        "oldest pending": Text(age(frame.oldest_processing_seconds)),
     }
     for name in cells:
         figures.add_column(name, justify="right")
@@ -72,7 +72,7 @@ def queue(frame: QueueFrame | None, where: str) -> RenderableType:
 def _top(frame: QueueFrame) -> RenderableType:
     if not frame.top:
         return Text("nothing waits", style="dim")
-    top = new_table("next to be taken")
+    top = new_table("next")
     for name in ("priority", "symbol", "type", "score", "age", "attempt"):
         top.add_column(name, justify="left" if name in ("symbol", "type") else "right")
     for message in frame.top:

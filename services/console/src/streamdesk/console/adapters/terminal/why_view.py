@@ -53,7 +53,9 @@ def _judged(article: NewsFetched | None, *, is_described: bool) -> str:
         return f"as it was when it was fetched from {article.source}, {at}"
     if is_described:
         return "as you describe it"
-    return "the title alone: nothing of this title was fetched here; --ticker, --content tell more"
+    return (
+        "the title alone: nothing of this title was fetched here; --ticker, --content describe it"
+    )
 
 
 def _rules(rules: Sequence[Mapping[str, Any]]) -> Table:

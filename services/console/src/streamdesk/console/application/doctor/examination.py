@@ -1,4 +1,4 @@
-"""Runs the checks beside each other, each area with its own end."""
+"""Runs the checks of all areas concurrently, each area with a time limit."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -19,7 +19,7 @@ from streamdesk.console.errors import UsageError
 async def examine(
     installation: Installation, wanted: Sequence[str], timeout_seconds: float
 ) -> list[Finding]:
-    """What the wanted checks find, in their order. It ends in time, whatever hangs.
+    """What the wanted checks find, in their order. It ends in time even if a server hangs.
 
     Args:
         installation: what is looked at.
@@ -38,7 +38,7 @@ async def examine(
 
 
 def _area(area: str, installation: Installation) -> Awaitable[list[Finding]]:
-    works = {
+    examinations = {
         "redis": lambda: examine_redis(
             installation.url, clustered="KUBERNETES_SERVICE_HOST" in installation.environment
         ),
@@ -55,7 +55,7 @@ def _area(area: str, installation: Installation) -> Awaitable[list[Finding]]:
             installation.prometheus, installation.alertmanager, installation.relay
         ),
     }
-    return works[area]()
+    return examinations[area]()
 
 
 async def _settings(installation: Installation) -> list[Finding]:
@@ -63,17 +63,17 @@ async def _settings(installation: Installation) -> list[Finding]:
 
 
 async def _guarded(
-    area: str, work: Awaitable[list[Finding]], timeout_seconds: float
+    area: str, examination: Awaitable[list[Finding]], timeout_seconds: float
 ) -> list[Finding]:
     """What an area finds; one that hangs or breaks says so itself and hides no other."""
     try:
         async with asyncio.timeout(timeout_seconds):
-            return await work
+            return await examination
     except UsageError:
         raise
     except TimeoutError:
         why = f"no answer within {timeout_seconds:g} s"
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other checks are still of use
+    except Exception as error:  # noqa: BLE001 - one area that breaks must not hide the others
         why = f"{type(error).__name__}: {error}"
-    advice = "try again, with a longer --timeout; if it stays so, it is a fault of the doctor's"
+    advice = "try again, with a longer --timeout; if it persists, it is a bug in the doctor"
     return [unknown(f"{area}.{name}", why, advice) for name in CHECKS[area]]

@@ -33,12 +33,12 @@ class LedgerFacts:
     """What `python -m streamdesk.order_executor inspect` reports.
 
     Args:
-        error: why the database is not to be had; empty otherwise.
+        error: why the database is unavailable; empty otherwise.
         step: the last migration that the tables have had; None without tables.
         newest: the last one that this version knows.
         known: whether this version knows `step`.
         halted_since: since when the kill switch is on; empty while it is off.
-        reason: why it was thrown.
+        reason: why it was turned on.
     """
 
     error: str = ""
@@ -57,7 +57,7 @@ def check_ledger(facts: LedgerFacts | None) -> list[Finding]:
         broken = failed(
             "ledger.database",
             facts.error,
-            "bring the database back, or correct LEDGER_URL; executors take no signal meanwhile",
+            "restore the database, or correct LEDGER_URL; executors take no signals until then",
         )
         rest = [unknown(f"ledger.{n}", "no database", "see ledger.database") for n in NAMES[1:]]
         return [broken, *rest]
@@ -83,8 +83,8 @@ def _kill_switch(facts: LedgerFacts) -> Finding:
         return unknown(check, "no tables", "see ledger.tables")
     if facts.halted_since:
         found = f"trading is halted since {facts.halted_since}: {facts.reason}"
-        return warning(check, found, "`streamdesk trading resume`, when its cause is gone")
-    return ok(check, "off: purchases are made")
+        return warning(check, found, "`streamdesk trading resume`, when its cause is resolved")
+    return ok(check, "off: buy orders are accepted")
 
 
 async def examine_ledger(ledger: str | None) -> list[Finding]:
@@ -105,12 +105,12 @@ async def examine_ledger(ledger: str | None) -> list[Finding]:
     return check_ledger(LedgerFacts(**report))
 
 
-async def _run(told: dict[str, str]) -> tuple[int, str, str]:
-    """Its exit code and what it said; it does not outlive us, cancelled or not."""
+async def _run(variables: dict[str, str]) -> tuple[int, str, str]:
+    """Its exit code and what it said; it is killed with this task."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", MODULE, "inspect"),
-        env=os.environ | {"LOG_LEVEL": "error"} | told,
+        env=os.environ | {"LOG_LEVEL": "error"} | variables,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -24,7 +24,7 @@ RULE_GROUPS = (
 
 OK_STATUS, NOT_FOUND, METHOD_NOT_ALLOWED = 200, 404, 405
 FIRST = 5
-"""Of many names a person reads the first."""
+"""Names that are shown; the rest is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class PrometheusFacts:
         rules: its alert rules.
         targets: how many it scrapes.
         down: those that are down, with why.
-        alertmanagers: how many it tells.
+        alertmanagers: how many it sends alerts to.
     """
 
     error: str = ""
@@ -154,11 +154,11 @@ def check_alertmanager(probe: ProbeFacts | None, prometheus: PrometheusFacts | N
         advice = "start Alertmanager, or correct ALERTMANAGER_URL"
         problems.append(failed(check, _said(probe), advice))
     if prometheus is not None and not prometheus.error and not prometheus.alertmanagers:
-        found = "Prometheus knows no Alertmanager: nobody is told of an alert"
+        found = "Prometheus knows no Alertmanager: no alert is delivered"
         problems.append(warning(check, found, "name one under `alerting` in its configuration"))
     if probe is None and not problems:
         if prometheus is not None and prometheus.alertmanagers:
-            return ok(check, f"Prometheus tells {prometheus.alertmanagers}")
+            return ok(check, f"Prometheus sends alerts to {prometheus.alertmanagers}")
         return not_applicable(check, "ALERTMANAGER_URL is not set")
     return merged(check, problems, "ready")
 
@@ -191,13 +191,17 @@ async def examine_monitoring(
     prometheus: str | None, alertmanager: str | None, relay: str | None
 ) -> list[Finding]:
     """The checks of those that are named; None where one is not."""
-    facts, told, ready = await asyncio.gather(
+    facts, alertmanager_ready, ready = await asyncio.gather(
         _prometheus(prometheus), _probe(alertmanager, "/-/ready"), _probe(relay, "/readyz")
     )
     webhook = None
     if relay is not None and ready is not None and ready.status == NOT_FOUND:
         webhook = await _probe(relay, "/webhook")
-    return [*check_prometheus(facts), check_alertmanager(told, facts), check_relay(ready, webhook)]
+    return [
+        *check_prometheus(facts),
+        check_alertmanager(alertmanager_ready, facts),
+        check_relay(ready, webhook),
+    ]
 
 
 async def _probe(base: str | None, path: str) -> ProbeFacts | None:

@@ -27,7 +27,7 @@ from streamdesk.console.domain.state import DeskState, ServiceState
 CLOCK_SECONDS = 3.0
 """An HTTP date has whole seconds, and is up to a second old."""
 
-NOBODY = (
+NO_SERVICE = (
     "no service is known: `streamdesk up` runs none here; --service names one by its probes' "
     "address, PROMETHEUS_URL knows all that it scrapes"
 )
@@ -43,19 +43,19 @@ OK = 200
 
 @dataclass(frozen=True, slots=True)
 class ProcessFacts:
-    """One process of a service, as its probes or Prometheus tell.
+    """One process of a service, as its probes or Prometheus report it.
 
     Args:
         name: for people.
         error: why nothing is known of it; empty otherwise.
-        ready: what it says; None when it was not asked.
-        not_because: names of the checks of /readyz that say no.
+        ready: what /readyz says; None when it was not asked.
+        not_because: names of the checks of /readyz that fail.
         version: of its service.
         clock_seconds: how far its clock is ahead of ours; None when it is not known.
         blocked: no signal is decided; None for what is no executor.
         halted: the kill switch is on; None as before.
         discrepancies: figures of the ledger that contradict its fills or the broker.
-        restarts: how often `up` started it again; None when somebody else runs it.
+        restarts: how often `up` started it again; None when `up` does not run it.
         log: where its log is; empty when that is not known.
     """
 
@@ -78,10 +78,10 @@ class ProcessFacts:
 
 
 def check_processes(processes: Sequence[ProcessFacts]) -> list[Finding]:
-    """All that they tell of themselves."""
+    """The findings from what all processes report."""
     names = ("ready", "restarts", "versions", "clocks", "trading")
     if not processes:
-        return [not_applicable(f"services.{name}", NOBODY) for name in names]
+        return [not_applicable(f"services.{name}", NO_SERVICE) for name in names]
     known = [process for process in processes if not process.error]
     rest = [_versions(known), _clocks(known), _trading(known)]
     return [_ready(processes), _restarts(processes), *rest]
@@ -111,7 +111,10 @@ def _restarts(processes: Sequence[ProcessFacts]) -> Finding:
     check = "services.restarts"
     counted = [one for one in processes if one.restarts is not None]
     if not counted:
-        return not_applicable(check, "who restarts these services counts it: `kubectl get pods`")
+        return not_applicable(
+            check,
+            "these services are restarted by something else, which counts it: `kubectl get pods`",
+        )
     problems = [
         warning(
             check,
@@ -128,21 +131,21 @@ def _versions(processes: Sequence[ProcessFacts]) -> Finding:
     check = "services.versions"
     versions = sorted({one.version for one in processes if one.version})
     if not versions:
-        return unknown(check, "no process tells its version", "see services.ready")
+        return unknown(check, "no process reports its version", "see services.ready")
     if len(versions) == 1:
         return merged(check, [], f"all are {versions[0]}")
-    told = "; ".join(
+    by_version = "; ".join(
         f"{version}: {', '.join(one.name for one in processes if one.version == version)}"
         for version in versions
     )
-    advice = "bring all to one version: readers that are older than writers give messages up"
-    return warning(check, told, advice)
+    advice = "bring all to one version: older readers send newer messages to the dead letters"
+    return warning(check, by_version, advice)
 
 
 def _clocks(processes: Sequence[ProcessFacts]) -> Finding:
     check = "services.clocks"
-    told = [one for one in processes if one.clock_seconds is not None]
-    if not told:
+    asked = [one for one in processes if one.clock_seconds is not None]
+    if not asked:
         return not_applicable(check, "no service was asked directly; --service names one")
     problems = [
         warning(
@@ -151,7 +154,7 @@ def _clocks(processes: Sequence[ProcessFacts]) -> Finding:
             f"{'ahead of' if (one.clock_seconds or 0.0) > 0 else 'behind'} this machine's",
             "let both follow the same time (chrony, ntpd)",
         )
-        for one in told
+        for one in asked
         if abs(one.clock_seconds or 0.0) > CLOCK_SECONDS
     ]
     return merged(check, problems, f"within {CLOCK_SECONDS:g} s of this machine's")
@@ -174,8 +177,8 @@ def _trading(processes: Sequence[ProcessFacts]) -> Finding:
     problems += [
         warning(
             check,
-            f"{one.name} makes no purchase: the kill switch is on",
-            "`streamdesk trading resume`, when its cause is gone",
+            f"{one.name} places no buy order: the kill switch is on",
+            "`streamdesk trading resume`, when its cause is resolved",
         )
         for one in executors
         if one.halted
@@ -183,7 +186,7 @@ def _trading(processes: Sequence[ProcessFacts]) -> Finding:
     problems += [
         failed(
             check,
-            f"{one.name} finds {one.discrepancies} figures that contradict the books",
+            f"{one.name} finds {one.discrepancies} figures that contradict the ledger or broker",
             f"{one.where_to_look}; compare the account with the broker's statement by hand",
         )
         for one in executors
@@ -194,7 +197,7 @@ def _trading(processes: Sequence[ProcessFacts]) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What one process says of itself: figures by name, and labels of `streamdesk_info`."""
+    """The metrics of one process: figures by name, and the labels of `streamdesk_info`."""
 
     figures: Mapping[str, float]
     info: Mapping[str, str]
@@ -219,27 +222,27 @@ async def examine_processes(
 
 
 async def _of_desk(row: ServiceState) -> ProcessFacts:
-    told: dict[str, Any] = {"restarts": row.restarts, "log": row.log}
+    known: dict[str, Any] = {"restarts": row.restarts, "log": row.log}
     if row.state != "running":
-        return ProcessFacts(row.name, error="ended, and waits for its restart", **told)
+        return ProcessFacts(row.name, error="ended, and waits for its restart", **known)
     if row.port is None:
-        return ProcessFacts(row.name, error="has not started yet", **told)
-    return await _process(f"http://{LOOPBACK}:{row.port}", row.name, **told)
+        return ProcessFacts(row.name, error="has not started yet", **known)
+    return await _process(f"http://{LOOPBACK}:{row.port}", row.name, **known)
 
 
-async def _process(url: str, name: str, **told: Any) -> ProcessFacts:  # noqa: ANN401 - as the facts
+async def _process(url: str, name: str, **known: Any) -> ProcessFacts:  # noqa: ANN401 - as the facts
     ready, page = await asyncio.gather(get(url, "/readyz"), get(url, "/metrics"))
     error = ready.error or page.error
     body = ready.json()
     if not error and (page.status != OK or not isinstance(body, dict)):
         error = f"{shown(url)} has no /readyz and /metrics: is it the address of its probes?"
     if error:
-        return ProcessFacts(name, error=error, **told)
+        return ProcessFacts(name, error=error, **known)
     checks = body.get("checks", {})
     not_because = tuple(str(key) for key, value in checks.items() if value is not True)
     if body.get("draining"):
         not_because += ("it is stopping",)
-    facts = _facts(name, _series_of(page.body.decode(errors="replace")), told)
+    facts = _facts(name, _series_of(page.body.decode(errors="replace")), known)
     more = {"not_because": not_because, "ready": ready.status == OK, "clock_seconds": _clock(page)}
     return _with(facts, more)
 
@@ -272,7 +275,7 @@ def _series_of(text: str) -> Series:
     return Series(figures, info)
 
 
-def _facts(name: str, series: Series, told: Mapping[str, Any]) -> ProcessFacts:
+def _facts(name: str, series: Series, known: Mapping[str, Any]) -> ProcessFacts:
     figures = series.figures
     # Every process of ours has every gauge; only an executor's says anything.
     trades = series.info.get("service") == "order-executor" and BLOCKED in figures
@@ -283,7 +286,7 @@ def _facts(name: str, series: Series, told: Mapping[str, Any]) -> ProcessFacts:
         blocked=bool(figures[BLOCKED]) if trades else None,
         halted=bool(figures.get(HALTED, 0)) if trades else None,
         discrepancies=int(sum(figures.get(each, 0) for each in DISCREPANCIES)) if trades else 0,
-        **told,
+        **known,
     )
 
 

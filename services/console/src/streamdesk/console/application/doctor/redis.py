@@ -1,4 +1,4 @@
-"""The data server: its own words, and what they mean."""
+"""The data server: what it reports of itself, and what that means."""
 
 import time
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ class ServerFacts:
 
 
 def check_server(facts: ServerFacts) -> list[Finding]:
-    """All that one server's answers decide."""
+    """The findings from one server's answers."""
     return [
         _server(facts),
         version(facts),
@@ -92,7 +92,7 @@ def version(facts: ServerFacts) -> Finding:
     if not found:
         return failed(
             "redis.version",
-            f"{facts.address} does not tell its version",
+            f"{facts.address} does not report its version",
             "name a Redis 7.0 or newer, or a Valkey 8 or newer",
         )
     if found < floor:
@@ -105,7 +105,7 @@ def version(facts: ServerFacts) -> Finding:
 
 
 def role(facts: ServerFacts) -> Finding:
-    """Who is written to must be the master."""
+    """The server that takes the writes must be the master."""
     if facts.info.get("role") == "master":
         return ok("redis.role", f"{facts.address} is a master")
     above = f"{facts.info.get('master_host', '?')}:{facts.info.get('master_port', '?')}"

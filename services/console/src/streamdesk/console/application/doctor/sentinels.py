@@ -36,9 +36,9 @@ class SentinelFacts:
     Args:
         address: where it is.
         error: why it said nothing; empty when it did.
-        master: whom it names.
+        master: the address that it names.
         flags: what it thinks of the master.
-        quorum: how many of them must agree that a master is gone.
+        quorum: how many of them must agree that a master is down.
         others: other Sentinels that it knows.
         ckquorum: its answer to CKQUORUM; empty when it may not be asked.
     """
@@ -78,7 +78,7 @@ class NodeFacts:
 def check_sentinels(
     sentinels: Sequence[SentinelFacts], nodes: Sequence[NodeFacts]
 ) -> list[Finding]:
-    """All that Sentinels and servers together decide.
+    """The findings from all Sentinels and servers.
 
     Args:
         sentinels: each one that the URL names.
@@ -88,7 +88,7 @@ def check_sentinels(
 
 
 def quorum(sentinels: Sequence[SentinelFacts]) -> Finding:
-    """Enough of them must see each other, or nobody is promoted."""
+    """Enough of them must see each other, or no replica is promoted."""
     check = "sentinels.quorum"
     answered = [one for one in sentinels if not one.error]
     problems = [
@@ -100,7 +100,7 @@ def quorum(sentinels: Sequence[SentinelFacts]) -> Finding:
         failed(
             check,
             f"Sentinel {one.address}: {one.ckquorum}",
-            "bring the missing Sentinels back: without a quorum nobody replaces a dead master",
+            "start the missing Sentinels: without a quorum no replica replaces a dead master",
         )
         for one in answered
         if one.ckquorum and not one.ckquorum.startswith("OK")
@@ -129,7 +129,7 @@ def master(sentinels: Sequence[SentinelFacts], nodes: Sequence[NodeFacts]) -> Fi
             failed(
                 check,
                 f"the Sentinels name different masters: {', '.join(named)}",
-                "wait for a failover to end; if it stays so, SENTINEL RESET on those behind",
+                "wait for a failover to end; if it persists, SENTINEL RESET on those behind",
             )
         )
     problems += [
@@ -144,7 +144,7 @@ def master(sentinels: Sequence[SentinelFacts], nodes: Sequence[NodeFacts]) -> Fi
                 check,
                 f"{len(masters)} servers say that they are the master: "
                 f"{', '.join(masters.values())}",
-                "end the one that the Sentinels do not name: what it takes is lost",
+                "end the one that the Sentinels do not name: what is written to it is lost",
             )
         )
     down = sorted({flag for one in sentinels for flag in one.flags & DOWN})
@@ -237,7 +237,7 @@ async def server_of(address: Address) -> HostPort | None:
 
 
 async def _sentinel(address: Address, host: HostPort) -> tuple[SentinelFacts, HostPort | None]:
-    """What one Sentinel says, and whom it names."""
+    """What one Sentinel says, and the master that it names."""
     service = address.service
     try:
         (row, quorum), _ = await ask(
@@ -251,14 +251,14 @@ async def _sentinel(address: Address, host: HostPort) -> tuple[SentinelFacts, Ho
         return SentinelFacts(named(host), error=str(error)), None
     if isinstance(row, hiredis.ReplyError):
         return SentinelFacts(named(host), error=f"does not know {service!r} ({row})"), None
-    told = pairs(row)
-    master = (told.get("ip", ""), int(told.get("port", "0")))
+    reported = pairs(row)
+    master = (reported.get("ip", ""), int(reported.get("port", "0")))
     facts = SentinelFacts(
         address=named(host),
         master=named(master),
-        flags=frozenset(told.get("flags", "").split(",")),
-        quorum=int(told.get("quorum", "0")),
-        others=int(told.get("num-other-sentinels", "0")),
+        flags=frozenset(reported.get("flags", "").split(",")),
+        quorum=int(reported.get("quorum", "0")),
+        others=int(reported.get("num-other-sentinels", "0")),
         ckquorum=_quorum(quorum),
     )
     return facts, master
@@ -280,8 +280,8 @@ async def _replicas(address: Address, host: HostPort) -> set[HostPort]:
         return set()
     if isinstance(rows, hiredis.ReplyError):
         return set()
-    told = [pairs(row) for row in rows]
-    return {(row["ip"], int(row["port"])) for row in told}
+    replicas_known = [pairs(row) for row in rows]
+    return {(row["ip"], int(row["port"])) for row in replicas_known}
 
 
 async def _node(address: Address, host: HostPort) -> NodeFacts:
@@ -294,7 +294,7 @@ async def _node(address: Address, host: HostPort) -> NodeFacts:
     if problem := refused(answers):
         return NodeFacts(named(host), error=problem)
     info = lines_of(answers[0]) | lines_of(answers[1])
-    good = info.get("min_slaves_good_slaves")  # told where a minimum is set
+    good = info.get("min_slaves_good_slaves")  # reported where a minimum is set
     return NodeFacts(
         address=named(host),
         role=info.get("role", ""),

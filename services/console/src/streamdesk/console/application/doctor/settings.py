@@ -11,7 +11,7 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 def check_settings(fetcher: Mapping[str, str], gateway: Mapping[str, str]) -> list[Finding]:
-    """What two services are told.
+    """The checks of two services' settings.
 
     Args:
         fetcher: environment of the news fetcher.
@@ -36,8 +36,8 @@ def _news_key(given: Mapping[str, str]) -> Finding:
 def _gateway_secret(given: Mapping[str, str]) -> Finding:
     check, secret = "settings.gateway-secret", given.get("GATEWAY_JWT_SECRET", "")
     # Kubernetes sets GATEWAY_PORT=tcp://… by itself where a Service is called gateway.
-    told = {name for name in given if name in ("GATEWAY_HOST", "GATEWAY_JWT_SECRET")}
-    if not told and not given.get("GATEWAY_PORT", "").isdigit():
+    named = {name for name in given if name in ("GATEWAY_HOST", "GATEWAY_JWT_SECRET")}
+    if not named and not given.get("GATEWAY_PORT", "").isdigit():
         return not_applicable(check, "no GATEWAY_ variable is set here, and no gateway runs here")
     host = given.get("GATEWAY_HOST", "") or "0.0.0.0"  # noqa: S104 - the gateway's default
     if secret and len(secret.encode()) < MIN_SECRET_BYTES:

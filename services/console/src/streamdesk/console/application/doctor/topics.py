@@ -32,8 +32,8 @@ PENDING_WARNING = 100
 OLDEST_WARNING_SECONDS = 300.0
 LENGTH_WARNING = 50_000
 NEAR_SHARE = 0.8
-STANDING = ("consumers", "lag", "pending")
-LOOK = "`streamdesk bus lag --consumers` shows who is alive and what each holds"
+OF_GROUPS = ("consumers", "lag", "pending")
+LOOK = "`streamdesk bus lag --consumers` shows the consumers that are alive and what each holds"
 ADVICE = "see redis.server; a user must be allowed what `streamdesk bus lag` needs"
 
 Groups = Mapping[str, frozenset[str] | None]
@@ -50,10 +50,10 @@ class GroupFacts:
         service: whose processes it has.
         streams: streams of the topic that exist.
         without: those of them on which the group is missing.
-        waiting: messages that the group was not given yet.
-        pending: messages in hand.
+        waiting: messages that no consumer has been given yet.
+        pending: messages that a consumer has and has not finished.
         delayed: messages that wait for their retry.
-        oldest_seconds: age of the oldest in hand.
+        oldest_seconds: age of the oldest pending message.
         active: consumers that are alive.
         limit: unfinished messages at which publishes are refused; None for no limit.
     """
@@ -101,14 +101,14 @@ class TopicFacts:
 
 
 def check_topics(topics: Sequence[TopicFacts], groups: Sequence[GroupFacts]) -> list[Finding]:
-    """All that the figures decide."""
+    """The findings from the figures of all topics and groups."""
     there = [group for group in groups if group.exists]
-    standing = (
+    of_groups = (
         [_consumers(there), _lag(there), _pending(there)]
         if there
-        else [not_applicable(f"topics.{name}", "no group exists yet") for name in STANDING]
+        else [not_applicable(f"topics.{name}", "no group exists yet") for name in OF_GROUPS]
     )
-    return [_groups(groups), *standing, _dead(topics), _length(topics)]
+    return [_groups(groups), *of_groups, _dead(topics), _length(topics)]
 
 
 def _groups(groups: Sequence[GroupFacts]) -> Finding:
@@ -117,8 +117,8 @@ def _groups(groups: Sequence[GroupFacts]) -> Finding:
         failed(
             check,
             f"group {group.name} is lost on {', '.join(group.without)}",
-            f"look who destroyed it (XGROUP DESTROY, FLUSHALL, a restored copy); start or restart "
-            f"{group.service}: it makes the group again where it stood",
+            "find out what destroyed it (XGROUP DESTROY, FLUSHALL, a restored copy); start or "
+            f"restart {group.service}: it recreates the group at its last position",
         )
         for group in groups
         if group.without
@@ -127,7 +127,7 @@ def _groups(groups: Sequence[GroupFacts]) -> Finding:
         warning(
             check,
             f"{group.name} was never there: no stream of the topic exists",
-            f"start {group.service}, if this desk is to have it",
+            f"start {group.service}, if this desk needs it",
         )
         for group in groups
         if not group.streams
@@ -172,13 +172,13 @@ def _pending(groups: Sequence[GroupFacts]) -> Finding:
     problems: list[Finding] = []
     for group in groups:
         if group.pending > PENDING_WARNING:
-            found = f"{group.name}: {group.pending:,} in hand"
+            found = f"{group.name}: {group.pending:,} pending"
             problems.append(warning(check, found, f"{group.service} is slow or stuck; {LOOK}"))
         if (group.oldest_seconds or 0.0) > OLDEST_WARNING_SECONDS:
-            found = f"{group.name}: the oldest in hand is {group.oldest_seconds:,.0f} s old"
-            advice = f"a message comes again and again, or its handler hangs: {LOOK}"
+            found = f"{group.name}: the oldest pending message is {group.oldest_seconds:,.0f} s old"
+            advice = f"a message is redelivered again and again, or its handler hangs: {LOOK}"
             problems.append(warning(check, found, advice))
-    well = [f"{one.name}: {one.pending:,} in hand" for one in groups]
+    well = [f"{one.name}: {one.pending:,} pending" for one in groups]
     return merged(check, problems, ", ".join(well))
 
 
@@ -256,7 +256,7 @@ def _refusals(topics: Sequence[Topic[Any]], answers: Sequence[object]) -> str:
 
 
 async def _silence(bus: Bus) -> str:
-    """Why the server says nothing; empty when it speaks."""
+    """Why the server does not answer; empty when it does."""
     try:
         return "" if await bus.ping() else "the server does not answer"
     except BusError as error:

@@ -34,7 +34,8 @@ def alert() -> None:
 @app.command("test")
 def send_test(
     severity: Annotated[
-        TestSeverity, typer.Option(case_sensitive=False, help="Who is mentioned goes by it.")
+        TestSeverity,
+        typer.Option(case_sensitive=False, help="It decides which people are mentioned."),
     ] = TestSeverity.INFO,
     resolved: Annotated[bool, typer.Option("--resolved", help="Then its resolution.")] = False,
     direct: Annotated[

@@ -44,9 +44,9 @@ def show_lag(
     url: UrlOption = None,
     data: DataOption = DATA,
 ) -> None:
-    """Show where each group stands on each topic."""
+    """Show the lag of each group on each topic."""
 
-    async def work() -> None:
+    async def show() -> None:
         readers: dict[tuple[str, str], list[ConsumerHealth]] = {}
         async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
             rows = []
@@ -61,7 +61,7 @@ def show_lag(
         if by_consumer:
             stdout().print(bus_tables.consumers(readers))
 
-    asyncio.run(work())
+    asyncio.run(show())
 
 
 def _as_dict(row: GroupLag, readers: bus_tables.Readers) -> dict[str, Any]:
@@ -76,13 +76,13 @@ def show_health(
     url: UrlOption = None,
     data: DataOption = DATA,
 ) -> None:
-    """Show how the five types of events are: traffic, dead letters, and who reads them.
+    """Show how the five types of events are: traffic, dead letters, and the groups that read them.
 
     Fails when the server does not answer.
     """
     topics = desk_bus.topics()
 
-    async def work() -> None:
+    async def check() -> None:
         async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
             chosen = {kind: topics[kind.topic.name] for kind in EventType}
             health = await EventBus(bus, desk_bus.NAME, topics=chosen).health()
@@ -93,7 +93,7 @@ def show_health(
         if not health.connected:
             raise ConsoleError("Redis does not answer; is the server up?")
 
-    asyncio.run(work())
+    asyncio.run(check())
 
 
 @app.command("tail")
@@ -114,7 +114,7 @@ def tail(
         [desk_bus.topic_named(name) for name in topics] if topics else desk_bus.topics_named(None)
     )
 
-    async def work() -> None:
+    async def follow() -> None:
         async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
             count = 0
             async for message in bus.tail(chosen, since=since):
@@ -123,7 +123,7 @@ def tail(
                 if count == limit:
                     return
 
-    asyncio.run(work())
+    asyncio.run(follow())
 
 
 @app.command("replay")
@@ -154,7 +154,7 @@ def replay(
         )
     span = span_of(since, until, datetime.now(UTC))
 
-    async def work() -> None:
+    async def print_all() -> None:
         async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
             count = 0
             async for message in bus.replay(chosen, *span):
@@ -167,7 +167,7 @@ def replay(
                 if count == limit:
                     return
 
-    asyncio.run(work())
+    asyncio.run(print_all())
 
 
 @app.command("asyncapi")

@@ -135,7 +135,7 @@ def tail(
     start = NOW if since is None else _entry_id(since)
     console = stdout()
 
-    async def work() -> None:
+    async def follow() -> None:
         async with desk_bus.connect(desk_bus.find_redis_url(url, data)) as bus:
             if not await bus.ping():
                 raise ConsoleError("Redis does not answer; is the server up?")
@@ -149,7 +149,7 @@ def tail(
                 if count == limit:
                     return
 
-    asyncio.run(work())
+    asyncio.run(follow())
 
 
 def _entry_id(since: str) -> str:

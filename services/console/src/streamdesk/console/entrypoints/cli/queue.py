@@ -45,7 +45,7 @@ def queue(
 
 def _group(topic: Topic[Any], group: str | None) -> str:
     if not topic.groups:
-        raise UsageError(f"nobody reads topic {topic.name!r} in a group; it has no queue")
+        raise UsageError(f"topic {topic.name!r} has no group of readers; it has no queue")
     if group is None:
         return topic.groups[0]
     if group not in topic.groups:

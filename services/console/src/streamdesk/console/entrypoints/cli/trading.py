@@ -11,7 +11,7 @@ from rich.markup import escape
 from streamdesk.console.adapters.folder import Folder
 from streamdesk.console.adapters.service_command import Line, run_service_command
 from streamdesk.console.adapters.terminal.output import print_json, stdout
-from streamdesk.console.domain.services import books_of
+from streamdesk.console.domain.services import ledger_urls
 from streamdesk.console.domain.up_options import DATA
 from streamdesk.console.entrypoints.cli.lazy import new_app
 from streamdesk.console.entrypoints.cli.options import DataOption, JsonOption
@@ -25,22 +25,22 @@ app = new_app("Halts trading, and lets it resume: the kill switch.")
 @app.command("halt")
 def halt(
     reason: Annotated[
-        str, typer.Option("--reason", help="Why, for whoever asks.", show_default=False)
+        str, typer.Option("--reason", help="Shown with the status.", show_default=False)
     ] = "",
     as_json: JsonOption = False,
     data: DataOption = DATA,
 ) -> int:
-    """Refuse every purchase from now on, by all executors of the account.
+    """Refuse every buy order from now on, by all executors of the account.
 
-    Once this command has returned, no order to buy is made. Sales and protective exits go on, and
-    orders that were made before are finished.
+    Once this command has returned, no buy order is placed. Sell orders and protective exits
+    continue, and orders that were placed before are finished.
     """
     return _show(_executor(["halt", "--reason", reason], data), as_json=as_json)
 
 
 @app.command("resume")
 def resume(as_json: JsonOption = False, data: DataOption = DATA) -> int:
-    """Let purchases go on."""
+    """Accept buy orders again."""
     return _show(_executor(["resume"], data), as_json=as_json)
 
 
@@ -59,8 +59,8 @@ def _executor(arguments: list[str], data: Path) -> Line:
             f"there is no ledger in {folder.ledger}: `streamdesk up` makes one there, LEDGER_URL "
             "names another"
         )
-    books = books_of(folder.ledger, os.environ)
-    ended = run_service_command([MODULE, *arguments], books, lambda _: None)
+    urls = ledger_urls(folder.ledger, os.environ)
+    ended = run_service_command([MODULE, *arguments], urls, lambda _: None)
     if ended.code != 0:
         raise ended.error("the kill switch")
     return ended.last
@@ -73,9 +73,9 @@ def _show(report: Line, *, as_json: bool) -> int:
         since = datetime.fromisoformat(report["since"]).astimezone()
         stdout().print(
             f"[bold red]Trading is halted[/] since {since:%Y-%m-%d %H:%M:%S}: "
-            f"{escape(report['reason'])}. Purchases are refused, sales go on.",
+            f"{escape(report['reason'])}. Buy orders are refused, sell orders are accepted.",
             highlight=False,
         )
     else:
-        stdout().print("[bold green]Trading goes on.[/]", highlight=False)
+        stdout().print("[bold green]Trading is open.[/]", highlight=False)
     return 0
