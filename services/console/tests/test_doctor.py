@@ -106,7 +106,7 @@ def test_a_setting_that_would_lose_events_is_found_with_what_to_do(
     assert {name for name, row in findings.items() if row["status"] != "ok"} == {check}
 
 
-def test_a_server_that_hangs_is_reported_and_blocks_nothing(
+def test_a_server_that_hangs_is_reported_and_delays_no_check(
     doctor: Doctor, server: StreamServer
 ) -> None:
     server.freeze()

@@ -172,6 +172,7 @@ class LocalDesk:
                 self._progress.say(f"{self._plan.seconds:g} s are over")
                 return
             await self._watch.look()
+            # "up" is final: a service that restarts later does not make the desk start again.
             if self._status == "starting" and self._watch.all_announced:
                 self._status = "up"
                 self._progress.say(
@@ -180,9 +181,10 @@ class LocalDesk:
                     f"Logs: {shown(self._folder.logs)}   Queue: streamdesk queue   End: Ctrl-C"
                 )
             if self._status == "starting" and not late_reported and ran > READY_SECONDS:
-                late_reported = True
+                late_reported = True  # once: the reader has the logs from here on
                 self._watch.report_late(READY_SECONDS)
             self._write_state()
+            # The pause between two looks, cut short by a request to stop.
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await stop.requested.wait()
@@ -205,6 +207,8 @@ class LocalDesk:
         watched = self._watch.of(child.name)
         if child.state == "waiting":
             code, words = child.exits[-1], last_line(child.program.log)
+            # A bad setting does not get better by a restart. Once a service was ready, though, its
+            # settings were good, and the same exit code means something else.
             if code == EXIT_BAD_SETTING and watched and not watched.announced:
                 self._fatal = DeskFailedError(words)
             else:

@@ -116,6 +116,7 @@ def chosen(words: Iterable[str]) -> tuple[str, ...]:
     wanted = tuple(words)
     for word in wanted:
         if word not in CHECKS and word not in names:
+            # A wrong check of a known area is answered with the checks of that area alone.
             inside = CHECKS.get(word.partition(".")[0])
             there = f"{word.partition('.')[0]} has {', '.join(inside)}" if inside else ""
             raise ValueError(f"{word!r}; {there or 'there are ' + ', '.join(CHECKS)}")

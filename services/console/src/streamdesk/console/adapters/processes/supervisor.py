@@ -120,8 +120,10 @@ class Supervisor:
         Returns:
             The names of those that had to be killed.
         """
+        # A name without a keeper was never started, or was stopped before.
         wanted = [self.children[name] for name in names if name in self._keepers]
         for child in wanted:
+            # First the event: a keeper that sees the exit must not start the program again.
             self._stops[child.name].set()
             self._signal(child, signal.SIGTERM)
             self._signal(child, signal.SIGCONT)  # a stopped process would never see the SIGTERM
@@ -130,6 +132,7 @@ class Supervisor:
             return []
         _, late = await asyncio.wait(keepers, timeout=deadline_seconds)
         pending = late
+        # Again and again: a child that was being started had no process to kill the first time.
         while pending:
             for keeper in pending:
                 self._signal(keepers[keeper], signal.SIGKILL)

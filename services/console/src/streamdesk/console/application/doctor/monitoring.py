@@ -153,9 +153,11 @@ def check_alertmanager(probe: ProbeFacts | None, prometheus: PrometheusFacts | N
     if probe is not None and probe.status != OK_STATUS:
         advice = "start Alertmanager, or correct ALERTMANAGER_URL"
         problems.append(failed(check, _said(probe), advice))
+    # An Alertmanager that is ready is of no use if no Prometheus sends it alerts.
     if prometheus is not None and not prometheus.error and not prometheus.alertmanagers:
         found = "Prometheus knows no Alertmanager: no alert is delivered"
         problems.append(warning(check, found, "name one under `alerting` in its configuration"))
+    # Without a probe, Prometheus alone can say whether there is one.
     if probe is None and not problems:
         if prometheus is not None and prometheus.alertmanagers:
             return ok(check, f"Prometheus sends alerts to {prometheus.alertmanagers}")
@@ -222,6 +224,7 @@ async def _prometheus(base: str | None) -> PrometheusFacts | None:
         get(base, "/api/v1/targets", {"state": "active"}),
         get(base, "/api/v1/alertmanagers"),
     )
+    # One reason is enough: the three questions go to the same server.
     problem = next(
         (wrong for one in (rules, targets, managers) if (wrong := _wrong(base, one))), ""
     )

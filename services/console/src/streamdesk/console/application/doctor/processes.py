@@ -238,6 +238,7 @@ async def _process(url: str, name: str, **known: Any) -> ProcessFacts:  # noqa: 
         error = f"{shown(url)} has no /readyz and /metrics: is it the address of its probes?"
     if error:
         return ProcessFacts(name, error=error, **known)
+    # A process that drains is not ready either, with every check still passing.
     checks = body.get("checks", {})
     not_because = tuple(str(key) for key, value in checks.items() if value is not True)
     if body.get("draining"):

@@ -91,6 +91,7 @@ def quorum(sentinels: Sequence[SentinelFacts]) -> Finding:
     """Enough of them must see each other, or no replica is promoted."""
     check = "sentinels.quorum"
     answered = [one for one in sentinels if not one.error]
+    # One that is silent is a warning: the others may still have a quorum, as CKQUORUM says below.
     problems = [
         warning(check, f"Sentinel {one.address}: {one.error}", LOG)
         for one in sentinels
@@ -105,6 +106,7 @@ def quorum(sentinels: Sequence[SentinelFacts]) -> Finding:
         for one in answered
         if one.ckquorum and not one.ckquorum.startswith("OK")
     ]
+    # A Sentinel that sees too few of the others votes alone after a network partition.
     problems += [
         warning(check, f"Sentinel {one.address} sees {one.others} of the others", LOG)
         for one in answered
@@ -137,20 +139,27 @@ def master(sentinels: Sequence[SentinelFacts], nodes: Sequence[NodeFacts]) -> Fi
         for address in named
         if (wrong := _no_master(address, nodes))
     ]
-    masters = {one.run_id: one.address for one in nodes if one.role == "master"}
-    if len(masters) > 1:
-        problems.append(
-            failed(
-                check,
-                f"{len(masters)} servers say that they are the master: "
-                f"{', '.join(masters.values())}",
-                "end the one that the Sentinels do not name: what is written to it is lost",
-            )
-        )
+    problems += _split_brain(check, nodes)
+    # Flags come before a failover: the master that is named may be about to be replaced.
     down = sorted({flag for one in sentinels for flag in one.flags & DOWN})
     if down:
         problems.append(failed(check, f"a Sentinel calls the master {', '.join(down)}", LOG))
     return merged(check, problems, f"{', '.join(named)}, and it says so")
+
+
+def _split_brain(check: str, nodes: Sequence[NodeFacts]) -> list[Finding]:
+    """More than one server that takes writes, which the Sentinels alone would not show."""
+    # By run id: Sentinels may know one server under several addresses.
+    masters = {one.run_id: one.address for one in nodes if one.role == "master"}
+    if len(masters) <= 1:
+        return []
+    return [
+        failed(
+            check,
+            f"{len(masters)} servers say that they are the master: {', '.join(masters.values())}",
+            "end the one that the Sentinels do not name: what is written to it is lost",
+        )
+    ]
 
 
 def _no_master(address: str, nodes: Sequence[NodeFacts]) -> str:
@@ -213,6 +222,7 @@ async def examine_sentinels(url: str) -> list[Finding]:
         why = "the URL names one server and no Sentinels"
         return [not_applicable(f"sentinels.{name}", why) for name in CHECKS["sentinels"]]
     said = await asyncio.gather(*(_sentinel(address, host) for host in address.hosts))
+    # Each Sentinel is asked for what it knows: after a failover they may disagree for a while.
     known = {host for _, host in said if host is not None}
     rows = await asyncio.gather(*(_replicas(address, host) for host in address.hosts))
     known |= {host for row in rows for host in row}
