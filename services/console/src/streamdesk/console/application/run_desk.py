@@ -91,7 +91,7 @@ class LocalDesk:
         supervisor: starts and ends the processes.
         bus: for counting; the caller closes it.
         tally: counts on that bus.
-        progress: speaks to the person.
+        progress: prints what happens.
     """
 
     def __init__(
@@ -122,21 +122,21 @@ class LocalDesk:
         Raises:
             DeskFailedError: a part cannot run at all; everything has ended again.
         """
-        beside = [asyncio.create_task(self._kill_when_urgent(stop))]
+        tasks = [asyncio.create_task(self._kill_when_urgent(stop))]
         try:
             await self._start_server(stop)
             self._dead_before = await self._tally.dead()
-            beside.append(asyncio.create_task(self._tally.run(self._plan.since)))
-            beside.append(asyncio.create_task(self._show_figures()))
+            tasks.append(asyncio.create_task(self._tally.run(self._plan.since)))
+            tasks.append(asyncio.create_task(self._show_figures()))
             for program in self._plan.services:
                 self._watch.follow(program.name, program.log)
                 await self._supervisor.start(program)
             await self._until_the_end(stop)
         finally:
             result = await self._end(hurried=stop.requested.is_set())
-            for task in beside:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
         if self._fatal:
             raise self._fatal
         return result

@@ -132,7 +132,7 @@ class Supervisor:
             return []
         _, late = await asyncio.wait(keepers, timeout=deadline_seconds)
         pending = late
-        # Again and again: a child that was being started had no process to kill the first time.
+        # Repeatedly: a child that was being started had no process to kill the first time.
         while pending:
             for keeper in pending:
                 self._signal(keepers[keeper], signal.SIGKILL)

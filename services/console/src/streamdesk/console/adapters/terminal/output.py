@@ -2,12 +2,13 @@
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from streamdesk.bus import Message
+if TYPE_CHECKING:  # half of the commands print without the bus
+    from streamdesk.bus import Message
 
 FILE_WIDTH = 160
 
@@ -23,7 +24,7 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     sys.stdout.flush()
 
 
-def print_message(message: Message[Any], *, as_json: bool) -> None:
+def print_message(message: "Message[Any]", *, as_json: bool) -> None:
     """One event of the bus on one line."""
     body = message.event.model_dump(mode="json")
     if as_json:

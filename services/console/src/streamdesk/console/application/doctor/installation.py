@@ -13,8 +13,6 @@ from streamdesk.console.adapters.redis_questions import named
 from streamdesk.console.application.doctor.ledger import ledger_url
 from streamdesk.console.domain.state import DeskState
 from streamdesk.console.errors import UsageError
-from streamdesk.runtime import BadSettingError, ServiceSettings
-from streamdesk.runtime.settings_report import load
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +103,10 @@ def _redis_url(given: Mapping[str, str]) -> str | None:
     """As REDIS_URL says, or REDIS_HOST and what belongs to it."""
     if config.redis_url(given) or not given.get("REDIS_HOST"):
         return config.redis_url(given)
+    # The settings that all services share know how REDIS_HOST, REDIS_PORT … make a URL.
+    from streamdesk.runtime import BadSettingError, ServiceSettings  # noqa: PLC0415 - costs half a second, and REDIS_HOST is rarely set
+    from streamdesk.runtime.settings_report import load  # noqa: PLC0415 - imports the runtime
+
     try:
         return load(ServiceSettings).redis_url.get_secret_value()
     except BadSettingError as error:

@@ -176,7 +176,7 @@ def _pending(groups: Sequence[GroupFacts]) -> Finding:
             problems.append(warning(check, found, f"{group.service} is slow or stuck; {LOOK}"))
         if (group.oldest_seconds or 0.0) > OLDEST_WARNING_SECONDS:
             found = f"{group.name}: the oldest pending message is {group.oldest_seconds:,.0f} s old"
-            advice = f"a message is redelivered again and again, or its handler hangs: {LOOK}"
+            advice = f"a message is redelivered repeatedly, or its handler hangs: {LOOK}"
             problems.append(warning(check, found, advice))
     well = [f"{one.name}: {one.pending:,} pending" for one in groups]
     return merged(check, problems, ", ".join(well))
