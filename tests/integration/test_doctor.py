@@ -165,5 +165,10 @@ def test_the_doctor_expects_the_groups_of_rules_that_there_are() -> None:
 
 @pytest.mark.parametrize("name", ["streamdesk.order_executor"])
 def test_the_console_imports_no_service(name: str) -> None:
-    code = f"import sys, streamdesk.console.entrypoints.cli.app; sys.exit({name!r} in sys.modules)"
+    code = (
+        "import sys, streamdesk.console.factory; "
+        "from streamdesk.console.entrypoints.cli.app import app; "
+        "assert all([command.loaded for command in app.commands.values()]); "
+        f"sys.exit({name!r} in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
