@@ -18,7 +18,7 @@ log = logger(__name__)
 REMIND_SECONDS = 60.0  # what keeps happening is logged again after so long
 
 
-class StreamDepth(Protocol):
+class StreamLagReport(Protocol):
     """Where a group stands on one stream, as the bus tells."""
 
     @property
@@ -38,7 +38,7 @@ class StreamDepth(Protocol):
         """Entries delivered and not acknowledged."""
 
 
-class GroupLag(Protocol):
+class LagReport(Protocol):
     """Where a group stands on a topic, as the bus tells; summed over its streams."""
 
     @property
@@ -70,7 +70,7 @@ class GroupLag(Protocol):
         """Consumers that are alive."""
 
     @property
-    def streams(self) -> Sequence[StreamDepth]:
+    def streams(self) -> Sequence[StreamLagReport]:
         """Each stream of the topic."""
 
 
@@ -129,7 +129,7 @@ class BusMetrics:
         duration.observe(seconds, trace)
         latency.observe(latency_seconds, trace)
 
-    def lag_measured(self, lag: GroupLag) -> None:
+    def lag_measured(self, lag: LagReport) -> None:
         """Where a group that this process consumes for stands now.
 
         Args:
