@@ -105,7 +105,7 @@ def test_every_other_form_is_refused_with_what_is_wrong(url: str, message: str) 
 
 
 @pytest.mark.parametrize("scheme", ["rediss://h", "rediss+sentinel://h1,h2/desk"])
-def test_tls_checks_certificate_and_name_unless_told_otherwise(scheme: str) -> None:
+def test_tls_checks_certificate_and_name_unless_the_url_says_otherwise(scheme: str) -> None:
     def tls(query: str = "") -> ssl.SSLContext:
         context = parse_address(scheme + query).tls
         assert context is not None

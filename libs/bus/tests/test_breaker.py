@@ -177,7 +177,7 @@ async def test_a_consumer_whose_messages_die_takes_no_more_and_says_why(
     assert listener.said[1:] == []
 
 
-async def test_what_was_in_hand_when_it_opened_is_handled_and_nothing_else(
+async def test_what_was_pending_when_it_opened_is_handled_and_nothing_else(
     desk: Any, bus: Bus, listener: Listener, topic: Any, ping: Any, recorder: Any
 ) -> None:
     handler = recorder(die)

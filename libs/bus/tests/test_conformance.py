@@ -278,7 +278,7 @@ async def test_a_full_queue_refuses_and_writes_nothing(
     await desk.bus.publish(topic, ping(text="room again"))
 
 
-async def test_the_limit_counts_what_is_in_hand_and_what_is_delayed(
+async def test_the_limit_counts_what_is_pending_and_what_is_delayed(
     desk: Any, make_topic: Any, ping: Any, recorder: Any
 ) -> None:
     topic = make_topic(max_backlog=2)

@@ -73,7 +73,7 @@ async def test_acks_continue_and_failures_stay_pending(bus: Any, topic: Any, pin
     assert (lag.pending, lag.dead, lag.length) == (1, 1, 4)
 
 
-async def test_a_publish_is_told_and_has_written_nothing(
+async def test_a_publish_is_refused_and_has_written_nothing(
     bus: Any, make_topic: Any, ping: Any
 ) -> None:
     topic = make_topic(dedup_window_seconds=60, max_backlog=10)

@@ -73,7 +73,7 @@ async def test_a_claim_runs_out(desk: Any, name: str) -> None:
     assert await desk.bus.keys.claim([name], "heir", LONG_SECONDS) == [True]
 
 
-async def test_of_many_who_want_a_lease_one_gets_it(desk: Any, name: str) -> None:
+async def test_of_many_that_want_a_lease_one_gets_it(desk: Any, name: str) -> None:
     leases = [desk.bus.keys.lease(name, LONG_SECONDS) for _ in range(30)]
     won = await asyncio.gather(*(lease.acquire() for lease in leases))
     assert won.count(True) == 1

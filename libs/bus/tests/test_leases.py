@@ -124,7 +124,7 @@ async def test_what_is_acknowledged_while_its_lease_is_renewed_does_not_come_aga
     assert handler.seen[0].lease_lost is False
 
 
-async def test_a_handler_whose_lease_was_lost_is_told_and_its_failure_is_not_written(
+async def test_a_handler_whose_lease_was_lost_sees_it_and_its_failure_is_not_written(
     desk: Any, topic: Any, ping: Any, recorder: Any
 ) -> None:
     proceed = asyncio.Event()

@@ -209,7 +209,7 @@ async def test_a_handler_that_ends_during_an_outage_is_acknowledged_afterwards(
 
 
 @pytest.mark.parametrize("kind", ["frozen", "stopped"])
-async def test_a_tail_goes_on_where_it_was(
+async def test_a_tail_resumes_where_it_was(
     server: Any, bus: Bus, topic: Any, ping: Any, kind: str
 ) -> None:
     async with bus:

@@ -205,7 +205,7 @@ async def test_a_flush_waits_for_what_was_sent_before_it_only(
     assert await texts(desk, topic) == ["before", "after"]
 
 
-async def test_a_full_queue_reaches_tickets_and_flush_and_the_producer_goes_on(
+async def test_a_full_queue_reaches_tickets_and_flush_and_the_producer_continues(
     desk: Any, ticks: Any
 ) -> None:
     topic = topic_of(mode=ticks.mode, max_backlog=2)

@@ -185,7 +185,7 @@ async def test_a_replica_that_lost_its_master_is_waited_for(
     assert listener.said == ["MASTERDOWN", "restored"]
 
 
-async def test_a_consumer_whose_server_becomes_a_replica_goes_on_when_it_is_the_master_again(
+async def test_a_consumer_whose_server_becomes_a_replica_resumes_when_it_is_the_master_again(
     there: Any, topic: Any, ping: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listener, handler = Listener(), recorder()

@@ -126,7 +126,7 @@ async def test_a_point_in_time_that_is_none_is_refused(
 
 
 @pytest.mark.parametrize("kind", ["frozen", "stopped"])
-async def test_a_replay_goes_on_after_an_outage(
+async def test_a_replay_resumes_after_an_outage(
     start_server: Callable[..., Any], topic: Any, ping: Any, kind: str
 ) -> None:
     server = start_server()

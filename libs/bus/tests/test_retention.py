@@ -17,7 +17,7 @@ async def published(desk: Any, topic: Any, ping: Any, count: int) -> list[str]:
     return ids
 
 
-async def test_a_lost_group_goes_on_after_what_it_had_finished(
+async def test_a_lost_group_resumes_after_what_it_had_finished(
     desk: Any, topic: Any, ping: Any
 ) -> None:
     topic_keys, backend = keys_of(topic), desk.bus._backend
@@ -35,7 +35,7 @@ async def test_a_lost_group_goes_on_after_what_it_had_finished(
     assert ids[3] <= recreated.cursor < ids[4]
 
 
-async def test_a_lost_group_is_made_again_by_whoever_starts_next(
+async def test_a_lost_group_is_made_again_by_the_next_consumer_that_starts(
     desk: Any, topic: Any, ping: Any
 ) -> None:
     topic_keys, backend = keys_of(topic), desk.bus._backend

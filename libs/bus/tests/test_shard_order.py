@@ -51,7 +51,7 @@ async def test_the_next_of_a_key_is_begun_when_the_one_before_it_has_ended_retri
     assert any(attempt > 1 for *_, attempt in floor.log)
 
 
-async def test_what_dies_lets_the_next_of_its_key_go_on_with_all_tries_in_its_letter(
+async def test_what_dies_lets_the_next_of_its_key_proceed_with_all_tries_in_its_letter(
     desk: Any, floor: Floor, topic: Any, ping: Any
 ) -> None:
     async def fail_the_second(message: Any) -> None:

@@ -24,7 +24,7 @@ def topic(make_topic: Any) -> Any:
 
 
 @given(shards=st.integers(1, 64), names=NAMES)
-def test_the_shares_of_all_who_are_there_are_fair_and_make_up_the_whole(
+def test_the_shares_of_all_members_are_fair_and_make_up_the_whole(
     shards: int, names: set[str]
 ) -> None:
     shares = [fair_share(shards, sorted(names), name) for name in names]
@@ -33,7 +33,7 @@ def test_the_shares_of_all_who_are_there_are_fair_and_make_up_the_whole(
 
 
 @given(shards=st.integers(1, 64), names=NAMES, me=st.text("abcdef", min_size=1, max_size=3))
-def test_a_share_is_the_same_whoever_is_named_first_or_not_yet(
+def test_a_share_is_the_same_whichever_is_named_first_or_not_yet(
     shards: int, names: set[str], me: str
 ) -> None:
     assert fair_share(shards, sorted(names), me) == fair_share(shards, [*names, me, me], me)
@@ -41,7 +41,7 @@ def test_a_share_is_the_same_whoever_is_named_first_or_not_yet(
 
 @settings(deadline=None)
 @given(key=st.text(max_size=20), shards=st.integers(1, 64))
-def test_a_key_belongs_to_one_shard_for_ever(key: str, shards: int) -> None:
+def test_a_key_belongs_to_one_shard_permanently(key: str, shards: int) -> None:
     assert shard_of(key, shards) == zlib.crc32(key.encode()) % shards
 
 

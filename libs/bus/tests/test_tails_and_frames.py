@@ -45,7 +45,7 @@ async def test_a_tail_from_now_on_sees_only_what_comes(desk: Any, topic: Any, pi
     assert seen == ["after"]
 
 
-async def test_a_tail_reports_what_it_cannot_read_and_goes_on(
+async def test_a_tail_reports_what_it_cannot_read_and_continues(
     desk: Any, topic: Any, ping: Any
 ) -> None:
     await desk.bus._backend.append(keys_of(topic), 0, [{b"junk": b"1"}], None)

@@ -86,7 +86,7 @@ def test_a_retry_stays_in_its_shard(make_topic: Any) -> None:
 
 
 @pytest.mark.parametrize(("key", "shard"), [("", 0), ("AAPL.US", 1), ("700.HK", 14), ("ÄÖÜ.DE", 8)])
-def test_a_key_stays_in_its_shard_for_ever(key: str, shard: int) -> None:
+def test_a_key_stays_in_its_shard_permanently(key: str, shard: int) -> None:
     assert shard_of(key, 16) == shard
 
 

@@ -169,7 +169,7 @@ class Sink(asyncio.Transport):
     cancelled=st.sets(st.integers(0, 19)),
     cuts=st.sets(st.integers(1, 400)),
 )
-def test_whatever_the_pieces_and_whoever_is_cancelled_each_gets_its_own_answers(
+def test_whatever_the_pieces_and_whichever_is_cancelled_each_gets_its_own_answers(
     counts: list[int], cancelled: set[int], cuts: set[int]
 ) -> None:
     async def play() -> None:
@@ -290,7 +290,7 @@ async def test_a_connection_that_is_dropped_tells_why() -> None:
             await waiting
 
 
-async def test_a_frozen_server_is_given_up_and_found_again_when_it_goes_on(
+async def test_a_frozen_server_is_given_up_and_found_again_when_it_resumes(
     start_server: Callable[..., Any],
 ) -> None:
     there = start_server()
