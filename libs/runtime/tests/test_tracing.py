@@ -132,7 +132,7 @@ async def build(settings, service):
     with tracer.span("process signals"):
         observer.consumed("signals", "inside", "ack", 1, 0.002, 0.03)
         log.info("measured")
-    yield [Work("wait", wait)]
+    yield [ServiceTask("wait", wait)]
 """
 
 

@@ -157,8 +157,8 @@ async def test_a_desk_with_a_time_limit_ends_by_itself(open_desk: OpenDesk) -> N
 async def test_error_lines_are_counted_shown_and_named(
     open_desk: OpenDesk, eventually: Eventually
 ) -> None:
-    async with open_desk("say('error', 'work crashed', error='no disk')") as running:
-        await eventually(lambda: "service-1: work crashed: no disk" in running.out.getvalue())
+    async with open_desk("say('error', 'task crashed', error='no disk')") as running:
+        await eventually(lambda: "service-1: task crashed: no disk" in running.out.getvalue())
         assert (await running.end()).errors == 1
 
 

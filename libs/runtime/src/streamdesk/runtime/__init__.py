@@ -7,7 +7,7 @@ from streamdesk.runtime.errors import BadSettingError, TickerFileError
 from streamdesk.runtime.http import listen, serve_http
 from streamdesk.runtime.logs import logger
 from streamdesk.runtime.observer import BusMetrics
-from streamdesk.runtime.process import Service, Work, run
+from streamdesk.runtime.process import Service, ServiceTask, run
 from streamdesk.runtime.settings import BusSettings, CommaSeparated, ServiceSettings
 from streamdesk.runtime.tracing import current_traceparent, exemplar, span
 from streamdesk.runtime.watchlist import WATCHLIST, load_tickers, parse_symbols
@@ -22,8 +22,8 @@ __all__ = [
     "Drain",
     "Service",
     "ServiceSettings",
+    "ServiceTask",
     "TickerFileError",
-    "Work",
     "current_traceparent",
     "exemplar",
     "listen",

@@ -25,7 +25,7 @@ from streamdesk.runtime import (
     BadSettingError,
     Drain,
     Service,
-    Work,
+    ServiceTask,
     listen,
     logger,
     serve_http,
@@ -162,7 +162,7 @@ def webhook_of(settings: Settings, bus: Bus) -> FastAPI:
 
 
 @asynccontextmanager
-async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
+async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[ServiceTask]]:
     """The tasks of the alert relay: the webhook in every replica, the sender in one."""
     async with AsyncExitStack() as stack:
         robot = robot_of(settings)
@@ -174,7 +174,7 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
         webhook, sender = webhook_of(settings, bus), sender_of(settings, bus, robot)
         listener = listen(settings.alert_relay_host, settings.alert_relay_port, "ALERT_RELAY_PORT")
         stack.enter_context(listener)
-        yield [Work("http", _server(webhook, listener)), Work("sender", sender.run)]
+        yield [ServiceTask("http", _server(webhook, listener)), ServiceTask("sender", sender.run)]
 
 
 def _server(app: FastAPI, listener: socket.socket) -> Callable[[Drain], Awaitable[None]]:

@@ -38,8 +38,8 @@ from streamdesk.news_fetcher.errors import RecordingError
 from streamdesk.runtime import (
     BadSettingError,
     Service,
+    ServiceTask,
     TickerFileError,
-    Work,
     load_tickers,
 )
 
@@ -224,7 +224,7 @@ async def parts_for_one_fetch(
 
 
 @asynccontextmanager
-async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
+async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[ServiceTask]]:
     """The tasks of the news fetcher."""
     bus = Bus.connect(
         BusConfig(**settings.bus_config(SERVICE, Wait)),
@@ -247,4 +247,4 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
         )
         service.ready_when("key", fetcher.check_key)
         lease_seconds = settings.bus_lease_seconds
-        yield [Work("rounds", partial(fetch_on_schedule, fetcher, lease_seconds))]
+        yield [ServiceTask("rounds", partial(fetch_on_schedule, fetcher, lease_seconds))]

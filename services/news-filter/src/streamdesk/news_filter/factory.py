@@ -21,7 +21,14 @@ from streamdesk.news_filter.domain.matching import Keywords, PatternError
 from streamdesk.news_filter.domain.rules import FilterRules
 from streamdesk.news_filter.entrypoints.bus import RawArticleConsumer
 from streamdesk.news_filter.errors import FinbertModelError, RuleFileError
-from streamdesk.runtime import BadSettingError, Drain, Service, TickerFileError, Work, load_tickers
+from streamdesk.runtime import (
+    BadSettingError,
+    Drain,
+    Service,
+    ServiceTask,
+    TickerFileError,
+    load_tickers,
+)
 
 GROUP = "news-filter-group"
 BATCH = 200
@@ -137,7 +144,7 @@ def rules_and_scorer(settings: Settings) -> tuple[FilterRules, SentimentScorer]:
 
 
 @asynccontextmanager
-async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
+async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[ServiceTask]]:
     """The tasks of the news filter."""
     current = current_rules(settings)
     current.report()
@@ -175,4 +182,4 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
         async def consume(drain: Drain) -> None:
             await subscription.run(drain.requested)
 
-        yield [Work("articles", consume), Work("rules", watch_rules)]
+        yield [ServiceTask("articles", consume), ServiceTask("rules", watch_rules)]

@@ -21,7 +21,7 @@ from streamdesk.operator.config import Settings
 from streamdesk.operator.domain.decision import Transition
 from streamdesk.operator.entrypoints import schedule
 from streamdesk.operator.errors import OperatorError
-from streamdesk.runtime import BadSettingError, Service, Work, logger
+from streamdesk.runtime import BadSettingError, Service, ServiceTask, logger
 
 log = logger(__name__)
 
@@ -61,7 +61,7 @@ def report_of(
 
 
 @asynccontextmanager
-async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
+async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[ServiceTask]]:
     """The tasks of the operator: rounds over the pools, and with Sentinels the watchdog."""
     async with AsyncExitStack() as stack:
         api, namespace = access(settings)
@@ -87,11 +87,11 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
             liveness_seconds=settings.liveness_seconds,
         )
         service.ready_when("kubernetes", lambda: rounds.is_fresh)
-        tasks = [Work("rounds", partial(schedule.reconcile, rounds, tick_seconds))]
+        tasks = [ServiceTask("rounds", partial(schedule.reconcile, rounds, tick_seconds))]
         report = report_of(events, namespace, settings.pod_name, lambda: lease.held)
         sentinels = sentinels_of(settings.redis_url.get_secret_value())
         if sentinels is not None:
             watchdog = MasterWatchdog(sentinels, report)
             check = partial(schedule.watch_masters, watchdog, settings.watchdog_seconds)
-            tasks.append(Work("watchdog", check))
+            tasks.append(ServiceTask("watchdog", check))
         yield tasks

@@ -17,7 +17,7 @@ from streamdesk.market.bars import BarSequence
 from streamdesk.market.errors import BarFileError
 from streamdesk.market.instruments import BUILT_IN, Instrument
 from streamdesk.market.recordings import FileFormat
-from streamdesk.runtime import BadSettingError, Service, Work
+from streamdesk.runtime import BadSettingError, Service, ServiceTask
 from streamdesk.signal_generator.adapters import watchlist
 from streamdesk.signal_generator.adapters.feeds.port import Feed
 from streamdesk.signal_generator.adapters.feeds.recorded import RecordedFeed
@@ -120,7 +120,7 @@ def feed_scan(
 
 
 @asynccontextmanager
-async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
+async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[ServiceTask]]:
     """The tasks of the signal generator.
 
     Raises:
@@ -147,4 +147,4 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
         )
         service.ready_when("bus", lambda: bus.connected)
         service.ready_when("warm", lambda: scan.warm)
-        yield [Work("scan", FeedRunner(scan, settings.grace_seconds * STOP_SHARE).run)]
+        yield [ServiceTask("scan", FeedRunner(scan, settings.grace_seconds * STOP_SHARE).run)]

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts import topics
 from streamdesk.contracts.base import Topic
-from streamdesk.runtime import Drain, Service, Work, listen, logger, serve_http
+from streamdesk.runtime import Drain, Service, ServiceTask, listen, logger, serve_http
 from streamdesk.websocket_gateway.adapters.event_source import BusSource, EventSource
 from streamdesk.websocket_gateway.adapters.metrics import GatewayMetrics
 from streamdesk.websocket_gateway.adapters.sockets import ClientConnection
@@ -45,7 +45,7 @@ REQUESTS_SECONDS = 2  # for HTTP requests that are still running after that
 
 
 @asynccontextmanager
-async def build(settings: Settings, service: Service) -> AsyncIterator[list[Work]]:
+async def build(settings: Settings, service: Service) -> AsyncIterator[list[ServiceTask]]:
     """The gateway's tasks, on the bus that the settings name."""
     listener = listen(settings.gateway_host, settings.gateway_port, "GATEWAY_PORT")
     with listener:
@@ -75,7 +75,7 @@ def bus_source(bus: Bus, settings: Settings) -> BusSource:
 
 def tasks(
     gateway: Gateway, source: EventSource, settings: Settings, listener: socket.socket
-) -> list[Work]:
+) -> list[ServiceTask]:
     """The tasks of a gateway, over any source of events."""
     app = application(gateway, source, settings)
     _cut_dead_peers(listener, settings.gateway_stall_timeout_seconds)
@@ -102,10 +102,10 @@ def tasks(
             )
 
     return [
-        Work("http", serve),
-        Work("events", gateway.follow.run),
-        Work("watch", gateway.watch.run),
-        Work("sweep", gateway.connections.sweep),
+        ServiceTask("http", serve),
+        ServiceTask("events", gateway.follow.run),
+        ServiceTask("watch", gateway.watch.run),
+        ServiceTask("sweep", gateway.connections.sweep),
     ]
 
 

@@ -42,7 +42,7 @@ from streamdesk.runtime import (
     BadSettingError,
     Drain,
     Service,
-    Work,
+    ServiceTask,
     listen,
     logger,
     metrics,
@@ -55,7 +55,7 @@ REQUESTS_SECONDS = 5  # for requests in flight when the service stops
 
 
 @asynccontextmanager
-async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
+async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[ServiceTask]]:
     """The tasks of the analysis service. It is ready with Redis or without."""
     async with AsyncExitStack() as stack:
         listener = listen(settings.analysis_host, settings.analysis_port, "ANALYSIS_PORT")
@@ -211,7 +211,7 @@ class AnalysisParts:
         )
         return Api(analyses, operations).application()
 
-    def tasks(self, listener: socket.socket) -> list[Work]:
+    def tasks(self, listener: socket.socket) -> list[ServiceTask]:
         """The tasks of the service.
 
         Args:
@@ -219,24 +219,24 @@ class AnalysisParts:
         """
         settings = self._settings
         tasks = [
-            Work("http", self._server(listener)),
-            Work("publication", self.publisher.run),
-            Work("watched", self.watched.run),
+            ServiceTask("http", self._server(listener)),
+            ServiceTask("publication", self.publisher.run),
+            ServiceTask("watched", self.watched.run),
         ]
         if settings.hama_scheduler_enabled:
-            tasks.append(Work("scheduler", partial(run_schedule, self.scheduler.runner)))
+            tasks.append(ServiceTask("scheduler", partial(run_schedule, self.scheduler.runner)))
         if self._store is not None:
             bars = MARKET_BARS.configured(key=settings.bars_key)
             recorder = BarRecorder(
                 self._bus, bars, self._store, keep_days=settings.bar_store_keep_days
             )
-            tasks.append(Work("record", recorder.run))
+            tasks.append(ServiceTask("record", recorder.run))
         if self.job is not None and settings.job_schedule != OFF:
             record = ScheduleRecord(job_schedule.NAME, self._bus.keys, auto_start=True)
             runner = job_schedule.job_schedule(
                 record, self.job, settings.job_schedule, clock=utc_now
             )
-            tasks.append(Work("job-schedule", partial(run_schedule, runner)))
+            tasks.append(ServiceTask("job-schedule", partial(run_schedule, runner)))
         return tasks
 
     def _server(self, listener: socket.socket) -> Callable[[Drain], Awaitable[None]]:
