@@ -52,7 +52,7 @@ elif ! $(MAKE) -s $(BIOME) >/dev/null 2>&1; then echo "the page's scripts are sk
 else cd $(PAGE) && node_modules/.bin/biome $(1); fi
 endef
 
-lint: $(READY) ## formatting, lint, types, import layers, lock, generated docs, README commands, the page's scripts
+lint: $(READY) ## formatting, lint, types, layers, words, lock, generated files, commands in pages, the page's scripts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(addsuffix src,$(MEMBERS)) tests tools grafana conftest.py
@@ -60,6 +60,7 @@ lint: $(READY) ## formatting, lint, types, import layers, lock, generated docs, 
 	@for tests in $(addsuffix tests,$(MEMBERS)); do $(BIN)/mypy --no-error-summary $$tests || exit 1; done
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/services.py --check
+	@$(BIN)/python tools/words.py
 	@PATH="$(CURDIR)/.uv/bin:$$PATH" $(BIN)/python tools/lock.py --check
 	@$(BIN)/python -m streamdesk.contracts.documents --check
 	@$(BIN)/python tools/metrics_page.py --check

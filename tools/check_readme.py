@@ -115,8 +115,10 @@ def check_page(page: Path, targets: set[str], console: Any) -> Iterator[str]:  #
                 problem = check_python(words[1:])
             if problem:
                 yield f"{where}:{number}: `{command.strip()}`: {problem}"
+    fenced = False
     for number, line in enumerate(text.splitlines(), 1):
-        for target in LINK.findall(line):
+        fenced ^= line.lstrip().startswith("```")
+        for target in () if fenced else LINK.findall(line):
             if not (page.parent / target).exists():
                 yield f"{where}:{number}: link to {target}: no such file"
 
