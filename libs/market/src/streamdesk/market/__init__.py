@@ -1,3 +1,5 @@
+"""Instruments, series of bars, and where bars come from."""
+
 from streamdesk.market.errors import (
     BarError,
     BarFileError,
