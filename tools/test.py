@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-MOST_WORKERS = 4  # more do not help: the tests of one member wait for processes and servers
+MOST_WORKERS = 4  # more do not help: each collects all tests, and starts servers of its own
 CHOOSING = {
     "-k", "-m", "--lf", "--last-failed", "--deselect", "--ignore", "--co", "--collect-only",
     "--pdb", "--help", "-h", "--version", "--fixtures", "--markers",
@@ -41,7 +41,8 @@ def pytest_command(arguments: list[str]) -> list[str]:
     words = [str(BIN / "python"), "-m", "pytest"]
     own = any(argument.startswith(("-n", "--numprocesses", "--pdb")) for argument in arguments)
     if not own:
-        workers = min(os.cpu_count() or 1, MOST_WORKERS)
+        # One more than there are cores: every third second a test only waits for a process.
+        workers = min((os.cpu_count() or 1) + 1, MOST_WORKERS)
         words += ["-n", str(workers), "--dist=worksteal"]
     if sys.stdout.isatty():
         words += ["--color=yes"]
