@@ -68,5 +68,5 @@ async def test_an_executor_that_hangs_is_told_of_once_and_its_return_once(
         finally:
             manager.stop()
         assert robot.titles == [f"🔴 CRITICAL {ALERT}", f"✅ RESOLVED {ALERT}"]
-        assert "Nobody takes signals" in robot.taken[0].text
+        assert "signals has no consumer" in robot.taken[0].text
         assert robot.refused == []
