@@ -30,7 +30,7 @@ MAX_DELIVERIES = 3
 # Leases end when the model says so, never because a machine was slow.
 LEASE_SECONDS = 3600
 LONG_IDLE_MS = 2 * 1000 * LEASE_SECONDS
-PATIENCE_SECONDS = 60  # only ends a wait that would never end
+PATIENCE_SECONDS = 60  # only ends a wait that hangs
 STEPS = 20
 
 

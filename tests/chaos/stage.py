@@ -16,7 +16,7 @@ from streamdesk.contracts.base import Topic
 from tests.chaos.victim import GROUP, Orders, Task, Victim, topic_of
 from tests.servers import StreamServer
 
-PATIENCE_SECONDS = 60  # only ends a wait that would never end
+PATIENCE_SECONDS = 60  # only ends a wait that hangs
 HOUR_SECONDS = 3600
 SOON_SECONDS = 0.05
 DAY_MS = 24 * 3600 * 1000
@@ -24,7 +24,7 @@ Answer = Callable[[Message[Task]], Awaitable[Outcome | None]]
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for something to come true."""
+    """Wait until a condition holds."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not holds():
             await asyncio.sleep(0.01)
@@ -38,7 +38,7 @@ async def until_asked(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 class Listener(Unobserved):
-    """Notes what the bus reports that somebody should hear of."""
+    """Records the notable reports of the bus."""
 
     def __init__(self) -> None:
         self.said: list[tuple[Any, ...]] = []
@@ -74,7 +74,7 @@ class Listener(Unobserved):
 
 
 class Recorder:
-    """A handler that notes what it gets and answers as told."""
+    """A handler that records its messages and returns the configured outcome."""
 
     def __init__(self, answer: Answer | None = None) -> None:
         self.seen: list[Message[Task]] = []
@@ -100,7 +100,7 @@ class Recorder:
 
 
 class Stage:
-    """One server, or cluster, for one test, with keys that nobody else has."""
+    """One server, or cluster, for one test, with keys of its own."""
 
     def __init__(self, url: str, server: Callable[[], StreamServer], folder: Path) -> None:
         """Set up.
@@ -126,7 +126,7 @@ class Stage:
         return topic_of(kind, self.prefix, **options)
 
     def bus(self, listener: Listener | None = None, **changes: Any) -> Bus:
-        """Another bus. Its leases do not run out by themselves, unless it is told so."""
+        """Another bus. By default its leases do not expire during a test."""
         settings: dict[str, Any] = {
             "url": self.url,
             "service": "test",
@@ -181,7 +181,7 @@ class Stage:
         return lags[0]
 
     async def all_taken(self, bus: Bus, topic: Topic[Task]) -> GroupLag:
-        """Wait until all there is, is in somebody's hands."""
+        """Wait until every entry is pending."""
         lags: list[GroupLag] = []
 
         async def is_taken() -> bool:
@@ -192,7 +192,7 @@ class Stage:
         return lags[0]
 
     async def pending(self, topic: Topic[Task]) -> list[tuple[str, list[Any]]]:
-        """What is in hand: the stream of each entry; its id, consumer, idle time, deliveries."""
+        """The pending entries: stream, id, consumer, idle time, deliveries."""
         held = []
         for key in layout_of(topic).streams:
             rows = await self.ask("XPENDING", key, GROUP, "-", "+", 1000)
@@ -200,7 +200,7 @@ class Stage:
         return held
 
     async def age(self, topic: Topic[Task]) -> None:
-        """Let all that is in hand, shards too, look as if nobody had renewed it for a day."""
+        """Make all pending entries, and shards, look as if their leases were a day old."""
         for key, (entry_id, owner, _, deliveries) in await self.pending(topic):
             words = ("IDLE", DAY_MS, "RETRYCOUNT", deliveries, "JUSTID")
             await self.ask("XCLAIM", key, GROUP, owner, 0, entry_id, *words)
@@ -216,7 +216,7 @@ class Stage:
         return 0
 
     async def add_raw(self, topic: Topic[Task], **fields: str) -> str:
-        """An entry as no bus would write it."""
+        """Write a raw entry, past the bus."""
         flat = itertools.chain(*fields.items())
         return str(await self.ask("XADD", topic.key, "*", *flat))
 

@@ -1,4 +1,4 @@
-"""Whatever is killed, the desk goes on; and when the desk itself is killed, nothing is left."""
+"""The desk survives killed processes; when the desk itself is killed, no process remains."""
 
 import os
 import signal

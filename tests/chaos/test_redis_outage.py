@@ -1,4 +1,4 @@
-"""Redis is gone for 20 seconds under a whole desk: every service waits, and nothing is lost."""
+"""Redis is down for 20 seconds under a whole desk: every service waits, and nothing is lost."""
 
 import asyncio
 import json
@@ -87,7 +87,7 @@ async def watched(desk: Any) -> AsyncIterator[tuple[Seen, ClientConnection]]:
 
 
 async def audit(folder: Path) -> list[str]:
-    """What does not add up in the desk's books."""
+    """Discrepancies in the desk's ledger."""
     url = "sqlite:///"
     settings = Settings(
         ledger_url=SecretStr(f"{url}{folder / 'ledger' / 'ledger.db'}"),

@@ -1,7 +1,7 @@
-"""A consumer process that is killed, stopped or frozen while it has something in hand.
+"""A consumer process that is killed, stopped or frozen while it has pending messages.
 
-It writes a line when a handler begins and another when it is done, so that a test knows what was
-in hand when it struck, and what came of it.
+It writes a line when a handler begins and another when it is done, so that a test knows which
+messages were being handled when the fault occurred, and how they ended.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ def topic_of(kind: str, prefix: str, **options: Any) -> Topic[Task]:
         "name": kind,
         "key": key,
         "models": (Task,),
-        "about": "What somebody complained about.",
+        "about": "What users complained about.",
         "dead_key": f"{key}:dead",
         "key_field": "account",
         "consumers": (Consumer("desk", GROUP),),
@@ -67,8 +67,8 @@ class Orders:
         fatal: number of the task that kills the process; none by default.
         lease_seconds: of its messages and shards; a test ends leases itself.
         max_deliveries: as in `BusConfig`.
-        batch: entries in hand.
-        concurrency: handlers at a time.
+        batch: entries taken at once.
+        concurrency: concurrent handlers.
     """
 
     url: str

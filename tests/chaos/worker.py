@@ -1,8 +1,8 @@
 """A consumer process of the chaos: handles jobs, and writes down each one before it returns.
 
-What it wrote is its effect. An effect without a valid lease would be one too many, so it writes
-"fenced" instead of "handled" when the bus says that the lease is lost: then whoever has the message
-by now must handle it.
+The line is the effect of the handler. An effect without a valid lease would be a duplicate, so the
+worker writes "fenced" instead of "handled" when the bus says that the lease is lost: the consumer
+that has the message by then must handle it.
 """
 
 import argparse
@@ -51,7 +51,7 @@ class Line:
 
 
 class Worker:
-    """Handles every topic until it is told to stop."""
+    """Handles every topic until SIGTERM."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
