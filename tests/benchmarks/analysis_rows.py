@@ -25,7 +25,7 @@ HIT_CLIENTS = 50
 HIT_ROUNDS = 4  # for one of the others: they are short
 PACE_SECONDS = 0.02
 STAMPEDE_CLIENTS = 100
-LONGEST_SECONDS = 180  # only ends what would never end
+LONGEST_SECONDS = 180  # only ends what hangs
 
 
 @contextmanager

@@ -21,8 +21,8 @@ from tests.servers import StreamServer
 C_TITLE = "redis-benchmark in C"
 NOTES = (
     "Publishing: pipelines of 500 where there are any (ours, redis-benchmark, FastStream), else",
-    "one by one or 50 at a time. Consuming: batches of 500 where there are any (ours, FastStream).",
-    "Ours, FastStream and taskiq validate every event; arq, dramatiq and Celery hand on a dict.",
+    "one by one or 50 concurrently. Consuming: batches of 500 if possible (ours, FastStream).",
+    "Ours, FastStream and taskiq validate every event; arq, dramatiq and Celery pass on a dict.",
 )
 
 

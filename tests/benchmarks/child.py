@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parents[2]
-LONGEST_ANSWER_SECONDS = 180  # only ends a child that would never answer
+LONGEST_ANSWER_SECONDS = 180  # only ends a child that hangs
 
 
 class ChildError(Exception):

@@ -12,7 +12,7 @@ GROUP = "bench"
 
 
 class Tick(Event):
-    """200 bytes as JSON: a number that tells one from another, and the usual types."""
+    """200 bytes as JSON: a unique number, and the usual types."""
 
     number: int
     symbol: str = "AAPL.US"

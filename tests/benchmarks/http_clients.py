@@ -67,7 +67,7 @@ class Answered:
 
 
 class Client(asyncio.Protocol):
-    """One connection; one question at a time, the next one out of the answer's own callback.
+    """One connection with sequential requests; the callback of a response sends the next request.
 
     Args:
         requests: what to ask, again and again.

@@ -1,6 +1,6 @@
 """Articles for the news benchmark: each with a headline of its own, as the fetcher publishes them.
 
-Number n is the same article in every process, so that who counts need not be told what was sent.
+Number n is the same article in every process, so that the counting process knows what was sent.
 No sentence is about a real event.
 """
 

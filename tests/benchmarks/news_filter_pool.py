@@ -1,4 +1,4 @@
-"""Filters at one server, and what they have yet to do."""
+"""A pool of news filters on one server, and their unfinished articles."""
 
 import asyncio
 import signal
@@ -17,18 +17,18 @@ from tests.servers import StreamServer, wait_until
 [GROUP] = NEWS_RAW.groups
 FILTERS = 2
 CPU = "process_cpu_seconds_total"
-HANDS_FULL_SECONDS = 1.0
-LONGEST_WORK_SECONDS = 300  # only ends a run that would never end
+PENDING_WAIT_SECONDS = 1.0
+LONGEST_WORK_SECONDS = 300  # only ends a run that hangs
 
 
 @dataclass(slots=True)
-class Crew:
-    """Filters at one server, as many as there should be.
+class FilterPool:
+    """A pool of news filters on one server.
 
     Attributes:
-        server: theirs.
+        server: the Redis server that they use.
         environment: their settings.
-        running: by name.
+        running: the processes that run, by name.
         begun: how many were started so far.
     """
 
@@ -46,24 +46,24 @@ class Crew:
         )
 
     def kill_one(self) -> int:
-        """SIGKILL the one that runs longest, with something in hand; how many articles that was.
+        """SIGKILL the oldest filter while it has pending articles; return their number.
 
-        One whose hands stay empty for a second is killed all the same.
+        A filter without pending articles for a second is killed all the same.
         """
         name = next(iter(self.running))
-        deadline = time.monotonic() + HANDS_FULL_SECONDS
-        while not self.in_hand(name) and time.monotonic() < deadline:
+        deadline = time.monotonic() + PENDING_WAIT_SECONDS
+        while not self.pending(name) and time.monotonic() < deadline:
             time.sleep(0.001)
         self.running.pop(name).kill()
-        return self.in_hand(name)
+        return self.pending(name)
 
-    def in_hand(self, name: str) -> int:
-        """Articles that this filter, dead or alive, was given and has not acknowledged."""
+    def pending(self, name: str) -> int:
+        """The number of pending articles of this filter, dead or alive."""
         holders = self.holders().items()
         return sum(pending for holder, pending in holders if f"-{name}-" in holder)
 
     def holders(self) -> dict[str, int]:
-        """Articles in hand by consumer, as the server names them."""
+        """Pending articles by consumer, as the server names them."""
         rows = self.server.ask("XINFO", "CONSUMERS", NEWS_RAW.key, GROUP)
         found = [dict(zip(row[::2], row[1::2], strict=True)) for row in rows]
         return {row["name"]: row["pending"] for row in found}
@@ -79,7 +79,7 @@ class Crew:
 
 
 def finish(server: StreamServer) -> None:
-    """Wait until nothing is unread, in hand, or waiting to be tried again, and nothing given up."""
+    """Wait until nothing is unread, pending or delayed, and check that nothing was given up."""
 
     async def wait() -> None:
         async with (
@@ -94,15 +94,15 @@ def finish(server: StreamServer) -> None:
 
 
 @contextmanager
-def filters(server: StreamServer, **environment: str) -> Iterator[Crew]:
-    """New filters at an empty server, taking."""
+def filters(server: StreamServer, **environment: str) -> Iterator[FilterPool]:
+    """A new pool of filters on an empty server, ready to consume."""
     clear(server)
-    crew = Crew(server, environment)
+    pool = FilterPool(server, environment)
     try:
         for _ in range(FILTERS):
-            crew.add()
-        wait_until(lambda: len(crew.holders()) == FILTERS, "two filters that take")
-        yield crew
+            pool.add()
+        wait_until(lambda: len(pool.holders()) == FILTERS, "two consuming filters")
+        yield pool
     finally:
-        for each in crew.running.values():
+        for each in pool.running.values():
             each.kill()

@@ -1,4 +1,4 @@
-"""The rows of the news benchmark: filters as processes, articles from outside."""
+"""The rows of the news benchmark: filters run as processes, a publisher feeds them."""
 
 import signal
 import statistics
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from streamdesk.contracts.topics import NEWS_FILTERED
 from tests.benchmarks.child import Child
 from tests.benchmarks.news_articles import hash_of
-from tests.benchmarks.news_filter_pool import CPU, Crew, filters, finish
+from tests.benchmarks.news_filter_pool import CPU, FilterPool, filters, finish
 from tests.benchmarks.ours import expect
 from tests.servers import StreamServer
 
@@ -41,13 +41,13 @@ def server_cpu_seconds(server: StreamServer) -> float:
 def full_speed(
     server: StreamServer, count: int, rounds: int, warm_up: int = WARM_UP
 ) -> dict[str, float]:
-    """Two filters, and articles that are all in the stream before the clock runs."""
-    with filters(server) as crew, role("fill", server) as publisher:
+    """Two filters, with all articles in the stream before timing starts."""
+    with filters(server) as pool, role("fill", server) as publisher:
         publisher.ask(first=0, count=warm_up)
         finish(server)
         starts = range(warm_up, warm_up + count * rounds, count)
-        found = [_full_speed(crew, publisher, first, count) for first in starts]
-        passed = _expect_scored(crew, warm_up + count * rounds)
+        found = [_full_speed(pool, publisher, first, count) for first in starts]
+        passed = _expect_scored(pool, warm_up + count * rounds)
     return {
         "filter_per_s": max(each["filter_per_s"] for each in found),
         "filter_cpu_us": min(each["filter_cpu_us"] for each in found),
@@ -56,32 +56,32 @@ def full_speed(
     }
 
 
-def _full_speed(crew: Crew, publisher: Child, first: int, count: int) -> dict[str, float]:
-    used = crew.total(CPU)
+def _full_speed(pool: FilterPool, publisher: Child, first: int, count: int) -> dict[str, float]:
+    used = pool.total(CPU)
     # Stopped, they cannot begin while the stream is still being filled.
-    crew.signal(signal.SIGSTOP)
+    pool.signal(signal.SIGSTOP)
     publisher.ask(first=first, count=count)
-    server_used = server_cpu_seconds(crew.server)
+    server_used = server_cpu_seconds(pool.server)
     began = time.monotonic()
-    crew.signal(signal.SIGCONT)
-    finish(crew.server)
+    pool.signal(signal.SIGCONT)
+    finish(pool.server)
     seconds = time.monotonic() - began
     return {
         "filter_per_s": count / seconds,
-        "filter_cpu_us": 1e6 * (crew.total(CPU) - used) / count,
-        "server_cpu_us": 1e6 * (server_cpu_seconds(crew.server) - server_used) / count,
+        "filter_cpu_us": 1e6 * (pool.total(CPU) - used) / count,
+        "server_cpu_us": 1e6 * (server_cpu_seconds(pool.server) - server_used) / count,
     }
 
 
-def _expect_scored(crew: Crew, count: int) -> float:
-    """How many passed; every article was judged by its sentiment, and none's was known already.
+def _expect_scored(pool: FilterPool, count: int) -> float:
+    """How many passed. Checks that every article was scored, and none from the cache.
 
-    On a machine that hardly gets on, some are not acknowledged in time and are judged again.
+    On a slow machine some are not acknowledged in time and are judged again.
     """
-    passed = crew.total(PROCESSED, outcome="passed")
-    scored = passed + crew.total(PROCESSED, outcome="sentiment-weak")
-    known = crew.total("news_sentiment_cache_total", outcome="hit")
-    expect("articles judged otherwise", crew.total(PROCESSED), scored)
+    passed = pool.total(PROCESSED, outcome="passed")
+    scored = passed + pool.total(PROCESSED, outcome="sentiment-weak")
+    known = pool.total("news_sentiment_cache_total", outcome="hit")
+    expect("articles judged otherwise", pool.total(PROCESSED), scored)
     expect("articles scored now", scored - known, count)
     return passed
 
@@ -89,7 +89,7 @@ def _expect_scored(crew: Crew, count: int) -> float:
 def end_to_end(
     server: StreamServer, seconds: float, rounds: int, warm_up: int = WARM_UP
 ) -> dict[str, float]:
-    """From the fetch of an article to its place among the filtered, at a steady rate."""
+    """From the fetch of an article to its publication as filtered news, at a steady rate."""
     count = round(RATE_PER_S * seconds)
     starts = range(warm_up, warm_up + count * rounds, count)
     with (
@@ -120,10 +120,10 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def killed(server: StreamServer, seconds: float, rate_per_s: int = RATE_PER_S) -> dict[str, float]:
-    """One of two filters is killed again and again, and another one started."""
+    """One of two filters is killed repeatedly, and replaced."""
     count = round(rate_per_s * seconds)
     with (
-        filters(server, **SHORT_LEASE, **ANYTHING_LOUD) as crew,
+        filters(server, **SHORT_LEASE, **ANYTHING_LOUD) as pool,
         role("read", server) as reader,
         role("pace", server) as publisher,
     ):
@@ -133,13 +133,13 @@ def killed(server: StreamServer, seconds: float, rate_per_s: int = RATE_PER_S) -
         left: list[int] = []
         while (due := began + KILL_SECONDS * (len(left) + 0.5)) < began + seconds:
             time.sleep(max(0.0, due - time.monotonic()))
-            left.append(crew.kill_one())
-            crew.add()
+            left.append(pool.kill_one())
+            pool.add()
         publisher.hear()
         finish(server)
         hashes = reader.ask(until=last_id(server))["hashes"]
     wanted = {hash_of(number) for number in range(count)}
-    expect("filtered articles that nobody fetched", set(hashes) - wanted, set())
+    expect("filtered articles that were not fetched", set(hashes) - wanted, set())
     return {
         "lost": len(wanted - set(hashes)),
         "doubled": len(hashes) - len(set(hashes)),

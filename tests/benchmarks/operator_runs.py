@@ -66,9 +66,9 @@ def run(make: Make, trace: Trace, seed: int, target_seconds: float) -> Result:
 
 
 def is_wrong(world: World, target_seconds: float) -> bool:
-    """Whether the replicas left cannot do in time what waits, or lies in dead hands.
+    """Whether the remaining replicas cannot drain the backlog in time, dead pods' entries included.
 
-    The truth counts, not what the server says. Zero replicas are wrong with anything at all.
+    The true backlog counts, not what the server reports. Zero replicas are wrong with any backlog.
     """
     waits = world.unread + world.orphans + world.buffered
     return waits > world.replicas * RATE * target_seconds * WRONG_TOLERANCE

@@ -1,6 +1,6 @@
 """The autoscalers that are compared, each as its own documentation describes and advises it.
 
-All have the same target: what waits is to be worked off within `target_seconds`. For ours that is
+All have the same target: the backlog is drained within `target_seconds`. For ours that is
 `drainSeconds` (and in another row the peers' own target, as `backlogPerReplica`), everything else
 is default. For the peers it is an AverageValue of
 `RATE * target_seconds` entries a replica: the true rate, which a user would have to know, is

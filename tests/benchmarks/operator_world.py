@@ -55,8 +55,8 @@ class Faults:
         trimmed_from: from then on the lag is too high by `overshoot`.
         overshoot: entries that the lag says too much.
         no_group: there is no group until a pod is ready.
-        dies_at: one pod dies then, with all in its hands.
-        lease_seconds: for so long nobody else may take what a dead pod held.
+        dies_at: one pod dies then, with its pending entries.
+        lease_seconds: how long the pending entries of a dead pod cannot be taken over.
     """
 
     nil_lag: tuple[int, int] = (0, 0)
@@ -77,7 +77,7 @@ class Answer:
         length: entries on the stream; acknowledged ones are trimmed.
         caught_up: the group's last entry is the stream's.
         delivered: entries read by the group; None when there is no group.
-        pending: entries in hands, dead ones included.
+        pending: pending entries, those of dead pods included.
         oldest_pending_seconds: age of the oldest of them.
         group: whether there is a group.
     """
@@ -147,12 +147,12 @@ class World:
 
     @property
     def pending(self) -> int:
-        """Entries in hands, dead ones included."""
+        """Pending entries, those of dead pods included."""
         return self.orphans + sum(pod.hand for pod in (*self.pods, *self.leaving))
 
     @property
     def undone(self) -> int:
-        """Entries that arrived, and that nobody has finished."""
+        """Entries that arrived and are not finished."""
         return self.unread + self.pending + self.buffered
 
     def step(self) -> None:

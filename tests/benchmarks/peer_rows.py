@@ -54,8 +54,8 @@ def peer_rates(
     clear(server)
     module = f"tests.benchmarks.peers.{peer.name}"
     with Child(python, module, server.url, peer.count * size, rounds) as child:
-        told = child.hear()
+        result = child.hear()
     figures = {
-        f"{peer.name}_{verb}_per_s": told[f"{verb}_per_s"] for verb in ("publish", "consume")
+        f"{peer.name}_{verb}_per_s": result[f"{verb}_per_s"] for verb in ("publish", "consume")
     }
-    return figures, f"{told['package']} {told['version']}"
+    return figures, f"{result['package']} {result['version']}"

@@ -57,7 +57,7 @@ async def produce_frames(bus: Bus, count: int) -> None:
 
 
 async def consume_frames(bus: Bus, count: int) -> None:
-    """Handle `count` events in batches, and tell when the last was acknowledged."""
+    """Handle `count` events in batches, and print when the last was acknowledged."""
     handled = total = 0
     stop = asyncio.Event()
 
@@ -89,7 +89,7 @@ async def publish_paced(bus: Bus, count: int, rate: int) -> None:
 
 
 async def handle_paced(bus: Bus, count: int) -> None:
-    """Tell how old each of `count` events was, in nanoseconds, when its handler began."""
+    """Print how old each of `count` events was, in nanoseconds, when its handler began."""
     ages: list[int] = []
     stop = asyncio.Event()
 
@@ -107,7 +107,7 @@ async def handle_paced(bus: Bus, count: int) -> None:
 
 
 async def join_group(bus: Bus, count: int, consumers: int) -> None:
-    """Be some consumers of a group until the next line; tell how often each event was handled."""
+    """Run consumers of a group until the next line; print how often each event was handled."""
     times = bytearray(count)
     stop = asyncio.Event()
 

@@ -2,8 +2,8 @@
 
 The table has macro-F1, the mean over the three labels of the harmonic mean of precision and recall
 (Sokolova & Lapalme, Information Processing & Management 45, 2009), on the part of the headlines
-that the lexicon was tuned with and on the part that nobody has looked at. The last line is JSON;
-in it, `us_per_headline` is what one headline takes ours, in microseconds.
+that the lexicon was tuned with and on the held-out part. The last line is JSON; in it,
+`us_per_headline` is the time of our lexicon for one headline, in microseconds.
 """
 
 import json

@@ -39,7 +39,7 @@ COMMANDS = {
     "streamdesk_help": ("streamdesk.console", "--help"),
 }
 EXECUTOR_CPU, SERVICE_CPU, COMMAND_CPU = 1.3, 0.8, 0.4
-LONGEST_SECONDS = 120  # only ends what would never end
+LONGEST_SECONDS = 120  # only ends what hangs
 KIB_IN_MB = 1000 / 1024
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 

@@ -89,7 +89,7 @@ class Plan:
         """Print the result as one line of JSON.
 
         Args:
-            package: whose version is told.
+            package: the peer's package, whose version is printed.
             left: events that the server still has for this consumer.
         """
         numbers = self.count * (2 * FIRST_NUMBER + self.count - 1) // 2
