@@ -30,7 +30,7 @@ BOTH = [
     for kind in ("PodMonitor", "PrometheusRule")
     for word in ("--api-versions", f"monitoring.coreos.com/v1/{kind}")
 ]
-LONGEST_WAIT_SECONDS = 120  # only ends a wait that would never end
+LONGEST_WAIT_SECONDS = 120  # only ends a wait that hangs
 
 
 def watched(

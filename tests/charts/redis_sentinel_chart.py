@@ -68,7 +68,7 @@ def password_of(user: str) -> str:
 
 
 def server_with_users(binary: str, folder: Path, rules: Mapping[str, str]) -> StreamServer:
-    """A server that knows these users and nobody else, but lets `default` ping until it is up."""
+    """A server with only these users, except that `default` may ping until it is up."""
     lines = [f"user {name} on >{password_of(name)} {rule}" for name, rule in rules.items()]
     acl = folder / "users.acl"
     acl.write_text("\n".join(["user default on nopass -@all +ping", *lines]) + "\n")

@@ -22,11 +22,11 @@ NEEDED = ("redis-server", "redis-cli", "flock", "timeout", "sha256sum")
 MASTER_NAME = "streamdesk"
 SYSTEM_USERS = ("admin", "replication", "sentinel", "exporter")
 ALONE_SECONDS, YIELD_SECONDS = 3, 60
-LONGEST_WAIT_SECONDS = 240  # only ends a wait that would never end
+LONGEST_WAIT_SECONDS = 240  # only ends a wait that hangs
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Poll until something holds; a server that does not answer is one for which it does not."""
+    """Poll until a condition holds; without an answer of the server it does not hold."""
     deadline = time.monotonic() + LONGEST_WAIT_SECONDS
     while True:
         with contextlib.suppress(OSError, hiredis.HiredisError):
@@ -37,7 +37,7 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
 
 
 def free_ports() -> tuple[int, int]:
-    """Two ports that nobody has on any address now."""
+    """Two ports that are free on all addresses now."""
     with socket.socket() as first, socket.socket() as second:
         first.bind(("", 0))
         second.bind(("", 0))

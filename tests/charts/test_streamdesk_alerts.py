@@ -24,7 +24,7 @@ def component(objects: list[Object]) -> list[Object]:
     return [each for each in objects if each["metadata"]["labels"][label] == RELAY]
 
 
-def test_nobody_is_told_of_alerts_unless_it_is_wanted() -> None:
+def test_the_alert_relay_is_off_by_default() -> None:
     assert component(external()) == []
 
 

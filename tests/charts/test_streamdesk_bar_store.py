@@ -11,7 +11,7 @@ CLAIM = "desk-analysis-bars"
 
 
 def volume(objects: list[Object]) -> Object:
-    """What is mounted where the service is told to keep bars."""
+    """What is mounted at the folder that is configured for bars."""
     folder = settings(objects, "analysis")["BAR_STORE_FOLDER"]
     mounts = container(objects, "analysis")["volumeMounts"]
     (name,) = (mount["name"] for mount in mounts if mount["mountPath"] == folder)

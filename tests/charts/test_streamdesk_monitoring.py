@@ -120,8 +120,8 @@ def test_an_alert_can_be_left_out_but_not_one_that_does_not_exist() -> None:
     rule = one(objects, "PrometheusRule", f"{RELEASE}-streamdesk")
     assert "TradingHalted" not in str(rule)
     assert "TradingBlocked" in str(rule)
-    told = refusal(CHART, {"monitoring.rules.exclude": ["TradingHalt"]})
-    assert 'no alert "TradingHalt"' in told
+    output = refusal(CHART, {"monitoring.rules.exclude": ["TradingHalt"]})
+    assert 'no alert "TradingHalt"' in output
 
 
 def test_a_pod_monitor_scrapes_as_the_small_prometheus_does() -> None:
@@ -145,8 +145,8 @@ def test_promtool_and_amtool_find_nothing_wrong(values: dict[str, Any], tmp_path
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
     data = one(objects, "ConfigMap", f"{RELEASE}-prometheus")["data"]
     (tmp_path / "rules.yml").write_text(data["rules.yml"])
-    told = check("promtool", "check", "config", str(tmp_path / "prometheus.yml"))
-    assert f"{sum(len(group['rules']) for group in GROUPS)} rules found" in told
+    output = check("promtool", "check", "config", str(tmp_path / "prometheus.yml"))
+    assert f"{sum(len(group['rules']) for group in GROUPS)} rules found" in output
     data = one(objects, "ConfigMap", f"{RELEASE}-alertmanager")["data"]
     (tmp_path / "alertmanager.yml").write_text(data["alertmanager.yml"])
     check("amtool", "check-config", str(tmp_path / "alertmanager.yml"))

@@ -148,7 +148,7 @@ def test_fetchers_stand_by_for_one_another_so_a_new_one_starts_before_the_old_on
     assert deployment(external(), FETCHER)["spec"]["strategy"]["type"] == "RollingUpdate"
 
 
-def test_who_is_asked_for_is_let_pass_unless_the_filter_is_told_otherwise() -> None:
+def test_fetched_tickers_pass_the_filter_unless_it_is_configured_otherwise() -> None:
     tickers = ["AAPL.US", "700.HK"]
     objects = external(newsFetcher__tickers=tickers, newsFetcher__intervalSeconds=300)
     assert settings(objects, FETCHER)["NEWS_TICKERS"] == "AAPL.US,700.HK"

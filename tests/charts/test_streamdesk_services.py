@@ -254,7 +254,7 @@ def test_selectors_hold_nothing_that_an_upgrade_changes(whole: list[Object]) -> 
         }
 
 
-def test_the_gateways_key_is_kept_or_somebody_elses_or_off(whole: list[Object]) -> None:
+def test_the_gateways_key_is_generated_and_kept_or_given_or_disabled(whole: list[Object]) -> None:
     secret = one(whole, "Secret", "desk-websocket-gateway-jwt")
     assert secret["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
     other = external(websocketGateway__auth={"existingSecret": "mine", "secretKey": "key"})
