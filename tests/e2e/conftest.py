@@ -1,6 +1,6 @@
 """One desk, installed once on the cluster that KUBECONFIG names, for all tests of this folder.
 
-Only `make e2e` sets STREAMDESK_E2E: a plain run of all tests must not touch somebody's cluster.
+Only `make e2e` sets STREAMDESK_E2E: a plain run of all tests must not touch a real cluster.
 """
 
 import os

@@ -67,7 +67,7 @@ class Watch:
     late: list[tuple[float, float]] = field(default_factory=list)
 
     async def run(self) -> None:
-        """Ask for ever."""
+        """Ask the Sentinels until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._clock())
             for address in self.redis.addresses:
@@ -106,7 +106,7 @@ class Publisher:
     unconfirmed: int = 0
 
     async def run(self) -> None:
-        """Publish for ever."""
+        """Publish until cancelled."""
         for number in itertools.count(1):
             try:
                 await self.bus.publish(TOPIC, Written(number=number), durable=DURABLE)
@@ -264,7 +264,7 @@ async def run(redis: RedisSet, faults: list[Fault]) -> dict[str, object]:
             rounds.append(await checked.round(fault))
             say(f"{number:3}/{len(faults)} {rounds[-1]}")
             if rounds[-1].is_late or rounds[-1].lost:
-                say(redis.told(rounds[-1].whole_seconds))
+                say(redis.recent_logs(rounds[-1].whole_seconds))
         return summary(rounds, checked)
 
 

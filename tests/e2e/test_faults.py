@@ -1,4 +1,4 @@
-"""A pod of every kind dies while signals come: nothing is lost, and the books agree."""
+"""A pod of every kind dies while signals arrive: nothing is lost, and the ledger balances."""
 
 from collections.abc import Callable
 

@@ -12,6 +12,6 @@ def test_one_install_from_a_checkout_makes_every_pod_ready(desk: Desk) -> None:
 
 
 def test_the_desk_proves_itself_with_helm_test(whole: Desk) -> None:
-    told = whole.kube.helm("test", RELEASE, "--timeout", "5m")
-    assert told.count("Succeeded") >= 4, told
-    assert "Failed" not in told, told
+    output = whole.kube.helm("test", RELEASE, "--timeout", "5m")
+    assert output.count("Succeeded") >= 4, output
+    assert "Failed" not in output, output
