@@ -95,9 +95,9 @@ def doctor(*words: str, **variables: str) -> tuple[int, dict[str, dict[str, str]
     return result.returncode, {row["check"]: row for row in rows}
 
 
-def wrong(told: dict[str, dict[str, str]]) -> dict[str, str]:
+def wrong(report: dict[str, dict[str, str]]) -> dict[str, str]:
     return {
-        name: row["found"] for name, row in told.items() if row["status"] in ("failed", "warning")
+        name: row["found"] for name, row in report.items() if row["status"] in ("failed", "warning")
     }
 
 
@@ -105,26 +105,26 @@ def until(*words: str, well: bool) -> dict[str, dict[str, str]]:
     """What the doctor says once the desk is as it should be, or no longer is."""
     deadline = time.monotonic() + GUARD_SECONDS
     while True:
-        code, told = doctor(*words)
+        code, report = doctor(*words)
         if (code == 0) is well:
-            return told
-        assert time.monotonic() < deadline, wrong(told)
+            return report
+        assert time.monotonic() < deadline, wrong(report)
 
 
 def test_a_desk_that_runs_is_well_and_one_without_its_executor_is_not(up: Start) -> None:
     desk = up()
     desk.wait_until_up()
     data = ("--data", str(desk.folder))
-    told = until(*data, well=True)
+    report = until(*data, well=True)
     for name in ("topics.consumers", "ledger.tables", "services.ready", "services.trading"):
-        assert told[name]["status"] == "ok", told[name]
-    assert told["ledger.database"]["found"] == "answers"
+        assert report[name]["status"] == "ok", report[name]
+    assert report["ledger.database"]["found"] == "answers"
     os.kill(desk.pids()["order-executor"], signal.SIGSTOP)
     try:
-        told = until(*data, "--only", "topics.consumers,services.ready", well=False)
-        assert "order-executor" in told["services.ready"]["found"]
-        assert "does not answer" in told["services.ready"]["found"]
-        assert "order-executor.log" in told["services.ready"]["advice"]
+        report = until(*data, "--only", "topics.consumers,services.ready", well=False)
+        assert "order-executor" in report["services.ready"]["found"]
+        assert "does not answer" in report["services.ready"]["found"]
+        assert "order-executor.log" in report["services.ready"]["advice"]
     finally:
         os.kill(desk.pids()["order-executor"], signal.SIGCONT)
 
@@ -138,20 +138,22 @@ def test_a_prometheus_with_our_rules_is_well_and_tells_of_services(
     with prometheus(tmp_path / "full", any_port, ports, FILES) as server:
         server.wait_for(f"count(up == 1) == {len(ports)}")
         only = "--only=monitoring.prometheus,monitoring.rules,monitoring.targets,services"
-        code, told = doctor("--url", valkey_url, only, PROMETHEUS_URL=server.url)
-        assert (code, wrong(told)) == (0, {})
+        code, report = doctor("--url", valkey_url, only, PROMETHEUS_URL=server.url)
+        assert (code, wrong(report)) == (0, {})
         alerts = [rule for rule in rules() if "alert" in rule.body]
-        assert told["monitoring.rules"]["found"].startswith(f"{len(alerts)} alerts in ")
-        assert told["services.ready"]["found"] == f"{len(ports)} of {len(ports)} processes"
-        assert told["services.trading"]["found"] == "open at all executors (1)"
+        assert report["monitoring.rules"]["found"].startswith(f"{len(alerts)} alerts in ")
+        assert report["services.ready"]["found"] == f"{len(ports)} of {len(ports)} processes"
+        assert report["services.trading"]["found"] == "open at all executors (1)"
     nobody = [1]
     with prometheus(tmp_path / "bare", another_port, nobody) as server:
         server.wait_for("up == 0")
-        code, told = doctor("--url", valkey_url, "--only", "monitoring", PROMETHEUS_URL=server.url)
+        code, report = doctor(
+            "--url", valkey_url, "--only", "monitoring", PROMETHEUS_URL=server.url
+        )
         assert code == 1
-        assert told["monitoring.rules"]["found"] == "no rules are loaded"
-        assert "down: streamdesk 127.0.0.1:1" in told["monitoring.targets"]["found"]
-        assert "knows no Alertmanager" in told["monitoring.alertmanager"]["found"]
+        assert report["monitoring.rules"]["found"] == "no rules are loaded"
+        assert "down: streamdesk 127.0.0.1:1" in report["monitoring.targets"]["found"]
+        assert "knows no Alertmanager" in report["monitoring.alertmanager"]["found"]
 
 
 def test_the_doctor_expects_the_groups_of_rules_that_there_are() -> None:
