@@ -1,4 +1,4 @@
-"""A server on loopback that takes messages as DingTalk's robot does, and misbehaves when told to.
+"""A server on loopback that acts as DingTalk's robot, and can be scripted to misbehave.
 
 It checks what the robot checks: the token, the signature (encoded once) and its clock, the keyword,
 the length, and how many messages come in a minute.
@@ -83,7 +83,7 @@ class DingTalkServer:
     async def running(
         self, host: str = "127.0.0.1", port: int = 0
     ) -> AsyncIterator["DingTalkServer"]:
-        """Listen, on a free port of loopback unless told otherwise."""
+        """Listen, by default on a free port of loopback."""
         server = await asyncio.start_server(self._connection, host, port)
         port = server.sockets[0].getsockname()[1]
         self.url = f"http://{host}:{port}/robot/send?access_token={TOKEN}"

@@ -1,4 +1,4 @@
-"""A made-up world of news, fetchers in it that can be killed anywhere, and what they published."""
+"""A simulated news source, fetchers that can be killed at any step, and what they published."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,7 +25,7 @@ LEASE_SECONDS = 600.0  # ends when a test says so, never by the clock of the mac
 
 Mishap = Literal["killed", "robbed", "answer lost", "not sent"]
 """What can happen at a step: the process dies; its lease runs out and another fetcher does a whole
-round; Redis does what it was told, or does not, and the answer is that it is away."""
+round; Redis executes the command or not, and in both cases the client gets an error."""
 
 
 class KilledError(BaseException):
@@ -207,7 +207,7 @@ class WorldFetcher:
 
     def __init__(self, bus: Bus, world: World, *, concurrency: int = 2) -> None:
         self.steps = Steps()
-        self.told: list[str] = []
+        self.announced: list[str] = []
         self._bus = bus
         self._world = world
         self._topic = NEWS_RAW.configured(key=world.name)
@@ -222,7 +222,7 @@ class WorldFetcher:
             limits=Limits(content_max_chars=1_000, future_tolerance=timedelta(minutes=5)),
             reach=Reach(lookback=LOOKBACK, overlap=OVERLAP, concurrency=concurrency),
             clock=world.clock,
-            on_published=lambda article: self.told.append(article.link_hash),
+            on_published=lambda article: self.announced.append(article.link_hash),
         )
 
     async def _publish(self, articles: Sequence[NewsFetched], ids: Sequence[str]) -> Sequence[str]:

@@ -66,15 +66,15 @@ class Proxy:
         self._answer_bytes_left = count
 
     def swallow(self) -> None:
-        """Go on accepting, but forward nothing until `forward`."""
+        """Keep accepting connections, but forward nothing until `forward`."""
         self._open.clear()
 
     def forward(self) -> None:
-        """Forward again, what was held back first: a network drops no byte of a connection."""
+        """Forward again, withheld bytes first: a network loses no byte of a connection."""
         self._open.set()
 
     def heal(self) -> None:
-        """Be an ordinary network again."""
+        """Remove all faults."""
         self.delay_seconds = 0.0
         self._answer_bytes_left = None
         self.forward()

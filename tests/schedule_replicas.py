@@ -14,7 +14,7 @@ from pathlib import Path
 
 PROGRAM = Path(__file__).with_name("schedule_replica.py")
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-GUARD_SECONDS = 120  # only ends a wait that would never end
+GUARD_SECONDS = 120  # only ends a wait that hangs
 
 
 def minutes(number: float) -> datetime:

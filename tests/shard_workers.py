@@ -119,7 +119,7 @@ class Floor:
         self.workers: list[Worker] = []
 
     def worker(self, answer: Answer | None = None, **changes: Any) -> Worker:
-        """One more; its leases do not run out by themselves, unless told so."""
+        """One more worker; by default its leases do not expire during a test."""
         backend: Any = Proxied(self.desk.another_bus()._backend)
         name = "ABCDEF"[len(self.workers)]
         config = BusConfig(
@@ -138,7 +138,7 @@ class Floor:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for something to come true."""
+    """Wait until a condition holds."""
     async with asyncio.timeout(30):
         while not holds():
             await asyncio.sleep(0.002)

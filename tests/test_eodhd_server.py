@@ -20,7 +20,7 @@ from tests.eodhd_server import KEY
 GUARD_SECONDS = 60
 
 
-async def test_the_fake_server_needs_nothing_but_python_and_is_told_what_to_do_over_http() -> None:
+async def test_the_fake_server_needs_only_python_and_is_scripted_over_http() -> None:
     program = str(Path(eodhd_server.__file__))
     command = [sys.executable, "-I", "-S", program, "--generate", "8", "--tickers", "AAPL.US"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: ASYNC220 - its first line is awaited
@@ -36,8 +36,8 @@ async def test_the_fake_server_needs_nothing_but_python_and_is_told_what_to_do_o
                 await source.fetch(query)
             assert len(await source.fetch(query)) == 8
             await source.close()
-            with urllib.request.urlopen(f"{url}/_requests", timeout=GUARD_SECONDS) as told:  # noqa: ASYNC210, S310 - loopback
-                shown = json.loads(told.read())
+            with urllib.request.urlopen(f"{url}/_requests", timeout=GUARD_SECONDS) as answer:  # noqa: ASYNC210, S310 - loopback
+                shown = json.loads(answer.read())
             assert [one["calls"] for one in shown if one["path"] == "/api/news"] == [0, 10]
             assert KEY not in json.dumps(shown)
         finally:

@@ -1,4 +1,4 @@
-"""A model of FinBERT's shape that weighs a kilobyte, and knows four words."""
+"""A model with FinBERT's interface, of one kilobyte and four words."""
 
 import json
 from pathlib import Path

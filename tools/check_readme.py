@@ -1,4 +1,4 @@
-"""Check that what the pages tell a reader to type exists.
+"""Check that the commands and links on the pages exist.
 
 Every `make …`, `streamdesk …` and `python -m streamdesk.…` in the code of README.md,
 CONTRIBUTING.md, docs/, the charts' and the members' READMEs: targets in the Makefile, commands and
