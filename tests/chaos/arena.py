@@ -26,13 +26,13 @@ DURABLE = ("--appendfsync", "always")
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long things take.
+    """Durations of a round.
 
     Attributes:
         socket_timeout_seconds: of every process.
         lease_seconds: of every consumer.
-        freeze_seconds: how long a frozen server stays so; longer than the socket time-out.
-        trouble_seconds: how long a bad network stays so.
+        freeze_seconds: how long a server stays frozen; longer than the socket time-out.
+        trouble_seconds: how long the network stays bad.
         pause_seconds: between two publishes of one publisher.
     """
 

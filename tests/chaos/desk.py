@@ -51,7 +51,7 @@ class Books:
     struck_ns: int = 0
 
     def add(self, one: Acked) -> None:
-        """Note an acknowledgement; one that was on its way when data was lost is worth nothing."""
+        """Record an acknowledgement, unless data was lost since its publish began."""
         (self.forgiven if one.began_ns < self.struck_ns else self.acked)[one.number] = one
 
     def forgive(self, before_ns: int) -> int:
@@ -91,7 +91,7 @@ class Books:
         ]
 
     def out_of_order(self) -> list[str]:
-        """Events of one account that were handled before one that was published earlier."""
+        """Events of an account that were handled before an earlier one."""
         latest: dict[str, Line] = {}
         wrong = []
         for number, one in sorted(self.acked.items()):
@@ -140,7 +140,7 @@ class Verdict:
 
 
 class Desk:
-    """Publishes on one bus, and reads what the workers wrote into a folder."""
+    """Publishes on one bus, and reads the lines of the workers in a folder."""
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ class Desk:
             await asyncio.sleep(pause_seconds)
 
     async def _publish(self, topic: Topic[Job], jobs: list[Job]) -> None:
-        """Publish and note what came of it; a frame is written whole or not at all."""
+        """Publish and record the outcome; a frame is written whole or not at all."""
         numbers = {job.number for job in jobs}
         began_ns = time.monotonic_ns()
         try:
@@ -260,7 +260,7 @@ class Desk:
         ]
 
     async def _dead(self) -> dict[int, str]:
-        """The numbers among the dead letters, with the reason."""
+        """The numbers and reasons of the dead letters."""
         letters = [s.letter for topic in TOPICS for s in await self._bus.dead(topic, 1_000_000)]
         found = {int(json.loads(letter.body)["number"]): letter.reason for letter in letters}
         return {number: reason for number, reason in found.items() if number >= self._first}

@@ -37,7 +37,7 @@ class Round:
         self.hung = False
 
     async def run(self, seconds: float) -> None:
-        """Go through one round; notes it when something hangs."""
+        """Run one round; reports when something hangs."""
         try:
             await self._publish_and_strike(time.monotonic() + seconds)
         except* (TimeoutError, AssertionError) as group:

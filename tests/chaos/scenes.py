@@ -1,4 +1,4 @@
-"""Scenes that several of the complaints are made of; each checks what it shows."""
+"""Scenes shared by several complaints; each checks its own outcome."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What every complaint needs: topics of its own on a real server, consumers, and victims."""
+"""Test bench of a complaint: topics of its own on a real server, consumers, and victims."""
 
 import asyncio
 import contextlib
@@ -44,32 +44,32 @@ class Listener(Unobserved):
         self.said: list[tuple[Any, ...]] = []
 
     def connection_lost(self, error: str) -> None:
-        """Note."""
+        """Record it."""
         assert error
         self.said.append(("lost",))
 
     def connection_restored(self, outage_seconds: float) -> None:
-        """Note."""
+        """Record it."""
         assert outage_seconds >= 0
         self.said.append(("restored",))
 
     def paused(self, topic: str, group: str, why: str) -> None:
-        """Note."""
+        """Record it."""
         assert topic
         assert group
         self.said.append(("paused", why))
 
     def resumed(self, topic: str, group: str) -> None:
-        """Note."""
+        """Record it."""
         assert topic
         self.said.append(("resumed", group))
 
     def cap_reached(self, topic: str, stream: str, length: int, cap: int) -> None:
-        """Note."""
+        """Record it."""
         self.said.append(("cap", topic, stream, length, cap))
 
     def group_recreated(self, topic: str, group: str, cursor: str) -> None:
-        """Note."""
+        """Record it."""
         self.said.append(("recreated", topic, group, cursor))
 
 
@@ -86,16 +86,16 @@ class Recorder:
 
     @property
     def numbers(self) -> list[int]:
-        """What came, in order."""
+        """The received numbers, in order."""
         return [message.event.number for message in self.seen]
 
     @property
     def times(self) -> Counter[tuple[str, int]]:
-        """How often each came, by topic and number."""
+        """How often each was received, by topic and number."""
         return Counter((message.topic, message.event.number) for message in self.seen)
 
     async def has(self, count: int) -> None:
-        """Wait for so many."""
+        """Wait until this many were received."""
         await until(lambda: len(self.seen) >= count)
 
 
@@ -227,7 +227,7 @@ class Stage:
 
 
 def tasks(count: int, *, first: int = 0, **fields: Any) -> list[Task]:
-    """So many, numbered."""
+    """This many tasks, numbered."""
     return [Task(number=number, **fields) for number in range(first, first + count)]
 
 

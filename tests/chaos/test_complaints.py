@@ -71,7 +71,7 @@ with_cluster = pytest.mark.parametrize("stage", ["sentinel"], indirect=True)
 
 @pytest.fixture(scope="module")
 def server_of(start_server: Callable[..., StreamServer]) -> Callable[[str], StreamServer]:
-    """One server of each kind for all tests: each has keys of its own, and mends what it breaks."""
+    """One server of each kind; each test uses its own keys and repairs what it breaks."""
     return cache(lambda name: start_server(BINARIES[name]))
 
 

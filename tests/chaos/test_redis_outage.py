@@ -102,7 +102,7 @@ async def wait(desk: Any, holds: Callable[[], bool], what: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["frozen", "shut down"])
-async def test_services_outlive_an_outage_say_so_once_and_lose_nothing(
+async def test_services_survive_an_outage_report_it_once_and_lose_nothing(
     kind: str, up: Start, start_server: Callable[..., Any]
 ) -> None:
     server = start_server() if kind == "shut down" else None

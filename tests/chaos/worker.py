@@ -55,7 +55,7 @@ class Worker:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        # One write a line: it is in the file, whole, or not at all, whenever the process dies.
+        # One write for each line: whenever the process dies, the line is complete or missing.
         self._book = os.open(options.book, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     async def run(self) -> None:
@@ -89,7 +89,7 @@ class Worker:
 
 
 def step_clock(offset_seconds: float) -> None:
-    """Let this process believe that it is another time of day."""
+    """Shift the clock of this process."""
     true_ns = time.time_ns
     offset_ns = round(offset_seconds * 1e9)
     time.time_ns = lambda: true_ns() + offset_ns
