@@ -38,7 +38,7 @@ NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of everything.
+    """The sizes of all rounds.
 
     Args:
         articles: of a round at full speed.

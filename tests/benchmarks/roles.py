@@ -1,7 +1,7 @@
-"""What the other processes of our own rows do: `python -m tests.benchmarks.roles ROLE URL …`.
+"""The other processes of our own rows: `python -m tests.benchmarks.roles ROLE URL …`.
 
-Each line that comes in is one round and has its settings; each line that goes out says that the
-role is ready, or how the round went. Times are of the monotonic clock, which all processes of a
+Each input line is one round, with its settings; each output line says that the role is ready, or
+gives the result of the round. Times are of the monotonic clock, which all processes of a
 machine share.
 """
 
@@ -37,7 +37,7 @@ def tell(**values: Any) -> None:
 
 
 async def until_running(subscription: Subscription) -> None:
-    """Wait until its group exists and it takes."""
+    """Wait until its group exists and it consumes."""
     while subscription.state == "starting":
         await asyncio.sleep(0.002)
 

@@ -80,7 +80,7 @@ def environment(folder: Path, url: str, port: int) -> dict[str, str]:
 
 @contextmanager
 def running(words: Sequence[str], variables: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A process for as long as the block lasts."""
+    """A process that ends with the block."""
     process = subprocess.Popen(
         [sys.executable, "-m", *words],
         env=dict(variables),

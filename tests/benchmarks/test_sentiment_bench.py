@@ -18,7 +18,7 @@ def test_the_labelled_set_is_large_balanced_and_a_third_of_it_is_held_out() -> N
     assert abs(sum(sizes["held_out"]) / everything - 1 / 3) < 0.01
 
 
-def test_no_headline_stands_twice() -> None:
+def test_no_headline_occurs_twice() -> None:
     parts = read_headlines().values()
     headlines = [headline for part in parts for rows in part.values() for headline in rows]
     assert len(set(headlines)) == len(headlines)
