@@ -106,7 +106,7 @@ class NewsProcess:
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """End it as a power cut would, whatever state it is in."""
+        """SIGKILL, in any state."""
         self._process.kill()
         self._close()
 

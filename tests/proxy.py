@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback: slow, cut, silent, or broken off in the middle of an answer."""
+"""A TCP proxy on loopback: slow, cut, silent, or closed in the middle of a response."""
 
 import asyncio
 from types import TracebackType
@@ -10,7 +10,7 @@ Outbox = asyncio.Queue[tuple[float, bytes | None]]
 
 
 class Proxy:
-    """Stands before one server. Use it as an async context manager.
+    """A proxy in front of one server. Use it as an async context manager.
 
     Attributes:
         port: where it listens.
@@ -57,12 +57,12 @@ class Proxy:
         return len(self._lines)
 
     def cut(self) -> None:
-        """Break off every connection."""
+        """Close every connection."""
         for ends in self._lines.values():
             self._break(ends)
 
     def cut_answer_after(self, count: int) -> None:
-        """Break off the connection whose answer exceeds so many bytes, counted from now on."""
+        """Close the connection whose response exceeds this many bytes, counted from now on."""
         self._answer_bytes_left = count
 
     def swallow(self) -> None:

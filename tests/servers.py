@@ -126,7 +126,7 @@ class StreamServer:
         self._process.wait(30)
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """SIGKILL."""
         self._process.kill()
         self._process.wait(30)
 

@@ -113,7 +113,7 @@ class Floor:
     """Workers that share one log of what was begun, in its order."""
 
     def __init__(self, desk: Any) -> None:
-        """Nobody is there yet."""
+        """Start without workers."""
         self.desk = desk
         self.log: Log = []
         self.workers: list[Worker] = []

@@ -35,7 +35,7 @@ def render(chart: Path = CHART, values: Mapping[str, Any] | None = None) -> list
 
 
 def refusal(chart: Path, values: Mapping[str, Any]) -> str:
-    """What helm says about values that it must refuse."""
+    """Helm's error for values that it must refuse."""
     words = ["template", RELEASE, str(chart)]
     for name, value in values.items():
         words += ["--set-json", f"{name}={json.dumps(value)}"]
@@ -63,7 +63,7 @@ def user_rules(objects: list[Object]) -> dict[str, str]:
 
 
 def password_of(user: str) -> str:
-    """What stands for the password that the secret would have."""
+    """The password that replaces the one from the secret."""
     return f"{user}-secret"
 
 

@@ -1,4 +1,4 @@
-"""What the charts of Redis and PostgreSQL render, alone."""
+"""The objects that the charts of Redis and PostgreSQL render on their own."""
 
 import base64
 from pathlib import Path

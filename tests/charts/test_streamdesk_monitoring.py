@@ -75,7 +75,7 @@ def test_the_defaults_need_no_definition_and_no_image() -> None:
 @pytest.mark.parametrize(
     ("section", "kind"), [("podMonitor", OPERATORS[0]), ("rules", OPERATORS[1])]
 )
-def test_an_operators_kinds_are_made_where_they_are_known_or_by_force(
+def test_objects_of_the_prometheus_operator_are_created_where_known_or_always(
     section: str, kind: str
 ) -> None:
     name = f"monitoring.{section}.create"
@@ -152,7 +152,7 @@ def test_promtool_and_amtool_find_nothing_wrong(values: dict[str, Any], tmp_path
     check("amtool", "check-config", str(tmp_path / "alertmanager.yml"))
 
 
-def test_kube_score_finds_nothing_to_blame_in_the_small_stack(tmp_path: Path) -> None:
+def test_kube_score_finds_nothing_in_the_small_stack(tmp_path: Path) -> None:
     file = tmp_path / "objects.yaml"
     file.write_text(yaml.safe_dump_all(watched(WATCHED)))
     check("kube-score", "score", "--output-format", "ci", "--exit-one-on-warning", str(file))
@@ -197,7 +197,7 @@ def test_alerts_go_to_the_relay_with_its_token_once_it_is_named() -> None:
 
 
 def egress(objects: list[Object], name: str) -> set[tuple[str, int]]:
-    """Whom it may reach, by its labels but the release's, and on which port, DNS left out."""
+    """Allowed destinations, by labels without the release's, and their ports, without DNS."""
     found = set()
     for rule in one(objects, "NetworkPolicy", f"{RELEASE}-{name}")["spec"]["egress"]:
         for peer in rule.get("to", [{}]):
@@ -208,7 +208,7 @@ def egress(objects: list[Object], name: str) -> set[tuple[str, int]]:
     return found
 
 
-def test_the_network_lets_the_small_stack_do_its_work_and_no_more() -> None:
+def test_the_network_policies_allow_the_small_stack_what_it_needs_and_no_more() -> None:
     objects = watched(STACK | RELAY)
     ports = {9464, 9121, 9090, 9093, 3000}
     api = {("anywhere", 443), ("anywhere", 6443)}
@@ -218,7 +218,7 @@ def test_the_network_lets_the_small_stack_do_its_work_and_no_more() -> None:
     assert egress(watched(STACK), "alertmanager") == set()
 
 
-def test_every_service_and_redis_let_the_small_prometheus_in() -> None:
+def test_every_service_and_redis_allow_the_small_prometheus() -> None:
     objects = watched(STACK)
     pod = one(objects, "Deployment", f"{RELEASE}-prometheus")["spec"]["template"]["metadata"]
     assert pod["labels"]["app.kubernetes.io/name"] == "prometheus"

@@ -86,7 +86,7 @@ def test_a_fetcher_that_is_off_needs_no_key() -> None:
     assert not [item for item in objects if "fetcher" in item["metadata"]["name"]]
 
 
-def test_a_key_in_a_secret_of_ones_own_is_read_from_there() -> None:
+def test_a_key_in_an_existing_secret_is_read_from_there() -> None:
     eodhd = {"existingSecret": "my-eodhd", "secretKey": "token"}
     objects = external(newsFetcher__source="eodhd", newsFetcher__eodhd=eodhd)
     assert secret_of(objects) == {"name": "my-eodhd", "key": "token"}

@@ -43,7 +43,7 @@ BOUND_SECONDS: dict[Fault, float] = {"deleted": 3.0, "forced": 5.0, "crashed": 5
 
 
 class Written(Event):
-    """A number that must be found again."""
+    """A number that must not be lost."""
 
     number: int
 
@@ -98,7 +98,7 @@ class Watch:
 
 @dataclass(slots=True)
 class Publisher:
-    """Publishes without end and remembers when each event was acknowledged."""
+    """Publishes continuously and records when each event was acknowledged."""
 
     bus: Bus
     acked: set[int] = field(default_factory=set)
@@ -118,7 +118,7 @@ class Publisher:
             await asyncio.sleep(PAUSE_SECONDS)
 
     def longest_gap(self, since: float) -> float:
-        """Seconds of the longest time without an acknowledged publish since then."""
+        """The longest time without an acknowledged publish since then, in seconds."""
         times = [at for at in self.times if at >= since]
         return max(later - earlier for earlier, later in itertools.pairwise(times))
 

@@ -1,4 +1,4 @@
-"""The analysis at work: its API, one schedule for two replicas, and what people see of it."""
+"""The analysis service in the cluster: its API, and one schedule for two replicas."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""The news at work: a recording with two fetchers, rules that change, and a source that fails."""
+"""News in the cluster: a recording with two fetchers, changing rules, and a failing source."""
 
 import collections
 import json

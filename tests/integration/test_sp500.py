@@ -122,7 +122,7 @@ class InStep:
 
 @dataclass
 class Run:
-    """What a run left behind."""
+    """The result of a run."""
 
     signals: dict[str, SignalGenerated]
     orders: list[Event]
@@ -286,7 +286,7 @@ def private_url(start_server: Callable[..., Any]) -> str:
     return url
 
 
-async def test_twenty_years_of_real_bars_add_up_to_the_cent_and_twice_to_the_same_ledger(
+async def test_twenty_years_of_real_bars_add_up_to_the_cent_and_repeat_exactly(
     tmp_path: Path, private_url: str
 ) -> None:
     folders = tmp_path / "first", tmp_path / "second"
