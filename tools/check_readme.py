@@ -99,7 +99,7 @@ def check_python(words: list[str]) -> str | None:
     return None if found else f"no module {module!r}"
 
 
-def check_page(page: Path, targets: set[str], console: Any) -> Iterator[str]:  # noqa: ANN401 - as above
+def check_page(page: Path, targets: set[str], console: Any) -> Iterator[str]:  # noqa: ANN401 - typer's private copy
     """One line for everything on a page that does not exist."""
     text = page.read_text(encoding="utf-8")
     where = page.relative_to(ROOT)

@@ -213,7 +213,7 @@ class Desk:
         request = Request(
             f"http://127.0.0.1:{port}/api/lag", headers={"Authorization": f"Bearer {self.token()}"}
         )
-        with urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
+        with urlopen(request, timeout=30) as answer:  # noqa: S310 - the desk's own
             groups: list[dict[str, Any]] = json.load(answer)["groups"]
         (signals,) = (one for one in groups if one["group"] == "order-executors")
         return int(signals["waiting"]) + int(signals["pending"])

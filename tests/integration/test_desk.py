@@ -52,7 +52,7 @@ def test_the_analysis_answers_where_the_desk_says_and_keeps_the_feeds_bars(up: S
     desk.wait_until_up()
     url = f"{desk.state()['analysis']}/analyze-batch"
     question = Request(url, json.dumps({"symbols": ["AAPL.US", "BTCUSDT"]}).encode())  # noqa: S310 - the desk's own
-    with urlopen(question, timeout=120) as answer:  # noqa: S310 - as above
+    with urlopen(question, timeout=120) as answer:  # noqa: S310 - the desk's own
         envelope = json.load(answer)
     assert (envelope["code"], envelope["data"]["succeeded"]) == (1, 2)
     desk.wait_for(
