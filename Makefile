@@ -38,7 +38,21 @@ demo: $(READY) ## start the whole desk on this machine; the page is at http://lo
 test: $(READY) ## run the tests with coverage
 	@$(BIN)/python tools/test.py $(ARGS)
 
-lint: $(READY) ## formatting, lint, types, import layers, lock, generated docs, README commands
+# The page's scripts: biome, in the version that package.json names, where there is node to install it.
+PAGE  := services/websocket-gateway
+BIOME := $(PAGE)/node_modules/.bin/biome
+
+$(BIOME): $(PAGE)/package.json
+	@npm install --prefix $(PAGE) --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
+
+define biome
+if ! command -v npm >/dev/null; then echo "the page's scripts are skipped: there is no npm on the PATH"; \
+elif ! $(MAKE) -s $(BIOME) >/dev/null 2>&1; then echo "the page's scripts are skipped: npm cannot install biome (make $(BIOME) says why)"; \
+else cd $(PAGE) && node_modules/.bin/biome $(1); fi
+endef
+
+lint: $(READY) ## formatting, lint, types, layers, words, lock, generated files, commands in pages, the page's scripts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(addsuffix src,$(MEMBERS)) tests tools grafana conftest.py
@@ -46,11 +60,13 @@ lint: $(READY) ## formatting, lint, types, import layers, lock, generated docs, 
 	@for tests in $(addsuffix tests,$(MEMBERS)); do $(BIN)/mypy --no-error-summary $$tests || exit 1; done
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/services.py --check
+	@$(BIN)/python tools/words.py
 	@PATH="$(CURDIR)/.uv/bin:$$PATH" $(BIN)/python tools/lock.py --check
 	@$(BIN)/python -m streamdesk.contracts.documents --check
 	@$(BIN)/python tools/metrics_page.py --check
 	@$(BIN)/python -m grafana.generate --check
 	@$(BIN)/python tools/check_readme.py
+	@$(call biome,check --error-on-warnings)
 
 # The peers of the bus benchmark have environments of their own, created at first use. The failover
 # rows have no peers.
@@ -117,6 +133,7 @@ chaos-k8s: $(READY) ## make the Redis master fail 65 times on the cluster that K
 format: $(READY) ## rewrite the code in the project's style
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+	@$(call biome,check --write)
 
 services: $(READY) ## write what follows from services.toml (ARGS=--check only looks)
 	@$(BIN)/python tools/services.py $(ARGS)
@@ -130,4 +147,4 @@ lock: $(UV) ## resolve requirements/ again (ARGS=--upgrade takes the newest)
 	@PATH="$(CURDIR)/.uv/bin:$$PATH" $(PYTHON) tools/lock.py $(ARGS)
 
 clean: ## remove environments, caches and the demo's data
-	@rm -rf .venv .uv .bench .streamdesk .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* uv.lock
+	@rm -rf .venv .uv .bench $(PAGE)/node_modules .streamdesk .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* uv.lock

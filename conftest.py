@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from streamdesk.console.adapters.redis_server import find_server
 from streamdesk.console.errors import NoServerError
-from streamdesk.console.redis_server import find_server
 from tests.postgres import PostgresServer, find_programs
 from tests.servers import SentinelCluster, StreamServer
 

@@ -435,7 +435,7 @@ async def serve(options: argparse.Namespace) -> None:
             articles += [json.loads(line) for line in lines if line.strip()]
     server = EodhdServer(articles, options.key, options.calls_per_day)
     async with server.running(options.host, options.port):
-        print(json.dumps({"url": server.url}), flush=True)  # noqa: T201 - for who started it
+        print(json.dumps({"url": server.url}), flush=True)  # noqa: T201 - for its parent process
         number = options.generate
         while True:
             await asyncio.sleep(options.fresh_every or 3_600)

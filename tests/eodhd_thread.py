@@ -15,7 +15,7 @@ class EodhdThread:
     """A running API.
 
     Attributes:
-        api: what it answers and was asked. Change it before anybody asks, or by `call`.
+        api: what it answers and was asked. Change it before the first request, or by `call`.
     """
 
     def __init__(self, api: EodhdServer) -> None:

@@ -10,11 +10,13 @@ from uuid import uuid4
 from streamdesk.bus import Bus, BusUnavailableError
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.contracts.topics import NEWS_RAW
-from streamdesk.news_fetcher.domain import Limits, SeenWindow, link_hash, normalise_link
-from streamdesk.news_fetcher.errors import SourceUnavailableError
-from streamdesk.news_fetcher.handlers import Reach, Round, Rounds
-from streamdesk.news_fetcher.source import Query, RawArticle
-from streamdesk.news_fetcher.state import StateKeeper
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
+from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
+from streamdesk.news_fetcher.application.fetch_round import FetchRounds, Reach
+from streamdesk.news_fetcher.domain.articles import FetchLimits, RawArticle
+from streamdesk.news_fetcher.domain.links import SeenWindow, link_hash, normalise_link
+from streamdesk.news_fetcher.domain.round_result import RoundResult
+from streamdesk.news_fetcher.errors import NewsSourceUnavailableError
 from streamdesk.runtime import Drain
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -25,7 +27,7 @@ LEASE_SECONDS = 600.0  # ends when a test says so, never by the clock of the mac
 
 Mishap = Literal["killed", "robbed", "answer lost", "not sent"]
 """What can happen at a step: the process dies; its lease runs out and another fetcher does a whole
-round; Redis executes the command or not, and in both cases the client gets an error."""
+round; Redis executes a command, or does not, and the answer is lost either way."""
 
 
 class KilledError(BaseException):
@@ -59,12 +61,12 @@ class World:
     def clock(self) -> datetime:
         return self.now
 
-    def tell(self, late: timedelta, tickers: Sequence[str]) -> None:
-        """A new story, dated so long ago."""
+    def add_story(self, late: timedelta, tickers: Sequence[str]) -> None:
+        """Add a story, dated so long ago."""
         number = len(self.stories)
         self.stories.append(Story(number, self.now, self.now - late, tuple(tickers)))
 
-    def articles(self, query: Query) -> list[RawArticle]:
+    def articles(self, query: NewsQuery) -> list[RawArticle]:
         """A source's answer; each article twice, with different links."""
         since = query.since
         if self.whole_days:
@@ -146,10 +148,10 @@ class SteppingSource:
         self._world = world
         self._steps = steps
 
-    async def fetch(self, query: Query) -> Sequence[RawArticle]:
+    async def fetch(self, query: NewsQuery) -> Sequence[RawArticle]:
         async def answer() -> Sequence[RawArticle]:
             if query.ticker in self._world.failing:
-                raise SourceUnavailableError("503 from the world")
+                raise NewsSourceUnavailableError("503 from the world")
             return self._world.articles(query)
 
         found: Sequence[RawArticle] = await self._steps.step(answer, on_bus=False)
@@ -207,22 +209,22 @@ class WorldFetcher:
 
     def __init__(self, bus: Bus, world: World, *, concurrency: int = 2) -> None:
         self.steps = Steps()
-        self.announced: list[str] = []
+        self.reported: list[str] = []
         self._bus = bus
         self._world = world
         self._topic = NEWS_RAW.configured(key=world.name)
         keys: Any = SteppingKeys(bus.keys, self.steps)
         self.keeper = StateKeeper(keys, world.name, LEASE_SECONDS)
-        self._rounds = Rounds(
+        self._rounds = FetchRounds(
             source=SteppingSource(world, self.steps),
             tickers=TICKERS,
             publish=self._publish,
             keeper=self.keeper,
             seen=SeenWindow(1_000),
-            limits=Limits(content_max_chars=1_000, future_tolerance=timedelta(minutes=5)),
+            limits=FetchLimits(content_max_chars=1_000, future_tolerance=timedelta(minutes=5)),
             reach=Reach(lookback=LOOKBACK, overlap=OVERLAP, concurrency=concurrency),
             clock=world.clock,
-            on_published=lambda article: self.announced.append(article.link_hash),
+            on_published=lambda article: self.reported.append(article.link_hash),
         )
 
     async def _publish(self, articles: Sequence[NewsFetched], ids: Sequence[str]) -> Sequence[str]:
@@ -232,7 +234,7 @@ class WorldFetcher:
         entries: Sequence[str] = await self.steps.step(write, on_bus=True)
         return entries
 
-    async def round(self) -> Round | None:
+    async def round(self) -> RoundResult | None:
         """A round, if it leads; None if it does not."""
         try:
             return await self._rounds.round(Drain()) if await self.keeper.lead() else None
@@ -250,7 +252,7 @@ async def entries(bus: Bus, world: World) -> list[NewsFetched]:
     return [message.event async for message in replay]
 
 
-async def killed_soon(round_: Awaitable[Round | None], turns: int) -> bool:
+async def killed_soon(round_: Awaitable[RoundResult | None], turns: int) -> bool:
     """Begin a round, and break it off after so many turns of the loop; whether it came so far."""
     task = asyncio.ensure_future(round_)
     for _ in range(turns):

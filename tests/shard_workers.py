@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streamdesk.bus import Bus, BusConfig, BusUnavailableError, Message, Outcome
-from streamdesk.bus.layout import shard_of
 from streamdesk.bus.observer import Unobserved
+from streamdesk.bus.topic_keys import shard_of
 from streamdesk.bus.tracing import Untraced
 
 GROUP = "workers"

@@ -11,9 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from streamdesk.news_fetcher import errors
-from streamdesk.news_fetcher.eodhd import EodhdSource
-from streamdesk.news_fetcher.quota import Quota
-from streamdesk.news_fetcher.source import Query
+from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
+from streamdesk.news_fetcher.domain.quota import Quota
 from tests import eodhd_server
 from tests.eodhd_server import KEY
 
@@ -31,7 +31,7 @@ async def test_the_fake_server_needs_only_python_and_is_scripted_over_http() -> 
             urllib.request.urlopen(f"{url}/_script", script, timeout=GUARD_SECONDS).close()  # noqa: ASYNC210, S310 - loopback
             source = EodhdSource(SecretStr(KEY), url, quota=Quota(100), timeout_seconds=30)
             now = datetime.now(UTC)
-            query = Query(ticker="AAPL.US", since=now - timedelta(hours=1), until=now)
+            query = NewsQuery(ticker="AAPL.US", since=now - timedelta(hours=1), until=now)
             with pytest.raises(errors.BadRequestError):
                 await source.fetch(query)
             assert len(await source.fetch(query)) == 8

@@ -5,12 +5,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import typer
 
-from streamdesk.console.handlers.app import app
+from streamdesk.console.entrypoints.cli.app import app
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
-CONSOLE: Any = typer.main.get_command(app)
+CONSOLE: Any = app
 
 
 def load(name: str) -> ModuleType:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from streamdesk.console.config import UpOptions
 from streamdesk.console.domain.services import services as started
+from streamdesk.console.domain.up_options import UpOptions
 from tools.services import PARTS, ServiceEntry, in_cluster, rendered, services
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import typer
-
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
     *("README.md", "CONTRIBUTING.md", "docs/**/*.md", "charts/**/README.md"),
@@ -78,6 +76,7 @@ def check_streamdesk(words: list[str], console: Any) -> str | None:  # noqa: ANN
                 return f"no option {word!r} in the console"
         elif word in getattr(command, "commands", {}):
             command = command.commands[word]
+            command = getattr(command, "loaded", command)  # the program's own are imported on use
             known |= {name for option in command.params for name in option.opts}
         elif hasattr(command, "commands"):
             return f"no command {word!r} in the console"
@@ -116,20 +115,21 @@ def check_page(page: Path, targets: set[str], console: Any) -> Iterator[str]:  #
                 problem = check_python(words[1:])
             if problem:
                 yield f"{where}:{number}: `{command.strip()}`: {problem}"
+    fenced = False
     for number, line in enumerate(text.splitlines(), 1):
-        for target in LINK.findall(line):
+        fenced ^= line.lstrip().startswith("```")
+        for target in () if fenced else LINK.findall(line):
             if not (page.parent / target).exists():
                 yield f"{where}:{number}: link to {target}: no such file"
 
 
 def main() -> None:
     """Check all pages."""
-    from streamdesk.console.handlers.app import app  # noqa: PLC0415 - found after --help
+    from streamdesk.console.entrypoints.cli.app import app  # noqa: PLC0415 - found after --help
 
-    console = typer.main.get_command(app)
     targets = make_targets()
     pages = sorted(page for pattern in PAGES for page in ROOT.glob(pattern))
-    problems = [line for page in pages for line in check_page(page, targets, console)]
+    problems = [line for page in pages for line in check_page(page, targets, app)]
     if problems:
         sys.exit("\n".join(problems))
     print(f"pages: every command and link on {len(pages)} pages exists")

@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from streamdesk.bus import Bus, BusConfig, NotDurableError, Wait
-from streamdesk.console.redis_server import find_server
+from streamdesk.console.adapters.redis_server import find_server
 from streamdesk.contracts.base import Event, Topic
 from tests.servers import SentinelCluster, StreamServer
 

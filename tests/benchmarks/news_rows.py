@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from streamdesk.contracts.topics import NEWS_FILTERED
 from tests.benchmarks.child import Child
 from tests.benchmarks.news_articles import hash_of
-from tests.benchmarks.news_filter_pool import CPU, FilterPool, filters, finish
+from tests.benchmarks.news_filters import CPU, FilterPool, filters, finish
 from tests.benchmarks.ours import expect
 from tests.servers import StreamServer
 

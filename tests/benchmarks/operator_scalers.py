@@ -30,7 +30,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from streamdesk.operator.domain.history import History
+from streamdesk.operator.domain.history import LagHistory
 from streamdesk.operator.domain.observation import LagSource, Observation
 from streamdesk.operator.domain.pool import PoolSpec, RedisSource, TargetRef
 from streamdesk.operator.domain.scaling import decide
@@ -148,7 +148,7 @@ class Ours:
 
     spec: PoolSpec
     seed: int
-    history: History = field(default_factory=History)
+    history: LagHistory = field(default_factory=LagHistory)
 
     def act(self, world: World) -> None:
         """Read and decide, when due."""

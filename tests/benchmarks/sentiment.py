@@ -14,12 +14,10 @@ from pathlib import Path
 
 import yaml
 
-from streamdesk.news_filter.sentiment import (
-    NEUTRAL_BAND,
-    SentimentScorer,
-    VaderScorer,
-    finance_overlay,
-)
+from streamdesk.news_filter.adapters.sentiment_scorer import SentimentScorer
+from streamdesk.news_filter.adapters.vader.lexicon import finance_overlay
+from streamdesk.news_filter.adapters.vader.scorer import VaderScorer
+from streamdesk.news_filter.domain.sentiment import NEUTRAL_BAND
 
 LABELS = ("positive", "negative", "neutral")
 HEADLINES = Path(__file__).parent / "headlines.yaml"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from streamdesk.console.redis_server import find_server
+from streamdesk.console.adapters.redis_server import find_server
 from tests.benchmarks.events import CALL
 from tests.servers import StreamServer
 

@@ -1,10 +1,11 @@
 """Time what starting each process costs: `make bench-start`.
 
-A service counts from its start until its probes answer /livez, which is when every module is
-imported and its settings are read; the operator, which ends where it finds no cluster, until it
-prints its `--help`, as the command `streamdesk` does. CPU seconds are user and system time of the
-process; megabytes are its proportional share of memory, or the peak of its resident memory where it
-ends by itself. Each figure is the best of its rounds. The last line is one JSON object.
+A service counts from its start until /readyz says yes, on a server of its own and, from the second
+round on, with tables that are there already; the operator, which ends where it finds no cluster,
+and the command `streamdesk` until they have printed their `--help`. CPU seconds are user and system
+time of the process; megabytes are its proportional share of memory, or the peak of its resident
+memory where it ends by itself. Each figure is the best of its rounds. The last line is one JSON
+object.
 """
 
 import argparse
@@ -95,33 +96,32 @@ def running(words: Sequence[str], variables: Mapping[str, str]) -> Iterator[subp
         process.wait()
 
 
-def wait_until_alive(process: subprocess.Popen[str], port: int) -> None:
-    """Return when the probes of a process answer.
+def wait_until_ready(process: subprocess.Popen[str], port: int) -> None:
+    """Return when a process says that it is ready.
 
     Raises:
-        RuntimeError: the process ended, or never answered.
+        RuntimeError: the process ended, or never became ready.
     """
     deadline = time.monotonic() + LONGEST_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
         try:
-            httpx.get(f"http://127.0.0.1:{port}/livez", timeout=5)
+            if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).is_success:
+                return
         except httpx.TransportError:
-            time.sleep(0.01)
-        else:
-            return
-    raise RuntimeError(f"{process.args!r} did not answer within {LONGEST_SECONDS} s")
+            pass
+        time.sleep(0.02)
+    raise RuntimeError(f"{process.args!r} was not ready within {LONGEST_SECONDS} s")
 
 
-def of_service(name: str, url: str) -> tuple[float, float]:
-    """CPU seconds and MB of a service whose probes answer."""
-    with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        with running((f"streamdesk.{key(name)}",), environment(Path(folder), url, port)) as process:
-            wait_until_alive(process, port)
-            words = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-            share = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+def of_service(name: str, url: str, folder: Path) -> tuple[float, float]:
+    """CPU seconds and MB of a service that is ready."""
+    port = free_port()
+    with running((f"streamdesk.{key(name)}",), environment(folder, url, port)) as process:
+        wait_until_ready(process, port)
+        words = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        share = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
     ticks = int(words[11]) + int(words[12])
     found = re.search(r"^Pss: +(\d+) kB", share, re.MULTILINE)
     assert found is not None, share
@@ -147,9 +147,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="how often each is started [3]")
     options = parser.parse_args()
     figures: dict[str, float] = {}
-    with bench_server() as server:
+    with bench_server() as server, tempfile.TemporaryDirectory() as folder:
         for name in SERVICES:
-            note(figures, key(name), [of_service(name, server.url) for _ in range(options.rounds)])
+            rounds = [of_service(name, server.url, Path(folder)) for _ in range(options.rounds)]
+            note(figures, key(name), rounds)
     for name, words in COMMANDS.items():
         note(figures, name, [of_command(words) for _ in range(options.rounds)])
     for line in our_lines(figures, WANTED):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from streamdesk.news_filter.sentiment import Score
+from streamdesk.news_filter.domain.sentiment import Score
 from tests.benchmarks.sentiment import LABELS, figures, label_of, macro_f1, read_headlines
 
 LEAST_GAIN = 0.15

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from streamdesk.console.redis_server import find_server
+from streamdesk.console.adapters.redis_server import find_server
 from tests.chaos.arena import LONG, Arena, Pace, open_arena
 from tests.chaos.faults import FAULTS, Fault, strike
 from tests.chaos.model import check_model

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from streamdesk.bus import BreakerPolicy, Bus, Message, Reject
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import keys_of
 from tests.chaos.stage import (
     HOUR_SECONDS,
     SOON_SECONDS,
@@ -243,7 +243,7 @@ async def keys_of_a_dead_owner(stage: Stage) -> None:
         await until_asked(is_halfway)
         victim.end()
         async with stage.consuming(bus, topic, recorder) as heir:
-            members, rounds = layout_of(topic).members(GROUP), set[str | None]()
+            members, rounds = keys_of(topic).members(GROUP), set[str | None]()
 
             async def has_tried() -> bool:
                 # It says that it is there, then tries to own something, and so on.

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from streamdesk.bus import Bus, BusConfig, GroupLag, Message, Outcome, RetryPolicy, Subscription
-from streamdesk.bus.layout import layout_of, parts_of
-from streamdesk.bus.observer import Unobserved
+from streamdesk.bus.observer import BusObserver
+from streamdesk.bus.topic_keys import keys_of, partitions_of
 from streamdesk.contracts.base import Topic
 from tests.chaos.victim import GROUP, Orders, Task, Victim, topic_of
 from tests.servers import StreamServer
@@ -37,7 +37,7 @@ async def until_asked(holds: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
-class Listener(Unobserved):
+class Listener(BusObserver):
     """Records the notable reports of the bus."""
 
     def __init__(self) -> None:
@@ -194,7 +194,7 @@ class Stage:
     async def pending(self, topic: Topic[Task]) -> list[tuple[str, list[Any]]]:
         """The pending entries: stream, id, consumer, idle time, deliveries."""
         held = []
-        for key in layout_of(topic).streams:
+        for key in keys_of(topic).streams:
             rows = await self.ask("XPENDING", key, GROUP, "-", "+", 1000)
             held += [(key, row) for row in rows]
         return held
@@ -204,8 +204,8 @@ class Stage:
         for key, (entry_id, owner, _, deliveries) in await self.pending(topic):
             words = ("IDLE", DAY_MS, "RETRYCOUNT", deliveries, "JUSTID")
             await self.ask("XCLAIM", key, GROUP, owner, 0, entry_id, *words)
-        owners = [part.owner(GROUP) for part in parts_of(topic)]
-        await self.ask("DEL", layout_of(topic).members(GROUP), *owners)
+        owners = [part.owner(GROUP) for part in partitions_of(topic)]
+        await self.ask("DEL", keys_of(topic).members(GROUP), *owners)
 
     async def calls(self, command: str) -> int:
         """How often the server has executed a command since it was started."""

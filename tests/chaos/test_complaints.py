@@ -33,10 +33,8 @@ from streamdesk.bus import (
     NotDurableError,
     QueueFullError,
     Wait,
-    backend_redis,
-    group_consumer,
 )
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import keys_of
 from streamdesk.contracts.base import Consumer
 from tests.chaos.scenes import (
     all_die,
@@ -99,7 +97,7 @@ async def proxy(stage: Stage) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 def housekeeping_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_consumer, "TRIM_SECONDS", SOON_SECONDS)
+    monkeypatch.setattr("streamdesk.bus.consuming.consumer.TRIM_SECONDS", SOON_SECONDS)
 
 
 @pytest.mark.parametrize("stage", [*BINARIES, "sentinel"], indirect=True)
@@ -149,12 +147,12 @@ async def test_02_no_lock_outlives_a_killed_reclaimer_and_racing_reclaimers_neve
         async with asyncio.TaskGroup() as group:
             for _ in range(4):
                 group.create_task(_race(stage, topic, recorder))
-        layout = layout_of(topic)
+        topic_keys = keys_of(topic)
         left = set(await stage.ask("KEYS", f"*{topic.key}*"))
     assert len(owners) == 2
     assert recorder.times == once_each("plain", count=40)
     assert {message.deliveries for message in recorder.seen} == {3}
-    assert left <= {topic.key, layout.trimmed, layout.cursors(GROUP)}
+    assert left <= {topic.key, topic_keys.trimmed, topic_keys.cursors(GROUP)}
 
 
 async def _race(stage: Stage, topic: Any, recorder: Recorder) -> None:
@@ -189,7 +187,7 @@ async def test_04_a_lost_group_is_made_again_where_it_had_finished_and_said_so_o
     ):
         ids = await bus.publish_many(topic, tasks(11))
         await recorder.has(11)
-        cursors = layout_of(topic).cursors(GROUP)
+        cursors = keys_of(topic).cursors(GROUP)
 
         async def is_saved() -> bool:
             saved = await stage.ask("HGET", cursors, topic.key)
@@ -418,7 +416,7 @@ async def test_10_poison_goes_straight_to_the_dead_letters_and_neither_stops_nor
 async def test_11_a_stop_or_a_deleted_name_in_mid_batch_strands_nothing_and_no_name_stays(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend_redis, "GONE_MS", 1000)
+    monkeypatch.setattr("streamdesk.bus.backends.redis.inspection.GONE_MS", 1000)
     await stopped(stage)
     await deleted(stage)
 

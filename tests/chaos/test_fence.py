@@ -82,7 +82,7 @@ async def test_a_failure_counts_although_the_holder_before_had_meant_to_acknowle
                 await until(lambda: late.attempts == [1])
                 proxy.forward()
                 early.go_on.set()
-                await until(lambda: subscription.in_hand == 0)
+                await until(lambda: subscription.in_flight == 0)
                 early.stop.set()
                 await until(lambda: subscription.state == "stopped")
                 late.go_on.set()

@@ -9,7 +9,7 @@ import pytest
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.topics import NEWS_FILTERED, NEWS_RAW
 from tests.benchmarks.news_articles import article, hash_of
-from tests.benchmarks.news_filter_pool import GROUP, FilterPool, filters, finish
+from tests.benchmarks.news_filters import GROUP, FilterPool, filters, finish
 from tests.benchmarks.news_rows import ANYTHING_LOUD, SHORT_LEASE
 from tests.benchmarks.ours import run
 from tests.servers import StreamServer, wait_until

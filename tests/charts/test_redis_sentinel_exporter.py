@@ -11,7 +11,7 @@ import hiredis
 import pytest
 import yaml
 
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import keys_of
 from streamdesk.contracts.topics import TOPICS
 from tests.charts.redis_sentinel_chart import CHART, one, password_of, render
 from tests.charts.redis_sentinel_nodes import MASTER_NAME, Node, ask, make_nodes, wait_until
@@ -63,8 +63,8 @@ def test_the_exporter_may_change_nothing_of_a_sentinel(node: Node, words: tuple[
 def test_the_exporter_looks_at_every_stream_of_the_topics_and_at_no_other() -> None:
     expected = set()
     for topic in TOPICS:
-        layout = layout_of(topic)
-        expected |= {*layout.streams, *([layout.dead] if topic.groups else [])}
+        topic_keys = keys_of(topic)
+        expected |= {*topic_keys.streams, *([topic_keys.dead] if topic.groups else [])}
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     assert set(values["exporter"]["streams"]) == expected
 

@@ -64,7 +64,7 @@ def test_the_pools_streams_are_the_classes_of_the_topic() -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({}, ["port-forward", "websocket_gateway.mint", "get executorpool"]),
+        ({}, ["port-forward", "websocket_gateway.entrypoints.cli mint", "get executorpool"]),
         ({"executorPool.enabled": False}, ["port-forward", "scale deployment"]),
         ({"websocketGateway.enabled": False}, ["logs -f", "get executorpool"]),
         ({"websocketGateway.service.type": "LoadBalancer"}, ["get service"]),

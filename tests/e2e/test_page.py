@@ -24,7 +24,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.mark.chromium
-def test_the_page_shows_the_desk_at_work_through_a_forwarded_port(
+def test_the_page_shows_a_trading_desk_through_a_forwarded_port(
     whole: Desk, browser: Browser
 ) -> None:
     problems: list[str] = []

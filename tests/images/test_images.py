@@ -22,7 +22,8 @@ LOCKED_DOWN = (
 ASK_FINBERT = """
 import json
 from pathlib import Path
-from streamdesk.news_filter.sentiment import ScorerName, scorer_of
+from streamdesk.news_filter.config import ScorerName
+from streamdesk.news_filter.factory import scorer_of
 scorer = scorer_of(ScorerName.FINBERT, Path("/model"))
 found = scorer.score_many([("Profit rises", ""), ("Profit falls", "")])
 print(json.dumps([score.value for score in found]))

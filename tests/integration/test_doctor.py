@@ -17,7 +17,7 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
-from streamdesk.console.domain.doctor.monitoring_checks import RULE_GROUPS
+from streamdesk.console.application.doctor.monitoring import RULE_GROUPS
 from tests.monitoring.rules import RULES, rules
 
 Start = Callable[..., Any]
@@ -95,9 +95,11 @@ def doctor(*words: str, **variables: str) -> tuple[int, dict[str, dict[str, str]
     return result.returncode, {row["check"]: row for row in rows}
 
 
-def wrong(report: dict[str, dict[str, str]]) -> dict[str, str]:
+def wrong(findings: dict[str, dict[str, str]]) -> dict[str, str]:
     return {
-        name: row["found"] for name, row in report.items() if row["status"] in ("failed", "warning")
+        name: row["found"]
+        for name, row in findings.items()
+        if row["status"] in ("failed", "warning")
     }
 
 
@@ -105,31 +107,31 @@ def until(*words: str, well: bool) -> dict[str, dict[str, str]]:
     """The doctor's report once the desk is healthy, or no longer is."""
     deadline = time.monotonic() + GUARD_SECONDS
     while True:
-        code, report = doctor(*words)
+        code, findings = doctor(*words)
         if (code == 0) is well:
-            return report
-        assert time.monotonic() < deadline, wrong(report)
+            return findings
+        assert time.monotonic() < deadline, wrong(findings)
 
 
 def test_a_running_desk_is_healthy_and_one_without_its_executor_is_not(up: Start) -> None:
     desk = up()
     desk.wait_until_up()
     data = ("--data", str(desk.folder))
-    report = until(*data, well=True)
+    findings = until(*data, well=True)
     for name in ("topics.consumers", "ledger.tables", "services.ready", "services.trading"):
-        assert report[name]["status"] == "ok", report[name]
-    assert report["ledger.database"]["found"] == "answers"
+        assert findings[name]["status"] == "ok", findings[name]
+    assert findings["ledger.database"]["found"] == "answers"
     os.kill(desk.pids()["order-executor"], signal.SIGSTOP)
     try:
-        report = until(*data, "--only", "topics.consumers,services.ready", well=False)
-        assert "order-executor" in report["services.ready"]["found"]
-        assert "does not answer" in report["services.ready"]["found"]
-        assert "order-executor.log" in report["services.ready"]["advice"]
+        findings = until(*data, "--only", "topics.consumers,services.ready", well=False)
+        assert "order-executor" in findings["services.ready"]["found"]
+        assert "does not answer" in findings["services.ready"]["found"]
+        assert "order-executor.log" in findings["services.ready"]["advice"]
     finally:
         os.kill(desk.pids()["order-executor"], signal.SIGCONT)
 
 
-def test_a_prometheus_with_our_rules_is_healthy_and_reports_services(
+def test_a_prometheus_with_our_rules_is_well_and_knows_the_services(
     valkey_url: str, tmp_path: Path, any_port: int, another_port: int, up: Start
 ) -> None:
     desk = up()
@@ -138,22 +140,22 @@ def test_a_prometheus_with_our_rules_is_healthy_and_reports_services(
     with prometheus(tmp_path / "full", any_port, ports, FILES) as server:
         server.wait_for(f"count(up == 1) == {len(ports)}")
         only = "--only=monitoring.prometheus,monitoring.rules,monitoring.targets,services"
-        code, report = doctor("--url", valkey_url, only, PROMETHEUS_URL=server.url)
-        assert (code, wrong(report)) == (0, {})
+        code, findings = doctor("--url", valkey_url, only, PROMETHEUS_URL=server.url)
+        assert (code, wrong(findings)) == (0, {})
         alerts = [rule for rule in rules() if "alert" in rule.body]
-        assert report["monitoring.rules"]["found"].startswith(f"{len(alerts)} alerts in ")
-        assert report["services.ready"]["found"] == f"{len(ports)} of {len(ports)} processes"
-        assert report["services.trading"]["found"] == "open at all executors (1)"
-    nobody = [1]
-    with prometheus(tmp_path / "bare", another_port, nobody) as server:
+        assert findings["monitoring.rules"]["found"].startswith(f"{len(alerts)} alerts in ")
+        assert findings["services.ready"]["found"] == f"{len(ports)} of {len(ports)} processes"
+        assert findings["services.trading"]["found"] == "open at all executors (1)"
+    no_server = [1]
+    with prometheus(tmp_path / "bare", another_port, no_server) as server:
         server.wait_for("up == 0")
-        code, report = doctor(
+        code, findings = doctor(
             "--url", valkey_url, "--only", "monitoring", PROMETHEUS_URL=server.url
         )
         assert code == 1
-        assert report["monitoring.rules"]["found"] == "no rules are loaded"
-        assert "down: streamdesk 127.0.0.1:1" in report["monitoring.targets"]["found"]
-        assert "knows no Alertmanager" in report["monitoring.alertmanager"]["found"]
+        assert findings["monitoring.rules"]["found"] == "no rules are loaded"
+        assert "down: streamdesk 127.0.0.1:1" in findings["monitoring.targets"]["found"]
+        assert "knows no Alertmanager" in findings["monitoring.alertmanager"]["found"]
 
 
 def test_the_doctor_expects_the_groups_of_rules_that_there_are() -> None:
@@ -163,5 +165,10 @@ def test_the_doctor_expects_the_groups_of_rules_that_there_are() -> None:
 
 @pytest.mark.parametrize("name", ["streamdesk.order_executor"])
 def test_the_console_imports_no_service(name: str) -> None:
-    code = f"import sys, streamdesk.console.handlers.app; sys.exit({name!r} in sys.modules)"
+    code = (
+        "import sys, streamdesk.console.factory; "
+        "from streamdesk.console.entrypoints.cli.app import app; "
+        "assert all([command.loaded for command in app.commands.values()]); "
+        f"sys.exit({name!r} in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from streamdesk.contracts.topics import NEWS_FILTERED, NEWS_RAW, SYSTEM_EVENTS
-from tests.benchmarks.news_filter_pool import finish
+from tests.benchmarks.news_filters import finish
 from tests.eodhd_server import KEY, Article, article, cut, quota_gone, silence, status, too_many
 from tests.eodhd_thread import EodhdThread, by_ticker, eodhd_api
 from tests.news_processes import Metrics, NewsProcess

@@ -57,7 +57,7 @@ def test_signals_orders_fills_and_news_arrive_on_the_page_within_a_minute(
     assert page.locator("#connection").get_attribute("data-state") == "connected"
     assert any(digit in page.locator("#equity").inner_text() for digit in "123456789")
     assert page.locator("#equity-chart canvas").count() > 0
-    # More comes: what is on the page is alive, not what was there when it was opened.
+    # More arrives: the page is live, and not only what was there when it was opened.
     before = page.locator(ROWS["news"]).count()
     page.wait_for_function(
         "count => document.querySelectorAll('#news li').length > count", arg=before
@@ -78,7 +78,7 @@ def test_recorded_news_is_on_the_page_with_its_sentiment_and_the_reason(
     page.goto(f"http://localhost:{desk.port}/")
     newest = page.locator("#news > li", has_text="recorded").first
     newest.wait_for(timeout=PROMISE_SECONDS * 1000)
-    # More come meanwhile: from now on it is this one, whatever is above it.
+    # More arrive meanwhile: the rest of the test is about this one, wherever it moves.
     title = newest.locator(".title").inner_text()
     article = page.locator("#news > li", has=page.get_by_text(title, exact=True))
     sentiment = float(article.locator(".chip").inner_text())

@@ -34,18 +34,17 @@ from streamdesk.contracts.events import (
     SignalGenerated,
 )
 from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS, TRADING_SIGNALS
-from streamdesk.market.bars import BarSequence
 from streamdesk.order_executor.adapters.ledger.digest import Dump, dump
 from streamdesk.order_executor.application.publish_outbox import OutboxPublisher
 from streamdesk.order_executor.config import Settings as ExecutorSettings
 from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import BusMetrics, Drain
 from streamdesk.signal_generator import factory
+from streamdesk.signal_generator.adapters.feeds.port import Feed, FeedBatch
+from streamdesk.signal_generator.adapters.publisher import SignalPublisher
 from streamdesk.signal_generator.config import Settings as GeneratorSettings
-from streamdesk.signal_generator.domain.scanner import Scanner
-from streamdesk.signal_generator.feed import Batch, Feed
-from streamdesk.signal_generator.handlers import SignalGenerator
-from streamdesk.signal_generator.publication import Publication
+from streamdesk.signal_generator.entrypoints.feed import FeedRunner
+from streamdesk.strategy.scanner import Scanner
 
 SYMBOL = "SPX.US"
 DAYS = 5_031
@@ -108,10 +107,10 @@ class InStep:
         self._published = published
         self.name, self.symbols, self.total_bars = feed.name, feed.symbols, feed.total_bars
 
-    def history(self, drain: Drain) -> AsyncIterator[Batch]:
+    def history(self, drain: Drain) -> AsyncIterator[FeedBatch]:
         return self._feed.history(drain)
 
-    async def live(self, drain: Drain) -> AsyncIterator[Batch]:
+    async def live(self, drain: Drain) -> AsyncIterator[FeedBatch]:
         signals = 0
         async for batch in self._feed.live(drain):
             assert batch.refused == ()
@@ -173,7 +172,7 @@ def executor_settings(folder: Path) -> ExecutorSettings:
     )
 
 
-def generator(bus: Bus, executor: Executor, published: PublishedSignals) -> SignalGenerator:
+def generator(bus: Bus, executor: Executor, published: PublishedSignals) -> FeedRunner:
     settings = GeneratorSettings.model_validate(
         {
             "feed": "recorded",
@@ -182,17 +181,11 @@ def generator(bus: Bus, executor: Executor, published: PublishedSignals) -> Sign
         }
     )
     feed = InStep(factory.recorded_feed(settings, recording()), executor, published)
-    return SignalGenerator(
-        feed=feed,
-        sequence=BarSequence(frozenset(feed.symbols)),
-        scanner=Scanner(settings.rules()),
-        publication=Publication(
-            bus, factory.topics(settings), factory.utc_now, wait_for_room=settings.waits_for_room
-        ),
-        clock=factory.utc_now,
-        stop_seconds=60,
-        exit_at_end=True,
+    publisher = SignalPublisher(
+        bus, factory.topics(settings), factory.utc_now, wait_for_room=settings.waits_for_room
     )
+    scanner = Scanner(settings.rules())
+    return FeedRunner(factory.feed_scan(feed, scanner, publisher, exit_at_end=True), 60)
 
 
 async def first_of(bus: Bus, topic: Topic[Any], count: int) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from streamdesk.bus import (
     RetryPolicy,
     Subscription,
 )
-from streamdesk.bus.backend_memory import MemoryBackend
-from streamdesk.bus.backend_redis import RedisBackend
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.backends.memory.backend import MemoryBackend
+from streamdesk.bus.backends.redis.backend import RedisBackend
+from streamdesk.bus.topic_keys import keys_of
 from streamdesk.contracts.base import Consumer, Event, Topic
 from tests.shard_workers import Floor
 
@@ -54,7 +54,7 @@ def plain_topic(**changes: Any) -> Topic[Ping]:
 
 @dataclass
 class Recorder:
-    """A handler that notes what it gets and answers as told."""
+    """A handler that notes what it gets and answers as it is set up to."""
 
     answer: Callable[[Message[Ping]], Awaitable[Outcome | None]] | None = None
     seen: list[Message[Ping]] = field(default_factory=list)
@@ -120,16 +120,16 @@ class Desk:
     async def lose_group(self, topic: Topic[Ping], group: str = GROUP) -> None:
         """As a failover to a replica that never heard of it would."""
         backend = self.bus._backend
-        for key in layout_of(topic).streams:
+        for key in keys_of(topic).streams:
             if isinstance(backend, MemoryBackend):
                 backend.store.stream(key).groups.pop(group, None)
             else:
                 await self.command("XGROUP", "DESTROY", key, group)
 
     async def lose_streams(self, topic: Topic[Ping]) -> None:
-        """As somebody with DEL would."""
+        """As an external client would with DEL."""
         backend = self.bus._backend
-        for key in layout_of(topic).streams:
+        for key in keys_of(topic).streams:
             if isinstance(backend, MemoryBackend):
                 backend.store.streams.pop(key, None)
             else:
@@ -164,7 +164,7 @@ async def desk(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
 @pytest.fixture
 async def floor(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Floor]:
     """Workers on shards; quick rounds, so that leases may be long where none should run out."""
-    monkeypatch.setattr("streamdesk.bus.sharded.LONGEST_ROUND_SECONDS", 0.05)
+    monkeypatch.setattr("streamdesk.bus.consuming.sharded.LONGEST_ROUND_SECONDS", 0.05)
     floor = Floor(desk)
     yield floor
     for worker in floor.workers:

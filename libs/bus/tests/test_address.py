@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from streamdesk.bus import BusConfig, BusConfigError
-from streamdesk.bus.address import Address, Login, parse_address
+from streamdesk.bus.connection.address import Address, Login, parse_address
 
 SECRET = "s3cret"  # noqa: S105 - of nothing
 DESK = (("h1", 26379), ("h2", 26380))
@@ -105,7 +105,7 @@ def test_every_other_form_is_refused_with_what_is_wrong(url: str, message: str) 
 
 
 @pytest.mark.parametrize("scheme", ["rediss://h", "rediss+sentinel://h1,h2/desk"])
-def test_tls_checks_certificate_and_name_unless_told_otherwise(scheme: str) -> None:
+def test_tls_checks_certificate_and_name_unless_the_url_says_otherwise(scheme: str) -> None:
     def tls(query: str = "") -> ssl.SSLContext:
         context = parse_address(scheme + query).tls
         assert context is not None

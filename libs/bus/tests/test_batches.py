@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdesk.bus import Ack, Batch, Bus, BusConfig, Dead, Outcome, Reject, Retry, RetryAfter
-from streamdesk.bus.backend import Entry
+from streamdesk.bus.backends.records import Entry
 from streamdesk.bus.config import RetryPolicy
-from streamdesk.bus.delivery import Delivery, Reader
-from streamdesk.bus.layout import layout_of
-from streamdesk.bus.observer import Unobserved
+from streamdesk.bus.consuming.deliveries import Delivery
+from streamdesk.bus.consuming.reader import Reader
+from streamdesk.bus.observer import BusObserver
+from streamdesk.bus.topic_keys import keys_of
 from streamdesk.contracts.base import Consumer, Event, Topic
 
 GROUP = "workers"
@@ -25,7 +26,7 @@ Answer = Callable[[Batch[Any]], Awaitable[Mapping[int, Outcome] | None]]
 
 @dataclass
 class Batches:
-    """A handler that notes what it gets and answers as told."""
+    """A handler that notes what it gets and answers as it is set up to."""
 
     answer: Answer | None = None
     seen: list[Batch[Any]] = field(default_factory=list)
@@ -70,7 +71,7 @@ def frame_of(*members: Any, version: int = 2, name: str = "f") -> dict[bytes, by
 
 
 async def append(desk: Any, topic: Any, *entries: dict[bytes, bytes]) -> None:
-    await desk.bus._backend.append(layout_of(topic), 0, entries, None)
+    await desk.bus._backend.append(keys_of(topic), 0, entries, None)
 
 
 async def test_a_batch_has_what_waits_in_order_and_none_of_it_comes_again(
@@ -265,7 +266,7 @@ async def test_an_older_version_is_read_and_comes_again_in_the_present_one(
     ids=str,
 )
 @pytest.mark.parametrize("kind", ["subscribe", "subscribe_batches"])
-async def test_a_forged_entry_is_dead_and_stops_nobody(
+async def test_a_forged_entry_is_dead_and_stops_no_consumer(
     desk: Any, topic: Any, ping: Any, changes: dict[bytes, bytes], kind: str
 ) -> None:
     plain = {b"t": b"Ping", b"v": b"2", b"id": b"e", b"at": b"1", b"b": b'{"text": "x"}'}
@@ -336,7 +337,7 @@ async def test_messages_of_a_batch_know_that_their_lease_was_lost(
     await desk.bus.publish_many(topic, [ping(text=text) for text in "ab"])
     async with batching(desk, topic, handler, lease_seconds=3600) as subscription:
         await handler.has(2)
-        assert len(await desk.bus._backend.reclaim(layout_of(topic), GROUP, "thief", 0, 9)) == 2
+        assert len(await desk.bus._backend.reclaim(keys_of(topic), GROUP, "thief", 0, 9)) == 2
         await subscription._renew()
         proceed.set()
     lag = await desk.lag(topic)
@@ -357,7 +358,7 @@ async def test_batches_are_worked_on_at_once_and_the_rest_is_given_back_at_the_s
     await desk.bus.publish_many(topic, [ping(text=str(i)) for i in range(40)])
     async with asyncio.timeout(30), batching(desk, topic, handler, batch=5, concurrency=2) as first:
         await both.wait()
-        while first.in_hand < 20:
+        while first.in_flight < 20:
             await asyncio.sleep(0.001)
         asyncio.get_running_loop().call_later(0.02, proceed.set)
     begun = len(handler.flat)
@@ -369,7 +370,7 @@ async def test_batches_are_worked_on_at_once_and_the_rest_is_given_back_at_the_s
     assert {message.deliveries for batch in successor.seen for message in batch} == {1}
 
 
-class Counts(Unobserved):
+class Counts(BusObserver):
     """Adds up what consumers report."""
 
     def __init__(self) -> None:
@@ -450,7 +451,7 @@ def opened(members: Sequence[bool | None], number: int) -> tuple[Delivery[Word],
         count, body = str(len(bodies)).encode(), json.dumps(bodies).encode()
         fields = base | {b"n": count, b"b": body}
         ids = [f"{name}/{at}" for at, good in enumerate(members) if good]
-    reader = Reader(WORDS, layout_of(WORDS), GROUP, "c", RetryPolicy(), 10)
+    reader = Reader(WORDS, keys_of(WORDS), GROUP, "c", RetryPolicy(), 10)
     delivery, dead = reader.open(Entry(0, f"{number}-0", fields))
     assert len(dead) == len(members) - len(ids) if members else not dead
     return delivery, ids
@@ -461,7 +462,7 @@ def opened(members: Sequence[bool | None], number: int) -> tuple[Delivery[Word],
 def test_each_position_of_a_batch_is_the_message_of_its_event(
     frames: list[list[bool]], data: st.DataObject
 ) -> None:
-    reader = Reader(WORDS, layout_of(WORDS), GROUP, "c", RetryPolicy(), 10)
+    reader = Reader(WORDS, keys_of(WORDS), GROUP, "c", RetryPolicy(), 10)
     both = [opened(members, number) for number, members in enumerate(frames)]
     ids = [name for _, names in both for name in names]
     batch = Batch([delivery for delivery, _ in both if delivery.events], reader.message)

@@ -1,4 +1,4 @@
-"""A consumer that stops when most messages die, says why, drops nothing, and goes on."""
+"""A consumer that stops when most messages die, says why, drops nothing, and resumes."""
 
 import asyncio
 from collections import deque
@@ -19,9 +19,9 @@ from streamdesk.bus import (
     Outcome,
     Retry,
 )
-from streamdesk.bus.breaker import Breaker
-from streamdesk.bus.layout import layout_of
-from streamdesk.bus.observer import Unobserved
+from streamdesk.bus.consuming.breaker import Breaker
+from streamdesk.bus.observer import BusObserver
+from streamdesk.bus.topic_keys import keys_of
 
 GROUP = "workers"
 ALL_OF_FOUR = BreakerPolicy(window=4, dead_share=1.0, pause_seconds=3600)
@@ -119,7 +119,7 @@ def test_several_that_ended_alike_count_as_each_of_them(
         assert bool(together.why) == bool(single.why)
 
 
-class Listener(Unobserved):
+class Listener(BusObserver):
     """Notes when a consumer is paused."""
 
     def __init__(self) -> None:
@@ -168,7 +168,7 @@ async def test_a_consumer_whose_messages_die_takes_no_more_and_says_why(
         )
         assert listener.said == [subscription.why_paused]
         await desk.bus.publish(topic, ping(text="late"))
-        await until(lambda: subscription.in_hand == 0)
+        await until(lambda: subscription.in_flight == 0)
         for _ in range(10):
             lag = await desk.lag(topic)
             assert (lag.waiting, lag.pending, lag.dead) == (17, 0, 4)
@@ -177,7 +177,7 @@ async def test_a_consumer_whose_messages_die_takes_no_more_and_says_why(
     assert listener.said[1:] == []
 
 
-async def test_what_was_in_hand_when_it_opened_is_handled_and_nothing_else(
+async def test_what_was_pending_when_it_opened_is_handled_and_nothing_else(
     desk: Any, bus: Bus, listener: Listener, topic: Any, ping: Any, recorder: Any
 ) -> None:
     handler = recorder(die)
@@ -188,7 +188,7 @@ async def test_what_was_in_hand_when_it_opened_is_handled_and_nothing_else(
             topic, handler, bus=bus, breaker=ALL_OF_FOUR, batch=10, concurrency=1
         ) as subscription,
     ):
-        await until(lambda: subscription.state == "paused" and subscription.in_hand == 0)
+        await until(lambda: subscription.state == "paused" and subscription.in_flight == 0)
         lag = await desk.lag(topic)
     assert 4 <= len(handler.seen) <= 20
     assert (lag.waiting, lag.pending, lag.dead) == (40 - lag.dead, 0, len(handler.seen))
@@ -250,10 +250,10 @@ async def test_entries_that_cannot_be_read_open_it_too(
     desk: Any, bus: Bus, listener: Listener, topic: Any, recorder: Any
 ) -> None:
     junk = [{b"junk": str(i).encode()} for i in range(10)]
-    await desk.bus._backend.append(layout_of(topic), 0, junk, None)
+    await desk.bus._backend.append(keys_of(topic), 0, junk, None)
     options = {"breaker": ALL_OF_FOUR, "batch": 1, "concurrency": 1}
     async with bus, desk.consuming(topic, recorder(), bus=bus, **options) as subscription:
-        await until(lambda: subscription.state == "paused" and subscription.in_hand == 0)
+        await until(lambda: subscription.state == "paused" and subscription.in_flight == 0)
         lag = await desk.lag(topic)
     assert (lag.waiting, lag.dead) == (6, 4)
     assert "4 invalid-envelope" in listener.said[0]

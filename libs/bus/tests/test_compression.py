@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdesk.bus import Dead, Retry
-from streamdesk.bus.compression import CodecError, compressed, expanded
-from streamdesk.bus.envelope import Fields, encode_frame
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.envelope import CodecError, Fields, compressed, expanded
+from streamdesk.bus.publishing.encoding import encode_frame
+from streamdesk.bus.topic_keys import keys_of
 from streamdesk.contracts.base import Event
 
 LONG = "a word and a word and a word " * 100
@@ -42,7 +42,7 @@ def test_what_is_not_zstd_is_refused(body: bytes) -> None:
 
 
 def test_what_would_fill_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamdesk.bus.compression.LARGEST_BODY_BYTES", 1000)
+    monkeypatch.setattr("streamdesk.bus.envelope.LARGEST_BODY_BYTES", 1000)
     assert expanded(compressed(b"x" * 1000)) == b"x" * 1000
     bomb = compressed(b"x" * 1_000_000)
     assert len(bomb) < 200
@@ -72,7 +72,7 @@ def test_a_frame_is_compressed_only_above_its_size_and_when_that_makes_it_smalle
 
 
 async def stored(desk: Any, topic: Any) -> list[Fields]:
-    key = layout_of(topic).streams[0]
+    key = keys_of(topic).streams[0]
     rows = await desk.bus._backend.read_range(key, "0", "9" * 15, 100)
     return [fields for _, fields in rows]
 
@@ -125,7 +125,7 @@ async def test_small_frames_and_those_that_do_not_shrink_stay_as_they_are(
     ],
     ids=["unknown codec", "not compressed", "cut off", "bomb"],
 )
-async def test_a_body_that_cannot_be_expanded_is_dead_and_stops_nobody(
+async def test_a_body_that_cannot_be_expanded_is_dead_and_stops_no_consumer(
     desk: Any,
     topic: Any,
     ping: Any,
@@ -134,10 +134,10 @@ async def test_a_body_that_cannot_be_expanded_is_dead_and_stops_nobody(
     detail: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("streamdesk.bus.compression.LARGEST_BODY_BYTES", 5000)
+    monkeypatch.setattr("streamdesk.bus.envelope.LARGEST_BODY_BYTES", 5000)
     bodies = [ping(text=LONG).model_dump_json().encode()]
     broken = encode_frame(ping, bodies, "", 0) | changes
-    await desk.bus._backend.append(layout_of(topic), 0, [broken], None)
+    await desk.bus._backend.append(keys_of(topic), 0, [broken], None)
     await desk.bus.publish_many(topic, [ping(text=LONG)])
     handler = recorder()
     async with desk.consuming(topic, handler):

@@ -15,7 +15,7 @@ from streamdesk.bus import (
     RetryAfter,
     RetryPolicy,
 )
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import keys_of
 from streamdesk.contracts import UnknownEventError
 from streamdesk.contracts.base import Event
 
@@ -278,7 +278,7 @@ async def test_a_full_queue_refuses_and_writes_nothing(
     await desk.bus.publish(topic, ping(text="room again"))
 
 
-async def test_the_limit_counts_what_is_in_hand_and_what_is_delayed(
+async def test_the_limit_counts_what_is_pending_and_what_is_delayed(
     desk: Any, make_topic: Any, ping: Any, recorder: Any
 ) -> None:
     topic = make_topic(max_backlog=2)
@@ -325,12 +325,12 @@ async def test_many_publishers_at_once_never_pass_the_limit(
         ({b"t": None, b"b": None}, "invalid-envelope"),
     ],
 )
-async def test_what_cannot_be_read_is_dead_with_its_reason_and_stops_nobody(
+async def test_what_cannot_be_read_is_dead_with_its_reason_and_stops_no_consumer(
     desk: Any, topic: Any, ping: Any, recorder: Any, changes: Any, reason: str
 ) -> None:
     fields = {b"t": b"Ping", b"v": b"2", b"k": b"", b"id": b"e-1", b"at": b"1", b"b": b"{}"}
     broken = {k: v for k, v in (fields | changes).items() if v is not None}
-    await desk.bus._backend.append(layout_of(topic), 0, [broken], None)
+    await desk.bus._backend.append(keys_of(topic), 0, [broken], None)
     handler = recorder()
     async with desk.consuming(topic, handler):
         await desk.bus.publish(topic, ping(text="good"))
@@ -346,7 +346,7 @@ async def test_a_version_one_message_is_read_through_its_upcaster(
     desk: Any, topic: Any, recorder: Any
 ) -> None:
     old = {b"t": b"Ping", b"v": b"1", b"id": b"e-1", b"at": b"1", b"b": b'{"word": "old"}'}
-    await desk.bus._backend.append(layout_of(topic), 0, [old], None)
+    await desk.bus._backend.append(keys_of(topic), 0, [old], None)
     handler = recorder()
     async with desk.consuming(topic, handler):
         await handler.has(1)
@@ -405,20 +405,20 @@ async def test_trimming_keeps_what_a_group_has_not_finished(
     desk: Any, make_topic: Any, ping: Any
 ) -> None:
     topic = make_topic(keep=5)
-    layout, backend = layout_of(topic), desk.bus._backend
+    topic_keys, backend = keys_of(topic), desk.bus._backend
     await desk.bus.publish_many(topic, [ping(text=str(i)) for i in range(40)])
-    await backend.ensure_group(layout, GROUP)
-    assert await backend.trim(layout, 5) == 0
-    taken = await backend.take(layout, GROUP, "c", 30)
-    await backend.settle(layout, GROUP, "c", [e.held for e in taken.entries[:20]], [])
-    while await backend.trim(layout, 5):
+    await backend.ensure_group(topic_keys, GROUP)
+    assert await backend.trim(topic_keys, 5) == 0
+    taken = await backend.take(topic_keys, GROUP, "c", 30)
+    await backend.settle(topic_keys, GROUP, "c", [e.held for e in taken.entries[:20]], [])
+    while await backend.trim(topic_keys, 5):
         pass
     lag = await desk.lag(topic)
     assert (lag.waiting, lag.pending) == (10, 10)
     assert 20 <= lag.length <= 21
 
 
-async def test_a_topic_nobody_reads_in_a_group_keeps_a_bounded_length(
+async def test_a_topic_without_groups_keeps_a_bounded_length(
     desk: Any, make_topic: Any, ping: Any
 ) -> None:
     topic = make_topic(keep=100, consumers=())

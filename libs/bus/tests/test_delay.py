@@ -13,9 +13,9 @@ from streamdesk.bus import (
     QueueFullError,
     Retry,
 )
-from streamdesk.bus.backend import SCHEDULED
-from streamdesk.bus.envelope import encode_all
-from streamdesk.bus.layout import layout_of, shard_layout, shard_of
+from streamdesk.bus.backends.records import SCHEDULED
+from streamdesk.bus.publishing.encoding import encode_all
+from streamdesk.bus.topic_keys import keys_of, shard_keys, shard_of
 from streamdesk.contracts.base import Consumer
 
 GROUP = "workers"
@@ -58,11 +58,11 @@ async def test_a_delayed_event_comes_to_every_group(
 
 
 async def test_what_is_due_comes_in_the_order_of_its_time(desk: Any, topic: Any, ping: Any) -> None:
-    layout, backend = layout_of(topic), desk.bus._backend
-    await backend.ensure_group(layout, GROUP)
+    topic_keys, backend = keys_of(topic), desk.bus._backend
+    await backend.ensure_group(topic_keys, GROUP)
     for text, delay_ms in (("third", -1_000), ("first", -3_000), ("second", -2_000)):
-        await backend.schedule(layout, 0, fields_of(topic, ping, text), delay_ms)
-    await backend.take(layout, GROUP, "c", 1)
+        await backend.schedule(topic_keys, 0, fields_of(topic, ping, text), delay_ms)
+    await backend.take(topic_keys, GROUP, "c", 1)
     waiting = [message.event.text for message in await desk.bus.waiting(topic, GROUP)]
     assert waiting == ["second", "third"]
 
@@ -80,23 +80,23 @@ async def test_a_delayed_event_goes_into_its_class(
 async def test_a_delayed_event_that_is_sent_again_is_there_once(
     desk: Any, topic: Any, ping: Any
 ) -> None:
-    layout, backend = layout_of(topic), desk.bus._backend
+    topic_keys, backend = keys_of(topic), desk.bus._backend
     fields = fields_of(topic, ping, "x", "derived-1")
-    assert await backend.schedule(layout, 0, fields, HOUR_MS) is True
-    assert await backend.schedule(layout, 0, fields, HOUR_MS) is False
+    assert await backend.schedule(topic_keys, 0, fields, HOUR_MS) is True
+    assert await backend.schedule(topic_keys, 0, fields, HOUR_MS) is False
     assert (await desk.lag(topic)).delayed == 1
 
 
 async def test_a_delayed_event_is_found_while_it_waits_and_when_it_has_come(
     desk: Any, topic: Any, ping: Any
 ) -> None:
-    layout, backend = layout_of(topic), desk.bus._backend
-    await backend.ensure_group(layout, GROUP)
+    topic_keys, backend = keys_of(topic), desk.bus._backend
+    await backend.ensure_group(topic_keys, GROUP)
     since_ms = await backend.now_ms() - 1_000
-    await backend.schedule(layout, 0, fields_of(topic, ping, "x", "late"), HOUR_MS)
-    await backend.schedule(layout, 0, fields_of(topic, ping, "y", "soon"), 0)
-    (entry,) = (await backend.take(layout, GROUP, "c", 10)).entries
-    found = await backend.find(layout, 0, since_ms, ["late", "soon", "never"])
+    await backend.schedule(topic_keys, 0, fields_of(topic, ping, "x", "late"), HOUR_MS)
+    await backend.schedule(topic_keys, 0, fields_of(topic, ping, "y", "soon"), 0)
+    (entry,) = (await backend.take(topic_keys, GROUP, "c", 10)).entries
+    found = await backend.find(topic_keys, 0, since_ms, ["late", "soon", "never"])
     assert found == [SCHEDULED, entry.id, ""]
 
 
@@ -139,9 +139,9 @@ async def test_delayed_events_count_towards_the_limit(
 async def test_a_delayed_event_stays_in_its_shard(desk: Any, make_topic: Any, ping: Any) -> None:
     topic = make_topic(shards=4)
     await desk.bus.publish(topic, ping(text="AAPL.US"), delay_seconds=60)
-    layout = shard_layout(topic, shard_of("AAPL.US", 4))
-    standing = await desk.bus._backend.standing(layout, GROUP)
-    assert standing.delayed == 1
+    topic_keys = shard_keys(topic, shard_of("AAPL.US", 4))
+    state = await desk.bus._backend.group_state(topic_keys, GROUP)
+    assert state.delayed == 1
     assert (await desk.lag(topic)).delayed == 1
 
 
@@ -247,8 +247,8 @@ async def test_a_delayed_event_survives_a_restart_of_the_server(
 async def test_a_delayed_publish_whose_answer_was_lost_is_there_once(
     desk: Any, topic: Any, ping: Any, monkeypatch: pytest.MonkeyPatch, *, comes_meanwhile: bool
 ) -> None:
-    layout, backend = layout_of(topic), desk.bus._backend
-    await backend.ensure_group(layout, GROUP)
+    topic_keys, backend = keys_of(topic), desk.bus._backend
+    await backend.ensure_group(topic_keys, GROUP)
     schedule, calls = backend.schedule, 0
 
     async def lose_the_first_answer(*words: Any, **options: Any) -> bool:
@@ -258,7 +258,7 @@ async def test_a_delayed_publish_whose_answer_was_lost_is_there_once(
         if calls == 1:
             if comes_meanwhile:
                 await asyncio.sleep(0.01)
-                await backend.take(layout, GROUP, "c", 1)
+                await backend.take(topic_keys, GROUP, "c", 1)
             raise BusUnavailableError("the answer was lost")
         return done
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import Bus, BusConfig, BusConfigError, NotDurableError, Wait
-from streamdesk.bus.observer import Unobserved
+from streamdesk.bus.observer import BusObserver
 
 GROUP = "workers"
 LOOPBACK = "127.0.0.1"
@@ -16,7 +16,7 @@ PATIENT = Wait(replicas=1, timeout_ms=10_000)
 HASTY = Wait(replicas=1, timeout_ms=50)
 
 
-class Listener(Unobserved):
+class Listener(BusObserver):
     """Notes what is said about the connection."""
 
     def __init__(self) -> None:
@@ -206,6 +206,6 @@ async def test_a_producer_of_a_durable_topic_hears_that_replicas_did_not_confirm
             await producer.flush()
 
 
-async def test_in_memory_there_is_nobody_to_wait_for(topic: Any, ping: Any) -> None:
+async def test_in_memory_there_is_no_replica_to_wait_for(topic: Any, ping: Any) -> None:
     async with Bus.connect(BusConfig(url="memory://durable")) as bus:
         assert await bus.publish(topic, ping(text="x"), durable=PATIENT)

@@ -45,7 +45,7 @@ async def test_what_was_acknowledged_survives_a_failover_that_the_old_master_doe
         async with publishing(bus, topic, ping) as acked:
             await grows_by(acked, 100)
             old = await asyncio.to_thread(sentinel.master)
-            # Nobody stops the old master: for seconds it goes on as if it still were the master.
+            # Nothing stops the old master: for seconds it behaves as if it were still the master.
             sentinel.sentinels[0].ask("SENTINEL", "FAILOVER", "desk")
             await asyncio.to_thread(sentinel.wait_for_another_master, old)
             assert old.ask("ROLE")[0] == "master"

@@ -1,4 +1,4 @@
-"""A server at its memory limit: readers go on, writers are told, nothing is lost."""
+"""A server at its memory limit: readers continue, writers get an error, nothing is lost."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import Bus, BusConfig, RetryPolicy, ServerFullError
-from streamdesk.bus.backend import Entry, Failure, Step
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.backends.records import Entry, Failure, Step
+from streamdesk.bus.topic_keys import keys_of
 
 GROUP = "workers"
 
@@ -32,48 +32,48 @@ async def set_full(bus: Bus, *, full: bool) -> None:
 async def test_what_is_due_stays_delayed_while_there_is_no_memory(
     bus: Any, topic: Any, ping: Any
 ) -> None:
-    layout, backend = layout_of(topic), bus._backend
-    await backend.ensure_group(layout, GROUP)
+    topic_keys, backend = keys_of(topic), bus._backend
+    await backend.ensure_group(topic_keys, GROUP)
     await bus.publish(topic, ping(text="retry"))
-    (entry,) = (await backend.take(layout, GROUP, "c", 1)).entries
+    (entry,) = (await backend.take(topic_keys, GROUP, "c", 1)).entries
     delay = Failure(entry.held, (Step("delay", 0, entry.fields, 1),))
-    assert await backend.settle(layout, GROUP, "c", [], [delay]) == ["written"]
+    assert await backend.settle(topic_keys, GROUP, "c", [], [delay]) == ["written"]
     await bus.publish(topic, ping(text="planned"), delay_seconds=0.001)
     await bus.publish(topic, ping(text="waits"))
     await asyncio.sleep(0.02)
     await set_full(bus, full=True)
-    taken = await backend.take(layout, GROUP, "c", 10)
+    taken = await backend.take(topic_keys, GROUP, "c", 10)
     assert len(taken.entries) == 1, "what is there already is handed out"
     assert taken.next_due_ms >= 1_000, "and the server is not asked at once again"
     (lag,) = await bus.lag(topic)
     assert (lag.delayed, lag.waiting) == (2, 0)
     await set_full(bus, full=False)
-    assert len((await backend.take(layout, GROUP, "c", 10)).entries) == 2
+    assert len((await backend.take(topic_keys, GROUP, "c", 10)).entries) == 2
 
 
-async def test_acks_go_on_and_failures_stay_in_hand(bus: Any, topic: Any, ping: Any) -> None:
-    layout, backend = layout_of(topic), bus._backend
-    await backend.ensure_group(layout, GROUP)
+async def test_acks_continue_and_failures_stay_pending(bus: Any, topic: Any, ping: Any) -> None:
+    topic_keys, backend = keys_of(topic), bus._backend
+    await backend.ensure_group(topic_keys, GROUP)
     await bus.publish_many(topic, [ping(text=text) for text in "abc"])
-    good, bad, stolen = (await backend.take(layout, GROUP, "c", 3)).entries
-    await backend.forget(layout, GROUP, "thief")
+    good, bad, stolen = (await backend.take(topic_keys, GROUP, "c", 3)).entries
+    await backend.forget(topic_keys, GROUP, "thief")
     failures = [
         Failure(entry.held, (Step("add", 0, entry.fields), Step("dead", 0, entry.fields)))
         for entry in (bad, stolen)
     ]
     await set_full(bus, full=True)
-    refused = await backend.settle(layout, GROUP, "c", [good.held], failures)
+    refused = await backend.settle(topic_keys, GROUP, "c", [good.held], failures)
     assert refused == ["refused", "refused"]
     (lag,) = await bus.lag(topic)
     assert (lag.pending, lag.dead, lag.length) == (2, 0, 3)
     await set_full(bus, full=False)
-    assert len(await backend.reclaim(layout, GROUP, "thief", 0, 1)) == 1
-    assert await backend.settle(layout, GROUP, "c", [], failures) == ["lost", "written"]
+    assert len(await backend.reclaim(topic_keys, GROUP, "thief", 0, 1)) == 1
+    assert await backend.settle(topic_keys, GROUP, "c", [], failures) == ["lost", "written"]
     (lag,) = await bus.lag(topic)
     assert (lag.pending, lag.dead, lag.length) == (1, 1, 4)
 
 
-async def test_a_publish_is_told_and_has_written_nothing(
+async def test_a_publish_is_refused_and_has_written_nothing(
     bus: Any, make_topic: Any, ping: Any
 ) -> None:
     topic = make_topic(dedup_window_seconds=60, max_backlog=10)
@@ -91,49 +91,49 @@ async def test_housekeeping_makes_room_on_a_full_server(
     bus: Any, make_topic: Any, ping: Any
 ) -> None:
     topic = make_topic(keep=5)
-    layout, backend = layout_of(topic), bus._backend
+    topic_keys, backend = keys_of(topic), bus._backend
     ids = await bus.publish_many(topic, [ping(text=str(i)) for i in range(50)])
-    await backend.ensure_group(layout, GROUP)
-    taken = (await backend.take(layout, GROUP, "c", 50)).entries
-    await backend.settle(layout, GROUP, "c", [entry.held for entry in taken], [])
+    await backend.ensure_group(topic_keys, GROUP)
+    taken = (await backend.take(topic_keys, GROUP, "c", 50)).entries
+    await backend.settle(topic_keys, GROUP, "c", [entry.held for entry in taken], [])
     await set_full(bus, full=True)
-    assert await backend.trim(layout, 5) == 45
+    assert await backend.trim(topic_keys, 5) == 45
     await set_full(bus, full=False)
     await bus._backend._command("XGROUP", "DESTROY", topic.key, GROUP)
-    await backend.trim(layout, 5)
-    (recreated,) = await backend.ensure_group(layout, GROUP)
+    await backend.trim(topic_keys, 5)
+    (recreated,) = await backend.ensure_group(topic_keys, GROUP)
     assert recreated.cursor == ids[-1], "a trim has written already when the cursor is saved"
 
 
 @pytest.mark.parametrize("classes", [(), (0, 50)])
-async def test_a_group_that_is_lost_on_a_full_server_is_made_again_or_nobody_would_make_room(
+async def test_a_group_that_is_lost_on_a_full_server_is_made_again_or_nothing_would_make_room(
     bus: Any, make_topic: Any, ping: Any, classes: tuple[int, ...]
 ) -> None:
     topic = make_topic(classes=classes, class_field="score")
-    layout, backend = layout_of(topic), bus._backend
+    topic_keys, backend = keys_of(topic), bus._backend
     await bus.publish(topic, ping(text="x"))
-    await backend.ensure_group(layout, GROUP)
+    await backend.ensure_group(topic_keys, GROUP)
     await set_full(bus, full=True)
-    for key in layout.streams:
+    for key in topic_keys.streams:
         await backend._command("XGROUP", "DESTROY", key, GROUP)
-    assert len(await backend.ensure_group(layout, GROUP)) == len(layout.streams)
-    for key in layout.streams:
+    assert len(await backend.ensure_group(topic_keys, GROUP)) == len(topic_keys.streams)
+    for key in topic_keys.streams:
         await backend._command("XGROUP", "DESTROY", key, GROUP)
     entries: list[Entry] = []
     while not entries:
-        entries = (await backend.take(layout, GROUP, "c", 1)).entries
+        entries = (await backend.take(topic_keys, GROUP, "c", 1)).entries
     await set_full(bus, full=False)
 
 
 async def test_a_dead_letter_goes_back_on_a_full_server(bus: Any, topic: Any) -> None:
-    layout, backend = layout_of(topic), bus._backend
-    dead_id = await backend._command("XADD", layout.dead, "*", "f", "v")
+    topic_keys, backend = keys_of(topic), bus._backend
+    dead_id = await backend._command("XADD", topic_keys.dead, "*", "f", "v")
     await set_full(bus, full=True)
     fields = {b"id": b"x", b"t": b"Ping"}
-    entry_id = await backend.redrive(layout, dead_id.decode(), 0, fields)
+    entry_id = await backend.redrive(topic_keys, dead_id.decode(), 0, fields)
     await set_full(bus, full=False)
     assert entry_id, "it makes as much room as it takes"
-    assert await backend.dead_count(layout) == 0
+    assert await backend.dead_count(topic_keys) == 0
 
 
 async def test_a_running_consumer_outlives_a_full_server(

@@ -1,4 +1,4 @@
-"""Values, claims and leases beside the streams: who has what, and who may write."""
+"""Values, claims and leases beside the streams: which process has what, and which may write."""
 
 import asyncio
 import secrets
@@ -73,7 +73,7 @@ async def test_a_claim_runs_out(desk: Any, name: str) -> None:
     assert await desk.bus.keys.claim([name], "heir", LONG_SECONDS) == [True]
 
 
-async def test_of_many_who_want_a_lease_one_gets_it(desk: Any, name: str) -> None:
+async def test_of_many_that_want_a_lease_one_gets_it(desk: Any, name: str) -> None:
     leases = [desk.bus.keys.lease(name, LONG_SECONDS) for _ in range(30)]
     won = await asyncio.gather(*(lease.acquire() for lease in leases))
     assert won.count(True) == 1
@@ -124,7 +124,7 @@ async def test_only_the_holder_writes_and_only_over_what_it_knows(desk: Any, nam
     keys = desk.bus.keys
     lease, other = keys.lease(name, LONG_SECONDS), keys.lease(name, LONG_SECONDS)
     value = f"{name}:state"
-    assert not await lease.put(value, b"early", expected=None), "nobody holds it"
+    assert not await lease.put(value, b"early", expected=None), "it is not held"
     assert await lease.acquire()
     assert not await other.put(value, b"stolen", expected=None)
     assert await lease.put(value, b"1", expected=None)
@@ -140,7 +140,7 @@ async def test_who_was_held_up_too_long_writes_nothing(desk: Any, name: str) -> 
     value = f"{name}:state"
     assert await slow.acquire()
     await until_gone(desk, name)
-    assert not await slow.put(value, b"late", expected=None), "also while nobody else has it"
+    assert not await slow.put(value, b"late", expected=None), "also while no other holds it"
     assert await quick.acquire()
     assert not await slow.put(value, b"late", expected=None)
     assert await quick.put(value, b"good", expected=None)

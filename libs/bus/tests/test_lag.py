@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import QueueFullError, StreamLag
-from streamdesk.bus.backend_memory import MemoryBackend
-from streamdesk.bus.lag import ACTIVE_SECONDS, ConsumerHealth
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import keys_of
+from streamdesk.bus.watching.lag import ACTIVE_SECONDS, ConsumerHealth
 
 GROUP = "workers"
 
@@ -19,9 +18,9 @@ class Group:
 
     def __init__(self, desk: Any, topic: Any) -> None:
         self.desk = desk
-        self.layout = layout_of(topic)
+        self.topic_keys = keys_of(topic)
         self.backend = desk.bus._backend
-        self.key = self.layout.streams[0]
+        self.key = self.topic_keys.streams[0]
         self.next = 1
 
     async def add(self, count: int) -> None:
@@ -30,14 +29,14 @@ class Group:
         self.next += count
 
     async def read(self, count: int) -> list[str]:
-        await self.backend.ensure_group(self.layout, GROUP)
-        taken = (await self.backend.take(self.layout, GROUP, "c", count)).entries
-        await self.backend.settle(self.layout, GROUP, "c", [entry.held for entry in taken], [])
+        await self.backend.ensure_group(self.topic_keys, GROUP)
+        taken = (await self.backend.take(self.topic_keys, GROUP, "c", count)).entries
+        await self.backend.settle(self.topic_keys, GROUP, "c", [entry.held for entry in taken], [])
         return [entry.id for entry in taken]
 
     async def waiting(self) -> int:
-        standing = await self.backend.standing(self.layout, GROUP)
-        return int(standing.streams[0].waiting)
+        state = await self.backend.group_state(self.topic_keys, GROUP)
+        return int(state.streams[0].waiting)
 
     async def truth(self) -> int:
         """Entries after the last one that was given out, counted one by one."""
@@ -68,7 +67,7 @@ async def test_lag_of_a_group_that_never_read_is_what_is_there(group: Group) -> 
     assert await group.waiting() == 40
     await group.desk.command("XDEL", group.key, "80-0")
     assert await group.waiting() == 39
-    await group.backend.ensure_group(group.layout, GROUP)
+    await group.backend.ensure_group(group.topic_keys, GROUP)
     assert await group.is_right() == 39
 
 
@@ -133,7 +132,7 @@ async def test_lag_is_right_after_xsetid_of_the_entries_added(group: Group, adde
 
 async def test_lag_is_right_for_a_group_that_was_set_into_the_middle(group: Group) -> None:
     await group.add(50)
-    await group.backend.ensure_group(group.layout, GROUP)
+    await group.backend.ensure_group(group.topic_keys, GROUP)
     await group.desk.command("XGROUP", "SETID", group.key, GROUP, "20-0")
     assert await group.is_right() == 30
 
@@ -141,7 +140,7 @@ async def test_lag_is_right_for_a_group_that_was_set_into_the_middle(group: Grou
 async def test_lag_is_right_for_a_group_that_was_lost(group: Group, topic: Any) -> None:
     await group.add(50)
     await group.read(20)
-    await group.backend.trim(group.layout, 1_000)
+    await group.backend.trim(group.topic_keys, 1_000)
     await group.desk.lose_group(topic)
     assert await group.waiting() == 30
 
@@ -151,7 +150,7 @@ async def test_lag_is_right_after_anything_that_can_be_done_to_a_stream(
     group: Group, seed: int
 ) -> None:
     dice = random.Random(seed)
-    await group.backend.ensure_group(group.layout, GROUP)
+    await group.backend.ensure_group(group.topic_keys, GROUP)
 
     async def delete() -> None:
         await group.desk.command("XDEL", group.key, f"{dice.randint(1, group.next)}-0")
@@ -170,7 +169,7 @@ async def test_lag_is_right_after_anything_that_can_be_done_to_a_stream(
         await group.desk.command("XGROUP", "SETID", group.key, GROUP, position)
 
     async def keep_house() -> None:
-        await group.backend.trim(group.layout, dice.randint(0, 80))
+        await group.backend.trim(group.topic_keys, dice.randint(0, 80))
 
     deeds = [delete, shorten, jump, set_back, keep_house, keep_house]
     for _ in range(150):
@@ -185,7 +184,7 @@ async def test_the_servers_own_lag_is_set_right_by_housekeeping(group: Group) ->
     await group.read(10)
     await group.desk.command("XTRIM", group.key, "MAXLEN", 50)
     await group.read(10)
-    await group.backend.trim(group.layout, 1_000)
+    await group.backend.trim(group.topic_keys, 1_000)
     (row,) = await group.rows()
     assert row[b"lag"] == 40
     await group.read(40)
@@ -197,17 +196,17 @@ async def test_the_servers_own_lag_is_set_right_by_housekeeping(group: Group) ->
 async def test_housekeeping_gives_a_lost_groups_lag_back(group: Group, topic: Any) -> None:
     await group.add(50)
     await group.read(20)
-    await group.backend.trim(group.layout, 1_000)
+    await group.backend.trim(group.topic_keys, 1_000)
     await group.desk.lose_group(topic)
-    await group.backend.ensure_group(group.layout, GROUP)
-    await group.backend.trim(group.layout, 1_000)
+    await group.backend.ensure_group(group.topic_keys, GROUP)
+    await group.backend.trim(group.topic_keys, 1_000)
     (row,) = await group.rows()
     assert row[b"lag"] == 30
 
 
 async def test_far_from_both_ends_lag_is_between_what_was_counted(group: Group) -> None:
     await group.add(30_000)
-    await group.backend.ensure_group(group.layout, GROUP)
+    await group.backend.ensure_group(group.topic_keys, GROUP)
     await group.desk.command("XGROUP", "SETID", group.key, GROUP, "15000-0")
     await group.desk.command("XDEL", group.key, "20000-0")
     assert 5_000 <= await group.waiting() <= 25_000
@@ -221,10 +220,10 @@ async def test_a_limit_counts_what_is_there_after_xtrim(
     server_desk: Any, make_topic: Any, ping: Any
 ) -> None:
     topic = make_topic(max_backlog=10)
-    layout, backend = layout_of(topic), server_desk.bus._backend
+    topic_keys, backend = keys_of(topic), server_desk.bus._backend
     await server_desk.bus.publish_many(topic, [ping(text=str(i)) for i in range(10)])
-    await backend.ensure_group(layout, GROUP)
-    await backend.take(layout, GROUP, "c", 1)
+    await backend.ensure_group(topic_keys, GROUP)
+    await backend.take(topic_keys, GROUP, "c", 1)
     await server_desk.command("XTRIM", topic.key, "MAXLEN", 3)
     await server_desk.bus.publish_many(topic, [ping(text=str(i)) for i in range(6)])
     with pytest.raises(QueueFullError) as refusal:
@@ -233,16 +232,16 @@ async def test_a_limit_counts_what_is_there_after_xtrim(
 
 
 async def test_lag_says_where_each_class_stands(desk: Any, priority_topic: Any, ping: Any) -> None:
-    layout, backend = layout_of(priority_topic), desk.bus._backend
+    topic_keys, backend = keys_of(priority_topic), desk.bus._backend
     for score in (90, 90, 20):
         await desk.bus.publish(priority_topic, ping(text="x", score=score))
-    await backend.ensure_group(layout, GROUP)
-    await backend.take(layout, GROUP, "c", 1)
+    await backend.ensure_group(topic_keys, GROUP)
+    await backend.take(topic_keys, GROUP, "c", 1)
     lag = await desk.lag(priority_topic)
     stands = {stream.key.rpartition(":")[2]: stream for stream in lag.streams}
-    assert [stream.key for stream in lag.streams] == list(layout.streams)
-    assert stands["90"] == StreamLag(layout.streams[1], length=2, waiting=1, pending=1)
-    assert stands["20"] == StreamLag(layout.streams[8], length=1, waiting=1, pending=0)
+    assert [stream.key for stream in lag.streams] == list(topic_keys.streams)
+    assert stands["90"] == StreamLag(topic_keys.streams[1], length=2, waiting=1, pending=1)
+    assert stands["20"] == StreamLag(topic_keys.streams[8], length=1, waiting=1, pending=0)
     assert (lag.waiting, lag.pending, lag.length) == (2, 1, 3)
 
 
@@ -273,22 +272,22 @@ async def idle_for_a_while(desk: Any, topic: Any) -> ConsumerHealth:
 
 
 async def test_looking_in_vain_is_a_sign_of_life(desk: Any, topic: Any) -> None:
-    layout, backend = layout_of(topic), desk.bus._backend
-    await backend.ensure_group(layout, GROUP)
-    await backend.take(layout, GROUP, "idle", 1)
+    topic_keys, backend = keys_of(topic), desk.bus._backend
+    await backend.ensure_group(topic_keys, GROUP)
+    await backend.take(topic_keys, GROUP, "idle", 1)
     before = await idle_for_a_while(desk, topic)
-    await backend.take(layout, GROUP, "idle", 1)
+    await backend.take(topic_keys, GROUP, "idle", 1)
     (after,) = await desk.bus.consumers(topic, GROUP)
     assert after.idle_seconds < before.idle_seconds
 
 
 async def test_renewing_is_a_sign_of_life(desk: Any, topic: Any, ping: Any) -> None:
-    layout, backend = layout_of(topic), desk.bus._backend
+    topic_keys, backend = keys_of(topic), desk.bus._backend
     await desk.bus.publish(topic, ping(text="slow"))
-    await backend.ensure_group(layout, GROUP)
-    (entry,) = (await backend.take(layout, GROUP, "busy", 1)).entries
+    await backend.ensure_group(topic_keys, GROUP)
+    (entry,) = (await backend.take(topic_keys, GROUP, "busy", 1)).entries
     before = await idle_for_a_while(desk, topic)
-    await backend.renew(layout, GROUP, "busy", {entry.held: 1})
+    await backend.renew(topic_keys, GROUP, "busy", {entry.held: 1})
     (after,) = await desk.bus.consumers(topic, GROUP)
     assert after.idle_seconds < before.idle_seconds
     assert (after.name, after.pending) == ("busy", 1)
@@ -297,21 +296,13 @@ async def test_renewing_is_a_sign_of_life(desk: Any, topic: Any, ping: Any) -> N
 async def test_a_consumer_that_was_not_seen_for_long_is_not_active(
     desk: Any, topic: Any, ping: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layout, backend = layout_of(topic), desk.bus._backend
+    topic_keys, backend = keys_of(topic), desk.bus._backend
     await desk.bus.publish(topic, ping(text="left"))
-    await backend.ensure_group(layout, GROUP)
-    await backend.take(layout, GROUP, "died", 1)
-    monkeypatch.setattr("streamdesk.bus.lag.ACTIVE_SECONDS", 0.0)
+    await backend.ensure_group(topic_keys, GROUP)
+    await backend.take(topic_keys, GROUP, "died", 1)
+    monkeypatch.setattr("streamdesk.bus.watching.lag.ACTIVE_SECONDS", 0.0)
     (dead,) = await desk.bus.consumers(topic, GROUP)
     lag = await desk.lag(topic)
     assert (dead.pending, dead.active) == (1, False)
     assert (lag.consumers, lag.active_consumers) == (1, 0)
     assert ACTIVE_SECONDS == 10
-
-
-async def test_only_named_abilities_of_a_server_are_told(desk: Any) -> None:
-    known = {"XACKDEL", "XDELEX", "XNACK", "XREADGROUP CLAIM"}
-    capabilities = await desk.bus.capabilities()
-    assert capabilities <= known
-    if isinstance(desk.bus._backend, MemoryBackend):
-        assert capabilities == frozenset()

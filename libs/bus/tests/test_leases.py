@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import keys_of
 
 GROUP = "workers"
 HOUR_MS = 3_600_000
@@ -15,9 +15,9 @@ async def test_what_a_dead_consumer_left_goes_to_another_after_the_lease(
     desk: Any, topic: Any, ping: Any, recorder: Any
 ) -> None:
     await desk.bus.publish(topic, ping(text="left"))
-    layout = layout_of(topic)
-    await desk.bus._backend.ensure_group(layout, GROUP)
-    taken = await desk.bus._backend.take(layout, GROUP, "died", 1)
+    topic_keys = keys_of(topic)
+    await desk.bus._backend.ensure_group(topic_keys, GROUP)
+    taken = await desk.bus._backend.take(topic_keys, GROUP, "died", 1)
     assert len(taken.entries) == 1
     handler = recorder()
     async with desk.consuming(topic, handler, lease_seconds=0.05):
@@ -32,11 +32,11 @@ async def test_a_message_that_kills_every_consumer_is_dead_in_the_end(
     desk: Any, topic: Any, ping: Any, recorder: Any
 ) -> None:
     await desk.bus.publish(topic, ping(text="killer"))
-    layout, backend = layout_of(topic), desk.bus._backend
-    await backend.ensure_group(layout, GROUP)
-    await backend.take(layout, GROUP, "died", 1)
+    topic_keys, backend = keys_of(topic), desk.bus._backend
+    await backend.ensure_group(topic_keys, GROUP)
+    await backend.take(topic_keys, GROUP, "died", 1)
     for number in range(9):
-        assert await backend.reclaim(layout, GROUP, f"died-{number}", 0, 1)
+        assert await backend.reclaim(topic_keys, GROUP, f"died-{number}", 0, 1)
     handler = recorder()
     async with desk.consuming(topic, handler, lease_seconds=0.01):
         await desk.settled(topic)
@@ -49,22 +49,22 @@ async def test_a_renewed_entry_is_not_taken_over_however_long_it_was_held(
     desk: Any, topic: Any, ping: Any
 ) -> None:
     await desk.bus.publish(topic, ping(text="held"))
-    layout, backend = layout_of(topic), desk.bus._backend
-    await backend.ensure_group(layout, GROUP)
-    (entry,) = (await backend.take(layout, GROUP, "owner", 1)).entries
-    await backend.release(layout, GROUP, "owner", [entry.held])  # as if idle for a day
-    assert await backend.renew(layout, GROUP, "owner", {entry.held: 1}) == []
-    assert await backend.reclaim(layout, GROUP, "other", HOUR_MS, 1) == []
-    await backend.release(layout, GROUP, "owner", [entry.held])
-    assert len(await backend.reclaim(layout, GROUP, "other", HOUR_MS, 1)) == 1
-    assert await backend.renew(layout, GROUP, "owner", {entry.held: 1}) == [entry.held]
+    topic_keys, backend = keys_of(topic), desk.bus._backend
+    await backend.ensure_group(topic_keys, GROUP)
+    (entry,) = (await backend.take(topic_keys, GROUP, "owner", 1)).entries
+    await backend.release(topic_keys, GROUP, "owner", [entry.held])  # as if idle for a day
+    assert await backend.renew(topic_keys, GROUP, "owner", {entry.held: 1}) == []
+    assert await backend.reclaim(topic_keys, GROUP, "other", HOUR_MS, 1) == []
+    await backend.release(topic_keys, GROUP, "owner", [entry.held])
+    assert len(await backend.reclaim(topic_keys, GROUP, "other", HOUR_MS, 1)) == 1
+    assert await backend.renew(topic_keys, GROUP, "owner", {entry.held: 1}) == [entry.held]
 
 
 async def test_a_slow_handler_keeps_its_message_by_renewing_the_lease(
     desk: Any, topic: Any, ping: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proceed, renewals = asyncio.Event(), 0
-    layout, backend = layout_of(topic), desk.bus._backend
+    topic_keys, backend = keys_of(topic), desk.bus._backend
     renew = backend.renew
 
     async def count(*words: Any) -> Any:
@@ -81,13 +81,15 @@ async def test_a_slow_handler_keeps_its_message_by_renewing_the_lease(
     async with desk.consuming(topic, handler, lease_seconds=0.4) as subscription:
         await desk.bus.publish(topic, ping(text="slow"))
         await handler.has(1)
-        held = list(subscription._hands.held)
-        await backend.release(layout, GROUP, subscription.consumer, held)  # as if idle for a day
+        held = list(subscription._in_flight.held)
+        await backend.release(
+            topic_keys, GROUP, subscription.consumer, held
+        )  # as if idle for a day
         seen = renewals
         async with asyncio.timeout(30):
             while renewals < seen + 2:  # the first may have been under way already
                 await asyncio.sleep(0.01)
-        assert await backend.reclaim(layout, GROUP, "greedy", HOUR_MS, 1) == []
+        assert await backend.reclaim(topic_keys, GROUP, "greedy", HOUR_MS, 1) == []
         proceed.set()
         await desk.settled(topic)
     assert len(handler.seen) == 1
@@ -116,13 +118,13 @@ async def test_what_is_acknowledged_while_its_lease_is_renewed_does_not_come_aga
         await handler.has(1)
         await subscription._renew()
         async with asyncio.timeout(60):
-            while subscription.in_hand:
+            while subscription.in_flight:
                 await asyncio.sleep(0.01)
         assert (await desk.lag(topic)).pending == 0
     assert handler.seen[0].lease_lost is False
 
 
-async def test_a_handler_whose_lease_was_lost_is_told_and_its_failure_is_not_written(
+async def test_a_handler_whose_lease_was_lost_sees_it_and_its_failure_is_not_written(
     desk: Any, topic: Any, ping: Any, recorder: Any
 ) -> None:
     proceed = asyncio.Event()
@@ -132,11 +134,11 @@ async def test_a_handler_whose_lease_was_lost_is_told_and_its_failure_is_not_wri
         raise ValueError("too late")
 
     handler = recorder(fail_late)
-    layout, backend = layout_of(topic), desk.bus._backend
+    topic_keys, backend = keys_of(topic), desk.bus._backend
     async with desk.consuming(topic, handler, lease_seconds=3600) as subscription:
         await desk.bus.publish(topic, ping(text="stolen"))
         await handler.has(1)
-        assert len(await backend.reclaim(layout, GROUP, "thief", 0, 1)) == 1
+        assert len(await backend.reclaim(topic_keys, GROUP, "thief", 0, 1)) == 1
         await subscription._renew()
         assert handler.seen[0].lease_lost is True
         proceed.set()

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import Bus, BusConfig, BusUnavailableError, ServerFullError
-from streamdesk.bus.observer import Unobserved
+from streamdesk.bus.observer import BusObserver
 
 GROUP = "workers"
 
 
-class Listener(Unobserved):
+class Listener(BusObserver):
     """Notes what is said about the connection."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ async def consuming(bus: Bus, topic: Any, handler: Any, **options: Any) -> Any:
 
 
 async def outage(server: Any, kind: str, until: Callable[[], bool]) -> None:
-    """Take the server away, wait until it was noticed, and bring it back with its data."""
+    """Stop the server, wait until that was noticed, and bring it back with its data."""
     if kind == "frozen":
         server.freeze()
     else:
@@ -209,7 +209,7 @@ async def test_a_handler_that_ends_during_an_outage_is_acknowledged_afterwards(
 
 
 @pytest.mark.parametrize("kind", ["frozen", "stopped"])
-async def test_a_tail_goes_on_where_it_was(
+async def test_a_tail_resumes_where_it_was(
     server: Any, bus: Bus, topic: Any, ping: Any, kind: str
 ) -> None:
     async with bus:

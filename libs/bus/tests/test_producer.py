@@ -1,4 +1,4 @@
-"""A producer that collects events: when they leave, in which order, and who hears of a failure."""
+"""A producer that collects events: when they leave, in which order, and what a failure does."""
 
 import asyncio
 import secrets
@@ -17,8 +17,8 @@ from streamdesk.bus import (
     Producer,
     QueueFullError,
 )
-from streamdesk.bus.layout import layout_of, parts_of
-from streamdesk.bus.producer import WAITING_LOADS
+from streamdesk.bus.publishing.producer import WAITING_LOADS
+from streamdesk.bus.topic_keys import keys_of, partitions_of
 from streamdesk.contracts import UnknownEventError
 from streamdesk.contracts.base import Consumer, Event, Topic
 
@@ -164,7 +164,7 @@ async def test_each_key_goes_to_its_shard_in_order(desk: Any) -> None:
     assert seen == {f"key-{n}": [float(s) for s in range(n, 60, 6)] for n in range(6)}
     lengths = [s.length for s in (await desk.lag(topic)).streams]
     assert sum(lengths) == 60
-    assert len(lengths) == len(parts_of(topic))
+    assert len(lengths) == len(partitions_of(topic))
 
 
 async def test_a_producer_that_ends_leaves_nothing_behind(desk: Any, ticks: Any) -> None:
@@ -205,7 +205,7 @@ async def test_a_flush_waits_for_what_was_sent_before_it_only(
     assert await texts(desk, topic) == ["before", "after"]
 
 
-async def test_a_full_queue_reaches_tickets_and_flush_and_the_producer_goes_on(
+async def test_a_full_queue_reaches_tickets_and_flush_and_the_producer_continues(
     desk: Any, ticks: Any
 ) -> None:
     topic = topic_of(mode=ticks.mode, max_backlog=2)
@@ -300,7 +300,7 @@ async def test_send_waits_for_the_server_also_when_time_alone_closes_the_loads(
     assert await texts(desk, topic) == [str(number) for number in range(40)]
 
 
-async def test_who_is_cancelled_while_awaiting_a_ticket_cancels_nobody_else(
+async def test_a_caller_that_is_cancelled_while_awaiting_a_ticket_cancels_no_other(
     desk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = topic_of()
@@ -431,10 +431,10 @@ def test_no_event_is_lost_repeated_or_reordered_whatever_happens(
     asyncio.run(play())
 
 
-async def test_the_layout_of_a_producer_is_that_of_publish(desk: Any, ticks: Any) -> None:
+async def test_entries_of_a_producer_look_like_those_of_publish(desk: Any, ticks: Any) -> None:
     await desk.bus.publish(ticks, Tick(text="published"))
     async with never(desk, ticks) as producer:
         await producer.send(Tick(text="produced"))
-    key = layout_of(ticks).streams[0]
+    key = keys_of(ticks).streams[0]
     (_, published), (_, produced) = await desk.bus._backend.read_range(key, "0", "9" * 15, 10)
     assert published.keys() == produced.keys()

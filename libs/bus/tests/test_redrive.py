@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import BreakerPolicy, BusConfigError, Dead, DeadFilter
-from streamdesk.bus.layout import layout_of, shard_of
+from streamdesk.bus.topic_keys import keys_of, shard_of
 
 GROUP = "workers"
 
@@ -149,9 +149,9 @@ async def test_letters_go_back_no_faster_than_asked(
         waits.append(seconds)
 
     await kill(topic, ping, "ill 1", "ill 2", "ill 3")
-    monkeypatch.setattr("streamdesk.bus.redrive.asyncio.sleep", note)
+    monkeypatch.setattr("streamdesk.bus.dead_letters.redrive.asyncio.sleep", note)
     assert (await desk.bus.redrive(topic, rate_per_second=0.001)).redriven == 3
-    assert [round(wait, -2) for wait in waits] == [1_000, 2_000], "nobody slept in between"
+    assert [round(wait, -2) for wait in waits] == [1_000, 2_000], "no sleep in between"
 
 
 @pytest.mark.parametrize("rate", [0, -1.5])
@@ -172,9 +172,9 @@ async def test_a_letter_goes_back_to_the_shard_of_its_key(
     topic = make_topic(shards=4)
     await kill(topic, ping, "ill AAPL.US")
     assert (await desk.bus.redrive(topic)).redriven == 1
-    stream = layout_of(topic).streams[shard_of("ill AAPL.US", 4)]
+    stream = keys_of(topic).streams[shard_of("ill AAPL.US", 4)]
     waiting = {row.key: row.waiting for row in (await desk.lag(topic)).streams}
-    assert waiting == {key: int(key == stream) for key in layout_of(topic).streams}
+    assert waiting == {key: int(key == stream) for key in keys_of(topic).streams}
 
 
 async def test_a_frames_member_goes_back_to_the_shard_it_came_from(

@@ -1,4 +1,4 @@
-"""What a server refuses, and what that means to whoever asked: on servers that really refuse."""
+"""What a server refuses, and what that means to the caller: on servers that really refuse."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,14 +17,14 @@ from streamdesk.bus import (
     Dead,
     ServerFullError,
 )
-from streamdesk.bus.observer import Unobserved
-from streamdesk.bus.refusals import (
+from streamdesk.bus.connection.refusals import (
     GroupLostError,
     MasterMovedError,
     ScriptUnknownError,
     refusal,
 )
-from streamdesk.bus.server import Server
+from streamdesk.bus.connection.server import Server
+from streamdesk.bus.observer import BusObserver
 
 GROUP = "workers"
 LOOPBACK = "127.0.0.1"
@@ -63,7 +63,7 @@ def test_the_first_word_of_an_error_answer_says_what_to_raise(
     assert text in str(error)
 
 
-class Listener(Unobserved):
+class Listener(BusObserver):
     """Notes what is said about the connection."""
 
     def __init__(self) -> None:
@@ -185,7 +185,7 @@ async def test_a_replica_that_lost_its_master_is_waited_for(
     assert listener.said == ["MASTERDOWN", "restored"]
 
 
-async def test_a_consumer_whose_server_becomes_a_replica_goes_on_when_it_is_the_master_again(
+async def test_a_consumer_whose_server_becomes_a_replica_resumes_when_it_is_the_master_again(
     there: Any, topic: Any, ping: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listener, handler = Listener(), recorder()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import Bus, BusConfig, BusConfigError, Retry
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import keys_of
 
 GROUP = "workers"
 
@@ -93,7 +93,7 @@ async def test_a_replay_touches_no_group_and_sees_no_retries(
 
 
 async def test_a_replay_skips_what_it_cannot_read(desk: Any, topic: Any, ping: Any) -> None:
-    await desk.bus._backend.append(layout_of(topic), 0, [{b"junk": b"1"}], None)
+    await desk.bus._backend.append(keys_of(topic), 0, [{b"junk": b"1"}], None)
     await desk.bus.publish(topic, ping(text="good"))
     assert await texts(desk.bus.replay(topic, "0")) == ["good"]
 
@@ -126,7 +126,7 @@ async def test_a_point_in_time_that_is_none_is_refused(
 
 
 @pytest.mark.parametrize("kind", ["frozen", "stopped"])
-async def test_a_replay_goes_on_after_an_outage(
+async def test_a_replay_resumes_after_an_outage(
     start_server: Callable[..., Any], topic: Any, ping: Any, kind: str
 ) -> None:
     server = start_server()

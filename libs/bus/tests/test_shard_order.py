@@ -1,4 +1,4 @@
-"""Topics with shards: events of a key stay in order, whoever owns the shard and whatever breaks."""
+"""Topics with shards: events of a key stay in order, whatever breaks, with any owner."""
 
 import asyncio
 import random
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import Retry, RetryPolicy
-from streamdesk.bus.layout import parts_of
+from streamdesk.bus.topic_keys import partitions_of
 from tests.shard_workers import (
     GROUP,
     KEYS,
@@ -51,7 +51,7 @@ async def test_the_next_of_a_key_is_begun_when_the_one_before_it_has_ended_retri
     assert any(attempt > 1 for *_, attempt in floor.log)
 
 
-async def test_what_dies_lets_the_next_of_its_key_go_on_with_all_tries_in_its_letter(
+async def test_what_dies_lets_the_next_of_its_key_proceed_with_all_tries_in_its_letter(
     desk: Any, floor: Floor, topic: Any, ping: Any
 ) -> None:
     async def fail_the_second(message: Any) -> None:
@@ -149,7 +149,7 @@ async def test_a_shard_whose_lease_ran_out_is_left_alone_until_it_is_owned_anew(
     assert in_order_with_repeats(floor.begun("k"), 10)
 
 
-async def test_the_next_owner_goes_on_with_what_the_last_one_had_in_hand(
+async def test_the_next_owner_resumes_with_what_was_pending_at_the_last_one(
     desk: Any, floor: Floor, topic: Any, ping: Any
 ) -> None:
     reached, proceed = asyncio.Event(), asyncio.Event()
@@ -170,7 +170,7 @@ async def test_the_next_owner_goes_on_with_what_the_last_one_had_in_hand(
     await desk.settled(topic)
     assert in_order_with_repeats(floor.begun("k", by="B"), 11)
     proceed.set()
-    await until(lambda: late.subscription.in_hand == 0)
+    await until(lambda: late.subscription.in_flight == 0)
     assert floor.begun("k", by="A") == [0]
 
 
@@ -226,7 +226,7 @@ async def test_what_the_server_reads_for_a_caller_that_gave_up_does_not_come_out
     desk: Any, floor: Floor, make_topic: Any, ping: Any
 ) -> None:
     topic, key, proceed = make_topic(shards=2), key_of(0, 2), asyncio.Event()
-    (shard,) = parts_of(topic)[0].streams
+    (shard,) = partitions_of(topic)[0].streams
 
     async def hold_the_fifth(message: Any) -> None:
         if message.event.score == 4:
@@ -258,26 +258,28 @@ async def test_only_the_last_adoption_of_a_shard_is_given_entries(
     desk: Any, make_topic: Any, ping: Any
 ) -> None:
     topic = make_topic(shards=2)
-    layout, backend = parts_of(topic)[0], desk.bus._backend
-    await backend.ensure_group(layout, GROUP)
+    topic_keys, backend = partitions_of(topic)[0], desk.bus._backend
+    await backend.ensure_group(topic_keys, GROUP)
     await desk.bus.publish_many(topic, runs(ping, [key_of(0, 2)], 4))
-    fence = await backend.own(layout, GROUP, "a", 60_000)
-    assert await backend.adopt(layout, GROUP, "b", fence, "adoption-0", 9) is None, "not its shard"
-    assert await backend.adopt(layout, GROUP, "a", fence - 1, "adoption-0", 9) is None, (
+    fence = await backend.own(topic_keys, GROUP, "a", 60_000)
+    assert await backend.adopt(topic_keys, GROUP, "b", fence, "adoption-0", 9) is None, (
+        "not its shard"
+    )
+    assert await backend.adopt(topic_keys, GROUP, "a", fence - 1, "adoption-0", 9) is None, (
         "not any more"
     )
-    assert await backend.adopt(layout, GROUP, "a", fence, "adoption-1", 9) == []
-    first = await backend.take(layout, GROUP, "a", 2, adoption="adoption-1")
+    assert await backend.adopt(topic_keys, GROUP, "a", fence, "adoption-1", 9) == []
+    first = await backend.take(topic_keys, GROUP, "a", 2, adoption="adoption-1")
     assert len(first.entries) == 2
-    again = await backend.adopt(layout, GROUP, "a", fence, "adoption-2", 1)
-    again += await backend.adopt(layout, GROUP, "a", fence, "adoption-3", 9)
+    again = await backend.adopt(topic_keys, GROUP, "a", fence, "adoption-2", 1)
+    again += await backend.adopt(topic_keys, GROUP, "a", fence, "adoption-3", 9)
     assert [entry.id for entry in again[1:]] == [entry.id for entry in first.entries]
     for stale in ("adoption-1", "adoption-2"):
-        taken = await backend.take(layout, GROUP, "a", 2, adoption=stale)
+        taken = await backend.take(topic_keys, GROUP, "a", 2, adoption=stale)
         assert (taken.is_stale, taken.entries) == (True, [])
-        assert await backend.reclaim(layout, GROUP, "a", 0, 9, adoption=stale) == []
-    assert len((await backend.take(layout, GROUP, "a", 9, adoption="adoption-3")).entries) == 2
-    assert len(await backend.reclaim(layout, GROUP, "a", 0, 9, adoption="adoption-3")) == 4
+        assert await backend.reclaim(topic_keys, GROUP, "a", 0, 9, adoption=stale) == []
+    assert len((await backend.take(topic_keys, GROUP, "a", 9, adoption="adoption-3")).entries) == 2
+    assert len(await backend.reclaim(topic_keys, GROUP, "a", 0, 9, adoption="adoption-3")) == 4
 
 
 async def test_an_owner_that_loses_nothing_adopts_its_shard_once(
@@ -289,5 +291,5 @@ async def test_an_owner_that_loses_nothing_adopts_its_shard_once(
         await desk.bus.publish(topic, ping(text=key, score=number))
         await until(lambda: len(floor.begun(key)) == number + 1)  # noqa: B023 - awaited at once
         await desk.settled(topic)
-    (shard,) = parts_of(topic)[0].streams
+    (shard,) = partitions_of(topic)[0].streams
     assert worker.network.asked.count(("adopt", shard)) == 1

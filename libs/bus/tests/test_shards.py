@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdesk.bus import BreakerPolicy, BusConfigError, Dead
-from streamdesk.bus.backend import Entry
-from streamdesk.bus.delivery import Delivery
-from streamdesk.bus.hands import Hands, Job
-from streamdesk.bus.layout import parts_of, shard_of
-from streamdesk.bus.sharded import fair_share
+from streamdesk.bus.backends.records import Entry
+from streamdesk.bus.consuming.deliveries import Delivery, InFlight, Job
+from streamdesk.bus.consuming.sharded import fair_share
+from streamdesk.bus.topic_keys import partitions_of, shard_of
 from tests.shard_workers import GROUP, KEYS, Floor, key_of, runs, until
 
 NAMES = st.sets(st.text("abcdef", min_size=1, max_size=3), min_size=1, max_size=12)
@@ -25,7 +24,7 @@ def topic(make_topic: Any) -> Any:
 
 
 @given(shards=st.integers(1, 64), names=NAMES)
-def test_the_shares_of_all_who_are_there_are_fair_and_make_up_the_whole(
+def test_the_shares_of_all_members_are_fair_and_make_up_the_whole(
     shards: int, names: set[str]
 ) -> None:
     shares = [fair_share(shards, sorted(names), name) for name in names]
@@ -34,7 +33,7 @@ def test_the_shares_of_all_who_are_there_are_fair_and_make_up_the_whole(
 
 
 @given(shards=st.integers(1, 64), names=NAMES, me=st.text("abcdef", min_size=1, max_size=3))
-def test_a_share_is_the_same_whoever_is_named_first_or_not_yet(
+def test_a_share_is_the_same_whichever_is_named_first_or_not_yet(
     shards: int, names: set[str], me: str
 ) -> None:
     assert fair_share(shards, sorted(names), me) == fair_share(shards, [*names, me, me], me)
@@ -42,7 +41,7 @@ def test_a_share_is_the_same_whoever_is_named_first_or_not_yet(
 
 @settings(deadline=None)
 @given(key=st.text(max_size=20), shards=st.integers(1, 64))
-def test_a_key_belongs_to_one_shard_for_ever(key: str, shards: int) -> None:
+def test_a_key_belongs_to_one_shard_permanently(key: str, shards: int) -> None:
     assert shard_of(key, shards) == zlib.crc32(key.encode()) % shards
 
 
@@ -88,19 +87,19 @@ async def test_a_slow_farewell_from_one_shard_keeps_the_others(
         if message.key == given:
             await proceed.wait()
 
-    giver, taker = floor.worker(stick, drain_seconds=60), floor.worker()
+    giver, receiver = floor.worker(stick, drain_seconds=60), floor.worker()
     await desk.bus.publish(topic, ping(text=given))
     giver.start(topic)
     await until(lambda: floor.begun(given) == [0])
-    taker.start(topic)
+    receiver.start(topic)
     await until(lambda: giver.subscription._staying == [0])
     asked = len(giver.network.asked)
-    renewal = ("own", parts_of(topic)[0].streams[0])
+    renewal = ("own", partitions_of(topic)[0].streams[0])
     await until(lambda: giver.network.asked[asked:].count(renewal) >= 5)
     assert giver.subscription.owned == [0, 1], "it stays the owner while its handler runs"
-    assert taker.subscription.owned == []
+    assert receiver.subscription.owned == []
     proceed.set()
-    await until(lambda: giver.subscription.owned == [0] and taker.subscription.owned == [1])
+    await until(lambda: giver.subscription.owned == [0] and receiver.subscription.owned == [1])
     await desk.bus.publish_many(topic, [ping(text=key, score=1) for key in (kept, given)])
     await desk.settled(topic)
     assert [name for name, of, *_ in floor.log if of == kept] == ["A"]
@@ -111,7 +110,7 @@ async def test_an_owner_that_lost_its_shard_for_a_moment_starts_anew(
     desk: Any, floor: Floor, make_topic: Any, ping: Any
 ) -> None:
     topic, worker = make_topic(shards=2), floor.worker()
-    key, layout, backend = key_of(1, 2), parts_of(topic)[1], desk.bus._backend
+    key, topic_keys, backend = key_of(1, 2), partitions_of(topic)[1], desk.bus._backend
     worker.start(topic)
     await until(worker.owns(2))
     await desk.bus.publish(topic, ping(text=key, score=0))
@@ -122,9 +121,9 @@ async def test_an_owner_that_lost_its_shard_for_a_moment_starts_anew(
     worker.network.cut = {"own"}
     quick = 0
     while not quick:
-        await backend.disown(layout, GROUP, worker.subscription.consumer)
-        quick = await backend.own(layout, GROUP, "quick", 60_000)
-    await backend.disown(layout, GROUP, "quick")
+        await backend.disown(topic_keys, GROUP, worker.subscription.consumer)
+        quick = await backend.own(topic_keys, GROUP, "quick", 60_000)
+    await backend.disown(topic_keys, GROUP, "quick")
     worker.network.cut = set()
     await until(lambda: worker.subscription._owned.get(1, first) is not first)
     await desk.bus.publish(topic, ping(text=key, score=1))
@@ -169,7 +168,7 @@ async def test_the_lag_of_a_topic_is_the_sum_of_its_shards(
     worker = floor.worker(wait)
     worker.start(topic)
     await stuck.wait()
-    await until(lambda: worker.subscription.in_hand == 40)
+    await until(lambda: worker.subscription.in_flight == 40)
     lag = await desk.lag(topic)
     assert [stream.pending for stream in lag.streams] == by_shard
     (health,) = await desk.bus.consumers(topic, GROUP)
@@ -219,20 +218,20 @@ async def test_batches_of_a_topic_with_shards_are_refused(desk: Any, topic: Any)
 
 
 def test_taking_what_is_not_begun_leaves_the_rest_and_the_ends_in_order() -> None:
-    hands: Hands[Any] = Hands(2)
+    in_flight: InFlight[Any] = InFlight(2)
 
-    def job(name: str, *, begun: bool) -> Job[Any]:
+    def job(name: str, *, started: bool) -> Job[Any]:
         delivery: Delivery[Any] = Delivery(Entry(0, name, {}))
-        delivery.begun = begun
-        hands.held[delivery.entry.held] = delivery
+        delivery.started = started
+        in_flight.held[delivery.entry.held] = delivery
         return Job((delivery,))
 
-    first, second, third, fourth = (job(name, begun=name in "ac") for name in "abcd")
-    for lane, jobs in ((0, [first, second, None]), (1, [third, None, fourth])):
+    first, second, third, fourth = (job(name, started=name in "ac") for name in "abcd")
+    for queue, jobs in ((0, [first, second, None]), (1, [third, None, fourth])):
         for item in jobs:
-            hands.lanes[lane].put_nowait(item)
-    hands.drop_waiting()
-    assert [hands.lanes[0].get_nowait() for _ in range(2)] == [first, None]
-    assert [hands.lanes[1].get_nowait() for _ in range(2)] == [third, None]
-    assert sorted(entry_id for _, entry_id in hands.held) == ["a", "c"]
-    assert hands.dropped
+            in_flight.queues[queue].put_nowait(item)
+    in_flight.drop_waiting()
+    assert [in_flight.queues[0].get_nowait() for _ in range(2)] == [first, None]
+    assert [in_flight.queues[1].get_nowait() for _ in range(2)] == [third, None]
+    assert sorted(entry_id for _, entry_id in in_flight.held) == ["a", "c"]
+    assert in_flight.dropped

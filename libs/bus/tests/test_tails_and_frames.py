@@ -7,7 +7,7 @@ from streamdesk.bus import (
     Dead,
     Retry,
 )
-from streamdesk.bus.layout import layout_of
+from streamdesk.bus.topic_keys import keys_of
 
 
 async def test_a_tail_sees_everything_once_and_takes_nothing_from_the_group(
@@ -45,10 +45,10 @@ async def test_a_tail_from_now_on_sees_only_what_comes(desk: Any, topic: Any, pi
     assert seen == ["after"]
 
 
-async def test_a_tail_reports_what_it_cannot_read_and_goes_on(
+async def test_a_tail_reports_what_it_cannot_read_and_continues(
     desk: Any, topic: Any, ping: Any
 ) -> None:
-    await desk.bus._backend.append(layout_of(topic), 0, [{b"junk": b"1"}], None)
+    await desk.bus._backend.append(keys_of(topic), 0, [{b"junk": b"1"}], None)
     await desk.bus.publish(topic, ping(text="good"))
     tail = desk.bus.tail(topic, since="0")
     assert (await anext(tail)).event.text == "good"
@@ -115,7 +115,7 @@ async def test_a_bad_member_of_a_frame_dies_alone(
     topic = make_topic(mode="frame")
     body = b'[{"text": "a"}, {"score": 1}, {"text": "c"}]'
     frame = {b"t": b"Ping", b"v": b"2", b"id": b"f", b"at": b"1", b"n": b"3", b"b": body}
-    await desk.bus._backend.append(layout_of(topic), 0, [frame], None)
+    await desk.bus._backend.append(keys_of(topic), 0, [frame], None)
     handler = recorder()
     async with desk.consuming(topic, handler):
         await handler.has(2)

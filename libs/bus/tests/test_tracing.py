@@ -1,4 +1,4 @@
-"""A trace goes on where a message goes."""
+"""A trace follows its message."""
 
 import asyncio
 import itertools
@@ -10,8 +10,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from streamdesk.bus import Batch, Bus, BusConfig, Dead, Reject, Retry, RetryPolicy
-from streamdesk.bus.tracing import Untraced
+from streamdesk.bus import Batch, Bus, BusConfig, Dead, Reject, Retry, RetryPolicy, Tracer
 
 GROUP = "workers"
 SOON = RetryPolicy(base_seconds=0.01, cap_seconds=0.05)
@@ -75,7 +74,7 @@ class Notebook:
         return [span for span in self.spans if span.name == name]
 
 
-class Refuser(Untraced):
+class Refuser(Tracer):
     """A tracer that is off and must not be asked."""
 
     def inject(self) -> NoReturn:
@@ -184,7 +183,7 @@ async def test_events_published_together_are_one_span_and_carry_it(
     assert set((await carried(bus, topic, 2)).values()) == {publish.traceparent}
 
 
-async def test_events_of_several_causes_go_on_each_in_its_own_trace(
+async def test_events_of_several_causes_continue_each_in_its_own_trace(
     bus: Bus, tracer: Notebook, topic: Any, ping: Any
 ) -> None:
     events = [ping(text=text) for text in "abc"]
@@ -198,7 +197,7 @@ async def test_events_of_several_causes_go_on_each_in_its_own_trace(
     assert await carried(bus, topic, 3) == {"a": a, "b": "", "c": c}
 
 
-async def test_a_batch_links_to_its_causes_and_what_it_publishes_goes_on_in_its_messages_traces(
+async def test_a_batch_links_to_its_causes_and_what_it_publishes_continues_in_its_messages_traces(
     desk: Any, bus: Bus, tracer: Notebook, topic: Any, make_topic: Any, ping: Any
 ) -> None:
     passed = make_topic(name="passed")
@@ -263,7 +262,7 @@ async def test_a_batch_of_frames_links_to_each_frames_publisher(
     assert process.links == (first.traceparent, second.traceparent)
 
 
-async def test_a_producers_frame_links_to_those_who_sent_its_events(
+async def test_a_producers_frame_links_to_the_senders_of_its_events(
     bus: Bus, tracer: Notebook, make_topic: Any, ping: Any
 ) -> None:
     topic = make_topic(mode="frame")
@@ -291,7 +290,7 @@ async def test_frames_that_leave_together_are_spans_beside_each_other(
     ]
 
 
-async def test_a_producers_entries_go_on_each_in_its_senders_trace(
+async def test_a_producers_entries_continue_each_in_its_senders_trace(
     bus: Bus, tracer: Notebook, topic: Any, ping: Any
 ) -> None:
     async with bus.producer(topic, linger_ms=60_000) as producer:

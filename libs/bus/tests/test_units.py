@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdesk.bus import Bus, BusConfig, BusConfigError, RetryPolicy
-from streamdesk.bus.capabilities import CLAIM, capabilities_of, version_of
-from streamdesk.bus.dead_letters import error_chain
+from streamdesk.bus import Bus, BusConfig, BusConfigError, BusObserver, RetryPolicy, Tracer
+from streamdesk.bus.dead_letters.letters import error_chain
 from streamdesk.bus.envelope import new_id
-from streamdesk.bus.layout import layout_of, parts_of, shard_layout, shard_of
+from streamdesk.bus.topic_keys import keys_of, partitions_of, shard_keys, shard_of
 
 
 @pytest.mark.parametrize(
@@ -53,39 +52,41 @@ def test_the_ids_of_one_publisher_sort_in_the_order_of_publication() -> None:
 
 
 def test_the_classes_of_a_topic_share_one_hash_tag(priority_topic: Any) -> None:
-    layout = layout_of(priority_topic)
-    assert layout.streams[0] == f"{{{priority_topic.key}}}:100"
-    assert len({key.partition("}")[0] for key in (*layout.streams, layout.delayed("g"))}) == 1
+    topic_keys = keys_of(priority_topic)
+    assert topic_keys.streams[0] == f"{{{priority_topic.key}}}:100"
+    assert (
+        len({key.partition("}")[0] for key in (*topic_keys.streams, topic_keys.delayed("g"))}) == 1
+    )
 
 
 def test_the_lowest_class_has_nothing_below_it(priority_topic: Any) -> None:
-    layout = layout_of(priority_topic)
-    last = len(layout.streams) - 1
-    assert layout.one_class_down(last) == last
+    topic_keys = keys_of(priority_topic)
+    last = len(topic_keys.streams) - 1
+    assert topic_keys.one_class_down(last) == last
 
 
 def test_a_shards_keys_share_its_hash_tag_and_not_that_of_the_others(make_topic: Any) -> None:
     topic = make_topic(shards=3)
-    whole, parts = layout_of(topic), parts_of(topic)
+    whole, parts = keys_of(topic), partitions_of(topic)
     assert whole.streams == tuple(f"{{{topic.key}:{number}}}" for number in range(3))
     assert [part.streams for part in parts] == [(key,) for key in whole.streams]
     assert [part.first for part in parts] == [0, 1, 2]
     for part in parts:
         helpers = (part.delayed("g"), part.scheduled, part.cursors("g"), part.once("id"))
         assert {key.partition("}")[0] + "}" for key in helpers} == {part.streams[0]}
-    assert shard_layout(topic, 2) == parts[2]
+    assert shard_keys(topic, 2) == parts[2]
 
 
 def test_a_topic_without_shards_is_one_part(priority_topic: Any) -> None:
-    assert parts_of(priority_topic) == (layout_of(priority_topic),)
+    assert partitions_of(priority_topic) == (keys_of(priority_topic),)
 
 
 def test_a_retry_stays_in_its_shard(make_topic: Any) -> None:
-    assert layout_of(make_topic(shards=3)).one_class_down(1) == 1
+    assert keys_of(make_topic(shards=3)).one_class_down(1) == 1
 
 
 @pytest.mark.parametrize(("key", "shard"), [("", 0), ("AAPL.US", 1), ("700.HK", 14), ("ÄÖÜ.DE", 8)])
-def test_a_key_stays_in_its_shard_for_ever(key: str, shard: int) -> None:
+def test_a_key_stays_in_its_shard_permanently(key: str, shard: int) -> None:
     assert shard_of(key, 16) == shard
 
 
@@ -106,33 +107,28 @@ def test_an_error_chain_names_the_causes_but_not_what_was_suppressed() -> None:
     assert error_chain(caught.value) == ("ValueError: outer",)
 
 
-@pytest.mark.parametrize(
-    ("text", "numbers"),
-    [("8.4.0", (8, 4, 0)), ("7.0.15", (7, 0, 15)), ("unstable", ()), ("", ())],
-)
-def test_a_version_is_read_number_by_number(text: str, numbers: tuple[int, ...]) -> None:
-    assert version_of(text) == numbers
-
-
-@pytest.mark.parametrize(
-    ("info", "commands", "expected"),
-    [
-        (b"redis_version:7.0.15\r\n", (None, None, None), set()),
-        (b"redis_version:8.2.1\r\n", ([1], [1], None), {"XACKDEL", "XDELEX"}),
-        (b"redis_version:8.10.0\r\n", ([1], [1], [1]), {"XACKDEL", "XDELEX", "XNACK", CLAIM}),
-        (b"redis_version:8.4.0\r\nvalkey_version:9.9.9\r\n", (None, None, None), set()),
-    ],
-)
-async def test_a_server_is_asked_what_it_can(
-    info: bytes, commands: tuple[Any, ...], expected: set[str]
-) -> None:
-    async def answer(*words: str) -> Any:
-        return info if words[0] == "INFO" else list(commands)
-
-    assert await capabilities_of(answer) == expected
-
-
 async def test_a_tail_from_nowhere_is_refused(topic: Any) -> None:
     async with Bus.connect(BusConfig(url="memory://units")) as bus:
         with pytest.raises(BusConfigError, match="yesterday"):
             await anext(bus.tail(topic, since="yesterday"))
+
+
+async def test_an_observer_overrides_what_it_needs_and_ignores_the_rest(
+    topic: Any, ping: Any
+) -> None:
+    class Published(BusObserver):
+        def __init__(self) -> None:
+            self.count = 0
+
+        def published(self, topic: str, count: int) -> None:  # noqa: ARG002 - it counts all topics
+            self.count += count
+
+    class Named(Tracer):
+        def inject(self) -> str:
+            return "never asked: it is off"
+
+    observer = Published()
+    async with Bus.connect(BusConfig(url="memory://override"), observer, Named()) as bus:
+        await bus.publish(topic, ping(text="one"))
+        assert (await bus.lag(topic))[0].length == 1
+    assert observer.count == 1

@@ -1,4 +1,4 @@
-"""One connection, many callers: who gets which answer, and what they learn when it ends."""
+"""One connection, many callers: which gets which answer, and what they get when it ends."""
 
 import asyncio
 import gc
@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdesk.bus import BusConfig, BusUnavailableError
-from streamdesk.bus.server import Server
-from streamdesk.bus.wire import Connection, pack
+from streamdesk.bus.connection.server import Server
+from streamdesk.bus.connection.wire import Connection, pack
 
 LOOPBACK = "127.0.0.1"
 LONG_SECONDS = 3600.0
@@ -169,7 +169,7 @@ class Sink(asyncio.Transport):
     cancelled=st.sets(st.integers(0, 19)),
     cuts=st.sets(st.integers(1, 400)),
 )
-def test_whatever_the_pieces_and_whoever_is_cancelled_each_gets_its_own_answers(
+def test_whatever_the_pieces_and_whichever_is_cancelled_each_gets_its_own_answers(
     counts: list[int], cancelled: set[int], cuts: set[int]
 ) -> None:
     async def play() -> None:
@@ -290,7 +290,7 @@ async def test_a_connection_that_is_dropped_tells_why() -> None:
             await waiting
 
 
-async def test_a_frozen_server_is_given_up_and_found_again_when_it_goes_on(
+async def test_a_frozen_server_is_given_up_and_found_again_when_it_resumes(
     start_server: Callable[..., Any],
 ) -> None:
     there = start_server()
@@ -390,7 +390,7 @@ async def test_a_cancelled_blocking_read_takes_its_connection_with_it(valkey_url
             await asyncio.sleep(0.005)
     del reading
     gc.collect()
-    assert complaints == [], "nobody is left who should have looked at an error"
+    assert complaints == [], "no caller is left that should have looked at an error"
 
 
 async def test_a_closed_server_leaves_no_connection_behind(valkey_url: str) -> None:

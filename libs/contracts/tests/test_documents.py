@@ -125,7 +125,7 @@ def test_the_documents_say_how_long_entries_stay_and_when_a_publish_is_refused()
         "The newest 10,000 entries stay when every group has finished them.",
         "refused above 500 unfinished events of a group and at 1,000,000 entries of a stream",
         "An event id that comes again within 2.5 s is ignored.",
-        "A publish waits for replicas, where the bus is told how many.",
+        "A publish waits for replicas, where the bus is configured to.",
     ):
         assert text in page
         assert text in description["description"]

@@ -75,11 +75,11 @@ def test_a_topic_without_classes_has_no_class() -> None:
     assert t.MARKET_BARS.class_of(signal(60)) is None
 
 
-def test_a_daily_run_that_is_resumed_within_a_day_can_say_nothing_twice() -> None:
+def test_a_daily_run_that_is_resumed_within_a_day_publishes_nothing_twice() -> None:
     assert t.TASKS.dedup_window_seconds == 24 * 3600
 
 
-def test_bars_that_nobody_records_do_not_fill_the_server() -> None:
+def test_bars_without_a_recorder_do_not_fill_the_server() -> None:
     assert t.MARKET_BARS.groups == ()
 
 

@@ -10,7 +10,7 @@ from streamdesk.contracts.base import Topic
 from streamdesk.contracts.events import RiskAlerted, SystemEvent
 from streamdesk.event_bus import EventBus, EventBusError, EventType, Statistics
 
-AWAY = BusConfig(url="redis://127.0.0.1:1/0", socket_timeout_seconds=0.5)
+UNREACHABLE = BusConfig(url="redis://127.0.0.1:1/0", socket_timeout_seconds=0.5)
 Topics = dict[EventType, Topic[Any]]
 
 
@@ -28,7 +28,7 @@ async def running(*buses: EventBus) -> AsyncIterator[None]:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    """The limit only ends a test that would wait for ever."""
+    """The limit only ends a test that would never end."""
     async with asyncio.timeout(30):
         while not holds():
             await asyncio.sleep(0.01)
@@ -99,7 +99,7 @@ async def test_a_bus_without_subscriptions_runs_until_it_is_stopped(events: Even
     await run
 
 
-async def test_a_subscription_that_cannot_go_on_ends_the_others_in_order(
+async def test_a_subscription_that_fails_ends_the_others_in_order(
     config: BusConfig, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, release, handled = asyncio.Event(), asyncio.Event(), []
@@ -130,7 +130,7 @@ async def test_a_subscription_that_cannot_go_on_ends_the_others_in_order(
         assert (group.waiting, group.pending) == (0, 0)
 
 
-async def test_statistics_tell_what_was_published_consumed_failed_and_given_up(
+async def test_statistics_count_what_was_published_consumed_failed_and_dead_lettered(
     events: EventBus,
 ) -> None:
     async def on_alert(message: Message[RiskAlerted]) -> Dead | None:
@@ -149,13 +149,13 @@ async def test_statistics_tell_what_was_published_consumed_failed_and_given_up(
     assert set(statistics) == set(EventType)
 
 
-async def test_statistics_need_somebody_who_counts(config: BusConfig) -> None:
+async def test_statistics_need_an_observer_that_counts(config: BusConfig) -> None:
     async with Bus.connect(config) as bus:
         with pytest.raises(EventBusError, match=r"EventBus\.connect"):
             EventBus(bus, "desk").statistics()
 
 
-async def test_health_tells_where_each_group_stands_and_who_is_alive(
+async def test_health_has_the_state_of_each_group_and_its_living_consumers(
     events: EventBus,
 ) -> None:
     async def on_alert(_message: Message[RiskAlerted]) -> None:
@@ -181,6 +181,6 @@ async def test_health_tells_where_each_group_stands_and_who_is_alive(
 
 
 async def test_health_without_a_server_is_an_answer() -> None:
-    async with EventBus.connect(AWAY, "desk") as events:
+    async with EventBus.connect(UNREACHABLE, "desk") as events:
         health = await events.health()
     assert (health.connected, dict(health.types)) == (False, {})

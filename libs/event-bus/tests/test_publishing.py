@@ -95,9 +95,7 @@ async def test_what_is_given_of_a_signal_is_not_derived(events: EventBus, writte
     assert signal.priority == 90
 
 
-async def test_a_risk_alert_is_a_warning_unless_told_otherwise(
-    events: EventBus, written: Written
-) -> None:
+async def test_a_risk_alert_is_a_warning_by_default(events: EventBus, written: Written) -> None:
     await events.publish_risk_alert("LIMIT_NEAR", "4 of 5", {"value": 4, "limit": 5})
     await events.publish_risk_alert("LIMIT_HIT", "5 of 5", value=5, limit=5, severity="critical")
     near, hit = await written(EventType.RISK_ALERT)
@@ -177,15 +175,15 @@ WRONG: list[tuple[Publish, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("publish", "field", "says"), WRONG)
+@pytest.mark.parametrize(("publish", "field", "problem"), WRONG)
 async def test_data_that_make_no_event_are_refused_and_the_field_is_named(
-    events: EventBus, written: Written, publish: Publish, field: str, says: str
+    events: EventBus, written: Written, publish: Publish, field: str, problem: str
 ) -> None:
     with pytest.raises(InvalidEventError) as caught:
         await publish(events)
     assert list(caught.value.problems) == [field]
     assert f"{field}: " in str(caught.value)
-    assert says in str(caught.value)
+    assert problem in str(caught.value)
     for kind in EventType:
         assert await written(kind) == []
 

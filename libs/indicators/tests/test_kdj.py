@@ -22,7 +22,7 @@ def close_to(values: Any) -> Any:
     return pytest.approx(values, rel=1e-9, abs=1e-9, nan_ok=True)
 
 
-def by_hand(bars: list[Bar], period: int = 9) -> list[tuple[float, ...]]:
+def in_plain_python(bars: list[Bar], period: int = 9) -> list[tuple[float, ...]]:
     """The formula bar by bar, from the definition; None of NumPy, none of TA-Lib."""
     k = d = 50.0
     values: list[tuple[float, ...]] = []
@@ -64,7 +64,7 @@ def test_kdj_is_what_pandas_computes(golden_bars: Any, golden: Any) -> None:
 @given(BARS)
 def test_kdj_is_its_formula_on_any_bars(bars: list[Bar]) -> None:
     values = np.array(kdj(*columns(bars))).T
-    for i, expected in enumerate(by_hand(bars)):
+    for i, expected in enumerate(in_plain_python(bars)):
         assert values[i].tolist() == close_to(list(expected)), i
 
 

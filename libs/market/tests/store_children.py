@@ -98,7 +98,7 @@ def fork(order: dict[str, Any]) -> int:
 
 
 def serve() -> None:
-    """Do as ordered until there is nobody to order."""
+    """Execute orders until standard input ends."""
     _answer("ready")
     for line in sys.stdin:
         order = json.loads(line)

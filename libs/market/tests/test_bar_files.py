@@ -12,8 +12,8 @@ import pytest
 from pyarrow import parquet
 
 from streamdesk.contracts.events import BarClosed
-from streamdesk.market.bar_files import FileFormat, Recording, read_recording
 from streamdesk.market.errors import BarFileError
+from streamdesk.market.recordings import BarRecording, FileFormat, read_recording
 
 CsvOf = Callable[..., Path]
 PLAIN = FileFormat()
@@ -22,7 +22,7 @@ NUMBERS = ("open", "high", "low", "close", "volume")
 NEXT = ("2026-11-20", 11, 13, 10, 12, 1500)
 
 
-def refusals(recording: Recording) -> list[tuple[str, str]]:
+def refusals(recording: BarRecording) -> list[tuple[str, str]]:
     return [(error.reason, str(error)) for error in recording.refused]
 
 
@@ -105,7 +105,7 @@ def test_without_arro3_a_parquet_file_says_what_to_install(
     real = builtins.__import__
 
     def without_arro3(name: str, *rest: Any) -> Any:
-        if name.startswith("streamdesk.market.parquet"):
+        if name.startswith("streamdesk.market.recordings.parquet"):
             raise ImportError(name)
         return real(name, *rest)
 
@@ -135,14 +135,14 @@ def test_a_broken_parquet_file_is_refused(tmp_path: Path) -> None:
         (("2026-11-18", 10, 12, 9, 11, 5), "out-of-order", "after the one of"),
     ],
 )
-def test_a_bad_row_is_refused_with_its_line_and_the_others_are_played(
+def test_a_bad_row_is_refused_with_its_line_and_the_others_are_replayed(
     csv_of: CsvOf, row: tuple[Any, ...], reason: str, detail: str
 ) -> None:
     recording = read_recording(csv_of(DAY, row, ("2026-11-21", 1, 1, 1, 1, 1)), PLAIN)
-    [(refused_as, told)] = refusals(recording)
+    [(refused_as, message)] = refusals(recording)
     assert refused_as == reason
-    assert told.startswith("AAPL.US.csv line 3: ")
-    assert detail in told
+    assert message.startswith("AAPL.US.csv line 3: ")
+    assert detail in message
     assert len(recording.bars) == 2
 
 
@@ -150,9 +150,9 @@ def test_rows_of_an_instrument_that_is_not_watched_are_refused(csv_of: CsvOf) ->
     header = "symbol,date,open,high,low,close,volume"
     path = csv_of(("AAPL.US", *DAY), ("XYZ.US", *DAY), header=header)
     recording = read_recording(path, PLAIN, frozenset({"AAPL.US"}))
-    [(reason, told)] = refusals(recording)
+    [(reason, message)] = refusals(recording)
     assert reason == "unknown-symbol"
-    assert "line 3: 'XYZ.US' is not on the watchlist" in told
+    assert "line 3: 'XYZ.US' is not on the watchlist" in message
 
 
 def test_a_row_with_a_malformed_symbol_is_refused(csv_of: CsvOf) -> None:
@@ -160,13 +160,13 @@ def test_a_row_with_a_malformed_symbol_is_refused(csv_of: CsvOf) -> None:
     path = csv_of(("aapl.us", *DAY), ("TESLA", *DAY), ("", *DAY), header=header)
     recording = read_recording(path, PLAIN)
     assert recording.bars[0].symbol == "AAPL.US"
-    assert [told for _, told in refusals(recording)] == [
+    assert [message for _, message in refusals(recording)] == [
         "AAPL.US.csv line 3: symbol is 'TESLA'; expected one like AAPL.US or 700.HK in its column",
         "AAPL.US.csv line 4: symbol is ''; expected one like AAPL.US or 700.HK in its column",
     ]
 
 
-def test_a_file_that_does_not_say_its_symbol_says_how_to(csv_of: CsvOf) -> None:
+def test_a_file_without_its_symbol_is_an_error_with_the_remedy(csv_of: CsvOf) -> None:
     with pytest.raises(BarFileError, match="in FEED_SYMBOL or as the file's name"):
         read_recording(csv_of(DAY, name="prices.csv"), PLAIN)
 

@@ -6,9 +6,18 @@ from typing import Any
 
 import pytest
 
-from streamdesk.market import BarSeries, MarketError, SourceUnavailableError, UnknownInstrumentError
-from streamdesk.market.source_binance import FAILURES_IN_A_ROW, PAUSE_SECONDS, BinanceSource
-from streamdesk.market.weight import BAN_SECONDS, SLOW_DOWN_SECONDS
+from streamdesk.market import (
+    BarSeries,
+    BarSourceUnavailableError,
+    MarketError,
+    UnknownInstrumentError,
+)
+from streamdesk.market.sources.binance.source import (
+    FAILURES_IN_A_ROW,
+    PAUSE_SECONDS,
+    BinanceBarSource,
+)
+from streamdesk.market.sources.binance.weight import BAN_SECONDS, SLOW_DOWN_SECONDS
 from tests.klines_server import (
     NOW_MS,
     Answer,
@@ -48,12 +57,12 @@ async def server() -> AsyncIterator[KlinesServer]:
 
 
 @pytest.fixture
-async def source_of(clock: Clock) -> AsyncIterator[Callable[..., BinanceSource]]:
-    made: list[BinanceSource] = []
+async def source_of(clock: Clock) -> AsyncIterator[Callable[..., BinanceBarSource]]:
+    made: list[BinanceBarSource] = []
 
-    def make(server: KlinesServer, **more: Any) -> BinanceSource:
+    def make(server: KlinesServer, **more: Any) -> BinanceBarSource:
         options: dict[str, Any] = {"timeout_seconds": 60.0, "clock": clock, **more}
-        made.append(BinanceSource(server.url, **options))
+        made.append(BinanceBarSource(server.url, **options))
         return made[-1]
 
     yield make
@@ -61,30 +70,30 @@ async def source_of(clock: Clock) -> AsyncIterator[Callable[..., BinanceSource]]
         await source.close()
 
 
-SourceOf = Callable[..., BinanceSource]
+SourceOf = Callable[..., BinanceBarSource]
 
 
-async def one(source: BinanceSource, symbol: str = "BTCUSDT", count: int = 5) -> Any:
+async def one(source: BinanceBarSource, symbol: str = "BTCUSDT", count: int = 5) -> Any:
     return (await source.latest([symbol], 60, count))[symbol]
 
 
-async def series(source: BinanceSource, symbol: str = "BTCUSDT", count: int = 5) -> BarSeries:
+async def series(source: BinanceBarSource, symbol: str = "BTCUSDT", count: int = 5) -> BarSeries:
     answer = await one(source, symbol, count)
     assert isinstance(answer, BarSeries), answer
     return answer
 
 
-async def trouble(source: BinanceSource, symbol: str = "BTCUSDT", count: int = 5) -> MarketError:
+async def trouble(source: BinanceBarSource, symbol: str = "BTCUSDT", count: int = 5) -> MarketError:
     answer = await one(source, symbol, count)
     assert isinstance(answer, MarketError)
     return answer
 
 
 async def unavailable(
-    source: BinanceSource, symbol: str = "BTCUSDT", count: int = 5
-) -> SourceUnavailableError:
+    source: BinanceBarSource, symbol: str = "BTCUSDT", count: int = 5
+) -> BarSourceUnavailableError:
     error = await trouble(source, symbol, count)
-    assert isinstance(error, SourceUnavailableError), error
+    assert isinstance(error, BarSourceUnavailableError), error
     return error
 
 
@@ -114,7 +123,7 @@ async def test_the_bar_that_is_still_open_is_left_out(
     assert server.requests[0]["limit"] == "6"  # one more, for the open one
 
 
-async def test_the_servers_time_says_what_is_closed_however_wrong_ours_is(
+async def test_the_servers_time_decides_what_is_closed_however_wrong_ours_is(
     server: KlinesServer, source_of: SourceOf, clock: Clock
 ) -> None:
     clock.now += 3_600
@@ -125,7 +134,7 @@ async def test_the_servers_time_says_what_is_closed_however_wrong_ours_is(
     assert (await series(source_of(server))).timestamps[-1] == OPENED + MINUTE
 
 
-async def test_without_a_date_our_own_time_says_what_is_closed(
+async def test_without_a_date_our_own_time_decides_what_is_closed(
     server: KlinesServer, source_of: SourceOf, clock: Clock
 ) -> None:
     server.date = "no date at all"
@@ -244,10 +253,10 @@ class TestWhenTheServerSaysStop:
         server.symbols = {f"C{n}USDT" for n in range(50)}
         server.always = status(code)
         answers = await source_of(server, connections=2).latest(sorted(server.symbols), 60, 5)
-        assert all(isinstance(a, SourceUnavailableError) for a in answers.values())
+        assert all(isinstance(a, BarSourceUnavailableError) for a in answers.values())
         assert {word in str(answer) for answer in answers.values()} == {True}
         assert unsaid > 0
-        assert len(server.requests) <= 2  # those that were under way
+        assert len(server.requests) <= 2  # those in flight
 
 
 async def test_a_ban_cannot_be_named_longer_than_the_longest_there_is(
@@ -363,7 +372,7 @@ async def test_numbers_that_make_no_sense_are_refused_and_named(
     good = kline(OPENED - 2 * MINUTE, MINUTE)
     bad = [OPENED - MINUTE, *numbers, OPENED - 1]
     server.always = status(200, json.dumps([good, bad]).encode())
-    assert "kline 2 makes no sense" in str(await unavailable(source_of(server)))
+    assert "kline 2 is invalid" in str(await unavailable(source_of(server)))
 
 
 async def test_klines_out_of_order_or_twice_are_refused(
@@ -388,7 +397,7 @@ async def test_klines_out_of_order_or_twice_are_refused(
         (503, b"{}"),
     ],
 )
-async def test_any_other_status_is_told_with_what_the_server_said(
+async def test_any_other_status_is_reported_with_the_servers_text(
     server: KlinesServer, source_of: SourceOf, code: int, body: bytes
 ) -> None:
     server.always = status(code, body)
@@ -428,7 +437,7 @@ async def test_an_answer_without_an_end_is_not_read_to_it(
 async def test_a_server_that_is_not_there_is_told(
     server: KlinesServer, source_of: SourceOf
 ) -> None:
-    server.url = "http://127.0.0.1:9"  # discard: nobody listens
+    server.url = "http://127.0.0.1:9"  # discard: nothing listens
     assert "http://127.0.0.1:9 cannot be asked" in str(await unavailable(source_of(server)))
 
 
@@ -439,8 +448,8 @@ async def test_a_server_that_hangs_does_not_make_every_symbol_of_a_batch_wait(
     server.always = silence()
     source = source_of(server, timeout_seconds=0.2, connections=2)
     answers = await source.latest(sorted(server.symbols), 60, 5)
-    assert all(isinstance(answer, SourceUnavailableError) for answer in answers.values())
-    assert len(server.requests) <= FAILURES_IN_A_ROW + 1  # one may be under way by then
+    assert all(isinstance(answer, BarSourceUnavailableError) for answer in answers.values())
+    assert len(server.requests) <= FAILURES_IN_A_ROW + 1  # one may be in flight by then
 
 
 async def test_after_some_failures_in_a_row_it_is_asked_again_when_the_pause_is_over(
@@ -469,7 +478,7 @@ async def test_an_answer_in_between_ends_a_row_of_failures(
     await series(source)
 
 
-async def test_whoever_measures_is_told_of_each_request(
+async def test_the_observer_is_called_for_each_request(
     server: KlinesServer, source_of: SourceOf
 ) -> None:
     seen: list[tuple[str, str]] = []

@@ -5,16 +5,16 @@ import pytest
 
 from streamdesk.market import (
     BarSeries,
+    BarSourceUnavailableError,
     MarketError,
-    SourceUnavailableError,
     UnknownInstrumentError,
 )
-from streamdesk.market.chain import REMEMBERED_SYMBOLS, Chain
-from streamdesk.market.source import Answers
-from streamdesk.market.source_simulated import SimulatedSource
+from streamdesk.market.sources.chain import REMEMBERED_SYMBOLS, Chain
+from streamdesk.market.sources.port import Answers
+from streamdesk.market.sources.simulated import SimulatedBarSource
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
-MARKET = SimulatedSource(1, lambda: NOW)
+MARKET = SimulatedBarSource(1, lambda: NOW)
 
 
 class Listed:
@@ -96,10 +96,10 @@ async def test_an_empty_series_is_no_answer() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-async def test_that_a_source_may_have_it_later_says_more_than_that_another_never_had_it(
+async def test_an_error_that_may_pass_takes_precedence_over_an_unknown_symbol(
     order: int,
 ) -> None:
-    away = SourceUnavailableError("asked to slow down", 30.0)
+    away = BarSourceUnavailableError("asked to slow down", 30.0)
     sources = [Listed("store", {}), Listed("away", {"A": away})][::order]
     chain = Chain(sources, minimum_bars=50)
     assert (await chain.latest_with_sources(["A"], 60, 600))["A"] == (away, "")

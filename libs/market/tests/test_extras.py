@@ -12,9 +12,9 @@ WITHOUT_EXTRAS = """
 import sys
 sys.modules["arro3"] = sys.modules["httpx"] = None  # an import of these fails
 import streamdesk.market
-import streamdesk.market.bar_files
-import streamdesk.market.chain
-import streamdesk.market.source_simulated
+import streamdesk.market.recordings
+import streamdesk.market.sources.chain
+import streamdesk.market.sources.simulated
 import {service}
 """
 

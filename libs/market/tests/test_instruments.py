@@ -23,7 +23,7 @@ def test_the_universe_is_the_feeds_twelve_more_shares_and_thirty_pairs() -> None
 def test_an_instrument_keeps_the_contract_and_begins_on_a_tick(
     instrument: Instrument,
 ) -> None:
-    TypeAdapter(fields.Instrument).validate_python(instrument.symbol)
+    TypeAdapter(fields.InstrumentSymbol).validate_python(instrument.symbol)
     assert instrument.currency == CURRENCIES[instrument.market]
     assert on_tick(instrument.market, instrument.start_price) == instrument.start_price
     assert instrument.lot_size > 0

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamdesk.market.klines import NotKlinesError, read_klines
+from streamdesk.market.sources.binance.klines import NotKlinesError, read_klines
 from tests.klines_server import kline
 
 MINUTE = 60_000

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from streamdesk.market import BUILT_IN, UNIVERSE, BarSeries, SeriesError, UnknownInstrumentError
 from streamdesk.market.instruments import CRYPTO, Instrument, market_of, tick_size
 from streamdesk.market.series import COLUMNS
-from streamdesk.market.source_simulated import VOLATILITY, SimulatedSource
+from streamdesk.market.sources.simulated import VOLATILITY, SimulatedBarSource
 
 NOW = datetime(2026, 11, 20, 15, 30, 17, tzinfo=UTC)
 SYMBOLS = [instrument.symbol for instrument in UNIVERSE]
@@ -21,8 +21,8 @@ intervals = st.sampled_from(INTERVALS)
 times = st.integers(1_600_000_000, 2_000_000_000)
 
 
-def market(seed: int = 1, instruments: Sequence[Instrument] = UNIVERSE) -> SimulatedSource:
-    return SimulatedSource(seed, lambda: NOW, instruments)
+def market(seed: int = 1, instruments: Sequence[Instrument] = UNIVERSE) -> SimulatedBarSource:
+    return SimulatedBarSource(seed, lambda: NOW, instruments)
 
 
 KNOWN = [
@@ -116,7 +116,7 @@ def test_a_known_seed_gives_known_bars_on_every_machine() -> None:
     assert [getattr(series, name).tolist() for name in COLUMNS] == KNOWN
 
 
-def test_another_list_of_instruments_changes_nobodys_prices() -> None:
+def test_another_list_of_instruments_changes_no_prices() -> None:
     alone = market(instruments=BUILT_IN[7:8])
     assert alone.bars(["700.HK"], 60, 29_000_000, 20) == MARKET.bars(["700.HK"], 60, 29_000_000, 20)
 
@@ -147,7 +147,7 @@ async def test_the_latest_bar_is_the_one_that_closed_last() -> None:
 
 async def test_time_adds_bars_and_changes_none() -> None:
     before = await latest("TSLA.US", 60, 100)
-    later = SimulatedSource(1, lambda: NOW + timedelta(minutes=30))
+    later = SimulatedBarSource(1, lambda: NOW + timedelta(minutes=30))
     after = (await later.latest(["TSLA.US"], 60, 100))["TSLA.US"]
     assert isinstance(after, BarSeries)
     assert np.array_equal(after.close[:70], before.close[30:])

@@ -1,4 +1,4 @@
-"""The bar store: what is written is read, the later writing counts, and what is old goes."""
+"""The bar store: what is written is read, the later write counts, and old days are removed."""
 
 import threading
 import time
@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from pyarrow import dataset
 
 from streamdesk.contracts.events import BarClosed
-from streamdesk.market import BarSeries, StoreError, UnknownInstrumentError, store_layout
-from streamdesk.market.source_store import StoreSource
-from streamdesk.market.store import LEAST_REACH_DAYS, BarStore, reach_days
-from streamdesk.market.store_files import WRITING, write_durably
-from streamdesk.market.store_layout import Part
-from streamdesk.market.store_reading import read_part
-from streamdesk.market.store_rows import Rows, from_parquet
-from streamdesk.market.store_upkeep import PARTS_OF_A_SIZE, ROWS_OF_A_PART, plan
+from streamdesk.market import BarSeries, StoreError, UnknownInstrumentError
+from streamdesk.market.sources.stored import StoredBarSource
+from streamdesk.market.store import layout
+from streamdesk.market.store.bar_store import LEAST_REACH_DAYS, BarStore, reach_days
+from streamdesk.market.store.files import WRITING, write_durably
+from streamdesk.market.store.layout import PartFile
+from streamdesk.market.store.reading import read_part
+from streamdesk.market.store.rows import Rows, from_parquet
+from streamdesk.market.store.upkeep import PARTS_OF_A_SIZE, ROWS_OF_A_PART, plan
 
 DAY = timedelta(days=1)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -184,8 +185,8 @@ def test_many_small_files_of_the_newest_day_become_few(store: BarStore) -> None:
 
 
 def test_a_merged_file_does_not_grow_without_end(tmp_path: Path) -> None:
-    def sized(*rows: int) -> list[Part]:
-        return [Part.new(tmp_path, number, each, 0) for number, each in enumerate(rows)]
+    def sized(*rows: int) -> list[PartFile]:
+        return [PartFile.new(tmp_path, number, each, 0) for number, each in enumerate(rows)]
 
     half = ROWS_OF_A_PART // 2
     assert list(plan(sized(half + 1, half + 1), settled=True)) == []
@@ -195,11 +196,11 @@ def test_a_merged_file_does_not_grow_without_end(tmp_path: Path) -> None:
     assert [len(group) for group in plan(sized(*[10] * 9, 900), settled=False)] == [9]
 
 
-def test_a_second_tidier_does_nothing_while_the_first_one_works(store: BarStore) -> None:
+def test_a_second_compaction_does_nothing_while_the_first_one_runs(store: BarStore) -> None:
     store.write(minutes(1, start=NOON - DAY))
     store.write(minutes(2, start=NOON - DAY))
     store.write(minutes(1))
-    from streamdesk.market.store_files import sole  # noqa: PLC0415 - of this test alone
+    from streamdesk.market.store.files import sole  # noqa: PLC0415 - of this test alone
 
     with sole(store.folder / "bars" / ".upkeep-lock") as first:
         assert first
@@ -332,9 +333,9 @@ def test_files_read_before_are_remembered_within_bounds(tmp_path: Path) -> None:
     for limit_bytes, remembered in ((0, False), (10_000, False), (10_000_000, True)):
         store = BarStore(tmp_path, cache_bytes=limit_bytes)
         store.read("AAPL.US", 60, 5)
-        assert bool(store._shelf._parts) == remembered
+        assert bool(store._cache._parts) == remembered
         assert len(store.read("AAPL.US", 60, 2_000)) == 1_000
-        assert store._shelf._taken_bytes <= limit_bytes
+        assert store._cache._taken_bytes <= limit_bytes
 
 
 def test_a_listing_torn_by_a_merge_is_made_again(
@@ -343,7 +344,7 @@ def test_a_listing_torn_by_a_merge_is_made_again(
     for number in range(3):
         store.write([bar(at=NOON - DAY + timedelta(minutes=number)), bar()])
     listed: list[str] = []
-    whole = store_layout._names
+    whole = layout._names
 
     def torn(path: Path) -> list[str]:
         if path.name == "day=2026-11-19" and not listed:
@@ -352,7 +353,7 @@ def test_a_listing_torn_by_a_merge_is_made_again(
             return []  # looked at the merged file's place before it came, at the others' after
         return whole(path)
 
-    monkeypatch.setattr(store_layout, "_names", torn)
+    monkeypatch.setattr(layout, "_names", torn)
     assert len(store.read("AAPL.US", 60, 10)) == 4
     assert listed
 
@@ -362,15 +363,15 @@ def test_a_file_merged_between_listing_and_opening_is_read_in_its_new_place(
 ) -> None:
     for number in range(3):
         store.write([bar(at=NOON - DAY + timedelta(minutes=number)), bar()])
-    opened: list[Part] = []
+    opened: list[PartFile] = []
 
-    def late(part: Part) -> Rows:
+    def late(part: PartFile) -> Rows:
         if not opened and "day=2026-11-19" in str(part.path):
             opened.append(part)
             assert store.compact() == 2
         return read_part(part)
 
-    monkeypatch.setattr("streamdesk.market.store_reading.read_part", late)
+    monkeypatch.setattr("streamdesk.market.store.reading.read_part", late)
     assert len(store.read("AAPL.US", 60, 10)) == 4
     assert opened
 
@@ -385,7 +386,7 @@ def at_once() -> Iterator[Callable[[Callable[[], None]], None]]:
             try:
                 while not stop.is_set():
                     work()
-            except BaseException as error:  # noqa: BLE001 - told below
+            except BaseException as error:  # noqa: BLE001 - reported below
                 raised.append(error)
 
         threads.append(threading.Thread(target=loop))
@@ -424,14 +425,14 @@ async def test_the_source_answers_each_symbol_with_its_bars_or_its_own_error(
     store: BarStore, tmp_path: Path
 ) -> None:
     store.write([*minutes(5), bar("700.HK")])
-    source = StoreSource(store)
+    source = StoredBarSource(store)
     answers = await source.latest(["AAPL.US", "700.HK", "MSFT.US", "BTCUSDT"], 60, 3)
     assert list(answers) == ["AAPL.US", "700.HK", "MSFT.US", "BTCUSDT"]
     assert answers["AAPL.US"] == store.read("AAPL.US", 60, 3)
     assert isinstance(answers["MSFT.US"], UnknownInstrumentError)
     assert isinstance(answers["BTCUSDT"], UnknownInstrumentError)
     parts(tmp_path / "bars" / "market=HK")[0].write_bytes(b"broken")
-    broken = await StoreSource(BarStore(tmp_path)).latest(["AAPL.US", "700.HK"], 60, 3)
+    broken = await StoredBarSource(BarStore(tmp_path)).latest(["AAPL.US", "700.HK"], 60, 3)
     assert isinstance(broken["700.HK"], StoreError)
     assert broken["AAPL.US"] == answers["AAPL.US"]
     await source.close()

@@ -1,4 +1,4 @@
-"""Nothing that was written is lost, read by halves, or read twice, whoever is killed and when."""
+"""No written bar is lost, read in part, or read twice, whichever process is killed and when."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from pyarrow import parquet
 
 from streamdesk.market.series import to_milliseconds
 from streamdesk.market.store import BarStore
-from streamdesk.market.store_files import WRITING
+from streamdesk.market.store.files import WRITING
 
 CHILDREN = Path(__file__).with_name("store_children.py")
 FIRST_MS = to_milliseconds(datetime(2026, 11, 18, 15, 0, tzinfo=UTC))  # as the children have it
@@ -53,7 +53,7 @@ class Zygote:
         return pid
 
     def kill(self, pid: int) -> None:
-        """Kill a child; it is gone when this returns."""
+        """Kill a child; it has ended when this returns."""
         self.alive.remove(pid)
         os.kill(pid, signal.SIGKILL)
         assert self._ask({"bury": pid}) == "buried"
@@ -254,7 +254,7 @@ def test_a_writer_killed_before_each_of_its_steps_leaves_all_or_nothing_of_a_fil
             diary = Diary(log)
             assert diary.wrote == (2 if outcome == "done" else 1)
             assert_all_there(diary, stored(folder))
-            # Another process goes on with the same folder, and clears up.
+            # Another process continues with the same folder, and cleans up.
             assert write(folder, log=str(log), first=3, seed=3, die_at=NEVER) == "done"
             BarStore(folder).compact()
             assert files(folder, f"{WRITING}*") == []

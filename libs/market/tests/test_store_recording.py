@@ -1,4 +1,4 @@
-"""What the store kept can be played again."""
+"""Stored bars can be replayed."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ import pytest
 
 from streamdesk.contracts.events import BarClosed
 from streamdesk.market import BarFileError
-from streamdesk.market.bar_files import FileFormat, read_recording
+from streamdesk.market.recordings import FileFormat, read_recording
 from streamdesk.market.store import BarStore
 
 START = datetime(2024, 3, 1, 14, 30, tzinfo=UTC)
@@ -65,7 +65,7 @@ def test_a_feed_that_trades_is_given_no_pairs_and_nothing_that_is_not_watched(
     assert {bar.symbol for bar in with_crypto.bars} == {"AAPL.US", "BTCUSDT", "MSFT.US"}
 
 
-def test_a_store_with_nothing_to_play_says_so(tmp_path: Path) -> None:
+def test_a_store_with_nothing_to_replay_is_an_error(tmp_path: Path) -> None:
     folder = stored(tmp_path, bars_of("BTCUSDT", 2))
     with pytest.raises(BarFileError, match="holds no bar of what is asked for"):
         read_recording(folder, FileFormat())

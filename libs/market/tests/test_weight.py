@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamdesk.market import SourceUnavailableError
-from streamdesk.market.weight import WeightBudget, retry_after_seconds
+from streamdesk.market import BarSourceUnavailableError
+from streamdesk.market.sources.binance.weight import WeightBudget, retry_after_seconds
 
 MINUTE = 1_795_000_020.0  # the first second of a minute
 MINUTE -= MINUTE % 60
@@ -24,10 +24,10 @@ def test_the_other_half_is_spread_over_the_minute() -> None:
     assert budget.take(MINUTE + 30, 2, 60.0) == 0.0  # late: it is due already
 
 
-def test_who_would_wait_longer_than_its_patience_is_told_at_once_and_not_counted() -> None:
+def test_a_request_with_too_long_a_wait_is_refused_at_once_and_not_counted() -> None:
     budget = WeightBudget(100)
     budget.learn(MINUTE, 90)
-    with pytest.raises(SourceUnavailableError, match=r"90 of 100 weight .* early") as refusal:
+    with pytest.raises(BarSourceUnavailableError, match=r"90 of 100 weight .* early") as refusal:
         budget.take(MINUTE, 2, 5.0)
     assert refusal.value.retry_after_seconds == pytest.approx(50.4)
     assert budget.used == 90
@@ -36,13 +36,13 @@ def test_who_would_wait_longer_than_its_patience_is_told_at_once_and_not_counted
 def test_a_new_minute_begins_with_nothing_used() -> None:
     budget = WeightBudget(100)
     budget.learn(MINUTE + 59.9, 100)
-    with pytest.raises(SourceUnavailableError) as refusal:
+    with pytest.raises(BarSourceUnavailableError) as refusal:
         budget.take(MINUTE + 59.9, 2, 60.0)
     assert refusal.value.retry_after_seconds == pytest.approx(0.1)
     assert budget.take(MINUTE + 60, 2, 60.0) == 0.0
 
 
-def test_the_server_is_believed_when_it_says_more_and_not_when_it_says_less() -> None:
+def test_the_servers_count_holds_where_it_is_higher_and_ours_where_it_is_lower() -> None:
     budget = WeightBudget(100)
     budget.take(MINUTE, 20, 0.0)
     budget.learn(MINUTE, 8)  # left before our other requests came
@@ -55,7 +55,7 @@ def test_a_shorter_block_does_not_end_a_longer_one() -> None:
     budget = WeightBudget(100)
     budget.block(MINUTE, 120, "banned")
     budget.block(MINUTE, 5, "slow down")
-    with pytest.raises(SourceUnavailableError, match="banned"):
+    with pytest.raises(BarSourceUnavailableError, match="banned"):
         budget.check(MINUTE + 119)
     budget.check(MINUTE + 120)
 
@@ -70,18 +70,18 @@ def test_no_minute_ever_has_more_than_its_budget(
     steps: list[float], limit: int, others: int
 ) -> None:
     budget = WeightBudget(limit)
-    now, gone, told = MINUTE, Counter[float](), []
+    now, sent, waits = MINUTE, Counter[float](), []
     for step in steps:
         now += step
         minute = now - now % 60
         try:
             budget.take(now, 2, 60.0)
-            gone[minute] += 2
-        except SourceUnavailableError as refusal:
-            told.append(refusal.retry_after_seconds or 0.0)
-        budget.learn(now, gone[minute] + others)
-    assert all(weight <= limit for weight in gone.values())
-    assert all(0 < seconds <= 60 for seconds in told)
+            sent[minute] += 2
+        except BarSourceUnavailableError as refusal:
+            waits.append(refusal.retry_after_seconds or 0.0)
+        budget.learn(now, sent[minute] + others)
+    assert all(weight <= limit for weight in sent.values())
+    assert all(0 < seconds <= 60 for seconds in waits)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ Start = Callable[..., Any]
 IDLE = """
 @asynccontextmanager
 async def build(settings, service):
-    yield [Work("idle", wait)]
+    yield [ServiceTask("idle", wait)]
 """
 
 

@@ -49,7 +49,7 @@ async def build(settings, service):
                 await drain.sleep(0.01)
             await bus.publish_many(PINGS, [Ping(text="more")] * 3)
 
-        yield [Work("pings", consume), Work("more", follow)]
+        yield [ServiceTask("pings", consume), ServiceTask("more", follow)]
 """
 TROUBLE = """
 from streamdesk.bus import Bus, BusConfig, BreakerPolicy, Dead, QueueFullError, Wait
@@ -85,8 +85,8 @@ async def build(settings, service):
         sick = bus.subscribe(SICK, "workers", handle, breaker=breaker)
         lost = bus.subscribe(LOST, "workers", handle)
         yield [
-            Work("sick", lambda drain: sick.run(drain.requested)),
-            Work("lost", lambda drain: lost.run(drain.requested)),
+            ServiceTask("sick", lambda drain: sick.run(drain.requested)),
+            ServiceTask("lost", lambda drain: lost.run(drain.requested)),
         ]
 """
 NAMES = {

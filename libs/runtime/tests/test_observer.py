@@ -76,7 +76,7 @@ class Lag:
 
 def test_where_a_group_stands_is_shown_for_the_topic_and_for_each_of_its_streams() -> None:
     streams = (Stream("{standing}:90"), Stream("{standing}:0", length=20))
-    BusMetrics().standing(Lag("standing", streams=streams))
+    BusMetrics().lag_measured(Lag("standing", streams=streams))
     labels = {"topic": "standing", "group": "g"}
     assert value("streams_lag", **labels) == 14
     assert value("streams_delayed", **labels) == 1
@@ -90,7 +90,7 @@ def test_where_a_group_stands_is_shown_for_the_topic_and_for_each_of_its_streams
 
 
 def test_nothing_in_hand_is_of_no_age() -> None:
-    BusMetrics().standing(Lag("idle", oldest_pending_seconds=None))
+    BusMetrics().lag_measured(Lag("idle", oldest_pending_seconds=None))
     assert REGISTRY.get_sample_value(
         "streams_oldest_pending_seconds", {"topic": "idle", "group": "g"}
     ) == 0  # fmt: skip
@@ -101,10 +101,10 @@ def test_an_open_breaker_is_shown_until_it_closes_whatever_the_standing_says() -
     labels = {"topic": "breaking", "group": "g"}
     with capture_logs() as lines:
         metrics.paused("breaking", "g", "5 of 10 failed")
-        metrics.standing(Lag("breaking"))
+        metrics.lag_measured(Lag("breaking"))
         assert value("streams_breaker_open", **labels) == 1
         metrics.resumed("breaking", "g")
-        metrics.standing(Lag("breaking"))
+        metrics.lag_measured(Lag("breaking"))
     assert REGISTRY.get_sample_value("streams_breaker_open", labels) == 0
     assert [(line["event"], line["log_level"]) for line in lines] == [
         ("consumer paused", "warning"),

@@ -7,7 +7,7 @@ IDLE = """
 @asynccontextmanager
 async def build(settings, service):
     service.ready_when("redis", lambda: True)
-    yield [Work("idle", wait)]
+    yield [ServiceTask("idle", wait)]
     log.info("closed")
 """
 Start = Callable[..., Any]
@@ -34,7 +34,7 @@ def test_a_check_that_says_no_or_raises_makes_the_service_unready(start: Start, 
         async def build(settings, service):
             service.ready_when("ledger", lambda: False)
             service.ready_when("broker", lambda: 1 / 0)
-            yield [Work("idle", wait)]
+            yield [ServiceTask("idle", wait)]
     """)
     port = service.line("started")["probe_port"]
     status, body = get(port, "/readyz")
@@ -55,7 +55,7 @@ def test_sigterm_makes_the_service_unready_then_drains_then_closes(start: Start,
                 log.info("draining")
                 await until_released()
                 log.info("drained")
-            yield [Work("work", work)]
+            yield [ServiceTask("work", work)]
             log.info("closed")
     """)
     port = service.line("started")["probe_port"]
@@ -87,13 +87,13 @@ def test_a_work_that_does_not_drain_is_cancelled_within_the_grace_period(start: 
         async def build(settings, service):
             async def stubborn(drain):
                 await asyncio.sleep(3600)
-            yield [Work("stubborn", stubborn), Work("idle", wait)]
+            yield [ServiceTask("stubborn", stubborn), ServiceTask("idle", wait)]
         """,
         GRACE_SECONDS="0.5",
     )
     service.line("started")
     service.process.send_signal(signal.SIGTERM)
-    assert service.line("work cancelled: it did not drain in time")["work"] == "stubborn"
+    assert service.line("task cancelled: it did not drain in time")["task"] == "stubborn"
     service.end()
 
 
@@ -104,7 +104,7 @@ def test_a_second_interrupt_does_not_wait_for_the_drain(start: Start) -> None:
         async def build(settings, service):
             async def stubborn(drain):
                 await asyncio.sleep(3600)
-            yield [Work("stubborn", stubborn)]
+            yield [ServiceTask("stubborn", stubborn)]
         """,
         GRACE_SECONDS="3600",
     )
@@ -122,7 +122,7 @@ def test_closing_is_cut_at_the_end_of_the_grace_period(start: Start) -> None:
         """
         @asynccontextmanager
         async def build(settings, service):
-            yield [Work("idle", wait)]
+            yield [ServiceTask("idle", wait)]
             await asyncio.sleep(3600)
         """,
         GRACE_SECONDS="0.2",
@@ -144,12 +144,12 @@ def test_a_work_that_crashes_ends_the_process_with_one_logged_error(start: Start
                 await drain.requested.wait()
                 await until_released()
                 log.info("other drained")
-            yield [Work("feed", crash), Work("other", other)]
+            yield [ServiceTask("feed", crash), ServiceTask("other", other)]
             log.info("closed")
     """)
     port = service.line("started")["probe_port"]
-    crash = service.line("work crashed")
-    assert (crash["level"], crash["work"]) == ("error", "feed")
+    crash = service.line("task crashed")
+    assert (crash["level"], crash["task"]) == ("error", "feed")
     assert "RuntimeError: no more bars" in crash["exception"]
     assert get(port, "/livez") == (503, '{"alive":false,"crashed":"feed"}')
     service.release()
@@ -192,7 +192,7 @@ def test_a_service_whose_works_are_all_done_ends_well(start: Start) -> None:
         async def build(settings, service):
             async def once(drain):
                 log.info("done")
-            yield [Work("once", once)]
+            yield [ServiceTask("once", once)]
             log.info("closed")
     """)
     lines, _ = service.end()
@@ -213,7 +213,7 @@ def test_an_application_of_the_service_closes_with_the_drain(start: Start, get: 
             listener = listen("127.0.0.1", 0, "GATEWAY_PORT")
             log.info("listening", port=listener.getsockname()[1])
             app = Starlette(routes=[Route("/", page)])
-            yield [Work("http", lambda drain: serve_http(app, listener, drain))]
+            yield [ServiceTask("http", lambda drain: serve_http(app, listener, drain))]
     """)
     port = service.line("listening")["port"]
     service.line("started")

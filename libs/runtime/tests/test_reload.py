@@ -17,7 +17,7 @@ SERVICE = """
 async def build(settings, service):
     from streamdesk.runtime.spoken import WORD
     log.info("spoken", word=WORD)
-    yield [Work("idle", wait)]
+    yield [ServiceTask("idle", wait)]
     log.info("closed")
 """
 SPOKEN = "streamdesk/runtime/spoken.py"
@@ -62,7 +62,7 @@ def test_a_service_that_ended_by_itself_is_started_again_without_a_change(
         async def build(settings, service):
             if not Path("release").exists():
                 raise ConnectionError("no database yet")
-            yield [Work("idle", wait)]
+            yield [ServiceTask("idle", wait)]
         """,
         DEV_RELOAD_FOLDER=str(folder),
     )

@@ -22,7 +22,7 @@ async def build(settings, service):
         log.info("inside", traceparent=tracer.inject(), made=made.traceparent)
         with tracer.span("aside", parent="", links=[parent, parent, "nonsense"], current=False):
             log.info("beside", traceparent=tracer.inject())
-    with span_from({{}}, "scan", {{"symbol": "AAPL.US"}}):
+    with span("scan", attributes={{"symbol": "AAPL.US"}}):
         log.info("new trace")
     try:
         with span("fails") as made:
@@ -132,7 +132,7 @@ async def build(settings, service):
     with tracer.span("process signals"):
         observer.consumed("signals", "inside", "ack", 1, 0.002, 0.03)
         log.info("measured")
-    yield [Work("wait", wait)]
+    yield [ServiceTask("wait", wait)]
 """
 
 
@@ -180,11 +180,11 @@ def test_a_trace_that_is_not_exported_is_nobodys_exemplar(
     tiny.process.terminate()
 
 
-def test_tracing_that_is_off_is_not_even_imported() -> None:
+def test_tracing_that_is_off_makes_no_span_and_imports_no_sdk() -> None:
     source = (
-        "import sys; from streamdesk.runtime import exemplar, inject_trace_context, span_from\n"
-        "with span_from({}): assert inject_trace_context() == {}\n"
+        "import sys; from streamdesk.runtime import current_traceparent, exemplar, span\n"
+        "with span('scan') as made: assert not (made.is_recording() or current_traceparent())\n"
         "assert exemplar() is None\n"
-        "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
+        "sys.exit(any(name.startswith('opentelemetry.sdk') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", source], check=False).returncode == 0

@@ -51,7 +51,7 @@ async def test_an_alert_arrives_once_and_its_resolution_too(
     assert "group order-executors" in robot.taken[0].text
 
 
-async def test_two_alertmanagers_that_tell_the_same_are_told_on_once(
+async def test_the_same_from_two_alertmanagers_is_reported_once(
     server: StreamServer,
     robot: DingTalkServer,
     start_relay: StartRelay,
@@ -83,7 +83,7 @@ async def test_what_the_relay_could_not_take_alertmanager_sends_again(
     await manager.ready()
     server.stop()
     await manager.set_alerts("Lagging")
-    await until(lambda: "notification not taken" in relay.log.read_text(), "a refusal")
+    await until(lambda: "notification not queued" in relay.log.read_text(), "a refusal")
     server.start()
     await until(lambda: len(robot.taken) == 1, "the alert")
     assert robot.titles == ["🟡 WARNING Lagging"]

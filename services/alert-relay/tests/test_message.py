@@ -7,17 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamdesk.alert_relay.domain.message import PLAIN_BYTES, Style, Writer
-from streamdesk.alert_relay.domain.notice import Notice, severity_of
+from streamdesk.alert_relay.adapters.dingtalk import body_of
+from streamdesk.alert_relay.domain.alert_group import AlertGroup, severity_of
+from streamdesk.alert_relay.domain.message import PLAIN_BYTES, MessageWriter, Style
 from tests.alert_relays import BEGAN, alert, notified
 
 NOW = (BEGAN + timedelta(minutes=6)).timestamp()
 LIMIT = 18_000
 
 
-def notice_of(*alerts: object, **changes: object) -> Notice:
+def group_of(*alerts: object, **changes: object) -> AlertGroup:
     event = notified(*alerts, at=BEGAN)  # type: ignore[arg-type]
-    return Notice.of(event).model_copy(update=changes)
+    return AlertGroup.of(event).model_copy(update=changes)
 
 
 def test_one_alert_reads_well_on_a_phone() -> None:
@@ -27,7 +28,9 @@ def test_one_alert_reads_well_on_a_phone() -> None:
         detail="132 entries are pending.",
         runbook_url="https://example.org/runbooks/RedisPELTooHigh",
     )
-    message = Writer(Style()).message([notice_of(one, alertmanager_url="http://am:9093")], NOW)
+    message = MessageWriter(Style()).message(
+        [group_of(one, alertmanager_url="http://am:9093")], NOW
+    )
     assert message.title == "🟡 WARNING RedisPELTooHigh"
     assert message.text == (
         "### 🟡 WARNING · RedisPELTooHigh\n\n"
@@ -39,61 +42,61 @@ def test_one_alert_reads_well_on_a_phone() -> None:
 
 
 def test_what_is_resolved_is_shown_as_such_with_its_times() -> None:
-    message = Writer(Style()).message([notice_of(alert(status="resolved"))], NOW + 86_400)
+    message = MessageWriter(Style()).message([group_of(alert(status="resolved"))], NOW + 86_400)
     assert message.title == "✅ RESOLVED RedisPELTooHigh"
     assert "20 Nov 15:26 UTC to 20 Nov 15:36 UTC (10 min)" in message.text
 
 
 def test_times_are_those_of_the_clock_that_is_set() -> None:
-    message = Writer(Style(utc_offset_hours=8)).message([notice_of(alert())], NOW)
+    message = MessageWriter(Style(utc_offset_hours=8)).message([group_of(alert())], NOW)
     assert "since 23:26 UTC+8 (6 min)" in message.text
 
 
 def test_who_is_mentioned_goes_by_severity_and_is_named_in_the_text_too() -> None:
     style = Style(mentions={"critical": ("13800000000", "user-7", "all"), "warning": ("user-8",)})
-    writer = Writer(style)
-    message = writer.message([notice_of(alert(severity="critical"))], NOW)
-    body = json.loads(message.body())
+    writer = MessageWriter(style)
+    message = writer.message([group_of(alert(severity="critical"))], NOW)
+    body = json.loads(body_of(message))
     at = {"atMobiles": ["13800000000"], "atUserIds": ["user-7"], "isAtAll": True}
     assert body["at"] == at
     assert message.text.endswith("@13800000000 @user-7 @all")
-    assert writer.message([notice_of(alert())], NOW).text.endswith("@user-8")
+    assert writer.message([group_of(alert())], NOW).text.endswith("@user-8")
 
 
 def test_nobody_is_mentioned_for_what_is_resolved() -> None:
     style = Style(mentions={"critical": ("13800000000",)})
-    ended = notice_of(alert(severity="critical", status="resolved"))
-    body = json.loads(Writer(style).message([ended], NOW).body())
+    ended = group_of(alert(severity="critical", status="resolved"))
+    body = json.loads(body_of(MessageWriter(style).message([ended], NOW)))
     assert body["at"] == {"atMobiles": [], "atUserIds": [], "isAtAll": False}
 
 
 def test_the_keyword_of_the_robot_is_in_every_message() -> None:
-    writer = Writer(Style(keyword="desk-alert"))
-    assert "desk-alert" in writer.message([notice_of(alert())], NOW).text
+    writer = MessageWriter(Style(keyword="desk-alert"))
+    assert "desk-alert" in writer.message([group_of(alert())], NOW).text
 
 
 def test_a_large_group_is_cut_and_says_how_many_are_left_out() -> None:
     many = [alert("Lagging", fingerprint=str(n), detail="x" * 500) for n in range(400)]
-    message = Writer(Style()).message([notice_of(*many, left_out=7)], NOW)
+    message = MessageWriter(Style()).message([group_of(*many, left_out=7)], NOW)
     shown = message.text.count("x" * 500)
-    assert len(message.body()) <= LIMIT
+    assert len(body_of(message)) <= LIMIT
     assert 10 < shown < 400
     assert f"**… and {400 - shown + 7} more that are left out here**" in message.text
     assert message.title == "🟡 WARNING Lagging x407"
 
 
-def test_a_digest_tells_as_many_groups_as_fit_and_what_follows() -> None:
-    many = [notice_of(alert(f"Alert{n}", where="y" * 150)) for n in range(300)]
-    message = Writer(Style()).message(many, NOW)
-    assert len(message.body()) <= LIMIT
-    assert 20 < len(message.notices) < 300
-    assert all(notice.alerts[0].name in message.text for notice in message.notices)
-    assert f"{300 - len(message.notices)} more groups follow" in message.text
+def test_a_digest_reports_as_many_groups_as_fit_and_what_follows() -> None:
+    many = [group_of(alert(f"Alert{n}", where="y" * 150)) for n in range(300)]
+    message = MessageWriter(Style()).message(many, NOW)
+    assert len(body_of(message)) <= LIMIT
+    assert 20 < len(message.groups) < 300
+    assert all(group.alerts[0].name in message.text for group in message.groups)
+    assert f"{300 - len(message.groups)} more groups follow" in message.text
 
 
 def test_a_digest_counts_by_severity_and_puts_groups_of_a_rule_together() -> None:
     several = [
-        notice_of(
+        group_of(
             alert(
                 "Down",
                 "critical",
@@ -103,11 +106,11 @@ def test_a_digest_counts_by_severity_and_puts_groups_of_a_rule_together() -> Non
                 runbook_url="https://example.org/down",
             )
         ),
-        notice_of(alert("Down", "critical", summary="It is down", where="pod-2")),
-        notice_of(alert("Slow", where="pod-3")),
-        notice_of(alert("Late", status="resolved")),
+        group_of(alert("Down", "critical", summary="It is down", where="pod-2")),
+        group_of(alert("Slow", where="pod-3")),
+        group_of(alert("Late", status="resolved")),
     ]
-    message = Writer(Style()).message(several, NOW)
+    message = MessageWriter(Style()).message(several, NOW)
     assert message.title == "🔴 2 critical, 1 warning, 1 resolved"
     assert message.text.count("**Down** — It is down") == 1
     assert (
@@ -118,25 +121,27 @@ def test_a_digest_counts_by_severity_and_puts_groups_of_a_rule_together() -> Non
 
 
 def test_a_group_in_a_digest_says_how_many_alerts_it_does_not_name() -> None:
-    large = notice_of(*[alert("Down", fingerprint=str(n)) for n in range(9)], left_out=2)
-    message = Writer(Style()).message([large, notice_of(alert())], NOW)
+    large = group_of(*[alert("Down", fingerprint=str(n)) for n in range(9)], left_out=2)
+    message = MessageWriter(Style()).message([large, group_of(alert())], NOW)
     assert "… and 8 more of this group" in message.text
 
 
 def test_what_is_perhaps_a_repeat_or_a_reminder_says_so() -> None:
-    writer = Writer(Style())
-    assert "Perhaps a repeat" in writer.message([notice_of(alert(), perhaps_told=True)], NOW).text
-    assert "A reminder" in writer.message([notice_of(alert(), again=True)], NOW).text
+    writer = MessageWriter(Style())
+    assert "Perhaps a repeat" in writer.message([group_of(alert(), possibly_sent=True)], NOW).text
+    assert "A reminder" in writer.message([group_of(alert(), again=True)], NOW).text
 
 
 def test_a_message_that_was_refused_becomes_short() -> None:
     many = [alert("Down", fingerprint=str(n), detail="x" * 500) for n in range(100)]
-    message = Writer(Style()).message([notice_of(*many, refusals=1)], NOW)
-    assert len(message.body()) <= PLAIN_BYTES
+    message = MessageWriter(Style()).message([group_of(*many, refusals=1)], NOW)
+    assert len(body_of(message)) <= PLAIN_BYTES
 
 
 def test_links_to_elsewhere_than_the_web_are_left_out() -> None:
-    message = Writer(Style()).message([notice_of(alert(runbook_url="javascript:alert(1)"))], NOW)
+    message = MessageWriter(Style()).message(
+        [group_of(alert(runbook_url="javascript:alert(1)"))], NOW
+    )
     assert "javascript" not in message.text
 
 
@@ -145,7 +150,11 @@ def test_links_to_elsewhere_than_the_web_are_left_out() -> None:
     st.lists(
         st.builds(
             lambda name, text, where: alert(
-                name or "x", summary=text, detail=text * 2, where=where, fingerprint=name + where
+                name or "x",
+                summary=text,
+                detail=text * 2,
+                where=where,
+                fingerprint=(name + where)[:64],
             ),
             st.text(max_size=40),
             st.text(max_size=300),
@@ -157,11 +166,11 @@ def test_links_to_elsewhere_than_the_web_are_left_out() -> None:
     st.booleans(),
 )
 def test_whatever_the_alerts_say_the_message_fits(alerts: list[object], digest: bool) -> None:
-    notices = [notice_of(each) for each in alerts] if digest else [notice_of(*alerts)]
+    groups = [group_of(each) for each in alerts] if digest else [group_of(*alerts)]
     style = Style(max_bytes=4_000, mentions={"warning": ("13800000000",) * 5}, keyword="word")
-    message = Writer(style).message(notices, NOW)
-    assert len(message.body()) <= 4_000
-    assert message.notices
+    message = MessageWriter(style).message(groups, NOW)
+    assert len(body_of(message)) <= 4_000
+    assert message.groups
 
 
 @pytest.mark.parametrize(
@@ -175,5 +184,6 @@ def test_a_rules_own_word_for_its_severity_is_understood(word: str, severity: st
 def test_a_moment_of_today_needs_no_date() -> None:
     late = datetime(2026, 11, 20, 23, 50, tzinfo=UTC).timestamp()
     assert (
-        "since 15:26 UTC (8 h 24 min)" in Writer(Style()).message([notice_of(alert())], late).text
+        "since 15:26 UTC (8 h 24 min)"
+        in MessageWriter(Style()).message([group_of(alert())], late).text
     )

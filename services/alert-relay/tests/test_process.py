@@ -39,7 +39,7 @@ async def test_an_alert_arrives_once_and_its_resolution_too(
     assert (robot.requests, robot.refused) == (2, [])
 
 
-async def test_what_was_told_is_not_told_again_after_a_restart(
+async def test_what_was_reported_is_not_reported_again_after_a_restart(
     server: StreamServer, robot: DingTalkServer, start_relay: StartRelay
 ) -> None:
     first = start_relay(server.url, robot.url)
@@ -54,7 +54,7 @@ async def test_what_was_told_is_not_told_again_after_a_restart(
     assert robot.titles == ["🟡 WARNING Lagging", "🟡 WARNING Other"]
 
 
-async def test_500_alerts_at_once_all_arrive_in_digests_within_the_pace(
+async def test_500_alerts_at_once_all_arrive_in_digests_within_the_quota(
     server: StreamServer, robot: DingTalkServer, start_relay: StartRelay, minute: dict[str, str]
 ) -> None:
     relay = start_relay(server.url, robot.url, **minute)
@@ -106,8 +106,8 @@ async def test_a_relay_killed_at_any_moment_loses_none_and_marks_what_it_repeats
     every = [name + str(number) for number in range(3) for name in names(10)]
     await until(lambda: all(name in robot.texts for name in every), "all alerts")
     for name in every:
-        told = [message.text for message in robot.taken if name in message.text]
-        assert all("Perhaps a repeat" in text for text in told[1:])
+        reported = [message.text for message in robot.taken if name in message.text]
+        assert all("Perhaps a repeat" in text for text in reported[1:])
 
 
 async def test_a_message_cut_off_by_a_kill_comes_again_and_says_so(
@@ -142,7 +142,7 @@ async def test_of_two_replicas_one_sends_and_the_other_takes_over(
     assert robot.titles == ["🟡 WARNING Lagging", "🟡 WARNING Other"]
 
 
-async def test_without_redis_alertmanager_is_told_to_send_again(
+async def test_without_redis_alertmanager_is_asked_to_send_again(
     server: StreamServer, robot: DingTalkServer, start_relay: StartRelay
 ) -> None:
     relay = start_relay(server.url, robot.url)
@@ -155,7 +155,7 @@ async def test_without_redis_alertmanager_is_told_to_send_again(
     await until(lambda: len(robot.taken) == 1, "the alert")
 
 
-async def test_who_has_not_the_token_is_refused(
+async def test_a_client_without_the_token_is_refused(
     server: StreamServer, robot: DingTalkServer, start_relay: StartRelay
 ) -> None:
     relay = start_relay(server.url, robot.url)

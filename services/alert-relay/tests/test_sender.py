@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 from pydantic import SecretStr
 
-from streamdesk.alert_relay.book_keeper import BOOK, UNREADABLE, look
+from streamdesk.alert_relay.adapters.journal_store import JOURNAL, UNREADABLE, read_journal
 from streamdesk.alert_relay.config import Settings
-from streamdesk.alert_relay.domain.book import Book
+from streamdesk.alert_relay.domain.journal import AlertJournal
 from streamdesk.alert_relay.factory import robot_of, sender_of
 from streamdesk.bus import Bus, BusUnavailableError
 from streamdesk.contracts.events import AlertsNotified, Severity, SystemEvent
@@ -36,7 +36,7 @@ class Bench:
     def __init__(self, bus: Bus, robot: DingTalkServer, timeout_seconds: float = 20.0) -> None:
         self.bus = bus
         self.offset_seconds = 0.0
-        self.book = Book()
+        self.journal = AlertJournal()
         self._robot = robot_of(
             Settings(
                 dingtalk_url=SecretStr(robot.url),
@@ -51,7 +51,7 @@ class Bench:
     def clock(self) -> float:
         return time.time() + self.offset_seconds
 
-    async def tell(self, event: AlertsNotified) -> None:
+    async def publish(self, event: AlertsNotified) -> None:
         await self.bus.publish(ALERTS, event)
 
     @asynccontextmanager
@@ -66,17 +66,17 @@ class Bench:
             await self._robot.close()
 
     async def system_events(self) -> list[SystemEvent]:
-        """The first ones that the desk was told."""
+        """The first ones that were published."""
         async for message in self.bus.tail(SYSTEM_EVENTS, since="0"):
             return [message.event]
         return []
 
-    async def look_until(self, holds: str) -> Book:
-        """Read the book until an attribute of it is true."""
+    async def look_until(self, holds: str) -> AlertJournal:
+        """Read the journal until an attribute of it is true."""
         while True:
-            book, _ = await look(self.bus.keys)
-            if getattr(book, holds):
-                return book
+            journal, _ = await read_journal(self.bus.keys)
+            if getattr(journal, holds):
+                return journal
             await asyncio.sleep(0.02)
 
 
@@ -96,9 +96,9 @@ async def test_what_did_not_arrive_is_sent_again_after_a_pause_and_arrives_once(
     robot.behaviours.append(behaviour)
     bench = Bench(bus, robot)
     async with bench.sending():
-        await bench.tell(notified(alert()))
-        book = await bench.look_until("failures")
-        left = book.quiet_until - bench.clock()
+        await bench.publish(notified(alert()))
+        journal = await bench.look_until("failures")
+        left = journal.quiet_until - bench.clock()
         assert pause_seconds - 60 < left <= pause_seconds
         bench.offset_seconds = pause_seconds
         await until(lambda: len(robot.taken) == 1, "the alert")
@@ -113,7 +113,7 @@ async def test_what_perhaps_arrived_is_sent_again_and_says_so(
     robot.behaviours.append(behaviour)
     bench = Bench(bus, robot, timeout_seconds=3)
     async with bench.sending():
-        await bench.tell(notified(alert()))
+        await bench.publish(notified(alert()))
         await bench.look_until("failures")
         bench.offset_seconds = 10
         await until(lambda: "Perhaps a repeat" in robot.texts, "the repeat")
@@ -125,27 +125,27 @@ async def test_what_perhaps_arrived_and_is_over_by_now_is_not_repeated(
     robot.behaviours.append(cut(takes=True))
     bench = Bench(bus, robot)
     async with bench.sending():
-        await bench.tell(notified(alert(), key="g"))
+        await bench.publish(notified(alert(), key="g"))
         await bench.look_until("failures")
-        await bench.tell(notified(alert(status="resolved"), key="g"))
+        await bench.publish(notified(alert(status="resolved"), key="g"))
         await until(lambda: len(robot.taken) == 2, "the resolution")
     assert robot.titles == ["🟡 WARNING RedisPELTooHigh", "✅ RESOLVED RedisPELTooHigh"]
 
 
-async def test_wrong_settings_stop_it_and_are_told_and_mended_at_the_robot_it_goes_on(
+async def test_wrong_settings_stop_it_and_are_reported_and_once_corrected_at_the_robot_it_resumes(
     bus: Bus, robot: DingTalkServer
 ) -> None:
     robot.keyword = "a-keyword"
     bench = Bench(bus, robot)
     async with bench.sending():
-        await bench.tell(notified(alert()))
-        book = await bench.look_until("stopped")
-        assert "errcode 310000: keywords not in content" in book.trouble
+        await bench.publish(notified(alert()))
+        journal = await bench.look_until("stopped")
+        assert "errcode 310000: keywords not in content" in journal.trouble
         (event,) = await bench.system_events()
         assert (event.kind, event.severity) == ("alerts-not-told", Severity.CRITICAL)
         assert "keywords not in content" in event.message
-        await bench.tell(notified(alert("Other")))
-        while len((await look(bus.keys))[0].waiting) != 2:
+        await bench.publish(notified(alert("Other")))
+        while len((await read_journal(bus.keys))[0].waiting) != 2:
             await asyncio.sleep(0.02)
         assert robot.requests == 1
         robot.keyword = ""
@@ -157,7 +157,7 @@ async def test_a_new_process_tries_wrong_settings_at_once(bus: Bus, robot: DingT
     robot.behaviours.append(errcode(300001, "token is not exist"))
     first = Bench(bus, robot)
     async with first.sending():
-        await first.tell(notified(alert()))
+        await first.publish(notified(alert()))
         await first.look_until("stopped")
     second = Bench(bus, robot)
     async with second.sending():
@@ -170,16 +170,16 @@ async def test_what_the_robot_refuses_takes_nothing_else_along(
     robot.behaviours = [errcode(43004, "bad content")] * 3
     bench = Bench(bus, robot)
     async with bench.sending():
-        await bench.tell(notified(alert("Bad")))
+        await bench.publish(notified(alert("Bad")))
         for attempt in range(3):
             await until(lambda attempt=attempt: robot.requests > attempt, "an attempt")  # type: ignore[misc]
             bench.offset_seconds += 60
-        await bench.tell(notified(alert("Good")))
+        await bench.publish(notified(alert("Good")))
         await until(lambda: len(robot.taken) == 1, "the other alert")
     assert robot.titles == ["🟡 WARNING Good"]
 
 
-async def test_an_outcome_that_redis_could_not_be_told_is_remembered(
+async def test_an_outcome_that_redis_could_not_record_is_remembered(
     bus: Bus, robot: DingTalkServer, server: StreamServer
 ) -> None:
     async def behave(which: DingTalkServer, writer: object, request: dict[str, object]) -> None:
@@ -189,12 +189,12 @@ async def test_an_outcome_that_redis_could_not_be_told_is_remembered(
     robot.behaviours.append(behave)
     bench = Bench(bus, robot)
     async with bench.sending():
-        await bench.tell(notified(alert()))
+        await bench.publish(notified(alert()))
         await until(lambda: len(robot.taken) == 1, "the alert")
         server.start()
         while True:
             try:
-                await bench.tell(notified(alert("Other")))
+                await bench.publish(notified(alert("Other")))
                 break
             except BusUnavailableError:
                 await asyncio.sleep(0.1)
@@ -202,19 +202,19 @@ async def test_an_outcome_that_redis_could_not_be_told_is_remembered(
     assert robot.titles == ["🟡 WARNING RedisPELTooHigh", "🟡 WARNING Other"]
 
 
-async def test_a_book_that_cannot_be_read_is_put_aside(bus: Bus, robot: DingTalkServer) -> None:
-    await bus.keys.put({BOOK: b"no book"})
+async def test_an_unreadable_journal_is_set_aside(bus: Bus, robot: DingTalkServer) -> None:
+    await bus.keys.put({JOURNAL: b"no journal"})
     bench = Bench(bus, robot)
     async with bench.sending():
-        await bench.tell(notified(alert()))
+        await bench.publish(notified(alert()))
         await until(lambda: len(robot.taken) == 1, "the alert")
-    assert await bus.keys.get(UNREADABLE) == [b"no book"]
+    assert await bus.keys.get(UNREADABLE) == [b"no journal"]
 
 
-async def test_what_is_in_hand_when_it_stops_is_ended(bus: Bus, robot: DingTalkServer) -> None:
+async def test_what_is_in_flight_when_it_stops_is_finished(bus: Bus, robot: DingTalkServer) -> None:
     bench = Bench(bus, robot)
     async with bench.sending():
-        await bench.tell(notified(alert()))
+        await bench.publish(notified(alert()))
         await until(lambda: robot.requests == 1, "the request")
-    book, at_work = await look(bus.keys)
-    assert (book.waiting, book.flight, at_work) == ({}, None, False)
+    journal, is_sending = await read_journal(bus.keys)
+    assert (journal.waiting, journal.in_flight, is_sending) == ({}, None, False)

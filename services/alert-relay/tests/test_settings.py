@@ -11,7 +11,7 @@ from streamdesk.runtime import BadSettingError
 ROBOT = "https://oapi.dingtalk.com/robot/send?access_token=example"
 
 
-def told(**values: object) -> Settings:
+def configured(**values: object) -> Settings:
     return Settings.model_validate({"dingtalk_url": ROBOT} | values)
 
 
@@ -25,24 +25,24 @@ def told(**values: object) -> Settings:
 )
 async def test_a_robot_elsewhere_or_without_tls_is_refused_unless_allowed(url: str) -> None:
     with pytest.raises(BadSettingError, match="DINGTALK_ANY_HOST") as error:
-        robot_of(told(dingtalk_url=url))
+        robot_of(configured(dingtalk_url=url))
     assert "access_token=example" not in str(error.value)
-    await robot_of(told(dingtalk_url=url, dingtalk_any_host=True)).close()
-    await robot_of(told()).close()
+    await robot_of(configured(dingtalk_url=url, dingtalk_any_host=True)).close()
+    await robot_of(configured()).close()
 
 
 @pytest.mark.parametrize("url", ["oapi.dingtalk.com", "https://oapi.dingtalk.com/robot/send", "x"])
 def test_an_address_without_a_token_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match="access_token"):
-        told(dingtalk_url=url)
+        configured(dingtalk_url=url)
 
 
 async def test_without_a_token_the_webhook_is_for_this_machine_alone() -> None:
-    settings = told(redis_url="memory://relay")
+    settings = configured(redis_url="memory://relay")
     async with Bus.connect(bus_of(settings)) as bus:
         with pytest.raises(BadSettingError, match="ALERT_RELAY_TOKEN"):
             webhook_of(settings, bus)
-        webhook_of(told(alert_relay_host="127.0.0.1"), bus)
+        webhook_of(configured(alert_relay_host="127.0.0.1"), bus)
 
 
 @pytest.mark.parametrize(
@@ -53,13 +53,13 @@ async def test_without_a_token_the_webhook_is_for_this_machine_alone() -> None:
         {"dingtalk_max_bytes": 20_001},
     ],
 )
-def test_what_the_robot_or_nobody_would_stand_is_refused(values: dict[str, object]) -> None:
+def test_values_beyond_the_robots_limits_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        told(**values)
+        configured(**values)
 
 
 def test_secrets_may_end_with_the_line_feed_of_their_file() -> None:
-    settings = told(dingtalk_url=f"{ROBOT}\n", dingtalk_secret="SECx\n")  # noqa: S106 - made up
+    settings = configured(dingtalk_url=f"{ROBOT}\n", dingtalk_secret="SECx\n")  # noqa: S106 - made up
     assert settings.dingtalk_url.get_secret_value() == ROBOT
     assert settings.dingtalk_secret is not None
     assert settings.dingtalk_secret.get_secret_value() == "SECx"

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from streamdesk.alert_relay.application import LARGEST_BODY_BYTES, application
-from streamdesk.alert_relay.handlers import Webhook
-from streamdesk.alert_relay.webhook import read_notification
+from streamdesk.alert_relay.adapters.alertmanager import read_notification
+from streamdesk.alert_relay.application.queue_notification import QueueNotification
+from streamdesk.alert_relay.entrypoints.http import LARGEST_BODY_BYTES, application
 from streamdesk.bus import BusUnavailableError, QueueFullError
 from streamdesk.contracts.events import AlertsNotified
 from tests.alert_relays import RELAY_TOKEN, payload
@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 20, 15, 31, tzinfo=UTC)
 
 
 class Queue:
-    """Takes events, or does not."""
+    """A queue that stores events, or fails."""
 
     def __init__(self) -> None:
         self.events: list[AlertsNotified] = []
@@ -38,7 +38,7 @@ def queue() -> Queue:
 
 @pytest.fixture
 async def client(queue: Queue) -> AsyncIterator[httpx.AsyncClient]:
-    app = application(Webhook(queue.publish, RELAY_TOKEN, lambda: NOW))
+    app = application(QueueNotification(queue.publish, lambda: NOW), RELAY_TOKEN)
     headers = {"authorization": f"Bearer {RELAY_TOKEN}"}
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(
@@ -60,7 +60,7 @@ def test_a_notification_is_shortened_to_what_people_read() -> None:
     assert one.runbook_url == "https://example.org/runbooks/Lagging"
 
 
-def test_of_several_alerts_each_shows_what_tells_it_from_the_others() -> None:
+def test_of_several_alerts_each_shows_what_distinguishes_it() -> None:
     body = payload("Lagging", group="order-executors", pod="pod-1")
     body["alerts"].append(json.loads(json.dumps(body["alerts"][0])))
     body["alerts"][1]["labels"]["pod"] = "pod-2"
@@ -93,7 +93,7 @@ def test_texts_of_any_length_and_strange_labels_are_taken() -> None:
     assert event.alerts[0].fingerprint
 
 
-async def test_who_has_the_token_is_taken_in(client: httpx.AsyncClient, queue: Queue) -> None:
+async def test_a_request_with_the_token_is_queued(client: httpx.AsyncClient, queue: Queue) -> None:
     answer = await client.post("/webhook", json=payload("Lagging"))
     assert (answer.status_code, answer.json()) == (200, {"queued": 1})
     assert [event.group_key for event in queue.events] == ['{}:{alertname="Lagging"}']
@@ -102,7 +102,7 @@ async def test_who_has_the_token_is_taken_in(client: httpx.AsyncClient, queue: Q
 @pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer wrong", f"Basic {RELAY_TOKEN}", "Bearer ü"]
 )
-async def test_who_has_not_is_told_what_is_missing(
+async def test_a_request_without_it_learns_what_is_missing(
     header: str, client: httpx.AsyncClient, queue: Queue
 ) -> None:
     answer = await client.post(
@@ -138,7 +138,7 @@ async def test_what_is_too_large_is_refused(client: httpx.AsyncClient) -> None:
     assert "max_alerts" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("error", [BusUnavailableError("away"), QueueFullError("alerts", 1, 1)])
+@pytest.mark.parametrize("error", [BusUnavailableError("down"), QueueFullError("alerts", 1, 1)])
 async def test_what_the_queue_does_not_take_is_to_be_sent_again(
     error: Exception, client: httpx.AsyncClient, queue: Queue
 ) -> None:

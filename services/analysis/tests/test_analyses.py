@@ -17,9 +17,9 @@ from streamdesk.analysis.errors import NotEnoughBarsError
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.indicators import PRESETS
 from streamdesk.market import UNIVERSE, Answers
-from streamdesk.market.chain import Chain
-from streamdesk.market.errors import SourceUnavailableError, UnknownInstrumentError
-from streamdesk.market.source_simulated import SimulatedSource
+from streamdesk.market.errors import BarSourceUnavailableError, UnknownInstrumentError
+from streamdesk.market.sources.chain import Chain
+from streamdesk.market.sources.simulated import SimulatedBarSource
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SYMBOLS = [instrument.symbol for instrument in UNIVERSE]
@@ -37,7 +37,7 @@ class Market:
         self.open = asyncio.Event()
         self.open.set()
         self.wrong: Answers = {}
-        self._market = SimulatedSource(1, lambda: self.now)
+        self._market = SimulatedBarSource(1, lambda: self.now)
 
     async def latest(self, symbols: Sequence[str], interval_seconds: int, count: int) -> Answers:
         self.asked.extend(symbols)
@@ -214,19 +214,19 @@ async def test_another_preset_than_the_default_one_reports_no_change(desk: Desk)
 async def test_a_failure_answers_the_next_requests_too_and_does_not_fail_the_others(
     desk: Desk, market: Market
 ) -> None:
-    short = SimulatedSource(1, lambda: NOON).bars(["AAPL.US"], 60, 0, 20)["AAPL.US"]
-    broken = SimulatedSource(1, lambda: NOON).bars(["MSFT.US"], 60, 0, 600)["MSFT.US"]
+    short = SimulatedBarSource(1, lambda: NOON).bars(["AAPL.US"], 60, 0, 20)["AAPL.US"]
+    broken = SimulatedBarSource(1, lambda: NOON).bars(["MSFT.US"], 60, 0, 600)["MSFT.US"]
     object.__setattr__(broken, "high", np.array([1.0]))  # what no source may answer
     market.wrong = {
         "AAPL.US": short,
         "MSFT.US": broken,
-        "BTCUSDT": SourceUnavailableError("busy", retry_after_seconds=7),
+        "BTCUSDT": BarSourceUnavailableError("busy", retry_after_seconds=7),
     }
     asked = ["AAPL.US", "MSFT.US", "BTCUSDT", "NOPE.US", "ETHUSDT"]
     outcomes = await desk.analyses.of(asked)
     assert isinstance(outcomes["AAPL.US"].error, NotEnoughBarsError)
     assert "cannot be used" in str(outcomes["MSFT.US"].error)
-    assert isinstance(outcomes["BTCUSDT"].error, SourceUnavailableError)
+    assert isinstance(outcomes["BTCUSDT"].error, BarSourceUnavailableError)
     assert isinstance(outcomes["NOPE.US"].error, UnknownInstrumentError)
     assert outcomes["ETHUSDT"].analysis is not None
     again = await desk.analyses.of(asked)

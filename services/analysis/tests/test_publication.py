@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from streamdesk.analysis.adapters.publisher import MOST_WAITING_REPORTS, AnalysisPublisher
-from streamdesk.analysis.application.task_reports import TaskReport
+from streamdesk.analysis.application.refresh import REPORTS_OF_A_REFRESH
 from streamdesk.analysis.domain.hama import HamaAnalysis
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import HamaChanged, TaskCompleted, TaskProgressed
 from streamdesk.contracts.topics import ANALYSIS_STATES, TASKS
 from streamdesk.runtime import Drain
+from streamdesk.runtime.task_report import TaskReport
 from tests.servers import StreamServer
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -130,22 +131,19 @@ async def test_a_refresh_that_is_resumed_reports_nothing_twice(start_server: Sta
     server = start_server()
     async with open_publisher(server.url) as (publisher, bus):
         for _ in range(2):
-            task = TaskReport("hama-refresh", "t-1", 78, publisher.report, lambda: NOON)
-            task.advance(0)
-            task.advance(78)
-            task.end("78 refreshed, 0 changed")
+            task = TaskReport("hama-refresh", "t-1", 78, lambda: NOON, resolution=100)
+            for event in (task.advance(0), task.advance(78), task.end("78 refreshed, 0 changed")):
+                assert event is not None
+                publisher.report(event)
         publisher.report(progress(5))
         await read(bus, TASKS, 4)
     assert length(server, TASKS.key) == 4
 
 
 async def test_a_task_reports_its_progress_by_the_percent() -> None:
-    reported: list[object] = []
-    task = TaskReport("hama-refresh", "t-1", 5_000, reported.append, lambda: NOON)
-    task.advance(0)
-    for _ in range(5_000):
-        task.advance(1)
-    task.end("done")
+    resolution = REPORTS_OF_A_REFRESH
+    task = TaskReport("hama-refresh", "t-1", 5_000, lambda: NOON, resolution=resolution)
+    reported = [task.advance(0), *(task.advance(1) for _ in range(5_000)), task.end("done")]
     steps = [event.done for event in reported if isinstance(event, TaskProgressed)]
     assert steps == list(range(0, 5_001, 50))
     assert isinstance(reported[-1], TaskCompleted)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from streamdesk.console import config
+from streamdesk.console.adapters import desk_bus
+from streamdesk.console.adapters.processes.guard import Guard
+from streamdesk.console.adapters.processes.supervisor import Program, Supervisor
 from streamdesk.console.domain.restarts import RestartPolicy
-from streamdesk.console.guard import Guard
-from streamdesk.console.supervisor import Program, Supervisor
 from streamdesk.contracts.base import Topic
 
 Eventually = Callable[[Callable[[], bool]], Awaitable[None]]
@@ -19,7 +19,7 @@ Shell = Callable[[str, str], Program]
 
 @pytest.fixture
 def eventually() -> Eventually:
-    """Waits until something holds; the limit only ends a test that would wait for ever."""
+    """Waits until something holds; the limit only ends a test that would wait indefinitely."""
 
     async def wait(holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(60):
@@ -76,7 +76,7 @@ def alive() -> Callable[[int], bool]:
 def topics(monkeypatch: pytest.MonkeyPatch) -> dict[str, Topic[Any]]:
     """All topics, under keys that no other test uses; the command follows the same variables."""
     mine = secrets.token_hex(4)
-    for name, topic in config.topics({}).items():
+    for name, topic in desk_bus.topics({}).items():
         variable = "SIGNAL_QUEUE_KEY" if name == "signals" else f"{name.upper()}_KEY"
         monkeypatch.setenv(variable, f"{mine}:{topic.key}")
-    return config.topics()
+    return desk_bus.topics()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streamdesk.console.handlers.app import run
+from streamdesk.console.__main__ import run
 from tests.alert_relays import RelayProcess
 from tests.dingtalk_server import SECRET, DingTalkServer, errcode
 from tests.servers import StreamServer

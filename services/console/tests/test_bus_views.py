@@ -1,4 +1,4 @@
-"""Looking at a bus on a real server: what was published, who reads, how it is."""
+"""Looking at a bus on a real server: what was published, its readers, its health."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import Bus, BusConfig, Message
-from streamdesk.console.handlers.app import run
+from streamdesk.console.__main__ import run
 from streamdesk.contracts.base import Topic
 from streamdesk.contracts.events import BarClosed, RiskAlerted, Side, SignalGenerated, SignalType
 
@@ -225,7 +225,7 @@ async def test_lag_shows_each_consumer_with_what_it_holds_and_whether_it_is_aliv
     assert "no group has a consumer" in await asyncio.to_thread(look, *words)
 
 
-def test_health_shows_the_five_types_and_who_reads_them(
+def test_health_shows_the_five_types_and_their_readers(
     topics: dict[str, Topic[Any]], valkey_url: str, look: Callable[..., str]
 ) -> None:
     asyncio.run(publish(valkey_url, topics["signals"], signal(60), signal(30)))

@@ -1,10 +1,15 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from streamdesk.console.handlers.app import run
+from streamdesk.console.__main__ import run
+from streamdesk.console.entrypoints.cli.app import COMMANDS as COMMANDS_OF_THE_PROGRAM
+from streamdesk.console.entrypoints.cli.app import app
 
 COMMANDS = [
     ["up"],
@@ -43,6 +48,31 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*command, "--help"]) == 0
     assert "Usage" in capsys.readouterr().out
+
+
+def test_the_help_of_the_program_imports_nothing_that_a_command_needs() -> None:
+    code = (
+        "import sys; from streamdesk.console.__main__ import run; run(['--help']); "
+        "heavy = {'rich', 'pydantic', 'httpx', 'streamdesk.bus', 'streamdesk.contracts'}; "
+        "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], check=False, timeout=60, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
+
+
+@pytest.mark.parametrize("name", app.commands)
+def test_the_program_lists_a_command_by_the_first_line_of_its_own_help(name: str) -> None:
+    command: Any = app.commands[name]
+    assert command.help == command.loaded.help.partition("\n\n")[0]
+
+
+def test_the_help_of_the_program_cuts_no_line_short(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    for name, about in COMMANDS_OF_THE_PROGRAM.items():
+        assert f"{name} {about}" in words
 
 
 def test_a_run_that_starts_anew_does_not_remove_the_bars_it_is_to_play(

@@ -4,9 +4,9 @@ from decimal import Decimal
 from uuid import uuid4
 
 from streamdesk.bus import Bus, BusConfig
-from streamdesk.console import config
-from streamdesk.console.domain.counts import Counts
-from streamdesk.console.tally import Tally
+from streamdesk.console.adapters import desk_bus
+from streamdesk.console.application.count_events import Tally
+from streamdesk.console.domain.counts import RunCounts
 from streamdesk.contracts.events import BarClosed, OrderFilled, OrderRejected, OrderSubmitted, Side
 from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS
 
@@ -53,7 +53,7 @@ def bar(minute: int) -> BarClosed:
 
 
 def test_orders_are_those_submitted_and_fills_are_trades() -> None:
-    counts = Counts()
+    counts = RunCounts()
     rejected = OrderRejected.model_validate({**ORDER, "code": "NO_FUNDS", "reason": "none"})
     for event in (submitted(), filled(), filled(), rejected):
         counts.add(event)
@@ -62,7 +62,7 @@ def test_orders_are_those_submitted_and_fills_are_trades() -> None:
 
 
 def test_the_result_has_exactly_its_eight_figures_in_the_order_of_the_flow() -> None:
-    assert list(Counts().result(dead=3, errors=2).as_dict().items()) == [
+    assert list(RunCounts().result(dead=3, errors=2).as_dict().items()) == [
         ("bars", 0),
         ("signals", 0),
         ("orders", 0),
@@ -75,8 +75,8 @@ def test_the_result_has_exactly_its_eight_figures_in_the_order_of_the_flow() -> 
 
 
 def test_the_summary_says_when_the_bus_cannot_be_asked() -> None:
-    assert "redis is away" in Counts().summary(None)
-    assert "waiting 7" in Counts().summary(7)
+    assert "redis unreachable" in RunCounts().summary(None)
+    assert "waiting 7" in RunCounts().summary(7)
 
 
 async def test_the_tally_counts_every_bar_of_a_frame_and_everything_written_before_the_end() -> (
@@ -84,7 +84,7 @@ async def test_the_tally_counts_every_bar_of_a_frame_and_everything_written_befo
 ):
     url = f"memory://{uuid4().hex}"
     async with Bus.connect(BusConfig(url=url)) as bus:
-        tally = Tally(bus, config.topics({}))
+        tally = Tally(bus, desk_bus.topics({}))
         await bus.publish_many(MARKET_BARS, [bar(minute) for minute in range(30)])
         await bus.publish(TRADING_ORDERS, submitted())
         async with asyncio.TaskGroup() as group:
@@ -95,6 +95,6 @@ async def test_the_tally_counts_every_bar_of_a_frame_and_everything_written_befo
 
 
 def test_topics_follow_the_variables_that_the_services_follow() -> None:
-    topics = config.topics({"SIGNAL_QUEUE_KEY": "mine", "TASKS_KEY": ""})
+    topics = desk_bus.topics({"SIGNAL_QUEUE_KEY": "mine", "TASKS_KEY": ""})
     assert topics["signals"].key == "mine"
     assert topics["tasks"].key == "tasks"

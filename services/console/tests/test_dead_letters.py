@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from streamdesk.bus import Bus, BusConfig, Dead, Message
-from streamdesk.console.handlers.app import run
+from streamdesk.console.__main__ import run
 from streamdesk.contracts.base import Topic
 from streamdesk.contracts.events import NewsFetched, Side, SignalGenerated, SignalType
 

@@ -16,16 +16,17 @@ import pytest
 from rich.console import Console
 
 from streamdesk.console import config, factory
-from streamdesk.console.config import NewsSource, UpOptions
-from streamdesk.console.desk import Desk, Plan, Stop
+from streamdesk.console.adapters import desk_bus
+from streamdesk.console.adapters.folder import Folder
+from streamdesk.console.adapters.processes.guard import Guard
+from streamdesk.console.adapters.processes.supervisor import Program, Supervisor
+from streamdesk.console.adapters.terminal.progress import Progress
+from streamdesk.console.application.count_events import Tally
+from streamdesk.console.application.run_desk import DeskPlan, LocalDesk, Stop
 from streamdesk.console.domain.counts import Result
 from streamdesk.console.domain.services import services
+from streamdesk.console.domain.up_options import NewsSourceName, UpOptions
 from streamdesk.console.errors import DeskFailedError, DeskRunningError, UsageError
-from streamdesk.console.folder import Folder
-from streamdesk.console.guard import Guard
-from streamdesk.console.progress import Progress
-from streamdesk.console.supervisor import Program, Supervisor
-from streamdesk.console.tally import Tally
 
 Eventually = Callable[[Callable[[], bool]], Awaitable[None]]
 Alive = Callable[[int], bool]
@@ -53,10 +54,10 @@ server.serve_forever()
 
 @dataclass
 class Running:
-    """A desk at work."""
+    """A running desk."""
 
     folder: Folder
-    desk: Desk
+    desk: LocalDesk
     supervisor: Supervisor
     stop: Stop
     out: io.StringIO
@@ -84,7 +85,7 @@ def open_desk(tmp_path: Path) -> OpenDesk:
         folder.make()
         base = factory.make_plan(UpOptions(seconds=seconds), folder, {})
         services = [service(folder, f"service-{i}", line) for i, line in enumerate(lines, 1)]
-        plan = Plan(
+        plan = DeskPlan(
             server=base.server,
             services=[*services, *programs],
             page="http://localhost:1",
@@ -95,10 +96,12 @@ def open_desk(tmp_path: Path) -> OpenDesk:
         )
         guard, out, stop = Guard(), io.StringIO(), Stop()
         await guard.start()
-        async with factory.connect(plan.redis_url) as bus:
+        async with desk_bus.connect(plan.redis_url) as bus:
             supervisor = Supervisor(guard)
             progress = Progress(Console(file=out, width=200))
-            desk = Desk(plan, folder, supervisor, bus, Tally(bus, config.topics({})), progress)
+            desk = LocalDesk(
+                plan, folder, supervisor, bus, Tally(bus, desk_bus.topics({})), progress
+            )
             supervisor.changed = desk.changed
             task = asyncio.create_task(desk.run(stop))
             try:
@@ -116,7 +119,7 @@ def status_of(running: Running) -> str:
     return state.status if state else "none"
 
 
-async def test_a_desk_says_who_is_ready_and_then_where_the_page_is(
+async def test_a_desk_says_which_services_are_ready_and_then_where_the_page_is(
     open_desk: OpenDesk, eventually: Eventually
 ) -> None:
     async with open_desk("", "") as running:
@@ -154,8 +157,8 @@ async def test_a_desk_with_a_time_limit_ends_by_itself(open_desk: OpenDesk) -> N
 async def test_error_lines_are_counted_shown_and_named(
     open_desk: OpenDesk, eventually: Eventually
 ) -> None:
-    async with open_desk("say('error', 'work crashed', error='no disk')") as running:
-        await eventually(lambda: "service-1: work crashed: no disk" in running.out.getvalue())
+    async with open_desk("say('error', 'task crashed', error='no disk')") as running:
+        await eventually(lambda: "service-1: task crashed: no disk" in running.out.getvalue())
         assert (await running.end()).errors == 1
 
 
@@ -186,7 +189,7 @@ async def test_the_server_is_started_again_on_its_port_when_it_dies(
         assert server.pid is not None
         os.kill(server.pid, signal.SIGKILL)
         await eventually(lambda: server.restarts == 1)
-        async with factory.connect(running.desk._plan.redis_url) as bus:
+        async with desk_bus.connect(running.desk._plan.redis_url) as bus:
             async with asyncio.timeout(60):
                 while not await bus.ping():
                     await asyncio.sleep(0.05)
@@ -216,7 +219,7 @@ async def test_a_second_ctrl_c_kills_at_once(open_desk: OpenDesk, eventually: Ev
 async def test_a_service_that_does_not_end_is_killed_named_and_counted(
     open_desk: OpenDesk, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamdesk.console.desk.SERVICES_STOP_SECONDS", 0.2)
+    monkeypatch.setattr("streamdesk.console.application.run_desk.SERVICES_STOP_SECONDS", 0.2)
     deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
     async with open_desk(deaf) as running:
         await eventually(lambda: status_of(running) == "up")
@@ -245,14 +248,14 @@ async def test_a_named_server_that_does_not_answer_is_one_line(tmp_path: Path) -
     assert plan.since == "$"
     guard = Guard()
     await guard.start()
-    async with factory.connect(plan.redis_url) as bus:
+    async with desk_bus.connect(plan.redis_url) as bus:
         out = io.StringIO()
-        desk = Desk(
+        desk = LocalDesk(
             plan,
             folder,
             Supervisor(guard),
             bus,
-            Tally(bus, config.topics({})),
+            Tally(bus, desk_bus.topics({})),
             Progress(Console(file=out)),
         )
         with pytest.raises(DeskFailedError, match="nothing answers at REDIS_URL"):
@@ -270,7 +273,7 @@ async def test_a_second_up_in_the_same_folder_touches_nothing(tmp_path: Path) ->
         assert log.read_text() == "mine"
 
 
-def test_every_service_is_told_the_same_bus_and_a_name_of_its_own(tmp_path: Path) -> None:
+def test_every_service_has_the_same_bus_and_a_name_of_its_own(tmp_path: Path) -> None:
     plan = factory.make_plan(UpOptions(executors=3, symbols=("AAPL.US",)), Folder(tmp_path), {})
     assert [program.name for program in plan.services] == [
         "signal-generator",
@@ -297,10 +300,10 @@ def test_a_person_s_own_ledger_is_not_replaced(tmp_path: Path) -> None:
     assert "PAPER_BROKER_URL" in plan.services[1].environment
 
 
-def told(
+def environment_of(
     options: UpOptions, given: dict[str, str] | None = None, service: str = "signal-generator"
 ) -> dict[str, str]:
-    """What one of the services is told."""
+    """The environment of one of the services."""
     specs = services(
         options,
         redis_url="redis://x",
@@ -315,55 +318,55 @@ def told(
 
 
 def test_without_options_the_market_is_the_generators_own_but_for_a_longer_past() -> None:
-    market = {name for name in told(UpOptions()) if name.startswith(("FEED", "SYMBOLS"))}
+    market = {name for name in environment_of(UpOptions()) if name.startswith(("FEED", "SYMBOLS"))}
     assert market == {"FEED_HISTORY_BARS"}
 
 
 def test_options_of_the_simulated_market_reach_the_generator() -> None:
-    environment = told(UpOptions(speed=20, seed=7, symbols=("AAPL.US", "700.HK")))
+    environment = environment_of(UpOptions(speed=20, seed=7, symbols=("AAPL.US", "700.HK")))
     assert environment["FEED_BARS_PER_SECOND"] == "20"
     assert environment["FEED_SEED"] == "7"
     assert environment["SYMBOLS"] == "AAPL.US,700.HK"
 
 
 def test_what_is_asked_for_of_news_reaches_the_fetcher_and_wins_over_what_is_set() -> None:
-    options = UpOptions(news=NewsSource.RECORDED, news_recording="n.jsonl", seed=3)
-    environment = told(options, {"NEWS_SOURCE": "eodhd"}, "news-fetcher")
+    options = UpOptions(news=NewsSourceName.RECORDED, news_recording="n.jsonl", seed=3)
+    environment = environment_of(options, {"NEWS_SOURCE": "eodhd"}, "news-fetcher")
     assert environment["NEWS_SOURCE"] == "recorded"
     assert environment["NEWS_RECORDING"] == "n.jsonl"
     assert environment["NEWS_SEED"] == "3"
 
 
 def test_where_nothing_is_asked_for_of_news_what_is_set_stays() -> None:
-    environment = told(UpOptions(), {"NEWS_SOURCE": "recorded"}, "news-fetcher")
+    environment = environment_of(UpOptions(), {"NEWS_SOURCE": "recorded"}, "news-fetcher")
     assert not [name for name in environment if name.startswith("NEWS")]
 
 
 def test_instruments_are_those_that_news_is_asked_about_and_that_pass() -> None:
     for service in ("news-fetcher", "news-filter"):
-        environment = told(UpOptions(symbols=("AAPL.US", "700.HK")), None, service)
+        environment = environment_of(UpOptions(symbols=("AAPL.US", "700.HK")), None, service)
         assert environment["NEWS_TICKERS"] == "AAPL.US,700.HK"
 
 
 def test_recorded_bars_replace_the_simulated_market_at_a_pace_that_can_be_watched() -> None:
-    environment = told(UpOptions(bars=Path("/bars.csv")))
+    environment = environment_of(UpOptions(bars=Path("/bars.csv")))
     assert (environment["FEED"], environment["FEED_FILE"]) == ("recorded", "/bars.csv")
     assert environment["FEED_SPEED"] == "10"
 
 
 def test_a_pace_given_by_variable_holds_unless_the_option_says_otherwise() -> None:
     given = {"FEED_SPEED": "3"}
-    assert "FEED_SPEED" not in told(UpOptions(bars=Path("/b.csv")), given)
-    assert told(UpOptions(bars=Path("/b.csv"), speed=0), given)["FEED_SPEED"] == "0"
+    assert "FEED_SPEED" not in environment_of(UpOptions(bars=Path("/b.csv")), given)
+    assert environment_of(UpOptions(bars=Path("/b.csv"), speed=0), given)["FEED_SPEED"] == "0"
 
 
 def test_news_is_filtered_for_the_instruments_that_are_traded() -> None:
-    environment = told(UpOptions(symbols=("AAPL.US",)), service="news-filter")
+    environment = environment_of(UpOptions(symbols=("AAPL.US",)), service="news-filter")
     assert environment["NEWS_TICKERS"] == "AAPL.US"
 
 
 def test_the_analysis_is_for_this_machine_alone_keeps_bars_and_looks_every_minute() -> None:
-    environment = told(UpOptions(), service="analysis")
+    environment = environment_of(UpOptions(), service="analysis")
     assert environment["ANALYSIS_HOST"] == "127.0.0.1"
     assert environment["ANALYSIS_PORT"] == "5000"
     assert environment["BAR_STORE_FOLDER"] == "bars"
@@ -372,26 +375,26 @@ def test_the_analysis_is_for_this_machine_alone_keeps_bars_and_looks_every_minut
 
 
 def test_the_analysis_is_of_the_bars_of_the_simulated_feed() -> None:
-    assert told(UpOptions(), service="analysis")["HAMA_INTERVAL_SECONDS"] == "1"
+    assert environment_of(UpOptions(), service="analysis")["HAMA_INTERVAL_SECONDS"] == "1"
     slow = {"FEED_INTERVAL_SECONDS": "60"}
-    assert told(UpOptions(), slow, "analysis")["HAMA_INTERVAL_SECONDS"] == "60"
+    assert environment_of(UpOptions(), slow, "analysis")["HAMA_INTERVAL_SECONDS"] == "60"
     recorded = UpOptions(bars=Path("/b.csv"))
-    assert "HAMA_INTERVAL_SECONDS" not in told(recorded, service="analysis")
-    assert int(told(UpOptions())["FEED_HISTORY_BARS"]) >= 144
-    assert "FEED_HISTORY_BARS" not in told(UpOptions(), {"FEED_HISTORY_BARS": "9"})
-    assert "FEED_HISTORY_BARS" not in told(recorded)
+    assert "HAMA_INTERVAL_SECONDS" not in environment_of(recorded, service="analysis")
+    assert int(environment_of(UpOptions())["FEED_HISTORY_BARS"]) >= 144
+    assert "FEED_HISTORY_BARS" not in environment_of(UpOptions(), {"FEED_HISTORY_BARS": "9"})
+    assert "FEED_HISTORY_BARS" not in environment_of(recorded)
 
 
 def test_the_analysis_follows_the_instruments_and_the_seed_of_the_market() -> None:
     options = UpOptions(symbols=("AAPL.US", "700.HK"), seed=7)
-    environment = told(options, service="analysis")
+    environment = environment_of(options, service="analysis")
     assert environment["HAMA_SYMBOLS"] == "AAPL.US,700.HK"
     assert environment["FEED_SEED"] == "7"
 
 
 def test_a_person_s_own_choices_for_the_analysis_are_kept() -> None:
     given = {"ANALYSIS_HOST": "::", "BAR_STORE_FOLDER": "/bars", "HAMA_SCHEDULER_INTERVAL": "5"}
-    assert not given.keys() & told(UpOptions(), given, "analysis").keys()
+    assert not given.keys() & environment_of(UpOptions(), given, "analysis").keys()
 
 
 def test_the_analysis_listens_where_its_variable_says_or_on_a_free_port(
@@ -400,9 +403,9 @@ def test_the_analysis_listens_where_its_variable_says_or_on_a_free_port(
     def port(given: dict[str, str]) -> str:
         plan = factory.make_plan(UpOptions(), Folder(tmp_path), given)
         (program,) = (one for one in plan.services if one.name == "analysis")
-        told = program.environment["ANALYSIS_PORT"]
-        assert plan.analysis == f"http://localhost:{told}/api/gainer-analysis"
-        return told
+        named = program.environment["ANALYSIS_PORT"]
+        assert plan.analysis == f"http://localhost:{named}/api/gainer-analysis"
+        return named
 
     assert port({"ANALYSIS_PORT": "45678"}) == "45678"
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -413,7 +416,7 @@ def test_the_analysis_listens_where_its_variable_says_or_on_a_free_port(
 
 def test_the_page_is_for_this_machine_alone_unless_it_asks_for_a_token() -> None:
     def page(given: dict[str, str]) -> dict[str, str]:
-        return told(UpOptions(), given, "websocket-gateway")
+        return environment_of(UpOptions(), given, "websocket-gateway")
 
     assert page({})["GATEWAY_HOST"] == "127.0.0.1"
     assert "GATEWAY_HOST" not in page({"GATEWAY_JWT_SECRET": "s" * 32})
@@ -435,6 +438,6 @@ def test_a_relay_tells_people_of_alerts_only_where_a_robot_is_named(tmp_path: Pa
     plan = factory.make_plan(UpOptions(), Folder(tmp_path), {})
     assert "alert-relay" not in [program.name for program in plan.services]
     given = {"DINGTALK_URL": "https://oapi.dingtalk.com/robot/send?access_token=x"}
-    assert told(UpOptions(), given, "alert-relay")["ALERT_RELAY_HOST"] == "127.0.0.1"
+    assert environment_of(UpOptions(), given, "alert-relay")["ALERT_RELAY_HOST"] == "127.0.0.1"
     given["ALERT_RELAY_TOKEN"] = "an-example-of-a-token"  # noqa: S105 - made up
-    assert "ALERT_RELAY_HOST" not in told(UpOptions(), given, "alert-relay")
+    assert "ALERT_RELAY_HOST" not in environment_of(UpOptions(), given, "alert-relay")

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from streamdesk.bus import Bus, BusConfig, Message
-from streamdesk.bus.layout import layout_of
-from streamdesk.console.handlers.app import run
+from streamdesk.bus.topic_keys import keys_of
+from streamdesk.console.__main__ import run
 from streamdesk.contracts.base import Topic
 from tests.servers import SentinelCluster, StreamServer, free_port, wait_until
 
 Capture = pytest.CaptureFixture[str]
 Doctor = Callable[..., tuple[int, dict[str, dict[str, str]]]]
-PATIENCE = ("--timeout", "60")
+LONG_TIMEOUT = ("--timeout", "60")
 """A slow machine is not what these tests are about."""
 
 ADDRESSES = ("PROMETHEUS_URL", "ALERTMANAGER_URL", "ALERT_RELAY_URL")
@@ -39,9 +39,9 @@ def doctor(capsys: Capture) -> Doctor:
 
     def look(*words: str) -> tuple[int, dict[str, dict[str, str]]]:
         capsys.readouterr()
-        code = run(["doctor", "--json", *PATIENCE, *words])
-        told = json.loads(capsys.readouterr().out)
-        return code, {row["check"]: row for row in told["checks"]}
+        code = run(["doctor", "--json", *LONG_TIMEOUT, *words])
+        findings = json.loads(capsys.readouterr().out)
+        return code, {row["check"]: row for row in findings["checks"]}
 
     return look
 
@@ -98,29 +98,31 @@ def test_a_setting_that_would_lose_events_is_found_with_what_to_do(
     advice: str,
 ) -> None:
     server.ask("CONFIG", "SET", *setting)
-    code, told = doctor("--url", server.url, "--only", "redis")
+    code, findings = doctor("--url", server.url, "--only", "redis")
     assert code == 1
-    assert told[check]["status"] == "failed"
-    assert found in told[check]["found"]
-    assert advice in told[check]["advice"]
-    assert {name for name, row in told.items() if row["status"] != "ok"} == {check}
+    assert findings[check]["status"] == "failed"
+    assert found in findings[check]["found"]
+    assert advice in findings[check]["advice"]
+    assert {name for name, row in findings.items() if row["status"] != "ok"} == {check}
 
 
-def test_a_server_that_hangs_is_told_and_hangs_nobody(doctor: Doctor, server: StreamServer) -> None:
+def test_a_server_that_hangs_is_reported_and_delays_no_check(
+    doctor: Doctor, server: StreamServer
+) -> None:
     server.freeze()
-    code, told = doctor("--url", server.url)
+    code, findings = doctor("--url", server.url)
     assert code == 1
-    assert "takes connections and does not answer" in told["redis.server"]["found"]
+    assert "takes connections and does not answer" in findings["redis.server"]["found"]
     for name in ("redis.eviction", "topics.lag"):
-        assert told[name]["status"] == "failed"
-        assert told[name]["found"] == "cannot be checked: the server does not answer"
-    assert told["settings.news-key"]["status"] == "not applicable"
+        assert findings[name]["status"] == "failed"
+        assert findings[name]["found"] == "cannot be checked: the server does not answer"
+    assert findings["settings.news-key"]["status"] == "not applicable"
 
 
-def test_nobody_at_the_address_is_told(doctor: Doctor) -> None:
-    code, told = doctor("--url", f"redis://127.0.0.1:{free_port()}/0", "--only", "redis.server")
+def test_an_address_without_a_server_is_reported(doctor: Doctor) -> None:
+    code, findings = doctor("--url", f"redis://127.0.0.1:{free_port()}/0", "--only", "redis.server")
     assert code == 1
-    assert "cannot be reached" in told["redis.server"]["found"]
+    assert "cannot be reached" in findings["redis.server"]["found"]
 
 
 def test_a_replica_is_no_server_to_write_to(
@@ -128,32 +130,30 @@ def test_a_replica_is_no_server_to_write_to(
 ) -> None:
     host, port = valkey_url.removeprefix("redis://").removesuffix("/0").split(":")
     server.ask("REPLICAOF", host, port)
-    code, told = doctor("--url", server.url, "--only", "redis.role")
+    code, findings = doctor("--url", server.url, "--only", "redis.role")
     assert code == 1
-    assert f"a replica of {host}:{port}" in told["redis.role"]["found"]
+    assert f"a replica of {host}:{port}" in findings["redis.role"]["found"]
 
 
-def test_a_refused_login_is_told_and_no_password_is(
+def test_a_refused_login_is_reported_without_its_password(
     doctor: Doctor, server: StreamServer, capsys: Capture
 ) -> None:
     server.ask("CONFIG", "SET", "requirepass", "right-one")
     url = server.url.replace("://", "://:wrong-one@")
-    code, told = doctor("--url", url, "--only", "redis,topics")
+    code, findings = doctor("--url", url, "--only", "redis,topics")
     assert code == 1
-    assert "refuses the login" in told["redis.server"]["found"]
-    assert "wrong-one" not in json.dumps(told)
-    assert run(["doctor", "--url", url, "--only", "redis", *PATIENCE]) == 1
+    assert "refuses the login" in findings["redis.server"]["found"]
+    assert "wrong-one" not in json.dumps(findings)
+    assert run(["doctor", "--url", url, "--only", "redis", *LONG_TIMEOUT]) == 1
     assert "wrong-one" not in capsys.readouterr().out
 
 
-def test_a_user_that_may_not_ask_is_told_what_is_refused(
-    doctor: Doctor, server: StreamServer
-) -> None:
+def test_what_a_user_may_not_ask_is_reported(doctor: Doctor, server: StreamServer) -> None:
     server.ask("ACL", "SETUSER", "blind", "on", ">pw", "+time", "+ping")
     url = server.url.replace("://", "://blind:pw@")
-    _, told = doctor("--url", url, "--only", "redis,topics")
-    assert "NOPERM" in told["redis.server"]["found"]
-    assert "NOPERM" in told["topics.lag"]["found"]
+    _, findings = doctor("--url", url, "--only", "redis,topics")
+    assert "NOPERM" in findings["redis.server"]["found"]
+    assert "NOPERM" in findings["topics.lag"]["found"]
 
 
 def test_topics_that_a_user_may_not_read_are_named_and_hide_no_other(
@@ -164,8 +164,8 @@ def test_topics_that_a_user_may_not_read_are_named_and_hide_no_other(
     server.ask("ACL", "SETUSER", "narrow", "on", ">pw", "+@all", *keys)
     server.ask("XADD", signals.dead_key, "*", "b", "anything")
     url = server.url.replace("://", "://narrow:pw@")
-    code, told = doctor("--url", url, "--only", "topics.dead-letters")
-    found = told["topics.dead-letters"]["found"]
+    code, findings = doctor("--url", url, "--only", "topics.dead-letters")
+    found = findings["topics.dead-letters"]["found"]
     assert code == 1
     assert "signals: 1\ncannot be checked: bars, analysis, orders," in found
     assert found.count("NOPERM") <= 2
@@ -188,29 +188,29 @@ async def consume_once(url: str, topic: Topic[Any]) -> None:
         await running
 
 
-def test_a_group_that_nobody_reads_is_told(
+def test_a_group_without_a_consumer_is_reported(
     doctor: Doctor, server: StreamServer, topics: dict[str, Topic[Any]]
 ) -> None:
-    for stream in layout_of(topics["signals"]).streams:
+    for stream in keys_of(topics["signals"]).streams:
         server.ask("XGROUP", "CREATE", stream, "order-executors", "0", "MKSTREAM")
-    code, told = doctor("--url", server.url, "--only", "topics")
+    code, findings = doctor("--url", server.url, "--only", "topics")
     assert code == 1
-    assert "order-executors on signals has no consumer" in told["topics.consumers"]["found"]
-    assert "start order-executor" in told["topics.consumers"]["advice"]
-    assert told["topics.groups"]["status"] == "warning"
-    assert "news-filter-group on news_raw was never there" in told["topics.groups"]["found"]
+    assert "order-executors on signals has no consumer" in findings["topics.consumers"]["found"]
+    assert "start order-executor" in findings["topics.consumers"]["advice"]
+    assert findings["topics.groups"]["status"] == "warning"
+    assert "news-filter-group on news_raw was never there" in findings["topics.groups"]["found"]
 
 
 def test_a_lost_group_is_named_with_its_stream(
     doctor: Doctor, server: StreamServer, topics: dict[str, Topic[Any]]
 ) -> None:
     asyncio.run(consume_once(server.url, topics["signals"]))
-    lost = layout_of(topics["signals"]).streams[3]
+    lost = keys_of(topics["signals"]).streams[3]
     server.ask("XGROUP", "DESTROY", lost, "order-executors")
-    code, told = doctor("--url", server.url, "--only", "topics.groups")
+    code, findings = doctor("--url", server.url, "--only", "topics.groups")
     assert code == 1
-    assert f"order-executors on signals is lost on {lost}" in told["topics.groups"]["found"]
-    assert "order-executor" in told["topics.groups"]["advice"]
+    assert f"order-executors on signals is lost on {lost}" in findings["topics.groups"]["found"]
+    assert "order-executor" in findings["topics.groups"]["advice"]
 
 
 def test_a_dead_letter_is_a_warning_that_says_how_to_see_it(
@@ -218,10 +218,10 @@ def test_a_dead_letter_is_a_warning_that_says_how_to_see_it(
 ) -> None:
     server.ask("XADD", topics["signals"].dead_key, "*", "b", "anything")
     words = ("--url", server.url, "--only", "topics.dead-letters")
-    code, told = doctor(*words)
+    code, findings = doctor(*words)
     assert code == 0
-    assert told["topics.dead-letters"]["found"] == "signals: 1"
-    assert "streamdesk bus dead list --topic signals" in told["topics.dead-letters"]["advice"]
+    assert findings["topics.dead-letters"]["found"] == "signals: 1"
+    assert "streamdesk bus dead list --topic signals" in findings["topics.dead-letters"]["advice"]
     assert doctor(*words, "--strict")[0] == 3
 
 
@@ -229,23 +229,23 @@ def test_sentinels_that_agree_are_well_but_for_a_minimum_of_replicas(
     doctor: Doctor, sentinel: SentinelCluster
 ) -> None:
     words = ("--url", sentinel.url, "--only", "sentinels,redis.memory,redis.role")
-    code, told = doctor(*words)
+    code, findings = doctor(*words)
     assert code == 0
-    assert told["sentinels.quorum"]["found"] == "3 of 3 Sentinels answer, quorum 2"
-    assert told["sentinels.master"]["status"] == "ok"
-    assert "min-replicas-to-write is not set" in told["sentinels.replicas"]["found"]
-    assert "no limit" in told["redis.memory"]["found"]
+    assert findings["sentinels.quorum"]["found"] == "3 of 3 Sentinels answer, quorum 2"
+    assert findings["sentinels.master"]["status"] == "ok"
+    assert "min-replicas-to-write is not set" in findings["sentinels.replicas"]["found"]
+    assert "no limit" in findings["redis.memory"]["found"]
     for node in sentinel.nodes:
         node.ask("CONFIG", "SET", "min-replicas-to-write", "1")
     replica = next(node for node in sentinel.nodes if node is not sentinel.master())
     replica.kill()
     sentinel.sentinels[0].stop()
-    code, told = doctor(*words)
+    code, findings = doctor(*words)
     assert code == 0
-    assert "Sentinel 127.0.0.1:" in told["sentinels.quorum"]["found"]
-    assert told["sentinels.quorum"]["status"] == "warning"
-    assert f"127.0.0.1:{replica.port} cannot be reached" in told["sentinels.replicas"]["found"]
-    assert told["sentinels.replicas"]["status"] == "warning"
+    assert "Sentinel 127.0.0.1:" in findings["sentinels.quorum"]["found"]
+    assert findings["sentinels.quorum"]["status"] == "warning"
+    assert f"127.0.0.1:{replica.port} cannot be reached" in findings["sentinels.replicas"]["found"]
+    assert findings["sentinels.replicas"]["status"] == "warning"
 
 
 @pytest.mark.parametrize(
@@ -307,15 +307,15 @@ def probes() -> Iterator[str]:
 def test_a_service_that_is_named_is_asked_over_its_probes(
     doctor: Doctor, valkey_url: str, probes: str
 ) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}"
-    words = ("--url", valkey_url, "--service", probes, "--service", nobody, "--only", "services")
-    code, told = doctor(*words)
+    unused = f"http://127.0.0.1:{free_port()}"
+    words = ("--url", valkey_url, "--service", probes, "--service", unused, "--only", "services")
+    code, findings = doctor(*words)
     assert code == 1
-    assert "is not ready (trading open)" in told["services.ready"]["found"]
-    assert "cannot be reached" in told["services.ready"]["found"]
-    assert "decides no signal" in told["services.trading"]["found"]
-    assert told["services.versions"]["found"] == "all are 0.1.0"
-    assert told["services.clocks"]["status"] == "ok"
+    assert "is not ready (trading open)" in findings["services.ready"]["found"]
+    assert "cannot be reached" in findings["services.ready"]["found"]
+    assert "decides no signal" in findings["services.trading"]["found"]
+    assert findings["services.versions"]["found"] == "all are 0.1.0"
+    assert findings["services.clocks"]["status"] == "ok"
 
 
 @pytest.mark.parametrize(
@@ -326,18 +326,18 @@ def test_a_service_that_is_named_is_asked_over_its_probes(
         ("ALERT_RELAY_URL", "relay"),
     ],
 )
-def test_nobody_where_monitoring_should_be_is_told(
+def test_a_monitoring_address_without_a_server_is_reported(
     doctor: Doctor, valkey_url: str, name: str, check: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, f"http://me:my-password@127.0.0.1:{free_port()}")
-    code, told = doctor("--url", valkey_url, "--only", "monitoring")
+    code, findings = doctor("--url", valkey_url, "--only", "monitoring")
     assert code == 1
-    assert "cannot be reached" in told[f"monitoring.{check}"]["found"]
-    assert name in told[f"monitoring.{check}"]["advice"]
-    assert "my-password" not in json.dumps(told)
+    assert "cannot be reached" in findings[f"monitoring.{check}"]["found"]
+    assert name in findings[f"monitoring.{check}"]["advice"]
+    assert "my-password" not in json.dumps(findings)
 
 
-def test_a_real_alertmanager_is_well_and_a_stranger_is_no_relay(
+def test_a_real_alertmanager_is_well_and_another_program_is_no_relay(
     doctor: Doctor, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
@@ -356,47 +356,47 @@ def test_a_real_alertmanager_is_well_and_a_stranger_is_no_relay(
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             wait_until(lambda: _well(doctor(*only)), "the Alertmanager is ready")
-            code, told = doctor(*only)
+            code, findings = doctor(*only)
         finally:
             process.terminate()
     assert code == 1
-    assert told["monitoring.relay"]["found"] == "answers with HTTP 404"
+    assert findings["monitoring.relay"]["found"] == "answers with HTTP 404"
 
 
 def _well(answer: tuple[int, dict[str, dict[str, str]]]) -> bool:
     return answer[1]["monitoring.alertmanager"]["status"] == "ok"
 
 
-def test_a_ledger_that_is_not_there_is_told_and_none_is_made(
+def test_a_ledger_that_is_not_there_is_reported_and_not_created(
     doctor: Doctor, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "ledger.db"
     monkeypatch.setenv("LEDGER_URL", f"sqlite:///{file}")
-    code, told = doctor("--url", valkey_url, "--only", "ledger")
+    code, findings = doctor("--url", valkey_url, "--only", "ledger")
     assert code == 1
-    assert told["ledger.database"]["found"] == f"there is no file {file}"
+    assert findings["ledger.database"]["found"] == f"there is no file {file}"
     assert not file.exists()
 
 
-def test_a_ledgers_step_and_its_kill_switch_are_told(
+def test_a_ledgers_step_and_its_kill_switch_are_reported(
     doctor: Doctor, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LEDGER_URL", f"sqlite:///{tmp_path / 'ledger.db'}")
     monkeypatch.setenv("PAPER_BROKER_URL", f"sqlite:///{tmp_path / 'paper.db'}")
     assert run(["trading", "halt", "--reason", "odd prices"]) == 0
-    code, told = doctor("--url", valkey_url, "--only", "ledger")
+    code, findings = doctor("--url", valkey_url, "--only", "ledger")
     assert code == 0
-    assert told["ledger.tables"]["status"] == "ok"
-    assert told["ledger.kill-switch"]["status"] == "warning"
-    assert "odd prices" in told["ledger.kill-switch"]["found"]
-    assert "streamdesk trading resume" in told["ledger.kill-switch"]["advice"]
+    assert findings["ledger.tables"]["status"] == "ok"
+    assert findings["ledger.kill-switch"]["status"] == "warning"
+    assert "odd prices" in findings["ledger.kill-switch"]["found"]
+    assert "streamdesk trading resume" in findings["ledger.kill-switch"]["advice"]
 
 
 def test_a_table_for_a_person_has_every_check_and_what_to_do(
     server: StreamServer, capsys: Capture
 ) -> None:
     server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-    assert run(["doctor", "--url", server.url, "--only", "redis", *PATIENCE]) == 1
+    assert run(["doctor", "--url", server.url, "--only", "redis", *LONG_TIMEOUT]) == 1
     out = capsys.readouterr().out
     rows = [line.split()[:2] for line in out.splitlines()]
     assert ["eviction", "failed"] in rows

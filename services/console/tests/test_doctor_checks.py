@@ -2,7 +2,24 @@
 
 import pytest
 
-from streamdesk.console.domain.doctor.finding import (
+from streamdesk.console.application.doctor.ledger import LedgerFacts, check_ledger
+from streamdesk.console.application.doctor.monitoring import (
+    ProbeFacts,
+    PrometheusFacts,
+    RuleFacts,
+    check_prometheus,
+    check_relay,
+)
+from streamdesk.console.application.doctor.processes import ProcessFacts, check_processes
+from streamdesk.console.application.doctor.redis import ServerFacts, check_server
+from streamdesk.console.application.doctor.sentinels import (
+    NodeFacts,
+    SentinelFacts,
+    check_sentinels,
+)
+from streamdesk.console.application.doctor.settings import check_settings
+from streamdesk.console.application.doctor.topics import GroupFacts, TopicFacts, check_topics
+from streamdesk.console.domain.finding import (
     CHECKS,
     Finding,
     Status,
@@ -10,23 +27,6 @@ from streamdesk.console.domain.doctor.finding import (
     exit_code,
     merged,
 )
-from streamdesk.console.domain.doctor.ledger_checks import LedgerFacts, check_ledger
-from streamdesk.console.domain.doctor.monitoring_checks import (
-    ProbeFacts,
-    PrometheusFacts,
-    RuleFacts,
-    check_prometheus,
-    check_relay,
-)
-from streamdesk.console.domain.doctor.process_checks import ProcessFacts, check_processes
-from streamdesk.console.domain.doctor.redis_checks import ServerFacts, check_server
-from streamdesk.console.domain.doctor.sentinel_checks import (
-    NodeFacts,
-    SentinelFacts,
-    check_sentinels,
-)
-from streamdesk.console.domain.doctor.setting_checks import check_settings
-from streamdesk.console.domain.doctor.topic_checks import GroupFacts, TopicFacts, check_topics
 
 GOOD = {
     "redis_version": "7.2.4",
@@ -48,7 +48,7 @@ def by_name(findings: list[Finding]) -> dict[str, Finding]:
 
 
 @pytest.mark.parametrize(
-    ("told", "status"),
+    ("reported", "status"),
     [
         ({"redis_version": "7.0.0"}, Status.OK),
         ({"redis_version": "6.2.14"}, Status.FAILED),
@@ -57,8 +57,8 @@ def by_name(findings: list[Finding]) -> dict[str, Finding]:
         ({"redis_version": "a fork"}, Status.FAILED),
     ],
 )
-def test_the_floor_is_redis_7_0_and_valkey_8(told: dict[str, str], status: Status) -> None:
-    assert server(told)["redis.version"].status is status
+def test_the_floor_is_redis_7_0_and_valkey_8(reported: dict[str, str], status: Status) -> None:
+    assert server(reported)["redis.version"].status is status
 
 
 @pytest.mark.parametrize(
@@ -147,17 +147,17 @@ def test_a_missing_quorum_is_a_fault_and_a_silent_sentinel_a_warning() -> None:
     assert (found.status, "s2:1: cannot be reached" in found.found) == (Status.WARNING, True)
 
 
-def test_without_a_replica_that_follows_nobody_could_be_promoted() -> None:
+def test_without_a_replica_that_follows_none_could_be_promoted() -> None:
     nodes = [node("a:1", "master"), node("c:1", link_up=False)]
     found = by_name(check_sentinels([sentinel(1)], nodes))["sentinels.replicas"]
     assert found.status is Status.FAILED
     assert "c:1 has no connection to its master" in found.found
-    assert "nobody to promote" in found.found
+    assert "there is none to promote" in found.found
 
 
-def group(**told: object) -> GroupFacts:
+def group(**reported: object) -> GroupFacts:
     usual = {"topic": "signals", "group": "executors", "service": "order-executor"}
-    return GroupFacts(**(usual | {"streams": 2, "active": 1} | told))  # type: ignore[arg-type]
+    return GroupFacts(**(usual | {"streams": 2, "active": 1} | reported))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def group(**told: object) -> GroupFacts:
         ("lag", group(waiting=90, pending=10, limit=100), Status.FAILED, "publishes are refused"),
         ("lag", group(waiting=80, limit=100), Status.WARNING, "the queue takes 100"),
         ("lag", group(waiting=1_000), Status.OK, "executors on signals: 1,000"),
-        ("pending", group(pending=101), Status.WARNING, "101 in hand"),
+        ("pending", group(pending=101), Status.WARNING, "101 pending"),
         ("pending", group(oldest_seconds=400.0), Status.WARNING, "400 s old"),
         ("consumers", group(active=0, waiting=3), Status.FAILED, "no consumer that is alive"),
         ("groups", group(without=("s:90",)), Status.FAILED, "is lost on s:90"),
@@ -186,14 +186,14 @@ def test_a_group_that_does_not_keep_up_is_named_with_its_figure(
     ("length", "status"),
     [(50_000, Status.OK), (50_001, Status.WARNING), (1_000_000, Status.FAILED)],
 )
-def test_a_stream_near_its_cap_is_told_before_publishes_are_refused(
+def test_a_stream_near_its_cap_is_reported_before_publishes_are_refused(
     length: int, status: Status
 ) -> None:
     facts = TopicFacts("bars", 0, "market:bars", length, 1_000_000)
     assert by_name(check_topics([facts], []))["topics.length"].status is status
 
 
-def test_processes_of_two_versions_are_told_apart() -> None:
+def test_processes_of_two_versions_are_distinguished() -> None:
     facts = [ProcessFacts("a", ready=True, version="1"), ProcessFacts("b", version="2")]
     found = by_name(check_processes(facts))["services.versions"]
     assert (found.status, found.found) == (Status.WARNING, "1: a; 2: b")
@@ -272,7 +272,7 @@ def test_a_page_for_others_than_this_machine_needs_a_secret(
     assert (found.status, "hush" in found.found) == (status, False)
 
 
-def test_critical_alerts_that_fire_are_a_failure_and_strangers_are_none_of_ours() -> None:
+def test_critical_alerts_that_fire_are_a_failure_and_those_of_others_are_ignored() -> None:
     rules = (
         RuleFacts("redis", "RedisUnreachable", firing=True, severity="critical"),
         RuleFacts("theirs", "Watchdog", firing=True, severity="critical"),

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from streamdesk.console.adapters.folder import Folder
 from streamdesk.console.domain.state import DeskState, ServiceState
 from streamdesk.console.errors import DeskRunningError, NoDeskError, UsageError
-from streamdesk.console.folder import Folder
 
 STATE = DeskState(
     pid=4711,
@@ -29,7 +29,7 @@ STATE = DeskState(
 )
 
 
-def test_a_second_desk_in_the_same_folder_is_told_about_the_first(tmp_path: Path) -> None:
+def test_a_second_desk_in_the_same_folder_is_refused_and_the_first_named(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     with folder.held():
         folder.write(STATE)

@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from streamdesk.bus import Bus, BusConfig
+from streamdesk.console.__main__ import run
+from streamdesk.console.adapters.folder import Folder
+from streamdesk.console.adapters.service_command import run_job
+from streamdesk.console.adapters.terminal.job_view import JobView, print_report
 from streamdesk.console.errors import ConsoleError, UsageError
-from streamdesk.console.folder import Folder
-from streamdesk.console.handlers.app import run
-from streamdesk.console.job_process import run_job
-from streamdesk.console.job_view import JobView, print_report
 from streamdesk.contracts.base import Topic
 
 ReportOf = Callable[..., dict[str, Any]]
@@ -51,9 +51,9 @@ def report_of() -> ReportOf:
 def said(report_of: ReportOf) -> Callable[..., str]:
     """What a person reads of a report."""
 
-    def words(*, told: bool = True, **changes: Any) -> str:
+    def words(*, has_bus: bool = True, **changes: Any) -> str:
         out = io.StringIO()
-        print_report(Console(file=out, width=200), report_of(**changes), told=told)
+        print_report(Console(file=out, width=200), report_of(**changes), has_bus=has_bus)
         return out.getvalue()
 
     return words
@@ -71,7 +71,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], s
     return make
 
 
-async def test_simulated_stocks_are_computed_and_the_bus_is_told(
+async def test_simulated_stocks_are_computed_and_published(
     topics: dict[str, Topic[Any]],
     valkey_url: str,
     capsys: pytest.CaptureFixture[str],
@@ -87,13 +87,13 @@ async def test_simulated_stocks_are_computed_and_the_bus_is_told(
         assert row.length == 40 + 41 + 1
 
 
-def test_without_a_server_it_computes_and_says_that_nobody_was_told(
+def test_without_a_server_it_computes_and_says_that_no_event_is_published(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert run(["job", "indicators", "--simulate", "12"]) == 0
     out = capsys.readouterr().out
     assert "12 of 12 stocks have their 9 indicators" in out
-    assert "nobody was told" in out
+    assert "none published: no desk runs here" in out
     assert ".streamdesk/simulated/12/indicators/day=" in out
 
 
@@ -124,7 +124,9 @@ def test_a_report_names_the_first_failures_and_counts_the_others(said: Callable[
     assert "and 2 more" in text
 
 
-def test_a_report_says_what_was_there_and_that_redis_was_away(said: Callable[..., str]) -> None:
+def test_a_report_says_what_was_there_and_that_redis_was_down(
+    said: Callable[..., str],
+) -> None:
     assert "2,000 in 2.0 s, 1,000 stocks/s; 3,000 were there before" in said(
         computed=2_000, resumed=3_000
     )
@@ -168,7 +170,9 @@ def test_a_job_that_was_called_wrongly_is_a_usage_error(module: Callable[[str], 
         run_job([name], {}, lambda _: None)
 
 
-def test_a_job_that_says_nothing_is_told_by_its_exit_code(module: Callable[[str], str]) -> None:
+def test_a_job_that_prints_nothing_is_explained_by_its_exit_code(
+    module: Callable[[str], str],
+) -> None:
     with pytest.raises(ConsoleError, match="it ended with code 3"):
         run_job([module("import os; os._exit(3)")], {}, lambda _: None)
 

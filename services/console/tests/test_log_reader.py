@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from streamdesk.console.log_reader import LogReader, last_words, parse
+from streamdesk.console.adapters.log_reader import LogReader, last_line, parse
 
 
 @pytest.mark.parametrize(
@@ -10,7 +10,7 @@ from streamdesk.console.log_reader import LogReader, last_words, parse
     [
         ('{"level": "info", "event": "started"}', False),
         ('{"level": "warning", "event": "redis lost"}', False),
-        ('{"level": "error", "event": "work crashed"}', True),
+        ('{"level": "error", "event": "task crashed"}', True),
         ('{"level": "critical", "event": "gone"}', True),
         ("Traceback (most recent call last):", True),
         ('  File "x.py", line 1', False),
@@ -39,13 +39,13 @@ def test_what_an_earlier_run_logged_is_not_read_again(tmp_path: Path) -> None:
     assert list(LogReader(path).lines()) == []
 
 
-def test_the_last_words_are_the_last_line_that_says_something(tmp_path: Path) -> None:
+def test_the_last_line_is_the_last_that_is_not_blank(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
-    path.write_text('{"event": "work crashed", "error": "no disk"}\n\n')
-    assert last_words(path) == "work crashed: no disk"
+    path.write_text('{"event": "task crashed", "error": "no disk"}\n\n')
+    assert last_line(path) == "task crashed: no disk"
 
 
-def test_a_process_without_a_log_has_no_last_words_but_an_answer(tmp_path: Path) -> None:
-    assert last_words(tmp_path / "none.log") == "it wrote no log"
+def test_a_process_without_a_log_has_an_explanation_for_a_last_line(tmp_path: Path) -> None:
+    assert last_line(tmp_path / "none.log") == "it wrote no log"
     (tmp_path / "empty.log").touch()
-    assert last_words(tmp_path / "empty.log") == "its log is empty"
+    assert last_line(tmp_path / "empty.log") == "its log is empty"

@@ -1,4 +1,4 @@
-"""`streamdesk news`: what a person sees of news, and what the children behind it are told."""
+"""`streamdesk news`: what a person sees of news, and the options of the processes behind it."""
 
 import asyncio
 import io
@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from streamdesk.bus import Bus, BusConfig
-from streamdesk.console import news_view
-from streamdesk.console.handlers.app import run
+from streamdesk.console.__main__ import run
+from streamdesk.console.adapters.terminal import news_view
 from streamdesk.contracts.base import Topic
 from streamdesk.contracts.events import NewsFetched, NewsFiltered
 
@@ -106,8 +106,8 @@ def test_the_raw_tail_shows_every_article_and_the_sources_own_sentiment(
     out = look("news", "tail", "--raw", "--since", "10m", "--limit", "2")
     assert "+0.30 Apple beats estimates" in out
     assert "recorded, " in out
-    stranger = next(line for line in out.splitlines() if "Nobody knows" in line)
-    assert stranger.split()[-4:] == ["-", "-", "Nobody", "knows"]
+    unknown = next(line for line in out.splitlines() if "Nobody knows" in line)
+    assert unknown.split()[-4:] == ["-", "-", "Nobody", "knows"]
 
 
 def test_a_tail_as_json_has_every_field(
@@ -167,7 +167,7 @@ def said() -> Callable[..., str]:
     return words
 
 
-def test_a_round_is_told_in_figures(said: Callable[..., str]) -> None:
+def test_a_round_is_shown_in_figures(said: Callable[..., str]) -> None:
     head, _, figures, *_ = [line for line in said().splitlines() if line.strip()]
     assert head.split() == [
         *("fetched", "published", "known", "before", "unusable", "failed"),
@@ -223,8 +223,8 @@ def test_why_judges_an_article_that_was_fetched_as_it_was_then(
     assert "about AAPL.US" in out
     alone = json.loads(look("news", "why", "Apple beats estimates", "--age-hours=0", "--json"))
     assert alone["passed"] is True
-    told = {rule["rule"]: rule["because"] for rule in alone["rules"]}
-    assert told["ticker"] == "not asked"
+    because = {rule["rule"]: rule["because"] for rule in alone["rules"]}
+    assert because["ticker"] == "not asked"
     whole = json.loads(look("news", "why", "Apple beats estimates", "--json"))
     assert whole["sentiment"] > alone["sentiment"], "the source's own sentiment counts as well"
 

@@ -2,18 +2,19 @@ import socket
 
 import pytest
 
-from streamdesk.console import ports
+from streamdesk.console.adapters import ports
+from streamdesk.console.domain.services import LOOPBACK
 from streamdesk.console.errors import DeskFailedError
 
 
-def test_a_port_that_somebody_listens_on_is_not_free() -> None:
-    with socket.create_server((ports.LOOPBACK, 0)) as server:
+def test_a_port_that_a_server_listens_on_is_not_free() -> None:
+    with socket.create_server((LOOPBACK, 0)) as server:
         taken = server.getsockname()[1]
         assert not ports.is_free(taken)
         assert ports.next_free(taken) > taken
 
 
-def test_a_port_that_nobody_listens_on_is_free() -> None:
+def test_a_port_that_no_server_listens_on_is_free() -> None:
     assert ports.is_free(ports.any_free())
 
 

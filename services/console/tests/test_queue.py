@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from streamdesk.bus import Bus, BusConfig, GroupLag, Message
-from streamdesk.console import tables
-from streamdesk.console.domain.queue import Frame, Rates
-from streamdesk.console.monitor import Monitor, frame
+from streamdesk.console.adapters.terminal import tables
+from streamdesk.console.application.watch_queue import Monitor, frame
+from streamdesk.console.domain.queue import QueueFrame, QueueRates
 from streamdesk.contracts.events import Side, SignalGenerated, SignalType
 from streamdesk.contracts.topics import TRADING_SIGNALS
 
@@ -56,24 +56,24 @@ def waiting(score: float, age_seconds: float) -> Message[SignalGenerated]:
     )
 
 
-def drawn(frame: Frame | None, width: int = 100) -> str:
+def drawn(frame: QueueFrame | None, width: int = 100) -> str:
     out = io.StringIO()
     Console(file=out, width=width).print(tables.queue(frame, "signals"))
     return out.getvalue()
 
 
 def test_rates_are_unknown_at_the_first_look() -> None:
-    assert Rates().add(0.0, added=100, finished=95) == (None, None)
+    assert QueueRates().add(0.0, added=100, finished=95) == (None, None)
 
 
 def test_rates_are_what_came_and_what_was_finished_a_second() -> None:
-    rates = Rates()
+    rates = QueueRates()
     rates.add(0.0, added=100, finished=95)
     assert rates.add(2.0, added=120, finished=110) == (10.0, 7.5)
 
 
 def test_rates_forget_what_is_older_than_the_window() -> None:
-    rates = Rates(window_seconds=10)
+    rates = QueueRates(window_seconds=10)
     rates.add(0.0, added=100, finished=100)
     rates.add(5.0, added=1_100, finished=1_100)
     rates.add(10.0, added=1_100, finished=1_100)
@@ -81,7 +81,7 @@ def test_rates_forget_what_is_older_than_the_window() -> None:
 
 
 def test_an_emptied_server_does_not_make_negative_rates() -> None:
-    rates = Rates()
+    rates = QueueRates()
     rates.add(0.0, added=100, finished=95)
     assert rates.add(1.0, added=3, finished=0) == (None, None)
 
@@ -151,7 +151,7 @@ def test_the_picture_fits_a_terminal_of_80_columns() -> None:
         (200_000, "2 d 7 h"),
     ],
 )
-def test_an_age_is_told_in_the_unit_that_fits(seconds: float | None, text: str) -> None:
+def test_an_age_is_shown_in_the_unit_that_fits(seconds: float | None, text: str) -> None:
     assert tables.age(seconds) == text
 
 

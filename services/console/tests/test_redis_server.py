@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streamdesk.console import redis_server
+from streamdesk.console.adapters import redis_server
 from streamdesk.console.errors import NoServerError
 
 

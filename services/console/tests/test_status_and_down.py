@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from streamdesk.console import watchdog
+from streamdesk.console.__main__ import run
+from streamdesk.console.adapters.folder import Folder
+from streamdesk.console.adapters.processes import watchdog
+from streamdesk.console.application import end_desk
 from streamdesk.console.domain.state import DeskState, ServiceState
-from streamdesk.console.folder import Folder
-from streamdesk.console.handlers import desk as handlers
-from streamdesk.console.handlers.app import run
 
 HOLDER = """
 import signal, sys
 from pathlib import Path
-from streamdesk.console.folder import Folder
+from streamdesk.console.adapters.folder import Folder
 signal.signal(signal.SIGTERM, signal.SIG_IGN if sys.argv[2] == "deaf" else lambda *_: sys.exit(0))
 with Folder(Path(sys.argv[1])).held():
     print("held", flush=True)
@@ -82,7 +82,7 @@ def test_status_shows_every_process_and_no_secret(
 def test_down_ends_the_desk_politely_or_else_by_force(
     holder: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handlers, "DOWN_SECONDS", 2.0)
+    monkeypatch.setattr(end_desk, "DOWN_SECONDS", 2.0)
     assert run(["down", "--data", str(tmp_path)]) == 0
     assert holder.wait(60) in (0, -signal.SIGKILL)
     assert not Folder(tmp_path).is_held()

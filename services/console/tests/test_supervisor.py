@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from streamdesk.console.guard import Guard
-from streamdesk.console.supervisor import Program, Supervisor
+from streamdesk.console.adapters.processes.guard import Guard
+from streamdesk.console.adapters.processes.supervisor import Program, Supervisor
 
 Eventually = Callable[[Callable[[], bool]], Awaitable[None]]
 Shell = Callable[[str, str], Program]
@@ -139,8 +139,8 @@ async def test_a_watchdog_that_dies_is_replaced_and_knows_every_group_again(
 UP = """
 import asyncio, sys
 from pathlib import Path
-from streamdesk.console.guard import Guard
-from streamdesk.console.supervisor import Program, Supervisor
+from streamdesk.console.adapters.processes.guard import Guard
+from streamdesk.console.adapters.processes.supervisor import Program, Supervisor
 
 async def main() -> None:
     guard = Guard()

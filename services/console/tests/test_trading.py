@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from streamdesk.console.folder import Folder
-from streamdesk.console.handlers.app import run
+from streamdesk.console.__main__ import run
+from streamdesk.console.adapters.folder import Folder
 
 
 @pytest.fixture(autouse=True)
@@ -24,11 +24,11 @@ def test_a_halt_lasts_until_it_is_resumed(capsys: pytest.CaptureFixture[str]) ->
     assert run(["trading", "resume"]) == 0
     assert run(["trading", "status"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Trading goes on."
+    assert lines[0] == "Trading is open."
     assert lines[1].startswith("Trading is halted since ")
-    assert lines[1].endswith(": odd [prices]. Purchases are refused, sales go on.")
+    assert lines[1].endswith(": odd [prices]. Buy orders are refused, sell orders are accepted.")
     assert json.loads(lines[2])["reason"] == "odd [prices]"
-    assert lines[3:] == ["Trading goes on."] * 2
+    assert lines[3:] == ["Trading is open."] * 2
 
 
 def test_the_desks_own_ledger_is_the_one_in_its_folder(

@@ -1,6 +1,6 @@
 import pytest
 
-from streamdesk.console import watchdog
+from streamdesk.console.adapters.processes import watchdog
 from streamdesk.console.domain.restarts import RestartPolicy
 
 

@@ -6,17 +6,16 @@ import pytest
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.contracts.topics import NEWS_WINDOW_SECONDS
 from streamdesk.news_fetcher import errors
-from streamdesk.news_fetcher.domain import (
+from streamdesk.news_fetcher.domain.articles import (
     TAGS_MAX,
     TITLE_MAX_CHARS,
-    Limits,
-    SeenWindow,
+    FetchLimits,
+    RawArticle,
     accept,
     event_id,
-    fingerprint,
-    link_hash,
 )
-from streamdesk.news_fetcher.source import RawArticle
+from streamdesk.news_fetcher.domain.fetcher_state import fingerprint
+from streamdesk.news_fetcher.domain.links import SeenWindow, link_hash
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 TOLERANCE = timedelta(minutes=5)
@@ -25,7 +24,7 @@ LINK = "https://news.example/story"
 
 def accepted(ticker: str | None = None, **changes: Any) -> NewsFetched:
     values: dict[str, Any] = {"title": "Apple beats estimates", "link": LINK, "published_at": NOW}
-    limits = Limits(content_max_chars=20, future_tolerance=TOLERANCE)
+    limits = FetchLimits(content_max_chars=20, future_tolerance=TOLERANCE)
     raw = RawArticle(**(values | changes))
     return accept(raw, source="test", fetched_at=NOW, limits=limits, ticker=ticker)
 
@@ -121,7 +120,7 @@ def test_the_id_of_an_event_follows_from_the_link_alone() -> None:
 
 
 def test_an_article_says_for_which_instrument_it_was_asked() -> None:
-    limits = Limits(content_max_chars=20, future_tolerance=TOLERANCE)
+    limits = FetchLimits(content_max_chars=20, future_tolerance=TOLERANCE)
     raw = RawArticle(title="t", link=LINK, published_at=NOW)
     event = accept(raw, source="test", fetched_at=NOW, limits=limits, ticker="700.HK")
     assert event.ticker == "700.HK"
@@ -180,7 +179,7 @@ def test_a_polarity_that_is_no_number_from_minus_one_to_one_is_left_out(polarity
 
 
 def test_what_the_event_refuses_for_another_reason_is_an_article_error_too() -> None:
-    limits = Limits(content_max_chars=1_000_000, future_tolerance=TOLERANCE)
+    limits = FetchLimits(content_max_chars=1_000_000, future_tolerance=TOLERANCE)
     raw = RawArticle(title="t", link=LINK, published_at=NOW, content="c" * 200_000)
     with pytest.raises(errors.ArticleInvalidError, match="content") as caught:
         accept(raw, source="test", fetched_at=NOW, limits=limits)

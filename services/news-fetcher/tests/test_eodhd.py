@@ -12,10 +12,11 @@ import pytest
 from pydantic import SecretStr
 
 from streamdesk.news_fetcher import errors
-from streamdesk.news_fetcher.eodhd import EodhdSource
+from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
+from streamdesk.news_fetcher.domain.articles import RawArticle
+from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.errors import SourceError
-from streamdesk.news_fetcher.quota import Quota
-from streamdesk.news_fetcher.source import Query, RawArticle
 from tests import eodhd_server
 from tests.eodhd_server import KEY, EodhdServer, article, status
 
@@ -24,7 +25,7 @@ GUARD_SECONDS = 60
 
 
 class Client:
-    """A source beside its server, and what it told of its requests."""
+    """A source beside its server, and what it reported of its requests."""
 
     def __init__(self, server: EodhdServer, **options: Any) -> None:
         self.server = server
@@ -45,7 +46,7 @@ class Client:
 
     async def fetch(self, ticker: str | None = "AAPL.US", hours: float = 24) -> list[RawArticle]:
         async with asyncio.timeout(GUARD_SECONDS):
-            query = Query(ticker=ticker, since=NOW - timedelta(hours=hours), until=NOW)
+            query = NewsQuery(ticker=ticker, since=NOW - timedelta(hours=hours), until=NOW)
             return list(await self.source.fetch(query))
 
     async def failure(self, ticker: str | None = "AAPL.US") -> SourceError:
@@ -258,7 +259,7 @@ async def test_what_may_be_gone_in_a_moment_is_asked_for_again_and_each_time_is_
 async def test_after_three_attempts_the_failure_is_the_answer() -> None:
     async with client(EodhdServer(always=status(503, b"down"))) as made:
         error = await made.failure()
-        assert isinstance(error, errors.SourceUnavailableError)
+        assert isinstance(error, errors.NewsSourceUnavailableError)
         assert "503: down" in str(error)
         assert len(made.server.news) == 3
 
@@ -274,14 +275,14 @@ async def test_a_server_that_wants_to_be_left_alone_for_long_is_not_asked_again_
 async def test_an_answer_that_is_not_whole_in_time_is_given_up(answer: Any) -> None:
     async with client(EodhdServer(always=answer), timeout_seconds=0.2) as made:
         error = await made.failure()
-        assert isinstance(error, errors.SourceUnavailableError)
+        assert isinstance(error, errors.NewsSourceUnavailableError)
         assert "in 0.2 s" in str(error)
 
 
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
     async with client(base_url="http://127.0.0.1:1") as made:
         error = await made.failure()
-        assert isinstance(error, errors.SourceUnavailableError)
+        assert isinstance(error, errors.NewsSourceUnavailableError)
         assert "http://127.0.0.1:1" in str(error)
 
 

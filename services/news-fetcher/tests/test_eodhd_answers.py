@@ -11,25 +11,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from streamdesk.news_fetcher.domain import Limits, accept
-from streamdesk.news_fetcher.eodhd import EodhdSource
-from streamdesk.news_fetcher.eodhd_answers import (
+from streamdesk.news_fetcher.adapters.eodhd.answers import (
     Usage,
-    published,
     rate_limit,
     read_usage,
     retry_after_seconds,
 )
+from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
+from streamdesk.news_fetcher.domain.articles import FetchLimits, RawArticle, accept, published
+from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.errors import ArticleError, SourceError
-from streamdesk.news_fetcher.quota import Quota
-from streamdesk.news_fetcher.source import Query, RawArticle
 from tests.eodhd_server import KEY, Answer, EodhdServer, raw
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
-QUERY = Query(ticker="AAPL.US", since=NOW - timedelta(hours=24), until=NOW)
-LIMITS = Limits(content_max_chars=1_000, future_tolerance=timedelta(minutes=5))
+QUERY = NewsQuery(ticker="AAPL.US", since=NOW - timedelta(hours=24), until=NOW)
+LIMITS = FetchLimits(content_max_chars=1_000, future_tolerance=timedelta(minutes=5))
 
-# -- answers nobody thought of ------------------------------------------------------------------
+# -- unforeseen answers ------------------------------------------------------------------------
 
 scalars = st.one_of(
     st.none(),
@@ -149,13 +148,17 @@ async def asked(answer: Answer) -> list[RawArticle] | SourceError:
             await source.close()
 
 
+def check_error(error: SourceError) -> None:
+    assert str(error)
+    assert error.reason != SourceError.reason
+    assert error.retry_after_seconds is None or error.retry_after_seconds >= 0
+    assert error.__cause__ is None
+
+
 def check(result: list[RawArticle] | SourceError, body: bytes) -> None:
     """Articles that the rules can judge, an error that says something, or nothing for nothing."""
     if isinstance(result, SourceError):
-        assert str(result)
-        assert result.reason != SourceError.reason
-        assert result.retry_after_seconds is None or result.retry_after_seconds >= 0
-        assert result.__cause__ is None
+        check_error(result)
         return
     sent = json.loads(body)
     assert isinstance(sent, list)
@@ -258,8 +261,8 @@ def test_retry_after_is_read_in_seconds_or_as_a_date(
 def test_the_minutes_headers_count_where_both_are_numbers(
     limit: str, left: str, expected: tuple[int, int] | None
 ) -> None:
-    told = {"x-ratelimit-limit": limit, "x-ratelimit-remaining": left}
-    assert rate_limit(told) == expected
+    headers = {"x-ratelimit-limit": limit, "x-ratelimit-remaining": left}
+    assert rate_limit(headers) == expected
 
 
 def usage(**changes: Any) -> Usage | None:

@@ -14,16 +14,16 @@ import structlog
 from prometheus_client import generate_latest
 from pydantic import SecretStr
 
-from streamdesk.news_fetcher.eodhd import EodhdSource
-from streamdesk.news_fetcher.eodhd_http import EodhdHttp
+from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
+from streamdesk.news_fetcher.adapters.eodhd.http import EodhdHttp
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
+from streamdesk.news_fetcher.domain.quota import Quota
 from streamdesk.news_fetcher.errors import SourceError
-from streamdesk.news_fetcher.quota import Quota
-from streamdesk.news_fetcher.source import Query
 from tests import eodhd_server
 from tests.eodhd_server import EodhdServer, article, status
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
-QUERY = Query(ticker="AAPL.US", since=NOW - timedelta(hours=24), until=NOW)
+QUERY = NewsQuery(ticker="AAPL.US", since=NOW - timedelta(hours=24), until=NOW)
 SECRET = "not/a real+key&1234.5678"  # noqa: S105 - a placeholder with all that is written differently in an address
 SPELLINGS = {SECRET, quote(SECRET, safe=""), quote_plus(SECRET), quote(SECRET), SECRET[:12]}
 REPEATED = f"api_token={quote(SECRET, safe='')} or {SECRET} or {quote_plus(SECRET)} ".encode()
@@ -55,7 +55,7 @@ FAILURES: dict[str, Any] = {
 
 @pytest.fixture
 def all_logs(caplog: pytest.LogCaptureFixture) -> Iterator[list[object]]:
-    """Everything that is logged by anybody, as loud as it goes."""
+    """Everything that any logger logs, at the lowest level."""
     loud = [name for name in logging.root.manager.loggerDict if name.startswith("http")]
     before = {name: logging.getLogger(name).level for name in loud}
     caplog.set_level(logging.DEBUG)

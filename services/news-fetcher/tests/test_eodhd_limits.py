@@ -12,30 +12,33 @@ import pytest
 from pydantic import SecretStr
 
 from streamdesk.news_fetcher import errors
-from streamdesk.news_fetcher.eodhd import EodhdSource
-from streamdesk.news_fetcher.quota import MinutePace, Quota
-from streamdesk.news_fetcher.source import Query
+from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
+from streamdesk.news_fetcher.adapters.eodhd.minute_pace import MinutePace
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
+from streamdesk.news_fetcher.domain.quota import Quota
 from tests import eodhd_server
 from tests.eodhd_server import KEY, Asked, EodhdServer, article, status
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
-QUERY = Query(ticker="AAPL.US", since=NOW - timedelta(hours=24), until=NOW)
+QUERY = NewsQuery(ticker="AAPL.US", since=NOW - timedelta(hours=24), until=NOW)
 GUARD_SECONDS = 60
 LONG_SECONDS = 3_600.0
 
 
-class Told(Counter[str]):
-    """Counts what a source tells of its requests."""
+class Outcomes(Counter[str]):
+    """Counts the outcomes that a source reports of its requests."""
 
     def __call__(self, outcome: str) -> None:
         self[outcome] += 1
 
 
 @asynccontextmanager
-async def running(server: EodhdServer, **options: Any) -> AsyncIterator[tuple[EodhdSource, Told]]:
+async def running(
+    server: EodhdServer, **options: Any
+) -> AsyncIterator[tuple[EodhdSource, Outcomes]]:
     server.articles = [article(1, NOW - timedelta(hours=1))]
     server.counted_on = server.counted_on or f"{NOW:%Y-%m-%d}"
-    told = Told()
+    outcomes = Outcomes()
     defaults: dict[str, Any] = {
         "quota": Quota(100_000),
         "clock": lambda: NOW,
@@ -44,9 +47,9 @@ async def running(server: EodhdServer, **options: Any) -> AsyncIterator[tuple[Eo
         "pause_seconds": LONG_SECONDS,
     }
     async with server.running(), asyncio.timeout(GUARD_SECONDS):
-        source = EodhdSource(SecretStr(KEY), server.url, on_request=told, **defaults | options)
+        source = EodhdSource(SecretStr(KEY), server.url, on_request=outcomes, **defaults | options)
         try:
-            yield source, told
+            yield source, outcomes
         finally:
             await source.close()
 
@@ -103,16 +106,16 @@ async def test_calls_that_were_bought_beyond_the_days_are_left_too() -> None:
     ],
 )
 async def test_a_count_that_cannot_be_had_is_no_failure_of_the_news(answer: Any) -> None:
-    async with running(EodhdServer(user=answer)) as (source, told):
+    async with running(EodhdServer(user=answer)) as (source, outcomes):
         assert not await source.learn_quota()
         assert len(await source.fetch(QUERY)) == 1
-        assert told == {"ok": 1}
+        assert outcomes == {"ok": 1}
         assert source.quota.used == 10
 
 
 async def test_nothing_is_asked_for_that_the_day_has_no_calls_for() -> None:
     server = EodhdServer(calls_per_day=25)
-    async with running(server) as (source, told):
+    async with running(server) as (source, outcomes):
         for _ in range(2):
             await source.fetch(QUERY)
         error = await failure(source)
@@ -120,7 +123,7 @@ async def test_nothing_is_asked_for_that_the_day_has_no_calls_for() -> None:
         assert error.until == datetime(2026, 11, 21, tzinfo=UTC)
         assert len(server.news) == 2
         assert server.used == 20
-        assert told == {"ok": 2, "quota-exhausted": 1}
+        assert outcomes == {"ok": 2, "quota-exhausted": 1}
 
 
 async def test_after_a_402_nothing_is_asked_for_until_midnight() -> None:
@@ -149,14 +152,14 @@ async def test_a_day_that_is_used_up_by_others_shows_after_a_429() -> None:
 
 async def test_after_a_429_nothing_is_asked_for_as_long_as_the_server_says() -> None:
     server = EodhdServer(answers=[eodhd_server.too_many("120")])
-    async with running(server) as (source, told):
+    async with running(server) as (source, outcomes):
         first = await failure(source)
         assert (type(first), first.retry_after_seconds) == (errors.SourceBusyError, 120)
         second = await failure(source)
         assert isinstance(second, errors.SourceBusyError)
         assert 0 < (second.retry_after_seconds or 0) <= 120
         assert len(server.news) == 1
-        assert told == {"rate-limited": 2}
+        assert outcomes == {"rate-limited": 2}
 
 
 async def test_requests_wait_when_the_server_says_that_little_of_the_minute_is_left() -> None:
@@ -185,7 +188,7 @@ async def test_more_requests_than_the_minute_allows_wait_for_their_turn() -> Non
 
 async def test_a_source_that_fails_all_the_time_is_left_alone() -> None:
     server = EodhdServer(always=status(500, b"broken"))
-    async with running(server, failures=5) as (source, told):
+    async with running(server, failures=5) as (source, outcomes):
         await failure(source)
         assert not source.circuit_open
         for _ in range(4):
@@ -195,18 +198,18 @@ async def test_a_source_that_fails_all_the_time_is_left_alone() -> None:
         assert 0 < (error.retry_after_seconds or 0) <= LONG_SECONDS
         assert source.circuit_open
         assert len(server.news) == 5
-        assert told["unavailable"] == 5
-        assert told["circuit-open"] == 4  # they count: the source is still what fails
+        assert outcomes["unavailable"] == 5
+        assert outcomes["circuit-open"] == 4  # they count: the source is still what fails
         assert source.quota.used == 50
 
 
 async def test_an_answer_between_failures_keeps_the_circuit_closed() -> None:
     server = EodhdServer(always=eodhd_server.every(2, status(200, b"not JSON")))
-    async with running(server, failures=2) as (source, told):
+    async with running(server, failures=2) as (source, outcomes):
         for _ in range(6):  # one after another: the order is what matters
             await asyncio.gather(source.fetch(QUERY), return_exceptions=True)
             assert not source.circuit_open
-        assert told == {"ok": 3, "unreadable": 3}
+        assert outcomes == {"ok": 3, "unreadable": 3}
 
 
 @pytest.mark.parametrize("code", [401, 403, 404, 422, 429])
@@ -219,7 +222,7 @@ async def test_a_refusal_is_an_answer_and_opens_no_circuit(code: int) -> None:
 async def test_after_the_pause_one_request_goes_first_and_the_others_wait_for_it() -> None:
     opened = asyncio.Event()
     server = EodhdServer(always=status(500))
-    async with running(server, failures=1, pause_seconds=0.05) as (source, told):
+    async with running(server, failures=1, pause_seconds=0.05) as (source, outcomes):
         await failure(source)
         assert source.circuit_open
         await pause_is_over(source)
@@ -232,22 +235,25 @@ async def test_after_the_pause_one_request_goes_first_and_the_others_wait_for_it
         opened.set()
         assert [len(found) for found in await asyncio.gather(*asking)] == [1, 1, 1, 1]
         assert not source.circuit_open
-        assert told["ok"] == 4
+        assert outcomes["ok"] == 4
 
 
-async def test_a_clock_that_is_set_back_leaves_no_source_alone_for_longer() -> None:
-    async with running(EodhdServer(always=status(500)), failures=1) as (source, _):
+async def test_a_clock_that_is_set_back_leaves_no_source_alone_for_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = EodhdServer(always=status(500))
+    async with running(server, failures=1, pause_seconds=0.05) as (source, _):
         await failure(source)
-        context = source._circuit._context
-        assert context is not None
         assert source.circuit_open
-        context._state.opened_at = time.time() + 10 * LONG_SECONDS  # as seen after the step
-        error = await failure(source)
-        assert isinstance(error, errors.CircuitOpenError)  # of the attempt after the one that went
-        assert source._circuit._context is not context
+        before = time.time() - 10 * LONG_SECONDS
+        monkeypatch.setattr(time, "time", lambda: before)
+        await pause_is_over(source)
+        server.always = None
+        assert len(await source.fetch(QUERY)) == 1
+        assert not source.circuit_open
 
 
-async def test_who_waits_for_a_probe_that_fails_asks_nothing() -> None:
+async def test_requests_that_wait_for_a_probe_that_fails_are_not_made() -> None:
     opened = asyncio.Event()
 
     async def late_failure(server: EodhdServer, writer: asyncio.StreamWriter, _: Asked) -> None:
@@ -257,9 +263,7 @@ async def test_who_waits_for_a_probe_that_fails_asks_nothing() -> None:
     server = EodhdServer(always=status(500))
     async with running(server, failures=1) as (source, _):
         await failure(source)
-        context = source._circuit._context
-        assert context is not None
-        context._state.opened_at = time.time() - 2 * LONG_SECONDS  # the pause is over
+        source._circuit._breaker._open_until = time.monotonic()  # the pause is over
         server.always, before = late_failure, len(server.news)
         asking = [asyncio.create_task(source.fetch(QUERY)) for _ in range(4)]
         while len(server.news) == before:
@@ -278,7 +282,7 @@ async def test_a_probe_that_fails_leaves_the_source_alone_again() -> None:
         while len(server.news) < 3:  # each time the pause is over
             assert isinstance(
                 await failure(source),
-                errors.CircuitOpenError | errors.SourceUnavailableError,
+                errors.CircuitOpenError | errors.NewsSourceUnavailableError,
             )
             assert source.circuit_open
             await asyncio.sleep(0.01)

@@ -8,11 +8,12 @@ from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from streamdesk.news_fetcher.eodhd import EodhdSource
-from streamdesk.news_fetcher.eodhd_pages import MOST_PAGES, NOTHING_NEW, OVERLAP, Pages
-from streamdesk.news_fetcher.errors import SourceUnavailableError, SourceUnreadableError
-from streamdesk.news_fetcher.quota import Quota
-from streamdesk.news_fetcher.source import Query, RawArticle
+from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
+from streamdesk.news_fetcher.adapters.eodhd.pages import MOST_PAGES, NOTHING_NEW, OVERLAP, Pages
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
+from streamdesk.news_fetcher.domain.articles import RawArticle
+from streamdesk.news_fetcher.domain.quota import Quota
+from streamdesk.news_fetcher.errors import NewsSourceUnavailableError, SourceUnreadableError
 from tests.eodhd_server import KEY, EodhdServer, article
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
@@ -27,7 +28,7 @@ def entry(number: int, age_seconds: int) -> RawArticle:
 
 
 class Feed:
-    """A list, newest first, that changes after each page as it is told."""
+    """A list, newest first, that changes after each page as set up."""
 
     def __init__(self, ages: list[int]) -> None:
         self.entries: list[tuple[int, RawArticle]] = []
@@ -116,7 +117,7 @@ def test_articles_that_go_away_while_pages_are_read_cost_no_other_or_it_is_an_er
     feed, pages = Feed(ages), Pages(since=DAY_AGO, what="test", limit=limit, most=10**6)
     try:
         read(feed, pages, changes)
-    except SourceUnavailableError as error:
+    except NewsSourceUnavailableError as error:
         assert "changed while it was read" in str(error)  # noqa: PT017 - the other outcome
         event("said to be incomplete")
     else:
@@ -147,7 +148,7 @@ def test_less_than_the_overlap_may_go_away_unnoticed_because_nothing_is_lost_by_
 
 def test_more_than_the_overlap_that_goes_away_is_an_error() -> None:
     feed, pages = Feed(list(range(3_000))), Pages(since=DAY_AGO, what="AAPL.US")
-    with pytest.raises(SourceUnavailableError, match=r"AAPL\.US: the list changed"):
+    with pytest.raises(NewsSourceUnavailableError, match=r"AAPL\.US: the list changed"):
         read(feed, pages, [[-1] * (OVERLAP + 1)])
 
 
@@ -191,7 +192,7 @@ def test_the_client_loses_nothing_of_a_real_server_either(
                 timeout_seconds=60,
                 clock=lambda: NOW,
             )
-            found = await source.fetch(Query(ticker="AAPL.US", since=DAY_AGO, until=NOW))
+            found = await source.fetch(NewsQuery(ticker="AAPL.US", since=DAY_AGO, until=NOW))
             await source.close()
             assert source.quota.used == server.calls
             return [one.link for one in found]

@@ -40,7 +40,7 @@ class Wait:
 class Ask:
     """A fetcher does a round, in which something may happen."""
 
-    who: int
+    replica: int
     failing: frozenset[str]
     at: int
     mishap: Mishap | None
@@ -50,7 +50,7 @@ class Ask:
 class Restart:
     """A fetcher ends in order, and another takes its place."""
 
-    who: int
+    replica: int
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ class Expire:
     """The lease runs out, whoever has it."""
 
 
-WHO = st.integers(0, 1)
+REPLICAS = st.integers(0, 1)
 SOME_TICKERS = st.sets(st.sampled_from(TICKERS), min_size=1).map(lambda s: tuple(sorted(s)))
 NEWS = st.builds(News, late_minutes=st.integers(-4, 10), tickers=SOME_TICKERS)
 ASK = st.builds(
     Ask,
-    who=WHO,
+    replica=REPLICAS,
     failing=st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(TICKERS))),
     at=st.integers(1, 16),
     mishap=st.one_of(st.none(), st.sampled_from(get_args(Mishap))),
@@ -74,7 +74,7 @@ STEP = st.one_of(
     st.builds(Wait, minutes=st.integers(1, 40)),
     ASK,
     ASK,
-    st.builds(Restart, who=WHO),
+    st.builds(Restart, replica=REPLICAS),
     st.builds(Expire),
 )
 HISTORIES = st.lists(STEP, min_size=8, max_size=30)
@@ -100,19 +100,19 @@ class History:
     async def live(self, step: object) -> None:
         match step:
             case News(late_minutes, tickers):
-                self.world.tell(timedelta(minutes=late_minutes), tickers)
+                self.world.add_story(timedelta(minutes=late_minutes), tickers)
             case Wait(minutes):
                 self.world.now += timedelta(minutes=minutes)
             case Ask():
                 await self._ask(step)
-            case Restart(who):
-                await self.fetchers[who].keeper.leave()
-                self.fetchers[who] = self._new()
+            case Restart(replica):
+                await self.fetchers[replica].keeper.leave()
+                self.fetchers[replica] = self._new()
             case Expire():
                 await self.fetchers[0].rob()
 
     async def _ask(self, ask: Ask) -> None:
-        fetcher, other = self.fetchers[ask.who], self.fetchers[1 - ask.who]
+        fetcher, other = self.fetchers[ask.replica], self.fetchers[1 - ask.replica]
 
         async def rob() -> None:
             await fetcher.rob()
@@ -127,7 +127,7 @@ class History:
             assert fetcher.steps.dead, "a bug, and no murder"
             note("killed")
             await fetcher.rob()  # its lease runs out, in time
-            self.fetchers[ask.who] = self._new()
+            self.fetchers[ask.replica] = self._new()
         else:
             note("not leading" if result is None else result.broken or "went well")
         fetcher.steps.forget()
@@ -186,8 +186,8 @@ async def test_a_process_that_ends_at_any_turn_of_its_loop_leaves_nothing_undone
     world = World()
     async with Bus.connect(BusConfig(url=valkey_url)) as bus:
         for count in turns:
-            world.tell(timedelta(minutes=count % 11), TICKERS)
-            world.tell(timedelta(minutes=1), TICKERS[:1])
+            world.add_story(timedelta(minutes=count % 11), TICKERS)
+            world.add_story(timedelta(minutes=1), TICKERS[:1])
             fetcher = WorldFetcher(bus, world)
             await fetcher.rob()
             broken_off = await killed_soon(fetcher.round(), count)
@@ -203,7 +203,7 @@ async def test_a_round_tells_of_an_article_once_over_all_tickers_and_processes(
 ) -> None:
     world = World()
     for late in range(5):
-        world.tell(timedelta(minutes=late), TICKERS)
+        world.add_story(timedelta(minutes=late), TICKERS)
     async with Bus.connect(BusConfig(url=valkey_url)) as bus:
         first, second = WorldFetcher(bus, world), WorldFetcher(bus, world)
         result = await first.round()
@@ -214,22 +214,22 @@ async def test_a_round_tells_of_an_article_once_over_all_tickers_and_processes(
     assert again is not None
     assert (result.fetched, result.published, result.duplicates) == (30, 5, 25)
     assert (again.fetched, again.published, again.duplicates) == (30, 0, 30)
-    assert sorted(first.told) == world.expected
-    assert second.told == []
+    assert sorted(first.reported) == world.expected
+    assert second.reported == []
 
 
 async def test_a_fetcher_that_was_frozen_while_another_took_over_cannot_write_the_state(
     valkey_url: str,
 ) -> None:
     world = World()
-    world.tell(timedelta(0), TICKERS)
+    world.add_story(timedelta(0), TICKERS)
     async with Bus.connect(BusConfig(url=valkey_url)) as bus:
         frozen, other = WorldFetcher(bus, world), WorldFetcher(bus, world)
         assert await frozen.keeper.lead()
         before = frozen.keeper.state
         await frozen.rob()
         world.now += timedelta(minutes=30)
-        world.tell(timedelta(0), TICKERS)
+        world.add_story(timedelta(0), TICKERS)
         assert await other.round() is not None
         written = await bus.keys.get(other.keeper.key)
         assert frozen.keeper.leading, "it does not know"

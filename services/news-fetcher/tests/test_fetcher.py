@@ -13,19 +13,24 @@ from structlog.testing import capture_logs
 from streamdesk.bus import Bus, BusConfig, BusUnavailableError
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.contracts.topics import NEWS_RAW, SYSTEM_EVENTS
-from streamdesk.news_fetcher.domain import Limits, SeenWindow
-from streamdesk.news_fetcher.errors import SourceBusyError, SourceUnavailableError
-from streamdesk.news_fetcher.fetcher import NewsFetcher, Pace
-from streamdesk.news_fetcher.handlers import Reach, Rounds
-from streamdesk.news_fetcher.notices import Notices
-from streamdesk.news_fetcher.quota import Quota
-from streamdesk.news_fetcher.source import Query, RawArticle
-from streamdesk.news_fetcher.state import FetcherState, StateKeeper
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
+from streamdesk.news_fetcher.adapters.notices import Notices
+from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
+from streamdesk.news_fetcher.adapters.round_timer import RoundTimer
+from streamdesk.news_fetcher.application.fetch_as_leader import NewsFetcher
+from streamdesk.news_fetcher.application.fetch_round import FetchRounds, Reach
+from streamdesk.news_fetcher.domain.articles import FetchLimits, RawArticle
+from streamdesk.news_fetcher.domain.fetcher_state import FetcherState
+from streamdesk.news_fetcher.domain.links import SeenWindow
+from streamdesk.news_fetcher.domain.quota import Quota
+from streamdesk.news_fetcher.entrypoints.schedule import fetch_on_schedule
+from streamdesk.news_fetcher.errors import NewsSourceUnavailableError, SourceBusyError
 from streamdesk.runtime import Drain
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HALF_A_DAY_SECONDS = 43_200
 INTERVAL_SECONDS = 600.0
+LEASE_SECONDS = 600.0
 GUARD_SECONDS = 60
 
 
@@ -42,7 +47,7 @@ class Counting:
         self.asked = self.learned = 0
         self._errors = list(errors)
 
-    async def fetch(self, query: Query) -> Sequence[RawArticle]:
+    async def fetch(self, query: NewsQuery) -> Sequence[RawArticle]:
         self.asked += 1
         if self.quota is not None:
             self.quota.spend(query.until, 10)
@@ -75,14 +80,14 @@ def fetcher(
             raise BusUnavailableError("no server")
         return await bus.publish_many(NEWS_RAW, events, event_ids=ids)
 
-    keeper = StateKeeper(bus.keys, source.name, lease_seconds=600)
-    rounds = Rounds(
+    keeper = StateKeeper(bus.keys, source.name, lease_seconds=LEASE_SECONDS)
+    rounds = FetchRounds(
         source=source,
         tickers=("AAPL.US",),
         publish=publish,
         keeper=keeper,
         seen=SeenWindow(100),
-        limits=Limits(content_max_chars=100, future_tolerance=timedelta(0)),
+        limits=FetchLimits(content_max_chars=100, future_tolerance=timedelta(0)),
         reach=Reach(lookback=timedelta(days=1), overlap=timedelta(hours=1), concurrency=1),
         clock=lambda: NOON,
     )
@@ -92,12 +97,9 @@ def fetcher(
         rounds=rounds,
         keeper=keeper,
         notices=Notices(source.name, lambda event: bus.publish(SYSTEM_EVENTS, event), lambda: NOON),
-        pace=Pace(
-            interval_seconds=INTERVAL_SECONDS,
-            jitter_seconds=0,
-            lease_seconds=600,
-            finish_seconds=GUARD_SECONDS,
-        ),
+        timer=RoundTimer(0, lambda: NOON),
+        interval_seconds=INTERVAL_SECONDS,
+        finish_seconds=GUARD_SECONDS,
         key=key,
         clock=lambda: NOON,
     )
@@ -107,7 +109,7 @@ def fetcher(
 async def running(one: NewsFetcher) -> AsyncIterator[None]:
     """Until the block has seen what it wants."""
     drain = Drain()
-    task = asyncio.create_task(one.run(drain))
+    task = asyncio.create_task(fetch_on_schedule(one, LEASE_SECONDS, drain))
     try:
         yield
     finally:
@@ -134,7 +136,7 @@ def planned(one: NewsFetcher) -> bool:
 
 async def put_state(bus: Bus, source: Counting, state: FetcherState) -> None:
     """As another process left it."""
-    keeper = StateKeeper(bus.keys, source.name, lease_seconds=600)
+    keeper = StateKeeper(bus.keys, source.name, lease_seconds=LEASE_SECONDS)
     assert await keeper.lead()
     await keeper.write(lambda _: state)
     await keeper.leave()
@@ -275,8 +277,8 @@ async def test_a_round_that_broke_off_because_of_redis_is_tried_again_soon(bus: 
         assert wait_seconds(one) < INTERVAL_SECONDS / 2
 
 
-async def test_a_failing_source_is_complained_about_once_and_praised_once(bus: Bus) -> None:
-    lost = SourceUnavailableError("503 from the source")
+async def test_a_failing_source_is_reported_once_and_so_is_its_return(bus: Bus) -> None:
+    lost = NewsSourceUnavailableError("503 from the source")
     source = Counting(None, lost, lost)
     one = fetcher(bus, source)
     with capture_logs() as logs:
@@ -285,8 +287,8 @@ async def test_a_failing_source_is_complained_about_once_and_praised_once(bus: B
                 await until(lambda count=count: source.asked == count and planned(one))  # type: ignore[misc]
                 one._strike()
             await until(lambda: source.asked == 5)
-    told = [line["event"] for line in logs if line["event"].startswith("source")]
-    assert told == ["source lost", "source back"]
+    reported = [line["event"] for line in logs if line["event"].startswith("source")]
+    assert reported == ["source lost", "source back"]
 
 
 async def test_an_unreadable_state_and_quota_are_begun_anew(bus: Bus) -> None:

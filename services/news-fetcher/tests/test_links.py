@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdesk.news_fetcher.domain import LINK_MAX_CHARS, link_hash, normalise_link
+from streamdesk.news_fetcher.domain.links import LINK_MAX_CHARS, link_hash, normalise_link
 from streamdesk.news_fetcher.errors import LinkInvalidError
 
 PLAIN = "https://news.example/apple-beats-estimates"

@@ -13,8 +13,8 @@ import pytest
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import Severity
 from streamdesk.contracts.topics import NEWS_RAW, SYSTEM_EVENTS
-from streamdesk.news_fetcher.domain import normalise_link
-from streamdesk.news_fetcher.recording import SAMPLE_FILE
+from streamdesk.news_fetcher.adapters.recorded.recording import SAMPLE_FILE
+from streamdesk.news_fetcher.domain.links import normalise_link
 from tests.eodhd_server import KEY, article, quota_gone
 from tests.eodhd_thread import EodhdThread, eodhd_api
 from tests.news_processes import NewsProcess
@@ -94,7 +94,7 @@ async def links(server: StreamServer) -> Counter[str]:
         return Counter([message.event.link async for message in bus.replay(NEWS_RAW, "0")])
 
 
-async def told(server: StreamServer) -> list[tuple[str, Severity]]:
+async def reported(server: StreamServer) -> list[tuple[str, Severity]]:
     """The system events so far."""
     async with Bus.connect(BusConfig(url=server.url)) as bus:
         return [
@@ -180,10 +180,10 @@ async def test_a_used_up_quota_is_told_once_and_nothing_is_asked_even_after_a_re
     assert second.stop() == 0
     assert len(api.api.news) == 1
     assert [line["event"] for line in second.log].count("quota exhausted") == 0
-    assert await told(server) == [("news-quota-exhausted", Severity.WARNING)]
+    assert await reported(server) == [("news-quota-exhausted", Severity.WARNING)]
 
 
-async def test_a_refused_key_is_told_once_and_asked_with_again_by_hand_only(
+async def test_a_refused_key_is_reported_once_and_asked_with_again_by_command_only(
     server: StreamServer, api: EodhdThread, start: Start
 ) -> None:
     wrong = asking(api, EODHD_API_KEY=OTHER_KEY)
@@ -198,14 +198,14 @@ async def test_a_refused_key_is_told_once_and_asked_with_again_by_hand_only(
     heard(second, "key refused, nothing is asked")
     assert second.ask("readyz").status_code == 503
     assert len(api.api.news) == 1, "neither the other ticker nor the other process asks"
-    assert await told(server) == [("news-key-refused", Severity.CRITICAL)]
+    assert await reported(server) == [("news-key-refused", Severity.CRITICAL)]
 
     api.call(setattr, api.api, "key", OTHER_KEY)  # the account is repaired
-    by_hand = start("fetch", **wrong)
-    assert by_hand.wait() == 0
+    by_command = start("fetch", **wrong)
+    assert by_command.wait() == 0
     again = the_active([first, second])
     assert again.ask("readyz").status_code == 200
-    for process in (first, second, by_hand):
+    for process in (first, second, by_command):
         assert OTHER_KEY not in json.dumps(process.log)
 
 
@@ -240,7 +240,7 @@ def result_of(process: NewsProcess) -> tuple[int, list[dict[str, Any]], dict[str
     return code, articles, last
 
 
-async def test_fetching_by_hand_prints_what_it_published_and_what_came_of_it(
+async def test_fetching_once_prints_what_it_published_and_what_came_of_it(
     server: StreamServer, api: EodhdThread, start: Start
 ) -> None:
     code, articles, last = result_of(start("fetch", **asking(api)))
@@ -262,7 +262,7 @@ async def test_fetching_by_hand_prints_what_it_published_and_what_came_of_it(
     assert len(await links(server)) == 20
 
 
-def test_fetching_by_hand_fails_where_something_failed_and_says_what(
+def test_fetching_once_fails_where_something_failed_and_says_what(
     api: EodhdThread, start: Start
 ) -> None:
     api.api.always = quota_gone()
@@ -273,7 +273,7 @@ def test_fetching_by_hand_fails_where_something_failed_and_says_what(
     assert last["calls_left"] == 0
 
 
-def test_fetching_by_hand_leaves_the_source_to_a_fetcher_that_is_active(
+def test_fetching_once_leaves_the_source_to_a_fetcher_that_is_active(
     api: EodhdThread, start: Start
 ) -> None:
     service = start(**asking(api))
@@ -285,7 +285,7 @@ def test_fetching_by_hand_leaves_the_source_to_a_fetcher_that_is_active(
     assert len(api.api.news) == asked
 
 
-def test_fetching_by_hand_with_a_bad_setting_says_so_in_one_line(start: Start) -> None:
+def test_fetching_once_with_a_bad_setting_says_so_in_one_line(start: Start) -> None:
     process = start("fetch", NEWS_SOURCE="eodhd")
     assert process.wait() == 2
     assert [line["event"].strip() for line in process.log] == [

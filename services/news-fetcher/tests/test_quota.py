@@ -6,15 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamdesk.news_fetcher.adapters.eodhd.minute_pace import MinutePace, leaky_bucket
+from streamdesk.news_fetcher.domain.quota import Quota, cost, midnight_after, pause_seconds
 from streamdesk.news_fetcher.errors import QuotaExhaustedError, SourceBusyError
-from streamdesk.news_fetcher.quota import (
-    MinutePace,
-    Quota,
-    cost,
-    leaky_bucket,
-    midnight_after,
-    pause_seconds,
-)
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 21, tzinfo=UTC)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streamdesk.news_fetcher.round_timer import RoundTimer
+from streamdesk.news_fetcher.adapters.round_timer import RoundTimer
 
 GUARD_SECONDS = 60
 
@@ -46,8 +46,8 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def timer(wakings: Wakings, clock: Clock) -> AsyncIterator[RoundTimer]:
-    timer = RoundTimer(0.0, wakings.wake, clock)
-    timer.start()
+    timer = RoundTimer(0.0, clock)
+    timer.start(wakings.wake)
     yield timer
     timer.stop()
 
@@ -63,7 +63,7 @@ async def test_it_wakes_at_once_and_then_each_interval(timer: RoundTimer, waking
     await wakings.reach(5)
 
 
-async def test_it_wakes_when_it_was_told_to(timer: RoundTimer, wakings: Wakings) -> None:
+async def test_it_wakes_when_it_is_planned_to(timer: RoundTimer, wakings: Wakings) -> None:
     begun_at = datetime.now(UTC)
     timer.plan(begun_at + timedelta(seconds=0.2), 600)
     await wakings.reach(1)
@@ -96,8 +96,8 @@ async def test_nothing_wakes_after_it_was_cancelled(timer: RoundTimer) -> None:
 async def test_a_round_comes_later_by_some_of_the_jitter_and_never_earlier(
     wakings: Wakings, clock: Clock
 ) -> None:
-    timer = RoundTimer(1_000.0, wakings.wake, clock)
-    timer.start()
+    timer = RoundTimer(1_000.0, clock)
+    timer.start(wakings.wake)
     late = []
     for _ in range(50):
         timer.plan(datetime.now(UTC) + timedelta(seconds=5_000), 600)

@@ -11,16 +11,17 @@ from prometheus_client import REGISTRY
 from streamdesk.bus import Bus, BusConfig, BusUnavailableError
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.contracts.topics import NEWS_RAW
-from streamdesk.news_fetcher.domain import Limits, SeenWindow
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
+from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
+from streamdesk.news_fetcher.application.fetch_round import CHUNK, FetchRounds, Reach
+from streamdesk.news_fetcher.domain.articles import FetchLimits, RawArticle
+from streamdesk.news_fetcher.domain.links import SeenWindow
 from streamdesk.news_fetcher.errors import (
     KeyRefusedError,
+    NewsSourceUnavailableError,
     QuotaExhaustedError,
     SourceError,
-    SourceUnavailableError,
 )
-from streamdesk.news_fetcher.handlers import CHUNK, Reach, Rounds
-from streamdesk.news_fetcher.source import Query, RawArticle
-from streamdesk.news_fetcher.state import StateKeeper
 from streamdesk.runtime import Drain
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
@@ -40,7 +41,7 @@ def article(number: int, **changes: Any) -> RawArticle:
 
 
 class Scripted:
-    """A source that answers about each ticker as told: articles, an error, or (None) never."""
+    """A source that answers about each ticker as set up: articles, an error, or (None) never."""
 
     by_ticker = True
     quota = None
@@ -48,11 +49,11 @@ class Scripted:
 
     def __init__(self, **answers: Sequence[Answer]) -> None:
         self.name = f"scripted-{uuid4().hex}"  # state and metrics of its own
-        self.asked: list[Query] = []
+        self.asked: list[NewsQuery] = []
         self.at_once = self.most_at_once = 0
         self._answers = {name: list(found) for name, found in answers.items()}
 
-    async def fetch(self, query: Query) -> Sequence[RawArticle]:
+    async def fetch(self, query: NewsQuery) -> Sequence[RawArticle]:
         self.asked.append(query)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -85,21 +86,21 @@ async def bus() -> AsyncIterator[Bus]:
 
 async def asking(
     bus: Bus, source: Any, publish: Any = None, tickers: Sequence[str] = (APPLE,), **reach: Any
-) -> Rounds:
-    """Rounds of a process that leads."""
+) -> FetchRounds:
+    """FetchRounds of a process that leads."""
 
     async def publish_all(events: Sequence[NewsFetched], ids: Sequence[str]) -> Sequence[str]:
         return await bus.publish_many(NEWS_RAW, events, event_ids=ids)
 
     keeper = StateKeeper(bus.keys, source.name, lease_seconds=600)
     assert await keeper.lead()
-    return Rounds(
+    return FetchRounds(
         source=source,
         tickers=tickers,
         publish=publish or publish_all,
         keeper=keeper,
         seen=SeenWindow(10_000),
-        limits=Limits(content_max_chars=1_000, future_tolerance=timedelta(minutes=5)),
+        limits=FetchLimits(content_max_chars=1_000, future_tolerance=timedelta(minutes=5)),
         reach=replace(Reach(lookback=LOOKBACK, overlap=OVERLAP, concurrency=4), **reach),
         clock=lambda: NOW,
     )
@@ -176,7 +177,7 @@ async def test_more_articles_than_fit_into_one_publish_all_arrive(bus: Bus) -> N
 
 
 async def test_the_failure_of_a_ticker_does_not_keep_the_others_from_their_news(bus: Bus) -> None:
-    source = Scripted(AAPL_US=[SourceUnavailableError("503")], **{"700_HK": [[article(1)]]})
+    source = Scripted(AAPL_US=[NewsSourceUnavailableError("503")], **{"700_HK": [[article(1)]]})
     rounds = await asking(bus, source, tickers=(APPLE, TENCENT))
     result = await rounds.round(Drain())
     assert (result.failed, result.published) == ({APPLE: "unavailable"}, 1)
@@ -278,7 +279,7 @@ async def test_a_stop_ends_a_round_between_two_tickers(bus: Bus) -> None:
 
     rounds._on_published = stop_after_the_first()
     result = await rounds.round(drain)
-    assert (result.published, result.broken) == (1, "told to stop")
+    assert (result.published, result.broken) == (1, "the process is stopping")
     assert [query.ticker for query in source.asked] == [APPLE]
 
 

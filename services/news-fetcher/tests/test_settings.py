@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from streamdesk.bus import Bus, BusConfig
+from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
 from streamdesk.news_fetcher.config import Settings, SourceName
 from streamdesk.news_fetcher.factory import recording_of, source_of, tickers_of
-from streamdesk.news_fetcher.state import StateKeeper
 from streamdesk.runtime import WATCHLIST, BadSettingError
 from streamdesk.runtime.settings_report import load
 
@@ -18,7 +18,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_the_defaults_cost_nothing_and_ask_nobody() -> None:
+def test_the_defaults_cost_nothing_and_ask_no_outside_source() -> None:
     settings = Settings()
     assert settings.news_source is SourceName.SIMULATED
     assert settings.interval_seconds == 3

@@ -4,20 +4,25 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streamdesk.news_fetcher.domain import Limits, accept
-from streamdesk.news_fetcher.headlines import COMPANIES, HEADLINES, STRANGERS, Tone
-from streamdesk.news_fetcher.source import Query, RawArticle
-from streamdesk.news_fetcher.source_simulated import DECK, SimulatedSource
+from streamdesk.news_fetcher.adapters.news_source import NewsQuery
+from streamdesk.news_fetcher.adapters.simulated.headlines import (
+    COMPANIES,
+    HEADLINES,
+    STRANGERS,
+    Tone,
+)
+from streamdesk.news_fetcher.adapters.simulated.source import DECK, SimulatedNewsSource
+from streamdesk.news_fetcher.domain.articles import FetchLimits, RawArticle, accept
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
-ALL = Query(ticker=None, since=NOW - timedelta(hours=1), until=NOW)
+ALL = NewsQuery(ticker=None, since=NOW - timedelta(hours=1), until=NOW)
 
 
-def source(seed: int = 1, per_round: int = 4, now: datetime = NOW) -> SimulatedSource:
-    return SimulatedSource(seed=seed, articles_per_round=per_round, clock=lambda: now)
+def source(seed: int = 1, per_round: int = 4, now: datetime = NOW) -> SimulatedNewsSource:
+    return SimulatedNewsSource(seed=seed, articles_per_round=per_round, clock=lambda: now)
 
 
-async def articles(of: SimulatedSource, rounds: int) -> Sequence[RawArticle]:
+async def articles(of: SimulatedNewsSource, rounds: int) -> Sequence[RawArticle]:
     return [article for _ in range(rounds) for article in await of.fetch(ALL)]
 
 
@@ -42,7 +47,7 @@ async def test_a_round_has_as_many_articles_as_asked_for() -> None:
 @pytest.mark.parametrize("seed", range(20))
 async def test_two_decks_bring_a_case_for_every_rule_whatever_the_seed(seed: int) -> None:
     drawn = await source(seed, per_round=2 * len(DECK)).fetch(ALL)
-    limits = Limits(content_max_chars=1_000, future_tolerance=timedelta(0))
+    limits = FetchLimits(content_max_chars=1_000, future_tolerance=timedelta(0))
     events = [accept(raw, source="simulated", fetched_at=NOW, limits=limits) for raw in drawn]
     ours = [event for event in events if not COMPANIES.keys().isdisjoint(event.symbols)]
     seen = Counter(event.link_hash for event in events)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streamdesk.contracts.events import NewsFetched
-from streamdesk.news_filter.domain import Rules, SentimentMode
+from streamdesk.news_filter.domain.rules import FilterRules, SentimentMode
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 
@@ -38,8 +38,8 @@ def make_article() -> Callable[..., NewsFetched]:
 
 
 @pytest.fixture
-def make_rules() -> Callable[..., Rules]:
-    def make(**changes: Any) -> Rules:
+def make_rules() -> Callable[..., FilterRules]:
+    def make(**changes: Any) -> FilterRules:
         values: dict[str, Any] = {
             "max_age": timedelta(hours=24),
             "future_tolerance": timedelta(minutes=5),
@@ -47,6 +47,6 @@ def make_rules() -> Callable[..., Rules]:
             "threshold": 0.5,
             "mode": SentimentMode.POSITIVE,
         }
-        return Rules(**(values | changes))
+        return FilterRules(**(values | changes))
 
     return make

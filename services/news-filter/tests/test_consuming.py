@@ -13,12 +13,15 @@ from prometheus_client import REGISTRY
 from streamdesk.bus import Batch, Bus, BusConfig, BusUnavailableError, RetryPolicy
 from streamdesk.contracts.events import NewsFetched, NewsFiltered
 from streamdesk.contracts.topics import NEWS_FILTERED, NEWS_RAW
-from streamdesk.news_filter.domain import Rules
+from streamdesk.news_filter.adapters.sentiment_cache import SentimentCache
+from streamdesk.news_filter.adapters.vader.lexicon import finance_overlay
+from streamdesk.news_filter.adapters.vader.scorer import VaderScorer
+from streamdesk.news_filter.application.filter_articles import NewsFilter
+from streamdesk.news_filter.application.score_articles import Scoring
+from streamdesk.news_filter.domain.rules import FilterRules
+from streamdesk.news_filter.domain.sentiment import Score
+from streamdesk.news_filter.entrypoints.bus import RawArticleConsumer
 from streamdesk.news_filter.factory import BATCH, CONCURRENCY, GROUP
-from streamdesk.news_filter.handlers import NewsFilter
-from streamdesk.news_filter.scoring import Scoring
-from streamdesk.news_filter.sentiment import Score, VaderScorer, finance_overlay
-from streamdesk.news_filter.sentiment_cache import SentimentCache
 
 Article = Callable[..., NewsFetched]
 SCORER = VaderScorer(finance_overlay())
@@ -42,7 +45,7 @@ class Scorer:
 class Desk:
     """A bus, filters on it, and what a test asks of both."""
 
-    def __init__(self, bus: Bus, rules: Rules, now: datetime) -> None:
+    def __init__(self, bus: Bus, rules: FilterRules, now: datetime) -> None:
         self.bus = bus
         self.rules = rules
         self.failures = 0
@@ -75,7 +78,7 @@ class Desk:
                 self.bus.subscribe_batches(
                     NEWS_RAW,
                     GROUP,
-                    self.filter().handle,
+                    RawArticleConsumer(self.filter()).handle,
                     batch=BATCH,
                     concurrency=concurrency,
                     lease_seconds=lease_seconds,
@@ -110,7 +113,7 @@ class Desk:
         return messages
 
 
-async def desk_on(url: str, rules: Rules, now: datetime) -> AsyncIterator[Desk]:
+async def desk_on(url: str, rules: FilterRules, now: datetime) -> AsyncIterator[Desk]:
     config = BusConfig(
         url=url,
         service="news-filter",
@@ -121,14 +124,14 @@ async def desk_on(url: str, rules: Rules, now: datetime) -> AsyncIterator[Desk]:
 
 
 @pytest.fixture
-async def desk(make_rules: Callable[..., Rules], now: datetime) -> AsyncIterator[Desk]:
+async def desk(make_rules: Callable[..., FilterRules], now: datetime) -> AsyncIterator[Desk]:
     async for desk in desk_on(f"memory://{secrets.token_hex(4)}", make_rules(), now):
         yield desk
 
 
 @pytest.fixture
 async def real_desk(
-    start_server: Callable[[], Any], make_rules: Callable[..., Rules], now: datetime
+    start_server: Callable[[], Any], make_rules: Callable[..., FilterRules], now: datetime
 ) -> AsyncIterator[Desk]:
     """The same on a Valkey server of its own."""
     async for desk in desk_on(start_server().url, make_rules(), now):
@@ -196,7 +199,7 @@ async def test_what_is_judged_again_after_a_crash_is_not_published_twice(
     killed = asyncio.Event()
 
     async def judge_and_die(batch: Batch[NewsFetched]) -> None:
-        await real_desk.filter().handle(batch)
+        await RawArticleConsumer(real_desk.filter()).handle(batch)
         killed.set()
         await asyncio.Event().wait()  # never acknowledged
 
@@ -250,7 +253,7 @@ async def test_an_event_that_cannot_be_read_is_dead_and_the_others_pass(
 
 
 async def test_other_rules_are_in_force_from_the_next_batch_on(
-    desk: Desk, make_rules: Callable[..., Rules], make_article: Article
+    desk: Desk, make_rules: Callable[..., FilterRules], make_article: Article
 ) -> None:
     async with desk.filtering():
         await desk.bus.publish(NEWS_RAW, make_article(1))

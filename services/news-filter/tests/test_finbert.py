@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from onnx import TensorProto, numpy_helper
 
+from streamdesk.news_filter.adapters.finbert.scorer import BATCH, FinbertScorer
+from streamdesk.news_filter.config import ScorerName
+from streamdesk.news_filter.domain.sentiment import Score
 from streamdesk.news_filter.errors import FinbertModelError
-from streamdesk.news_filter.finbert import BATCH, FinbertScorer
-from streamdesk.news_filter.sentiment import Score, ScorerName, scorer_of
+from streamdesk.news_filter.factory import scorer_of
 from tests import tiny_finbert
 from tests.tiny_finbert import WORDS, graph, write_model
 
@@ -223,8 +225,8 @@ def test_a_folder_that_is_not_there_or_not_set_is_named(tmp_path: Path) -> None:
 def test_an_image_without_the_parts_says_which_one_has_them(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("finbert", "finbert_files"):
-        monkeypatch.delitem(sys.modules, f"streamdesk.news_filter.{name}")
+    for name in ("scorer", "files"):
+        monkeypatch.delitem(sys.modules, f"streamdesk.news_filter.adapters.finbert.{name}")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     importlib.invalidate_caches()
     with pytest.raises(FinbertModelError, match=r"news-filter-finbert has it"):

@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamdesk.news_filter.domain import Keywords, PatternError, Patterns, Text
 from streamdesk.news_filter.domain.matching import (
     LONGEST_KEYWORD,
     MOST_INSTRUCTIONS,
     MOST_KEYWORDS,
+    Keywords,
+    PatternError,
+    Patterns,
+    Text,
     compile_pattern,
 )
 

@@ -87,7 +87,7 @@ async def filtered(bus: Bus, count: int) -> list[str]:
 
 
 async def settled(bus: Bus) -> None:
-    """Wait until no raw article waits or is in hand."""
+    """Wait until no raw article waits or is pending."""
     async with asyncio.timeout(GUARD_SECONDS):
         while (lag := (await bus.lag(NEWS_RAW))[0]).waiting or lag.pending or lag.delayed:
             await asyncio.sleep(0.01)
@@ -132,7 +132,7 @@ async def test_what_a_killed_filter_had_in_hand_is_filtered_by_another_and_nothi
     first = start(BUS_LEASE_SECONDS="5")
     await bus.publish_many(NEWS_RAW, articles[:500])
     await filtered(bus, 1)
-    first.send_signal(signal.SIGSTOP)  # so that something is left, whatever it had in hand
+    first.send_signal(signal.SIGSTOP)  # so that something is left, whatever was pending
     await bus.publish_many(NEWS_RAW, articles[500:])
     first.kill()
     second = start(BUS_LEASE_SECONDS="5")

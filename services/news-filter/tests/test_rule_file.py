@@ -8,11 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamdesk.news_filter.domain import Keywords, Patterns, Rules, SentimentMode, Text
+from streamdesk.news_filter.adapters.rule_file.parser import LARGEST_BYTES, parse_rules, read_bytes
+from streamdesk.news_filter.domain.matching import Keywords, Patterns, Text
+from streamdesk.news_filter.domain.rules import FilterRules, SentimentMode
 from streamdesk.news_filter.errors import RuleFileError
-from streamdesk.news_filter.rule_file import LARGEST_BYTES, parse_rules, read_bytes
 
-MakeRules = Callable[..., Rules]
+MakeRules = Callable[..., FilterRules]
 PATH = Path("rules.yaml")
 WHOLE = rb"""
 tickers: [aapl.us, 0700.HK]
@@ -168,7 +169,7 @@ def test_whatever_a_file_says_it_is_rules_or_a_refusal_in_one_line(
 ) -> None:
     refusal = ""
     try:
-        assert isinstance(parse_rules(said, PATH, make_rules()), Rules)
+        assert isinstance(parse_rules(said, PATH, make_rules()), FilterRules)
     except RuleFileError as error:
         refusal = str(error)
     assert "\n" not in refusal

@@ -7,24 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdesk.contracts.events import NewsFetched
-from streamdesk.news_filter.domain import (
-    Keywords,
-    Outcome,
-    Patterns,
-    Rule,
-    Rules,
-    SentimentMode,
-    Verdict,
+from streamdesk.news_filter.domain.matching import Keywords, Patterns
+from streamdesk.news_filter.domain.rules import ArticleOutcome, FilterRules, Rule, SentimentMode
+from streamdesk.news_filter.domain.sentiment import Score, Weighted
+from streamdesk.news_filter.domain.verdict import (
+    ArticleVerdict,
     explain,
     filtered,
     judge,
     screen,
     weigh,
 )
-from streamdesk.news_filter.sentiment_score import Score, Weighted
 
 TICK = timedelta(microseconds=1)
-Judged = Callable[..., Verdict]
+Judged = Callable[..., ArticleVerdict]
 Make = Callable[..., Any]
 
 
@@ -34,7 +30,7 @@ def judged(make_article: Make, make_rules: Make, now: datetime) -> Judged:
 
     def judge_it(
         article: dict[str, Any] | None = None, sentiment: float = 0.9, **rules: Any
-    ) -> Verdict:
+    ) -> ArticleVerdict:
         score = Score(sentiment, (Weighted("beats estimates", 2.5), Weighted("raises", 1.5)))
         return judge(
             make_article(**(article or {})), now=now, rules=make_rules(**rules), score=score
@@ -58,18 +54,18 @@ def test_an_article_that_passes_keeps_all_it_had_and_gets_what_the_verdict_says(
 @pytest.mark.parametrize(
     ("age", "outcome"),
     [
-        (timedelta(0), Outcome.PASSED),
-        (timedelta(hours=24) - TICK, Outcome.PASSED),
-        (timedelta(hours=24), Outcome.TOO_OLD),
-        (timedelta(hours=24) + TICK, Outcome.TOO_OLD),
-        (timedelta(days=9_000), Outcome.TOO_OLD),
-        (-timedelta(minutes=5), Outcome.PASSED),
+        (timedelta(0), ArticleOutcome.PASSED),
+        (timedelta(hours=24) - TICK, ArticleOutcome.PASSED),
+        (timedelta(hours=24), ArticleOutcome.TOO_OLD),
+        (timedelta(hours=24) + TICK, ArticleOutcome.TOO_OLD),
+        (timedelta(days=9_000), ArticleOutcome.TOO_OLD),
+        (-timedelta(minutes=5), ArticleOutcome.PASSED),
         # Or a date ahead would keep an article young.
-        (-timedelta(minutes=5) - TICK, Outcome.DATED_IN_FUTURE),
+        (-timedelta(minutes=5) - TICK, ArticleOutcome.DATED_IN_FUTURE),
     ],
 )
 def test_an_article_must_be_younger_than_24_hours_and_not_ahead_of_the_tolerance(
-    judged: Judged, now: datetime, age: timedelta, outcome: Outcome
+    judged: Judged, now: datetime, age: timedelta, outcome: ArticleOutcome
 ) -> None:
     assert judged({"published_at": now - age}).rule is outcome
 
@@ -87,35 +83,37 @@ def test_an_article_must_be_younger_than_24_hours_and_not_ahead_of_the_tolerance
 def test_one_of_the_symbols_must_be_listed(
     judged: Judged, symbols: tuple[str, ...], passes: bool
 ) -> None:
-    expected = Outcome.PASSED if passes else Outcome.TICKER_NOT_LISTED
+    expected = ArticleOutcome.PASSED if passes else ArticleOutcome.TICKER_NOT_LISTED
     assert judged({"symbols": symbols}).rule is expected
 
 
 def test_without_a_list_any_symbol_will_do_but_there_must_be_one(judged: Judged) -> None:
     assert judged({"symbols": ("LKFD.US",)}, tickers=None).passed
-    assert judged({"symbols": ()}, tickers=None).rule is Outcome.TICKER_NOT_LISTED
+    assert judged({"symbols": ()}, tickers=None).rule is ArticleOutcome.TICKER_NOT_LISTED
 
 
 def test_one_of_the_keywords_must_occur_and_those_that_do_are_named(judged: Judged) -> None:
     keywords = Keywords(["dividend", "Guidance", "revenue was", "beats"])
     assert judged(keywords=keywords).keywords == ("guidance", "revenue was", "beats")
     missing = judged({"title": "Apple shares surge", "content": ""}, keywords=keywords)
-    assert missing.rule is Outcome.KEYWORD_MISSING
+    assert missing.rule is ArticleOutcome.KEYWORD_MISSING
 
 
 def test_a_blocked_keyword_wins_over_a_wanted_one(judged: Judged) -> None:
     rules = {"keywords": Keywords(["beats"]), "blocked": Keywords(["sponsored"])}
-    assert judged({"content": "Sponsored content."}, **rules).rule is Outcome.KEYWORD_BLOCKED
+    assert judged({"content": "Sponsored content."}, **rules).rule is ArticleOutcome.KEYWORD_BLOCKED
     assert judged(**rules).passed
 
 
 def test_one_of_the_patterns_must_match_and_none_of_the_blocked_ones(judged: Judged) -> None:
     patterns = Patterns([r"\bdividend", r"(?i)raises (?:its )?guidance"])
     assert judged(patterns=patterns).passed
-    assert judged({"title": "Apple beats"}, patterns=patterns).rule is Outcome.PATTERN_MISSING
+    assert (
+        judged({"title": "Apple beats"}, patterns=patterns).rule is ArticleOutcome.PATTERN_MISSING
+    )
     blocked = Patterns([r"above expect\w+"])
     verdict = judged(patterns=patterns, blocked_patterns=blocked)
-    assert verdict.rule is Outcome.PATTERN_BLOCKED
+    assert verdict.rule is ArticleOutcome.PATTERN_BLOCKED
     assert verdict.reason == r'"above expectations" matches blocked pattern "above expect\w+"'
 
 
@@ -130,7 +128,7 @@ def test_sentiment_must_be_stronger_than_the_threshold_on_the_side_that_the_mode
         SentimentMode.ABSOLUTE: abs(sentiment) > 0.5,
     }
     verdict = judged(sentiment=sentiment, mode=mode)
-    assert verdict.rule is (Outcome.PASSED if sides[mode] else Outcome.SENTIMENT_WEAK)
+    assert verdict.rule is (ArticleOutcome.PASSED if sides[mode] else ArticleOutcome.SENTIMENT_WEAK)
     assert verdict.sentiment == sentiment
 
 
@@ -145,7 +143,7 @@ def test_the_polarity_of_the_source_weighs_as_much_as_is_set(judged: Judged) -> 
     assert judged({"polarity": -1.0}, sentiment=0.6).sentiment == 0.6
     verdict = judged({"polarity": -1.0}, sentiment=0.6, provider_weight=0.25)
     assert verdict.sentiment == pytest.approx(0.2)
-    assert verdict.rule is Outcome.SENTIMENT_WEAK
+    assert verdict.rule is ArticleOutcome.SENTIMENT_WEAK
     assert "the source's own is -1.00" in verdict.reason
     assert judged(sentiment=0.6, provider_weight=0.25).sentiment == 0.6
 
@@ -220,15 +218,15 @@ def test_an_article_that_breaks_several_rules_has_the_first_as_its_outcome(
         outcomes.append(judged(changes, sentiment=0, **rules).rule)
         changes.pop(good, None)
     assert outcomes == [
-        Outcome.TOO_OLD,
-        Outcome.TICKER_NOT_LISTED,
-        Outcome.KEYWORD_BLOCKED,
-        Outcome.SENTIMENT_WEAK,
+        ArticleOutcome.TOO_OLD,
+        ArticleOutcome.TICKER_NOT_LISTED,
+        ArticleOutcome.KEYWORD_BLOCKED,
+        ArticleOutcome.SENTIMENT_WEAK,
     ]
 
 
 def test_the_outcomes_are_the_ones_that_dashboards_know() -> None:
-    assert [outcome.value for outcome in Outcome] == [
+    assert [outcome.value for outcome in ArticleOutcome] == [
         "passed",
         "too-old",
         "dated-in-future",
@@ -249,10 +247,10 @@ def test_an_explanation_asks_every_rule_in_order_also_after_one_that_stopped_the
     article = make_article(symbols=(), published_at=now - timedelta(days=3))
     explanation = explain(article, now=now, rules=make_rules(), score=Score(0.1))
     assert [finding.rule for finding in explanation.findings] == list(Rule)
-    failed = [f.rule for f in explanation.findings if f.outcome is not Outcome.PASSED]
+    failed = [f.rule for f in explanation.findings if f.outcome is not ArticleOutcome.PASSED]
     assert failed == [Rule.AGE, Rule.TICKER, Rule.SENTIMENT]
     assert [f.rule for f in explanation.findings if f.asked] == failed
-    assert explanation.verdict.rule is Outcome.TOO_OLD
+    assert explanation.verdict.rule is ArticleOutcome.TOO_OLD
 
 
 @settings(deadline=None)
@@ -285,7 +283,7 @@ def test_the_filter_a_single_judgement_and_the_explanation_agree_on_every_articl
         symbols=symbols,
         polarity=polarity,
     )
-    rules = Rules(
+    rules = FilterRules(
         max_age=timedelta(hours=24),
         future_tolerance=timedelta(minutes=5),
         tickers=frozenset({"AAPL.US"}),
@@ -298,10 +296,10 @@ def test_the_filter_a_single_judgement_and_the_explanation_agree_on_every_articl
     score = Score(sentiment)
     verdict = judge(article, now=now, rules=rules, score=score)
     screened = screen(article, now=now, rules=rules)
-    step = screened if isinstance(screened, Verdict) else weigh(screened, score, rules)
+    step = screened if isinstance(screened, ArticleVerdict) else weigh(screened, score, rules)
     explanation = explain(article, now=now, rules=rules, score=score)
-    stopped = [f for f in explanation.findings if f.outcome is not Outcome.PASSED]
+    stopped = [f for f in explanation.findings if f.outcome is not ArticleOutcome.PASSED]
     assert verdict == step == explanation.verdict
-    assert verdict.rule is (stopped[0].outcome if stopped else Outcome.PASSED)
+    assert verdict.rule is (stopped[0].outcome if stopped else ArticleOutcome.PASSED)
     assert not stopped or verdict.reason == stopped[0].because
     assert verdict.reason

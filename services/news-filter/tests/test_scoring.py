@@ -2,8 +2,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from streamdesk.news_filter.scoring import Scoring
-from streamdesk.news_filter.sentiment_score import Score
+from streamdesk.news_filter.application.score_articles import Scoring
+from streamdesk.news_filter.domain.sentiment import Score
 
 Article = tuple[str, str]
 

@@ -3,18 +3,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from streamdesk.news_filter.adapters.vader.lexicon import finance_overlay, parse_overlay
+from streamdesk.news_filter.adapters.vader.scorer import VaderScorer
+from streamdesk.news_filter.config import ScorerName
+from streamdesk.news_filter.domain.sentiment import NEUTRAL_BAND, Score, Weighted, blend
 from streamdesk.news_filter.errors import LexiconError
-from streamdesk.news_filter.sentiment import (
-    NEUTRAL_BAND,
-    Score,
-    ScorerName,
-    VaderScorer,
-    Weighted,
-    blend,
-    finance_overlay,
-    parse_overlay,
-    scorer_of,
-)
+from streamdesk.news_filter.factory import scorer_of
 
 Labelled = dict[str, dict[str, list[str]]]
 THRESHOLD = 0.5
@@ -294,7 +288,8 @@ def test_a_lexicon_of_another_shape_is_refused_in_words(text: str) -> None:
 def test_no_word_of_the_lexicon_has_two_valences() -> None:
     read = yaml.safe_load(
         (
-            Path(__file__).parent.parent / "src/streamdesk/news_filter/finance_lexicon.yaml"
+            Path(__file__).parent.parent
+            / "src/streamdesk/news_filter/adapters/vader/finance_lexicon.yaml"
         ).read_text(encoding="utf-8")
     )
     words = [word for group in (read["neutral"], *read["words"].values()) for word in group]

@@ -5,8 +5,10 @@ import pytest
 from prometheus_client import REGISTRY
 
 from streamdesk.bus import Bus, BusConfig
-from streamdesk.news_filter.sentiment import Score, VaderScorer, Weighted, finance_overlay
-from streamdesk.news_filter.sentiment_cache import SentimentCache
+from streamdesk.news_filter.adapters.sentiment_cache import SentimentCache
+from streamdesk.news_filter.adapters.vader.lexicon import finance_overlay
+from streamdesk.news_filter.adapters.vader.scorer import VaderScorer
+from streamdesk.news_filter.domain.sentiment import Score, Weighted
 from tests.servers import StreamServer
 
 BEATS = ("Apple beats estimates", "Revenue rose.")

@@ -16,7 +16,9 @@ from vaderSentiment.vaderSentiment import (
     SentimentIntensityAnalyzer,
 )
 
-from streamdesk.news_filter.sentiment import NEUTRAL_BAND, Overlay, VaderScorer, finance_overlay
+from streamdesk.news_filter.adapters.vader.lexicon import Overlay, finance_overlay
+from streamdesk.news_filter.adapters.vader.scorer import VaderScorer
+from streamdesk.news_filter.domain.sentiment import NEUTRAL_BAND
 
 
 class PlainVader:

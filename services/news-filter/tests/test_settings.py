@@ -3,11 +3,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from streamdesk.news_filter.config import Settings
-from streamdesk.news_filter.domain import SentimentMode, Text
-from streamdesk.news_filter.factory import set_scorer
-from streamdesk.news_filter.rule_book import rules_of, tickers_of
-from streamdesk.news_filter.sentiment_score import ScorerName
+from streamdesk.news_filter.config import ScorerName, Settings
+from streamdesk.news_filter.domain.matching import Text
+from streamdesk.news_filter.domain.rules import SentimentMode
+from streamdesk.news_filter.factory import rules_of, set_scorer, tickers_of
 from streamdesk.runtime import WATCHLIST, BadSettingError
 
 

@@ -1,32 +1,38 @@
 """`why`: the verdict on one article, without a server."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from streamdesk.news_filter import why
+from streamdesk.news_filter.entrypoints import cli
+from streamdesk.news_filter.factory import rules_and_scorer
 
 GOOD = "Apple beats estimates and raises guidance"
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert why.main(arguments) == 0
+def main(arguments: Sequence[str]) -> int:
+    return cli.main(arguments, rules_and_scorer)
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(arguments) == 0
     out, err = capsys.readouterr()
     assert err == ""
     return out
 
 
 def as_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(told(capsys, *arguments, "--json"))
+    answer: dict[str, Any] = json.loads(printed(capsys, *arguments, "--json"))
     return answer
 
 
 def test_it_shows_each_rule_and_the_words_that_decided(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    lines = told(capsys, GOOD, "--ticker", "aapl.us").splitlines()
+    lines = printed(capsys, GOOD, "--ticker", "aapl.us").splitlines()
     assert lines[0].startswith("passed: sentiment 0.79 > 0.50: beats estimates")
     assert lines[0].endswith("; about AAPL.US")
     assert [line[:18].strip() for line in lines[2:9]] == [
@@ -45,7 +51,7 @@ def test_it_names_the_rule_that_stopped_an_article_and_asks_the_others_too(
     failed = {row["rule"]: row["outcome"] for row in answer["rules"] if not row["passed"]}
     assert failed == {"age": "too-old", "ticker": "ticker-not-listed"}
     assert answer["sentiment"] > 0.5
-    text = told(capsys, GOOD, "--age-hours", "30")
+    text = printed(capsys, GOOD, "--age-hours", "30")
     assert text.startswith("dropped, too-old: published 30.0 h ago, not less than 24.0 h\n")
 
 
@@ -70,7 +76,7 @@ def test_the_rules_are_those_of_the_environment(
         True, False, False, True, True, False, True,
     ]  # fmt: skip
     path.write_text("sentiment: {threshold: x}")
-    assert why.main([GOOD]) == 2
+    assert main([GOOD]) == 2
     assert "line 1: sentiment.threshold" in capsys.readouterr().err
 
 
@@ -97,7 +103,7 @@ def test_content_and_the_polarity_of_the_source_count(
 def test_an_article_that_cannot_be_is_refused(
     capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str
 ) -> None:
-    assert why.main(arguments) == 2
+    assert main(arguments) == 2
     assert problem in capsys.readouterr().err
 
 
@@ -109,6 +115,6 @@ def test_an_argument_that_cannot_be_used_ends_with_code_2(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
-        why.main(arguments)
+        main(arguments)
     assert end.value.code == 2
     assert capsys.readouterr().err

@@ -43,7 +43,7 @@ def test_of_two_operators_one_acts_and_the_other_takes_over_when_it_dies(
     kube.wait_for_condition("Ready", "True")
     second = start_operator("second")
     wait_until(lambda: '"started"' in second.log.read_text(), "the second operator runs")
-    wait_until(lambda: 'operator_ticks_total{result="ok"}' in second.metrics(), "it stands by")
+    wait_until(lambda: 'operator_ticks_total{result="ok"}' in second.metrics(), "it target by")
     assert acts(first)
     assert not acts(second)
     first.kill()
@@ -53,7 +53,7 @@ def test_of_two_operators_one_acts_and_the_other_takes_over_when_it_dies(
     assert acts(second)
 
 
-def test_an_operator_that_is_told_to_stop_hands_the_lease_over(
+def test_an_operator_that_is_stopped_releases_the_lease(
     kube: Kube, start_operator: StartOperator
 ) -> None:
     first = start_operator("first")

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from streamdesk.operator.domain.decision import ConditionType, Decision, Reason
-from streamdesk.operator.domain.history import History
+from streamdesk.operator.domain.decision import ConditionType, ScalingDecision, ScalingReason
+from streamdesk.operator.domain.history import LagHistory
 from streamdesk.operator.domain.observation import LagSource, Observation
 from streamdesk.operator.domain.pool import PoolSpec
 from streamdesk.operator.domain.scaling import decide
@@ -32,11 +32,11 @@ class Desk:
     at: float = 1_000_000.0
     delivered: int = 0
     unread: int = 0
-    history: History = field(default_factory=History)
-    decision: Decision | None = None
+    history: LagHistory = field(default_factory=LagHistory)
+    decision: ScalingDecision | None = None
     events: list[str] = field(default_factory=list)
 
-    def look(self, unread: int | None = 0, pending: int | None = 0, **seen: Any) -> Decision:
+    def look(self, unread: int | None = 0, pending: int | None = 0, **seen: Any) -> ScalingDecision:
         self.at += 10
         observation = Observation(
             at_seconds=self.at,
@@ -55,7 +55,7 @@ class Desk:
         self.events += [news.reason for news in self.decision.transitions]
         return self.decision
 
-    def work(self, arrivals_a_second: float, looks: int = 1) -> Decision:
+    def work(self, arrivals_a_second: float, looks: int = 1) -> ScalingDecision:
         """Arrivals and work for ten seconds at `RATE` a replica, then a look; so many times."""
         for _ in range(looks):
             self.unread += round(arrivals_a_second * 10)
@@ -69,13 +69,13 @@ def test_a_replica_more_is_kept_for_each_backlog_of_the_target() -> None:
     desk = Desk(pool(backlogPerReplica=100))
     assert desk.look(unread=950, pending=50).scale_to == 10
     assert desk.decision is not None
-    assert desk.decision.reason is Reason.SCALED_UP
+    assert desk.decision.reason is ScalingReason.SCALED_UP
     assert "1 -> 10 replicas: 950 unread, 50 pending" in desk.decision.message
 
 
 def test_the_rate_of_a_replica_is_measured_before_a_drain_time_scales() -> None:
     desk = Desk(pool())
-    assert desk.work(100).reason is Reason.MEASURING
+    assert desk.work(100).reason is ScalingReason.MEASURING
     decision = desk.work(100, looks=3)
     assert decision.rate_per_replica == pytest.approx(RATE)
     # 100 a second arrive and a replica does 10; a tenth more than full is tolerated.
@@ -84,7 +84,7 @@ def test_the_rate_of_a_replica_is_measured_before_a_drain_time_scales() -> None:
     assert desk.unread <= 30 * RATE * desk.replicas
 
 
-def test_one_step_at_a_time_is_made_while_no_rate_can_be_measured() -> None:
+def test_single_steps_are_made_while_no_rate_can_be_measured() -> None:
     desk = Desk(pool())
     sizes = [desk.look(500 * n, delivered_total=None).desired for n in range(1, 5)]
     assert sizes == [1, 2, 3, 4]
@@ -94,7 +94,7 @@ def test_fewer_replicas_come_only_after_the_window() -> None:
     desk = Desk(pool(backlogPerReplica=100))
     desk.look(unread=1000)
     held = [desk.look(unread=200).reason for _ in range(6)]
-    assert held == [Reason.STABILIZING] * 6
+    assert held == [ScalingReason.STABILIZING] * 6
     assert desk.look(unread=200).scale_to == 2
 
 
@@ -135,7 +135,10 @@ def test_a_turn_up_after_a_turn_down_forbids_the_next_turn_down_for_a_while() ->
     turned = desk.at
     while desk.replicas == 10:
         last = desk.look(unread=100)
-        assert last.scale_to is not None or last.reason in (Reason.STABILIZING, Reason.JUST_TURNED)
+        assert last.scale_to is not None or last.reason in (
+            ScalingReason.STABILIZING,
+            ScalingReason.JUST_TURNED,
+        )
     assert desk.at - turned == 300
 
 
@@ -172,11 +175,11 @@ def test_a_pool_sleeps_only_after_its_idle_time_with_nothing_anywhere() -> None:
     started = desk.at
     while desk.look().scale_to is None:
         assert desk.decision is not None
-        assert desk.decision.reason in (Reason.IDLE_WAIT, Reason.STABILIZING)
+        assert desk.decision.reason in (ScalingReason.IDLE_WAIT, ScalingReason.STABILIZING)
     assert desk.replicas == 0
     assert desk.at - started >= 300
     assert desk.decision is not None
-    assert desk.decision.reason is Reason.SCALED_TO_ZERO
+    assert desk.decision.reason is ScalingReason.SCALED_TO_ZERO
 
 
 @pytest.mark.parametrize(
@@ -197,7 +200,7 @@ def test_pending_entries_wake_a_pool_only_when_they_can_be_taken() -> None:
     assert desk.look(pending=1, oldest_pending_seconds=69.0).scale_to == 1
 
 
-def test_an_unknown_lag_holds_and_is_told_once_when_it_lasts() -> None:
+def test_an_unknown_lag_holds_and_is_reported_once_when_it_lasts() -> None:
     desk = Desk(pool(backlogPerReplica=100), replicas=7)
     desk.look(unread=700)
     for _ in range(50):
@@ -221,7 +224,7 @@ def test_a_long_break_of_the_operator_counts_as_nothing_seen() -> None:
     desk = Desk(pool(backlogPerReplica=100), replicas=7)
     desk.look(unread=700)
     desk.at += 3600
-    assert desk.look(unread=100).reason is Reason.STABILIZING
+    assert desk.look(unread=100).reason is ScalingReason.STABILIZING
 
 
 @pytest.mark.parametrize(("replicas", "reached"), [(0, 5), (3, 5), (8, 8)])
@@ -237,7 +240,7 @@ def test_a_lower_bound_only_takes_replicas_up() -> None:
     seen: dict[str, Any] = {"unread_is_lower_bound": True, "source": LagSource.COUNTED}
     assert all(desk.look(unread=200, **seen).desired == 5 for _ in range(40))
     assert desk.decision is not None
-    assert desk.decision.reason is Reason.LOWER_BOUND
+    assert desk.decision.reason is ScalingReason.LOWER_BOUND
     assert desk.look(unread=900, **seen).desired == 9
 
 
@@ -247,7 +250,7 @@ def test_bounds_that_change_count_at_once() -> None:
     desk.spec = pool(backlogPerReplica=100, maxReplicas=4)
     assert desk.look(unread=1000).scale_to == 4
     assert desk.decision is not None
-    assert desk.decision.reason is Reason.OUT_OF_BOUNDS
+    assert desk.decision.reason is ScalingReason.OUT_OF_BOUNDS
     desk.spec = pool(backlogPerReplica=100, minReplicas=6)
     assert desk.look(None, None).scale_to == 6
 
@@ -256,7 +259,7 @@ def test_paused_scale_in_leaves_more_to_scale_out() -> None:
     desk = Desk(pool(backlogPerReplica=100, pauseScaleIn=True), replicas=5)
     assert all(desk.look(unread=100).desired == 5 for _ in range(60))
     assert desk.decision is not None
-    assert desk.decision.reason is Reason.SCALE_IN_PAUSED
+    assert desk.decision.reason is ScalingReason.SCALE_IN_PAUSED
     assert desk.look(unread=900).desired == 9
 
 
@@ -297,6 +300,6 @@ def test_rules_for_fewer_without_a_window_keep_the_default_window() -> None:
 
 
 def test_status_of_another_kind_is_an_empty_history() -> None:
-    assert History.from_status(None) == History()
-    assert History.from_status({"direction": 7}) == History()
-    assert History.from_status({}) == History()
+    assert LagHistory.from_status(None) == LagHistory()
+    assert LagHistory.from_status({"direction": 7}) == LagHistory()
+    assert LagHistory.from_status({}) == LagHistory()

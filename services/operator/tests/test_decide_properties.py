@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamdesk.operator.domain.decision import Decision, Reason
-from streamdesk.operator.domain.history import History
+from streamdesk.operator.domain.decision import ScalingDecision, ScalingReason
+from streamdesk.operator.domain.history import LagHistory
 from streamdesk.operator.domain.observation import Observation
 from streamdesk.operator.domain.pool import Behavior, DownRules, PoolSpec
 from streamdesk.operator.domain.scaling import decide
@@ -53,7 +53,7 @@ def pools(draw: st.DrawFn, /, **fixed: Any) -> PoolSpec:
 
 @dataclass(frozen=True)
 class Look:
-    """One look: what it sees, and what another hand does before it."""
+    """One look: what it sees, and what an external actor does before it."""
 
     seconds: float
     unread: int | None
@@ -65,7 +65,7 @@ class Look:
     scaled_to: int | None
 
 
-def looks(*, other_hands: bool = False) -> st.SearchStrategy[list[Look]]:
+def looks(*, external_actors: bool = False) -> st.SearchStrategy[list[Look]]:
     counts = st.one_of(st.just(0), st.integers(0, 5000))
     return st.lists(
         st.builds(
@@ -78,7 +78,7 @@ def looks(*, other_hands: bool = False) -> st.SearchStrategy[list[Look]]:
             lower_bound=st.sampled_from([False, False, True]),
             ready=st.floats(0, 1),
             scaled_to=st.one_of(st.none(), st.none(), st.integers(0, 40))
-            if other_hands
+            if external_actors
             else st.none(),
         ),
         min_size=1,
@@ -86,12 +86,12 @@ def looks(*, other_hands: bool = False) -> st.SearchStrategy[list[Look]]:
     )
 
 
-Seen = tuple[Observation, Decision]
+Seen = tuple[Observation, ScalingDecision]
 
 
 def run(spec: PoolSpec, rows: Sequence[Look], *, start: int, restart: bool = False) -> list[Seen]:
     """Look after look; with `restart` the history goes through the status in between."""
-    replicas, at, history = start, 1_000_000.0, History()
+    replicas, at, history = start, 1_000_000.0, LagHistory()
     seen: list[Seen] = []
     for row in rows:
         at += row.seconds
@@ -108,7 +108,7 @@ def run(spec: PoolSpec, rows: Sequence[Look], *, start: int, restart: bool = Fal
             oldest_pending_seconds=45.0 if row.pending else None,
         )
         if restart:
-            history = History.from_status(history.as_status())
+            history = LagHistory.from_status(history.as_status())
         decision, history = decide(spec, observation, history)
         replicas = decision.scale_to if decision.scale_to is not None else replicas
         seen.append((observation, decision))
@@ -145,7 +145,7 @@ def test_nothing_goes_to_zero_while_anything_is_unread_pending_or_delayed(
 
 
 @settings(deadline=None)
-@given(pools(), looks(other_hands=True), st.integers(0, 30))
+@given(pools(), looks(external_actors=True), st.integers(0, 30))
 def test_a_restart_with_the_status_decides_the_same(
     spec: PoolSpec, rows: list[Look], start: int
 ) -> None:
@@ -153,17 +153,17 @@ def test_a_restart_with_the_status_decides_the_same(
 
 
 @settings(deadline=None)
-@given(pools(), looks(other_hands=True), st.integers(0, 40))
+@given(pools(), looks(external_actors=True), st.integers(0, 40))
 def test_a_pin_wins_over_everything(spec: PoolSpec, rows: list[Look], pin: int) -> None:
     pinned = spec.model_copy(update={"manual_replicas": pin})
     for seen, decision in run(pinned, rows, start=3):
         assert decision.desired == pin
         assert decision.scale_to == (None if seen.replicas == pin else pin)
-        assert decision.reason is Reason.PINNED
+        assert decision.reason is ScalingReason.PINNED
 
 
 @settings(deadline=None)
-@given(pools(), looks(other_hands=True), st.sampled_from(["dry_run", "paused"]))
+@given(pools(), looks(external_actors=True), st.sampled_from(["dry_run", "paused"]))
 def test_a_dry_run_and_a_pause_change_nothing(spec: PoolSpec, rows: list[Look], field: str) -> None:
     for _, decision in run(spec.model_copy(update={field: True}), rows, start=3):
         assert decision.scale_to is None
@@ -180,7 +180,7 @@ def test_a_paused_scale_in_never_goes_below_what_the_bounds_leave(
 
 @settings(deadline=None)
 @given(pools(), looks(), st.integers(0, 30))
-def test_an_event_is_told_for_a_change_and_never_twice_in_a_row(
+def test_an_event_is_reported_for_a_change_and_never_twice_in_a_row(
     spec: PoolSpec, rows: list[Look], start: int
 ) -> None:
     still = [replace(row, scaled_to=None) for row in rows]
@@ -230,7 +230,7 @@ def test_a_sawtooth_turns_the_pool_at_most_twice_a_window(
     spec = PoolSpec.model_validate(BASE | target | {"maxReplicas": 30})
     rules = DownRules(stabilization_window_seconds=window_seconds)
     spec = spec.model_copy(update={"behavior": Behavior(scale_down=rules)})
-    replicas, unread, delivered, history = 1, 0, 0, History()
+    replicas, unread, delivered, history = 1, 0, 0, LagHistory()
     sizes: list[tuple[float, int]] = []
     for second in range(10, 3600, 10):
         arrived = 2000 * (second % period_seconds) // period_seconds

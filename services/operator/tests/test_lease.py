@@ -1,4 +1,4 @@
-"""Who holds the lease acts, and nobody else does, whatever the API server answers."""
+"""The operator that holds the lease acts, and no other, whatever the API server answers."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -7,9 +7,9 @@ import kmock
 import kopf
 import pytest
 
+from streamdesk.operator.adapters.kubernetes.api import KubernetesApi
+from streamdesk.operator.adapters.kubernetes.lease import LeaderLease
 from streamdesk.operator.errors import KubernetesError
-from streamdesk.operator.kubernetes_api import KubernetesApi
-from streamdesk.operator.lease import Lease
 
 FOLDER = "/apis/coordination.k8s.io/v1/namespaces/desk/leases"
 PATH = f"{FOLDER}/operator"
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.kmock(cls=kmock.RawHandler)
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """Seconds that pass when a test says so."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -34,10 +34,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def lease(kmock: kmock.RawHandler, clock: Clock) -> AsyncIterator[Lease]:
+async def lease(kmock: kmock.RawHandler, clock: Clock) -> AsyncIterator[LeaderLease]:
     access = kopf.ConnectionInfo(server=str(kmock.url).rstrip("/"))
     async with KubernetesApi(lambda: access) as api:
-        yield Lease(api, "desk", "operator", "ours", LEASE_SECONDS, clock, wall=lambda: 0.0)
+        yield LeaderLease(api, "desk", "operator", "ours", LEASE_SECONDS, clock, wall=lambda: 0.0)
 
 
 def found(holder: str | None, version: str = "1") -> dict[str, Any]:
@@ -56,7 +56,7 @@ def bodies(kmock: kmock.RawHandler, method: str) -> list[Any]:
 
 
 async def test_a_lease_that_is_not_there_is_made_and_held(
-    kmock: kmock.RawHandler, lease: Lease
+    kmock: kmock.RawHandler, lease: LeaderLease
 ) -> None:
     not_found(kmock)
     kmock[f"post {FOLDER}"] << {}
@@ -67,7 +67,7 @@ async def test_a_lease_that_is_not_there_is_made_and_held(
 
 
 async def test_a_lease_that_another_operator_makes_first_is_not_held(
-    kmock: kmock.RawHandler, lease: Lease
+    kmock: kmock.RawHandler, lease: LeaderLease
 ) -> None:
     not_found(kmock)
     kmock[f"post {FOLDER}"] << 409 << {"message": "already exists"}
@@ -75,7 +75,7 @@ async def test_a_lease_that_another_operator_makes_first_is_not_held(
 
 
 async def test_a_lease_that_its_holder_renews_is_left_alone(
-    kmock: kmock.RawHandler, lease: Lease, clock: Clock
+    kmock: kmock.RawHandler, lease: LeaderLease, clock: Clock
 ) -> None:
     kmock[f"get {PATH}"] << found("theirs", "1")
     assert not await lease.keep()
@@ -85,7 +85,7 @@ async def test_a_lease_that_its_holder_renews_is_left_alone(
 
 
 async def test_a_lease_that_stood_still_for_as_long_as_it_lasts_is_taken(
-    kmock: kmock.RawHandler, lease: Lease, clock: Clock
+    kmock: kmock.RawHandler, lease: LeaderLease, clock: Clock
 ) -> None:
     kmock[f"get {PATH}"] << found("theirs", "1")
     kmock[f"put {PATH}"] << {}
@@ -99,7 +99,7 @@ async def test_a_lease_that_stood_still_for_as_long_as_it_lasts_is_taken(
 
 
 async def test_a_lease_that_was_given_back_is_taken_at_once(
-    kmock: kmock.RawHandler, lease: Lease
+    kmock: kmock.RawHandler, lease: LeaderLease
 ) -> None:
     kmock[f"get {PATH}"] << found(None)
     kmock[f"put {PATH}"] << {}
@@ -107,7 +107,7 @@ async def test_a_lease_that_was_given_back_is_taken_at_once(
 
 
 async def test_without_an_answer_a_lease_ends_before_another_may_take_it(
-    kmock: kmock.RawHandler, lease: Lease, clock: Clock
+    kmock: kmock.RawHandler, lease: LeaderLease, clock: Clock
 ) -> None:
     kmock[f"get {PATH}"] << found("ours")
     kmock[f"put {PATH}"][:1] << {}
@@ -122,7 +122,7 @@ async def test_without_an_answer_a_lease_ends_before_another_may_take_it(
 
 
 async def test_a_lease_that_another_took_meanwhile_is_lost_at_once(
-    kmock: kmock.RawHandler, lease: Lease, clock: Clock
+    kmock: kmock.RawHandler, lease: LeaderLease, clock: Clock
 ) -> None:
     kmock[f"get {PATH}"] << found("ours")
     kmock[f"put {PATH}"][:1] << {}
@@ -133,7 +133,7 @@ async def test_a_lease_that_another_took_meanwhile_is_lost_at_once(
 
 
 async def test_a_lease_is_not_renewed_more_often_than_needed(
-    kmock: kmock.RawHandler, lease: Lease, clock: Clock
+    kmock: kmock.RawHandler, lease: LeaderLease, clock: Clock
 ) -> None:
     kmock[f"get {PATH}"] << found("ours")
     kmock[f"put {PATH}"] << {}

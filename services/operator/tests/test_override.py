@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from streamdesk.operator.domain.decision import Decision, Reason
-from streamdesk.operator.domain.history import History
+from streamdesk.operator.domain.decision import ScalingDecision, ScalingReason
+from streamdesk.operator.domain.history import LagHistory
 from streamdesk.operator.domain.observation import Observation
 from streamdesk.operator.domain.pool import PoolSpec
 from streamdesk.operator.domain.scaling import decide
@@ -27,11 +27,11 @@ class Desk:
 
     def __init__(self, spec: PoolSpec, replicas: int = 3) -> None:
         self.spec, self.replicas, self.at = spec, replicas, 1_000_000.0
-        self.history = History()
+        self.history = LagHistory()
         self.events: list[str] = []
         self.lost_writes = False
 
-    def look(self, unread: int = 300) -> Decision:
+    def look(self, unread: int = 300) -> ScalingDecision:
         self.at += 10
         seen = Observation(
             at_seconds=self.at,
@@ -49,13 +49,13 @@ class Desk:
 
 
 @pytest.mark.parametrize("replicas", [1, 8, 25])
-def test_another_hands_number_is_held_for_its_time_and_told_once(replicas: int) -> None:
+def test_an_external_actors_size_is_held_for_its_time_and_reported_once(replicas: int) -> None:
     desk = Desk(external("Hold"))
     desk.look()
     desk.replicas = replicas
     held = [desk.look() for _ in range(60)]
     assert {d.desired for d in held} == {replicas}
-    assert {d.reason for d in held} == {Reason.EXTERNALLY_SCALED}
+    assert {d.reason for d in held} == {ScalingReason.EXTERNALLY_SCALED}
     assert "back to the need in 600 s" in held[0].message
     assert desk.events == ["ExternallyScaled"]
     desk.look()
@@ -76,7 +76,7 @@ def test_another_number_begins_another_hold() -> None:
     assert desk.events == ["ExternallyScaled", "ExternallyScaled"]
 
 
-def test_an_adopted_number_is_where_the_pool_goes_on_from() -> None:
+def test_the_pool_continues_from_an_adopted_size() -> None:
     desk = Desk(external("Adopt"))
     for _ in range(20):
         desk.look()
@@ -94,7 +94,7 @@ def test_a_reverted_number_is_put_back_at_once(replicas: int) -> None:
     desk.replicas = replicas
     decision = desk.look()
     assert decision.scale_to == 3
-    assert decision.reason is Reason.REVERTED
+    assert decision.reason is ScalingReason.REVERTED
 
 
 @pytest.mark.parametrize("mode", ["Hold", "Adopt"])
@@ -104,31 +104,31 @@ def test_zero_by_another_hand_holds_until_that_hand_scales_up(mode: str) -> None
     desk.replicas = 0
     held = [desk.look() for _ in range(100)]
     assert {d.scale_to for d in held} == {None}
-    assert held[-1].reason is Reason.MANUAL_ZERO
-    desk.history = History.from_status(desk.history.as_status())
+    assert held[-1].reason is ScalingReason.MANUAL_ZERO
+    desk.history = LagHistory.from_status(desk.history.as_status())
     assert desk.look().scale_to is None
     desk.replicas = 1
     assert desk.look().scale_to == 3
 
 
-def test_a_write_that_failed_is_made_again_and_is_no_other_hand() -> None:
+def test_a_write_that_failed_is_made_again_and_is_no_external_actors() -> None:
     desk = Desk(external("Hold"))
     desk.look()
     desk.lost_writes = True
     assert [desk.look(unread=900).scale_to for _ in range(5)] == [9] * 5
     desk.lost_writes = False
     assert desk.look(unread=900).scale_to == 9
-    assert desk.look(unread=900).reason is Reason.AS_NEEDED
+    assert desk.look(unread=900).reason is ScalingReason.AS_NEEDED
     assert set(desk.events) == {"ScaledUp"}
 
 
-def test_a_number_that_came_back_after_the_write_landed_is_another_hands() -> None:
+def test_a_size_that_came_back_after_the_write_landed_is_an_external_actors() -> None:
     desk = Desk(external("Hold"))
     desk.look()
     desk.look(unread=900)
     desk.look(unread=900)
     desk.replicas = 3
-    assert desk.look(unread=900).reason is Reason.EXTERNALLY_SCALED
+    assert desk.look(unread=900).reason is ScalingReason.EXTERNALLY_SCALED
 
 
 @pytest.mark.parametrize("pin", [0, 2, 50])
@@ -141,22 +141,22 @@ def test_a_pin_counts_whatever_the_work_the_bounds_and_other_hands_say(pin: int)
     assert desk.look(unread=5000).scale_to == pin
     desk.spec = external("Hold")
     desk.look()
-    assert desk.look().reason not in (Reason.PINNED, Reason.EXTERNALLY_SCALED)
+    assert desk.look().reason not in (ScalingReason.PINNED, ScalingReason.EXTERNALLY_SCALED)
     assert "Pinned" in desk.events
     assert "OverrideEnded" in desk.events
 
 
-def test_a_paused_pool_is_left_as_it_is_and_goes_on_from_there() -> None:
+def test_a_paused_pool_is_left_as_it_is_and_continues_from_there() -> None:
     desk = Desk(pool(paused=True))
     assert desk.look(unread=900).scale_to is None
     desk.replicas = 6
-    assert desk.look(unread=900).reason is Reason.PAUSED
+    assert desk.look(unread=900).reason is ScalingReason.PAUSED
     desk.spec = pool()
     assert desk.look(unread=900).scale_to == 9
     assert desk.events == ["Paused", "Resumed", "ScaledUp"]
 
 
-def test_a_dry_run_tells_what_it_would_do_once() -> None:
+def test_a_dry_run_reports_what_it_would_do_once() -> None:
     desk = Desk(pool(dryRun=True))
     decisions = [desk.look(unread=900) for _ in range(5)]
     assert {d.scale_to for d in decisions} == {None}

@@ -8,11 +8,11 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from streamdesk.operator.domain.decision import Decision, Reason
-from streamdesk.operator.domain.history import History, Override
+from streamdesk.operator.adapters.kubernetes.status import status_of
+from streamdesk.operator.domain.decision import ScalingDecision, ScalingReason
+from streamdesk.operator.domain.history import LagHistory, Override
 from streamdesk.operator.domain.observation import LagSource, Observation
 from streamdesk.operator.domain.pool import PoolSpec
-from streamdesk.operator.reporting import status_of
 from tests.pools import ROOT
 
 FILE = ROOT / "k8s/crds/executorpools.streamdesk.io.yaml"
@@ -53,11 +53,11 @@ def test_every_field_of_the_status_is_defined() -> None:
     seen = Observation(
         at_seconds=1.0, replicas=2, ready_replicas=1, unread=3, pending=4, oldest_pending_seconds=5
     )
-    decision = Decision(
-        desired=2, raw_desired=2, reason=Reason.AS_NEEDED, message="", conditions=(),
+    decision = ScalingDecision(
+        desired=2, raw_desired=2, reason=ScalingReason.AS_NEEDED, message="", conditions=(),
         rate_per_replica=1.0, arrivals_per_second=1.0,
     )  # fmt: skip
-    history = History(
+    history = LagHistory(
         last_active_seconds=1.0,
         last_scale_seconds=1.0,
         override=Override(by="external", replicas=2, until_seconds=9.0),

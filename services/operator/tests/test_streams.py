@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from streamdesk.bus import Bus, BusConfig
-from streamdesk.operator.streams import StreamSource, topics_of
+from streamdesk.operator.adapters.streams.backlog import StreamSource, topics_of
 from tests.servers import StreamServer
 
 GROUP = "executors"
@@ -48,7 +48,7 @@ async def test_unread_and_in_hand_are_summed_over_the_streams(
         server.ask("XREADGROUP", "GROUP", GROUP, "worker", "COUNT", 2, "STREAMS", stream, ">")
     seen = await StreamSource(bus, streams, GROUP).backlog()
     assert (seen.unread, seen.pending, seen.delivered, seen.error) == (9, 6, 6, None)
-    held = await StreamSource(bus, streams, GROUP).held()
+    held = await StreamSource(bus, streams, GROUP).loads()
     assert {row.consumer for row in held} == {"worker"}
     assert sum(row.pending for row in held) == 6
 
@@ -105,7 +105,7 @@ async def test_nothing_is_written_by_looking(server: StreamServer, bus: Bus) -> 
     before = sorted(server.ask("KEYS", "*"))
     source = StreamSource(bus, ["{jobs}:90"], GROUP)
     await source.backlog()
-    await source.held()
+    await source.loads()
     assert sorted(server.ask("KEYS", "*")) == before
     assert server.ask("XINFO", "GROUPS", "{jobs}:90") == []
 
@@ -128,5 +128,5 @@ async def test_a_user_who_may_only_read_the_streams_is_enough(server: StreamServ
         source = StreamSource(bus, ["{jobs}:90"], GROUP)
         seen = await source.backlog()
         assert (seen.unread, seen.pending, seen.error) == (14, 5, None)
-        assert [row.pending for row in await source.held()] == [5]
+        assert [row.pending for row in await source.loads()] == [5]
         assert (await StreamSource(bus, ["others"], GROUP).backlog()).error

@@ -1,4 +1,4 @@
-"""Who says that it is the master, against who is named, with real Sentinels."""
+"""The servers that report to be the master, against those that Sentinels name."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,15 +6,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 from prometheus_client import REGISTRY
 
-from streamdesk.bus.address import parse_address
+from streamdesk.bus.connection import parse_address
+from streamdesk.operator.adapters.sentinels import SentinelClient, sentinels_of
+from streamdesk.operator.application.watch_masters import MasterWatchdog
 from streamdesk.operator.domain.decision import Transition
-from streamdesk.operator.watchdog import (
-    SentinelSaid,
-    ServerSaid,
-    Watchdog,
-    verdict_of,
-    watchdog_of,
-)
+from streamdesk.operator.domain.masters import SentinelReport, ServerReport, verdict_of
+from streamdesk.operator.entrypoints import schedule
 from streamdesk.runtime import Drain
 from tests.servers import SentinelCluster
 
@@ -22,16 +19,16 @@ A, B = ("a", 6379), ("b", 6379)
 LONGEST_WAIT_SECONDS = 120
 
 
-def master(at: tuple[str, int], run_id: str) -> ServerSaid:
-    return ServerSaid(at, is_master=True, run_id=run_id)
+def master(at: tuple[str, int], run_id: str) -> ServerReport:
+    return ServerReport(at, is_master=True, run_id=run_id)
 
 
-def replica(at: tuple[str, int], run_id: str) -> ServerSaid:
-    return ServerSaid(at, is_master=False, run_id=run_id)
+def replica(at: tuple[str, int], run_id: str) -> ServerReport:
+    return ServerReport(at, is_master=False, run_id=run_id)
 
 
-def sentinel(name: str, master: tuple[str, int]) -> SentinelSaid:
-    return SentinelSaid((name, 26379), master, frozenset({A, B}))
+def sentinel(name: str, master: tuple[str, int]) -> SentinelReport:
+    return SentinelReport((name, 26379), master, frozenset({A, B}))
 
 
 def test_one_master_that_all_sentinels_name_is_agreement() -> None:
@@ -71,10 +68,8 @@ def test_a_server_under_two_addresses_is_one_server() -> None:
 
 
 def test_there_is_no_watchdog_without_sentinels() -> None:
-    async def tell(_news: Transition) -> None: ...
-
-    assert watchdog_of("redis://localhost:6379/0", tell, 1) is None
-    assert watchdog_of("memory://here", tell, 1) is None
+    assert sentinels_of("redis://localhost:6379/0") is None
+    assert sentinels_of("memory://here") is None
 
 
 async def holds(look: Callable[[], Awaitable[bool]]) -> None:
@@ -83,18 +78,18 @@ async def holds(look: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_a_second_master_is_seen_and_told_once_and_so_is_its_end(
+async def test_a_second_master_is_reported_once_and_so_is_its_end(
     sentinel: SentinelCluster,
 ) -> None:
-    told: list[Transition] = []
+    reported: list[Transition] = []
 
-    async def tell(news: Transition) -> None:
-        told.append(news)
+    async def report(transition: Transition) -> None:
+        reported.append(transition)
 
     address = parse_address(sentinel.url)
     labels = {"service": address.service}
-    dog, drain = Watchdog(address, tell, 0.05), Drain()
-    running = asyncio.create_task(dog.run(drain))
+    watchdog, drain = MasterWatchdog(SentinelClient(address), report), Drain()
+    running = asyncio.create_task(schedule.watch_masters(watchdog, 0.05, drain))
 
     def metric(name: str) -> float | None:
         return REGISTRY.get_sample_value(name, labels)
@@ -107,20 +102,20 @@ async def test_a_second_master_is_seen_and_told_once_and_so_is_its_end(
     real = sentinel.master()
     stray = next(node for node in sentinel.nodes if node is not real)
 
-    async def is_told() -> bool:
-        # The Sentinels put it right after some seconds: whoever wants to see it asks again.
-        if not told:
+    async def is_reported() -> bool:
+        # The Sentinels correct it after some seconds, possibly between two checks: do it again.
+        if not reported:
             await asyncio.to_thread(stray.ask, "REPLICAOF", "NO", "ONE")
-        return bool(told)
+        return bool(reported)
 
-    await holds(is_told)
-    assert told[0].reason == "RedisMasterDisputed"
-    assert told[0].warning
+    await holds(is_reported)
+    assert reported[0].reason == "RedisMasterDisputed"
+    assert reported[0].warning
 
     async def is_over() -> bool:
-        return len(told) > 1
+        return len(reported) > 1
 
     await holds(is_over)
-    assert told[1].reason == "RedisMasterAgreed"
+    assert reported[1].reason == "RedisMasterAgreed"
     drain.request()
     await running

@@ -14,7 +14,7 @@ from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.errors import BrokerUnavailableError
 from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import BusTracer, span
-from streamdesk.runtime.tracing import set_up_tracing
+from streamdesk.runtime.tracing import set_up_tracing, traceparent_of
 from tests.collector import Collector, Span
 
 SignalOf = Callable[..., SignalGenerated]
@@ -74,7 +74,7 @@ async def test_an_event_that_another_process_publishes_continues_the_trace_it_ca
 ) -> None:
     process.begin("first")
     with span("process signals") as root:
-        trace_id = root.traceparent.split("-")[1]
+        trace_id = traceparent_of(root).split("-")[1]
         await (await executor_of()).on_signal("signal-1", signal_of())
     process.begin("second")  # the first one died before it published
     carried = await publish_all(await executor_of(instance="executor-2"))
@@ -100,7 +100,7 @@ async def test_an_order_that_another_process_finishes_stays_in_its_trace(
     process.begin("first")
     executor = await executor_of(faults=Faults(before_accept=gone))
     with span("process signals") as root:
-        trace_id = root.traceparent.split("-")[1]
+        trace_id = traceparent_of(root).split("-")[1]
         await executor.on_signal("signal-1", signal_of())
     process.begin("second")
     await (await executor_of(instance="executor-2")).reconciliation.reconcile()
@@ -125,9 +125,9 @@ async def test_a_protective_exit_is_in_the_trace_of_the_bar_that_crossed_its_sto
     await executor.on_signal("signal-1", signal_of(stop_loss=95.0))
     with span("scan bars") as bar:
         pass
-    await executor.protection.on_bar(bar_of(price=94.0), bar.traceparent)
+    await executor.protection.on_bar(bar_of(price=94.0), traceparent_of(bar))
     process.end()
-    made = by_name(process.collector, bar.traceparent.split("-")[1])
+    made = by_name(process.collector, traceparent_of(bar).split("-")[1])
     assert made["leave position"].parent_id == made["scan bars"].span_id
     assert made["book"].parent_id == made["leave position"].span_id
     assert made["leave position"].attributes["streamdesk.stop"] == "STOP_LOSS"

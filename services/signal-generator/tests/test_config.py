@@ -59,7 +59,7 @@ def test_the_exits_and_the_cooldown_are_settings() -> None:
         ({"feed": "recorded", "feed_file": "x.csv", "signal_queue_wait": "never"}, False),
     ],
 )
-def test_a_recording_at_full_speed_waits_for_room_unless_told_otherwise(
+def test_a_recording_at_full_speed_waits_for_room_unless_set_otherwise(
     given: dict[str, Any], waits: bool
 ) -> None:
     assert settings(**given).waits_for_room is waits
@@ -96,5 +96,5 @@ def test_a_recording_that_cannot_be_used_stops_the_process_at_once(tmp_path: Pat
 
 def test_the_readme_names_every_setting_of_its_own() -> None:
     own = Settings.model_fields.keys() - ServiceSettings.model_fields.keys()
-    told = set(re.findall(r"^\| `([A-Z_]+)`", README.read_text(), re.MULTILINE))
-    assert told == {name.upper() for name in own}
+    listed = set(re.findall(r"^\| `([A-Z_]+)`", README.read_text(), re.MULTILINE))
+    assert listed == {name.upper() for name in own}

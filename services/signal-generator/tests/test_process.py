@@ -30,7 +30,7 @@ async def first_signals(url: str, key: str, count: int) -> list[Any]:
     return seen
 
 
-async def test_a_process_sends_signals_until_it_is_told_to_stop(valkey_url: str) -> None:
+async def test_a_process_sends_signals_until_it_is_asked_to_stop(valkey_url: str) -> None:
     key = f"signals-{secrets.token_hex(4)}"
     process = await asyncio.create_subprocess_exec(
         *COMMAND,

@@ -1,4 +1,4 @@
-"""The service on a bus, inside the process: memory, and a real server that goes away."""
+"""The service on a bus, inside the process: memory, and a real server with outages."""
 
 import asyncio
 import math
@@ -25,35 +25,35 @@ from streamdesk.contracts.topics import (
     TASKS,
     TRADING_SIGNALS,
 )
-from streamdesk.market.bars import BarSequence
 from streamdesk.runtime import Drain, Service
 from streamdesk.runtime.probes import Health
+from streamdesk.signal_generator.adapters.feeds.port import FeedBatch
+from streamdesk.signal_generator.adapters.publisher import SignalPublisher
+from streamdesk.signal_generator.application.scan_bars import REFUSALS_LOGGED
 from streamdesk.signal_generator.config import Settings
-from streamdesk.signal_generator.domain.scanner import Scanner
-from streamdesk.signal_generator.factory import build, topics
-from streamdesk.signal_generator.feed import Batch
-from streamdesk.signal_generator.handlers import REFUSALS_LOGGED, SignalGenerator
-from streamdesk.signal_generator.publication import Publication
+from streamdesk.signal_generator.entrypoints.feed import FeedRunner
+from streamdesk.signal_generator.factory import build, feed_scan, topics, utc_now
+from streamdesk.strategy.scanner import Scanner
 
 BarOf = Callable[..., BarClosed]
 CsvOf = Callable[..., Path]
 
 
 class Running:
-    """The service's works, until the end of the block."""
+    """The service's tasks, until the end of the block."""
 
     def __init__(self, url: str, **settings: Any) -> None:
         self.settings = Settings(redis_url=SecretStr(url), **settings)
         self.drain = Drain()
         self.health = Health(self.drain)
-        self.works: list[asyncio.Task[None]] = []
+        self.tasks: list[asyncio.Task[None]] = []
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         service = Service("signal-generator", self.settings, self.health)
-        works = await self._stack.enter_async_context(build(self.settings, service))
+        tasks = await self._stack.enter_async_context(build(self.settings, service))
         group = await self._stack.enter_async_context(asyncio.TaskGroup())
-        self.works = [group.create_task(work.run(self.drain)) for work in works]  # type: ignore[arg-type]
+        self.tasks = [group.create_task(task.run(self.drain)) for task in tasks]  # type: ignore[arg-type]
         self.health.started = True
         return self
 
@@ -64,18 +64,18 @@ class Running:
 
 @dataclass
 class GivenFeed:
-    """A feed that delivers what it is given, good or bad."""
+    """A feed that delivers the given batches, good or bad."""
 
-    batches: Sequence[Batch]
+    batches: Sequence[FeedBatch]
     name: str = "given"
     symbols: tuple[str, ...] = ("AAPL.US",)
     total_bars: int | None = None
 
-    async def history(self, _drain: Drain) -> AsyncIterator[Batch]:
+    async def history(self, _drain: Drain) -> AsyncIterator[FeedBatch]:
         return
         yield
 
-    async def live(self, _drain: Drain) -> AsyncIterator[Batch]:
+    async def live(self, _drain: Drain) -> AsyncIterator[FeedBatch]:
         for batch in self.batches:
             yield batch
 
@@ -126,7 +126,7 @@ def replay(path: Path, **more: Any) -> dict[str, Any]:
 
 async def played(url: str, path: Path, **more: Any) -> None:
     async with Running(url, **replay(path, **more)) as running:
-        await asyncio.gather(*running.works)
+        await asyncio.gather(*running.tasks)
 
 
 def metric(name: str, **labels: str) -> float:
@@ -141,7 +141,7 @@ async def test_the_simulated_market_becomes_bars_and_signals(memory_url: str) ->
         signals = await until(bus, TRADING_SIGNALS, lambda seen: len({s.type for s in seen}) == 4)
         assert running.health.readiness()[0]
         running.drain.request()
-        await asyncio.gather(*running.works)
+        await asyncio.gather(*running.tasks)
         bars = {(bar.symbol, bar.timestamp): bar for bar in await everything(bus, MARKET_BARS)}
         for signal in signals:
             assert bars[signal.symbol, signal.timestamp].close == signal.price
@@ -149,14 +149,14 @@ async def test_the_simulated_market_becomes_bars_and_signals(memory_url: str) ->
             assert signal.priority == signal.score // 10 * 10
 
 
-async def test_the_service_tells_what_it_does(memory_url: str) -> None:
+async def test_the_service_reports_what_it_does(memory_url: str) -> None:
     async with (
         Bus.connect(BusConfig(url=memory_url)) as bus,
         Running(memory_url, symbols=("AAPL.US", "700.HK"), score_min=31) as running,
     ):
         tasks = await until(bus, TASKS, lambda seen: seen[-1].type_name() == "TaskCompleted")
         running.drain.request()
-        await asyncio.gather(*running.works)
+        await asyncio.gather(*running.tasks)
         [strategy] = await everything(bus, STRATEGY_UPDATES)
         system = await everything(bus, SYSTEM_EVENTS)
     assert strategy.parameters["score_minimum"] == 31
@@ -183,7 +183,7 @@ async def test_the_same_recording_gives_the_same_signals(memory_url: str, csv_of
     assert len(runs[0]) > 50
 
 
-async def test_a_replay_tells_its_progress_in_a_few_steps(memory_url: str, csv_of: CsvOf) -> None:
+async def test_a_replay_reports_its_progress_in_a_few_steps(memory_url: str, csv_of: CsvOf) -> None:
     await played(memory_url, swinging_csv(csv_of))
     async with Bus.connect(BusConfig(url=memory_url)) as bus:
         *progress, completed = await everything(bus, TASKS)
@@ -193,7 +193,7 @@ async def test_a_replay_tells_its_progress_in_a_few_steps(memory_url: str, csv_o
     assert completed.message.startswith("800 bars")
 
 
-async def test_a_full_queue_drops_the_signal_counts_it_and_goes_on(
+async def test_a_full_queue_drops_the_signal_counts_it_and_continues(
     memory_url: str, csv_of: CsvOf
 ) -> None:
     before = metric("signals_queue_full_total")
@@ -236,7 +236,7 @@ async def test_at_a_full_queue_a_replay_waits_and_no_signal_is_missing(
         stop.set()
         await consuming
     # The consumer takes by priority, so the order may differ among those that waited together.
-    key = lambda signal: (signal.timestamp, signal.symbol)  # noqa: E731 - said once, used twice
+    key = lambda signal: (signal.timestamp, signal.symbol)  # noqa: E731 - used twice
     dump = [s.model_dump(exclude={"queued_at"}) for s in sorted(taken, key=key)]
     assert dump == [s.model_dump(exclude={"queued_at"}) for s in sorted(wanted, key=key)]
 
@@ -248,12 +248,12 @@ async def test_a_replay_that_waits_for_room_can_be_stopped(memory_url: str, csv_
     ):
         await until(bus, TRADING_SIGNALS, lambda seen: len(seen) == 1)
         running.drain.request()
-        await asyncio.gather(*running.works)
+        await asyncio.gather(*running.tasks)
         system = await everything(bus, SYSTEM_EVENTS)
     assert system[-1].kind == "stopped"
 
 
-async def test_after_a_recording_the_service_stays_up_unless_told_to_exit(
+async def test_after_a_recording_the_service_stays_up_unless_set_to_exit(
     memory_url: str, csv_of: CsvOf
 ) -> None:
     settings = replay(swinging_csv(csv_of, 40), feed_exit_at_end=False)
@@ -262,15 +262,17 @@ async def test_after_a_recording_the_service_stays_up_unless_told_to_exit(
         Running(memory_url, **settings) as running,
     ):
         await until(bus, TASKS, lambda seen: seen[-1].type_name() == "TaskCompleted")
-        assert not any(work.done() for work in running.works)
+        assert not any(task.done() for task in running.tasks)
         assert running.health.readiness()[0]
 
 
-async def test_too_few_bars_are_said_once_an_instrument(memory_url: str, csv_of: CsvOf) -> None:
+async def test_too_few_bars_are_logged_once_for_each_instrument(
+    memory_url: str, csv_of: CsvOf
+) -> None:
     with capture_logs() as logs:
         await played(memory_url, swinging_csv(csv_of, 20))
-    said = [entry for entry in logs if entry["event"] == "no signals yet: not enough bars"]
-    assert [(entry["symbol"], entry["needed"]) for entry in said] == [
+    logged = [entry for entry in logs if entry["event"] == "no signals yet: not enough bars"]
+    assert [(entry["symbol"], entry["needed"]) for entry in logged] == [
         ("AAPL.US", 30),
         ("700.HK", 30),
     ]
@@ -298,22 +300,13 @@ async def scan(url: str, feed: GivenFeed) -> list[BarClosed]:
     """Scan a feed to its end; the bars that were published."""
     settings = Settings(redis_url=SecretStr(url))
     async with Bus.connect(BusConfig(url=url)) as bus:
-        generator = SignalGenerator(
-            feed=feed,
-            sequence=BarSequence(frozenset(feed.symbols)),
-            scanner=Scanner(),
-            publication=Publication(
-                bus, topics(settings), lambda: datetime.now(UTC), wait_for_room=False
-            ),
-            clock=lambda: datetime.now(UTC),
-            stop_seconds=5,
-            exit_at_end=True,
-        )
-        await generator.run(Drain())
+        publisher = SignalPublisher(bus, topics(settings), utc_now, wait_for_room=False)
+        runner = FeedRunner(feed_scan(feed, Scanner(), publisher, exit_at_end=True), 5)
+        await runner.run(Drain())
         return await everything(bus, MARKET_BARS)
 
 
-async def test_bad_bars_of_a_feed_are_skipped_and_the_scan_goes_on(
+async def test_bad_bars_of_a_feed_are_skipped_and_the_scan_continues(
     memory_url: str, bar_of: BarOf
 ) -> None:
     bars = [
@@ -326,7 +319,7 @@ async def test_bad_bars_of_a_feed_are_skipped_and_the_scan_goes_on(
         bar_of(number=5),
     ]
     with capture_logs() as logs:
-        published = await scan(memory_url, GivenFeed([Batch((bar,)) for bar in bars]))
+        published = await scan(memory_url, GivenFeed([FeedBatch((bar,)) for bar in bars]))
     assert [bar.timestamp for bar in published] == [bars[0].timestamp, bars[-1].timestamp]
     reasons = [entry["reason"] for entry in logs if entry["event"] == "bar refused"]
     assert reasons == [
@@ -339,7 +332,7 @@ async def test_bad_bars_of_a_feed_are_skipped_and_the_scan_goes_on(
 
 
 async def test_a_flood_of_bad_bars_does_not_flood_the_log(memory_url: str, bar_of: BarOf) -> None:
-    flood = Batch(tuple(bar_of(number=n, close=math.nan) for n in range(100)))
+    flood = FeedBatch(tuple(bar_of(number=n, close=math.nan) for n in range(100)))
     with capture_logs() as logs:
         await scan(memory_url, GivenFeed([flood]))
     events = [entry["event"] for entry in logs if entry["log_level"] == "warning"]
@@ -350,17 +343,17 @@ async def test_a_flood_of_bad_bars_does_not_flood_the_log(memory_url: str, bar_o
     assert ended["refused"] == {"not-finite": 100}
 
 
-async def test_a_feed_that_breaks_ends_the_work_with_its_error(memory_url: str) -> None:
+async def test_a_feed_that_breaks_ends_the_task_with_its_error(memory_url: str) -> None:
     class Breaking(GivenFeed):
-        async def live(self, _drain: Drain) -> AsyncIterator[Batch]:
-            raise ConnectionError("the feed is gone")
+        async def live(self, _drain: Drain) -> AsyncIterator[FeedBatch]:
+            raise ConnectionError("the feed is lost")
             yield
 
-    with pytest.raises(ConnectionError, match="the feed is gone"):
+    with pytest.raises(ConnectionError, match="the feed is lost"):
         await scan(memory_url, Breaking([]))
 
 
-async def test_after_an_outage_of_the_server_the_scan_goes_on(
+async def test_after_an_outage_of_the_server_the_scan_resumes(
     start_server: Callable[..., Any],
 ) -> None:
     server = start_server()
@@ -381,7 +374,7 @@ async def test_after_an_outage_of_the_server_the_scan_goes_on(
         assert running.health.readiness()[0]
     times = [bar.timestamp for bar in after]
     steps = {(later - earlier).total_seconds() for earlier, later in pairwise(times)}
-    assert steps == {1}  # no bar is missing, none is there twice
+    assert steps == {1}  # no bar is missing, none occurs twice
 
 
 async def test_a_stop_without_a_server_does_not_wait_for_it(
@@ -399,8 +392,8 @@ async def test_a_stop_without_a_server_does_not_wait_for_it(
                 await asyncio.sleep(0.01)
             running.drain.request()
             with capture_logs() as logs:
-                await asyncio.gather(*running.works)
+                await asyncio.gather(*running.tasks)
     server.start()
     assert [entry["event"] for entry in logs] == [
-        "stopped without the bus: what was in hand is not published"
+        "stopped without the bus: what was pending is not published"
     ]

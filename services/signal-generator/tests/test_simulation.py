@@ -9,10 +9,10 @@ import pytest
 from streamdesk.contracts.events import BarClosed, SignalType
 from streamdesk.market.instruments import BUILT_IN, Instrument, on_tick, tick_size
 from streamdesk.runtime import Drain
-from streamdesk.signal_generator.domain.scanner import Scanner
-from streamdesk.signal_generator.domain.signals import Draft
+from streamdesk.signal_generator.adapters.feeds.simulated import SimulatedFeed
 from streamdesk.signal_generator.domain.simulation import Walk
-from streamdesk.signal_generator.feed_simulated import SimulatedFeed
+from streamdesk.strategy.scanner import Scanner
+from streamdesk.strategy.signals import SignalDraft
 
 START = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 KNOWN_CLOSES = [622.0, 623.5, 625.0, 619.5, 620.0]
@@ -103,7 +103,7 @@ async def test_every_kind_of_signal_comes_within_twenty_bars() -> None:
     moments = 0
     async for batch in market.live(drain):
         drafts = [scanner.scan(bar) for bar in batch.bars]
-        kinds.update(draft.type for draft in drafts if isinstance(draft, Draft))
+        kinds.update(draft.type for draft in drafts if isinstance(draft, SignalDraft))
         moments += 1
         if moments == 20:
             drain.request()

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from streamdesk.market.instruments import BUILT_IN, Instrument
+from streamdesk.signal_generator.adapters.watchlist import read_watchlist, select
 from streamdesk.signal_generator.errors import WatchlistError
-from streamdesk.signal_generator.watchlist import read_watchlist, select
 
 
 def written(tmp_path: Path, text: str) -> Path:

@@ -1,4 +1,4 @@
-"""What the tests share: gateways on real ports, clients, events, and a browser."""
+"""Fixtures of the tests: gateways on real ports, clients, events, and a browser."""
 
 import asyncio
 import json
@@ -37,8 +37,7 @@ from streamdesk.contracts.events import (
 )
 from streamdesk.runtime import Drain, listen
 from streamdesk.websocket_gateway.config import Settings
-from streamdesk.websocket_gateway.factory import bus_source, limits_of, works
-from streamdesk.websocket_gateway.gateway import Gateway
+from streamdesk.websocket_gateway.factory import bus_source, gateway_over, tasks
 
 SECRET = "of-the-tests-with-more-than-32-bytes"  # noqa: S105 - signs nothing but test tokens
 TIMEOUT_SECONDS = 30
@@ -59,7 +58,7 @@ START = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 
 
 class Clock:
-    """Time that stands still until it is moved."""
+    """A clock that only moves when a test moves it."""
 
     def __init__(self) -> None:
         self.seconds = 1_000.0
@@ -69,7 +68,7 @@ class Clock:
 
 
 class Client:
-    """A socket as a test reads it."""
+    """A client's socket."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -90,7 +89,7 @@ class Client:
         return await self.next("subscribed")
 
     async def until_answered(self) -> list[dict[str, Any]]:
-        """All that was on its way before the answer to a heartbeat sent now."""
+        """All messages in flight before the answer to a heartbeat sent now."""
         await self.say(type="heartbeat", id="mark")
         messages = []
         while (message := await self.next()).get("id") != "mark":
@@ -116,17 +115,17 @@ class Desk:
         self.clock = Clock()
         self.drain = Drain()
         source = bus_source(bus, settings)
-        self.gateway = Gateway(source, limits_of(settings), now=self.clock)
+        self.gateway = gateway_over(source, settings, now=self.clock)
         listener = listen("127.0.0.1", 0, "GATEWAY_PORT")
         self.address = f"127.0.0.1:{listener.getsockname()[1]}"
-        self.works: list[asyncio.Future[None]] = [
+        self.tasks: list[asyncio.Future[None]] = [
             asyncio.ensure_future(work.run(self.drain))
-            for work in works(self.gateway, source, settings, listener)
+            for work in tasks(self.gateway, source, settings, listener)
         ]
 
     async def client(self, query: str = "", **options: Any) -> Client:
         url = f"ws://{self.address}/ws/events{query}"
-        # The client's own limits are off: what a test sees is what the gateway does.
+        # The client's own limits are off: only the gateway's are tested.
         options = {"max_size": None, "ping_interval": None, "proxy": None} | options
         return Client(await self._stack.enter_async_context(connect(url, **options)))
 
@@ -136,12 +135,12 @@ class Desk:
             await self.bus.publish(topic, event)
 
     async def publish_all(self, events: Sequence[Event]) -> None:
-        """The same in one go: all are of one topic."""
+        """Publish events of one topic in one call."""
         topic: Topic[Any] = next(t for t in topics.TOPICS if type(events[0]) in t.models)
         await self.bus.publish_many(topic, events)
 
     async def seen(self, name: str, count: int) -> None:
-        """Wait until the gateway has routed so many events of a type."""
+        """Wait until the gateway has routed this many events of a type."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while self.gateway.stats()["events"].get(name, 0) < count:
                 await asyncio.sleep(0.005)
@@ -178,7 +177,7 @@ class Desk:
     async def stop(self) -> None:
         self.drain.request()
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            await asyncio.gather(*self.works)
+            await asyncio.gather(*self.tasks)
 
 
 StartDesk = Callable[..., Any]
@@ -197,7 +196,7 @@ async def start_desk() -> AsyncIterator[StartDesk]:
             values |= keys or {}
             settings = Settings(redis_url=url, grace_seconds=10, **values)
             config = BusConfig(**settings.bus_config("websocket-gateway", Wait))
-            if url.startswith("memory:"):  # no server to be slow: reads may end soon
+            if url.startswith("memory:"):  # no slow server: reads may time out soon
                 config = replace(config, socket_timeout_seconds=0.1)
             bus = await stack.enter_async_context(Bus.connect(config))
             desk = Desk(stack, bus, settings)
@@ -216,7 +215,7 @@ async def desk(start_desk: StartDesk) -> Desk:
 
 @pytest.fixture
 def secret() -> str:
-    """The secret of desks that ask for tokens."""
+    """The secret of desks that require tokens."""
     return SECRET
 
 
@@ -290,25 +289,25 @@ class Events:
 
     @staticmethod
     def daily_job(stocks: int, task_id: str = "daily-1", failed: str = "") -> list[Event]:
-        """What a run of the daily indicators says: progress by the percent, and every stock."""
-        told: list[Event] = []
+        """The events of a run of the daily indicators: progress by the percent, and every stock."""
+        published: list[Event] = []
         run = {"task_id": task_id, "name": "daily-indicators", "total": stocks}
         for number in range(stocks):
             now = START + timedelta(seconds=number / 1_000)
             if number * 100 % stocks == 0:
-                told.append(
+                published.append(
                     TaskProgressed.model_validate({**run, "done": number, "timestamp": now})
                 )
             indicators = dict.fromkeys(INDICATORS, 101.25 + number)
-            told.append(
+            published.append(
                 StockIndicatorsCompleted(
                     task_id=task_id, timestamp=now, symbol=f"S{number}.US", indicators=indicators
                 )
             )
         end = START + timedelta(seconds=stocks / 1_000)
-        told.append(TaskProgressed.model_validate({**run, "done": stocks, "timestamp": end}))
+        published.append(TaskProgressed.model_validate({**run, "done": stocks, "timestamp": end}))
         ended = {**run, "timestamp": end, "succeeded": not failed, "duration_seconds": 5}
-        return [*told, TaskCompleted.model_validate({**ended, "message": failed})]
+        return [*published, TaskCompleted.model_validate({**ended, "message": failed})]
 
     @staticmethod
     def news(title: str = "Apple beats estimates", *symbols: str, **changes: Any) -> NewsFiltered:
@@ -336,7 +335,7 @@ OpenPage = Callable[..., AbstractAsyncContextManager[tuple[Page, list[str]]]]
 
 @pytest.fixture
 def open_page(chromium: str, tmp_path: Path) -> OpenPage:
-    """Opens a browser: its page, and what the page complains of."""
+    """Opens a browser: its page, and the errors that the page logs."""
 
     @asynccontextmanager
     async def open_one(width: int = 1280, height: int = 720) -> AsyncIterator[Any]:

@@ -1,17 +1,17 @@
-"""Who may see which channel."""
+"""Which channels a token allows."""
 
 import pytest
 
-from streamdesk.websocket_gateway.domain.access import OPEN, Access
+from streamdesk.websocket_gateway.domain.access import OPEN, ChannelAccess
 
 
 def test_without_the_claim_every_public_channel_is_allowed() -> None:
-    assert Access(user="ann").may_see("events:orders:AAPL.US")
+    assert ChannelAccess(user="ann").may_see("events:orders:AAPL.US")
 
 
-def test_a_private_channel_belongs_to_its_user_whatever_the_claim_says() -> None:
-    assert Access(user="ann").may_see("user:ann")
-    assert not Access(user="ann", patterns=("user:*", "*")).may_see("user:bob")
+def test_a_private_channel_belongs_to_its_user_regardless_of_the_claim() -> None:
+    assert ChannelAccess(user="ann").may_see("user:ann")
+    assert not ChannelAccess(user="ann", patterns=("user:*", "*")).may_see("user:bob")
     assert not OPEN.may_see("user:ann")
 
 
@@ -28,15 +28,15 @@ def test_a_private_channel_belongs_to_its_user_whatever_the_claim_says() -> None
         ("events:orders", "events:signals", False),
     ],
 )
-def test_a_name_includes_its_children_and_a_star_all_that_begin_so(
+def test_a_name_includes_its_children_and_a_star_every_name_with_the_prefix(
     pattern: str, channel: str, allowed: bool
 ) -> None:
-    assert Access(user="ann", patterns=(pattern,)).may_see(channel) is allowed
+    assert ChannelAccess(user="ann", patterns=(pattern,)).may_see(channel) is allowed
 
 
 def test_an_empty_claim_allows_nothing_public() -> None:
-    assert not Access(user="ann", patterns=()).may_see("events:system")
+    assert not ChannelAccess(user="ann", patterns=()).may_see("events:system")
 
 
 def test_a_user_whose_name_cannot_be_a_channel_has_none() -> None:
-    assert Access(user="auth0|123").own_channel is None
+    assert ChannelAccess(user="auth0|123").own_channel is None

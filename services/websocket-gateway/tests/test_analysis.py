@@ -1,4 +1,4 @@
-"""HAMA states and the daily job: what late, slow and quick readers are shown of them."""
+"""HAMA states and the daily job, for late, slow and fast readers."""
 
 import socket
 from datetime import timedelta
@@ -49,7 +49,7 @@ async def test_a_gateway_that_starts_shows_states_from_long_before_its_other_his
     await before.publish(events.hama("BTCUSDT", 1, state="bullish"))
     await before.seen("HamaChanged", 3)
     await before.stop()
-    # Its history ends before anything was published: only what it looks further back for is there.
+    # Its history begins after the last publication: only states are read from further back.
     after = await start_desk(url, history_seconds=0.001, states_seconds=3_600)
     await after.seen("HamaChanged", 2)
     client = await after.client("?channels=events:indicators")
@@ -77,7 +77,7 @@ async def test_no_state_is_seen_twice_where_the_two_histories_meet(
     assert (await after.get("/ws/stats"))[1]["events"]["HamaChanged"] == 2
 
 
-async def test_a_gateway_whose_redis_is_away_at_the_start_still_ends_when_told(
+async def test_a_gateway_whose_redis_is_unreachable_at_the_start_still_ends_when_stopped(
     start_desk: Any, start_server: Any
 ) -> None:
     server = start_server()
@@ -97,21 +97,21 @@ async def test_five_thousand_stocks_in_a_burst_close_no_socket_that_is_read(
     desk = await start_desk(start_server().url)
     client = await desk.client("?channels=events:tasks,events:indicators")
     await client.next("subscribed")
-    told = events.daily_job(STOCKS)
-    assert len(told) == STOCKS + 102
-    await desk.publish_all(told)
+    published = events.daily_job(STOCKS)
+    assert len(published) == STOCKS + 102
+    await desk.publish_all(published)
     seen = {"StockIndicatorsCompleted": 0, "TaskProgressed": 0, "TaskCompleted": 0}
     while not seen["TaskCompleted"]:
         event = await client.next("event")
         seen[event["event"]] += 1
     stats = desk.gateway.stats()
-    # Each was delivered, or gave way to a newer one of the run; what counts always comes.
-    assert sum(seen.values()) + stats["dropped"] == len(told)
+    # Each was delivered or dropped for a newer one of the run; progress and the end always arrive.
+    assert sum(seen.values()) + stats["dropped"] == len(published)
     assert (stats["closed"], stats["connections"]) == ({}, 1)
     await client.until_answered()
 
 
-async def test_a_page_that_stands_still_through_the_whole_job_keeps_its_socket(
+async def test_a_page_that_reads_nothing_during_the_whole_job_keeps_its_socket(
     start_desk: Any, events: Any
 ) -> None:
     desk = await start_desk(queue_messages=200, stall_timeout_seconds=60)
@@ -124,16 +124,16 @@ async def test_a_page_that_stands_still_through_the_whole_job_keeps_its_socket(
         "?channels=events:tasks,events:indicators,events:market", sock=narrow, max_queue=1
     )
     await page.next("subscribed")
-    # Larger than what the kernel holds for a reader that stands still, many times over.
-    told = [
+    # Many times what the kernel buffers for a reader that has stopped.
+    published = [
         event.model_copy(update={"indicators": {f"x{n}": 1.5 for n in range(400)}})
         if hasattr(event, "indicators")
         else event
         for event in events.daily_job(STOCKS)
     ]
     await desk.publish(events.hama("BTCUSDT", state="bearish"), events.bar("AAPL.US"))
-    for start in range(0, len(told), 500):
-        await desk.publish_all(told[start : start + 500])
+    for start in range(0, len(published), 500):
+        await desk.publish_all(published[start : start + 500])
         assert desk.gateway.stats()["queued_messages"] <= 200
     await desk.seen("TaskCompleted", 1)
     stats = desk.gateway.stats()
@@ -159,6 +159,6 @@ async def test_the_key_of_states_is_a_setting(start_desk: Any, events: Any) -> N
 
 
 def test_the_job_of_these_tests_is_what_the_contract_allows(events: Any) -> None:
-    told = events.daily_job(STOCKS)
-    assert len(told) <= 5_102
-    assert told[-1].timestamp - told[0].timestamp == timedelta(seconds=5)
+    published = events.daily_job(STOCKS)
+    assert len(published) <= 5_102
+    assert published[-1].timestamp - published[0].timestamp == timedelta(seconds=5)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 
-async def test_a_parent_carries_its_children_and_each_event_comes_once(
+async def test_a_parent_carries_its_children_and_each_event_arrives_once(
     desk: Any, events: Any
 ) -> None:
     client = await desk.client("?channels=events:signals,events:signals:AAPL.US")
@@ -35,7 +35,7 @@ async def test_a_child_carries_only_its_own(desk: Any, events: Any) -> None:
     assert sorted(m["channel"] for m in got) == ["events:market:700.HK", "events:task:b"]
 
 
-async def test_after_unsubscribe_nothing_comes_any_more(desk: Any, events: Any) -> None:
+async def test_after_unsubscribe_nothing_more_arrives(desk: Any, events: Any) -> None:
     client = await desk.client("?channels=events:news,events:system")
     await client.say(type="unsubscribe", channels=["events:news", "events:orders"], id=7)
     reply = await client.next("unsubscribed")
@@ -98,15 +98,15 @@ async def test_sends_reach_a_channel_a_user_and_a_connection(
     bob = await desk.client(f"?token={token(sub='bob')}&channels=events:tasks")
     await bob.next("subscribed")
     assert hello["user"] == "ann"
-    assert desk.gateway.send_to_user("ann", "Note", {"n": 1}) == 1
-    assert desk.gateway.send_to_connection(hello["connection"], "Note", {"n": 2}) == 1
-    assert desk.gateway.send_to_channel("events:task:x", "Note", {"n": 3}) == 1
+    assert desk.gateway.send.to_user("ann", "Note", {"n": 1}) == 1
+    assert desk.gateway.send.to_connection(hello["connection"], "Note", {"n": 2}) == 1
+    assert desk.gateway.send.to_channel("events:task:x", "Note", {"n": 3}) == 1
     assert [(await ann.next("event"))["data"]["n"] for _ in range(2)] == [1, 2]
     event = await bob.next("event")
     assert (event["data"], event["channel"], event["event"]) == ({"n": 3}, "events:task:x", "Note")
 
 
-async def test_stats_and_channels_say_who_is_here(desk: Any, events: Any) -> None:
+async def test_stats_and_channels_report_the_connections(desk: Any, events: Any) -> None:
     client = await desk.client("?channels=events:orders,events:news")
     await client.next("subscribed")
     await desk.publish(events.news())
@@ -145,7 +145,7 @@ async def test_lag_names_every_group(desk: Any, events: Any) -> None:
         ("/api/publish/planet/x", {"event": "Note"}, 422, None),
     ],
 )
-async def test_a_send_that_cannot_be_made_says_why(
+async def test_a_send_that_is_impossible_is_refused_with_the_reason(
     desk: Any, path: str, body: Any, status: int, code: str | None
 ) -> None:
     answer = await desk.post(path, body)

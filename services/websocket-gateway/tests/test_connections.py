@@ -23,13 +23,13 @@ async def test_a_heartbeat_is_answered_and_keeps_the_connection(desk: Any) -> No
     await speaking.say(type="heartbeat", id="a")
     assert (await speaking.next("heartbeat"))["id"] == "a"
     desk.clock.seconds += 2
-    desk.gateway.sweep_once()
+    desk.gateway.connections.sweep_once()
     assert await silent.closed() == 4012
     await speaking.say(type="heartbeat")
     assert "id" not in await speaking.next("heartbeat")
 
 
-async def test_a_reader_that_stalls_delays_nobody_and_is_closed_with_4008(
+async def test_a_reader_that_stalls_delays_no_other_and_is_closed_with_4008(
     start_desk: Any,
 ) -> None:
     desk = await start_desk(queue_messages=50, stall_timeout_seconds=60)
@@ -39,9 +39,9 @@ async def test_a_reader_that_stalls_delays_nobody_and_is_closed_with_4008(
     narrow.connect((host, int(port)))
     narrow.setblocking(False)  # noqa: FBT003 - the standard library's signature
     slow = await desk.client("?channels=events:tasks", sock=narrow, max_queue=1)
-    quick = await desk.client("?channels=events:tasks")
-    await quick.next("subscribed")
-    for connection in desk.gateway._connections.values():
+    fast = await desk.client("?channels=events:tasks")
+    await fast.next("subscribed")
+    for connection in desk.gateway.connections:
         assert connection.close_code is None
     codes: list[int | None] = []
     number = 0
@@ -49,20 +49,20 @@ async def test_a_reader_that_stalls_delays_nobody_and_is_closed_with_4008(
         number += 1
         assert number < 5_000, "the slow reader was never closed"
         data = {"number": number, "filler": "x" * 50_000}
-        desk.gateway.send_to_channel("events:task:1", "Note", data)
-        # The quick one has each message before the next is sent, stalled neighbour or not.
-        assert (await quick.next("event"))["data"]["number"] == number
-        codes = [connection.close_code for connection in desk.gateway._connections.values()]
+        desk.gateway.send.to_channel("events:task:1", "Note", data)
+        # The fast one has each message before the next is sent, despite the stalled one.
+        assert (await fast.next("event"))["data"]["number"] == number
+        codes = [connection.close_code for connection in desk.gateway.connections]
     assert await slow.closed() == 4008
-    await quick.until_answered()
+    await fast.until_answered()
 
 
 async def test_memory_for_a_stalled_reader_is_bounded(start_desk: Any) -> None:
     desk = await start_desk(queue_messages=1_000, queue_bytes=100_000)
     client = await desk.client("?channels=events:tasks", max_queue=1)
     await client.next("subscribed")
-    for _ in range(20):  # without a turn for the writer
-        desk.gateway.send_to_channel("events:tasks", "Note", {"filler": "x" * 20_000})
+    for _ in range(20):  # the writer never runs in between
+        desk.gateway.send.to_channel("events:tasks", "Note", {"filler": "x" * 20_000})
         assert desk.gateway.stats()["queued_bytes"] <= 100_000
     assert await client.closed() == 4008
 
@@ -108,7 +108,7 @@ async def test_a_message_that_is_too_long_closes_with_1009(desk: Any) -> None:
     assert await client.closed() == 1009
 
 
-async def test_a_full_gateway_asks_to_come_back_later(start_desk: Any) -> None:
+async def test_a_full_gateway_refuses_with_a_retry_after(start_desk: Any) -> None:
     desk = await start_desk(max_connections=1)
     await desk.client()
     with pytest.raises(InvalidStatus) as refused:
@@ -138,7 +138,7 @@ async def test_frames_are_not_compressed(desk: Any) -> None:
     assert client.socket.protocol.extensions == []
 
 
-async def test_sockets_outlive_an_outage_of_redis_and_events_go_on(
+async def test_sockets_survive_an_outage_of_redis_and_events_resume(
     start_desk: Any, start_server: Any, events: Any
 ) -> None:
     server = start_server()
@@ -161,7 +161,7 @@ async def test_sockets_outlive_an_outage_of_redis_and_events_go_on(
     assert [m["data"]["symbol"] for m in messages if m["type"] == "event"] == ["MSFT.US"]
 
 
-async def test_hello_names_the_rules(desk: Any) -> None:
+async def test_hello_names_the_limits(desk: Any) -> None:
     client = await desk.client()
     hello = await client.next()
     assert hello["type"] == "hello"

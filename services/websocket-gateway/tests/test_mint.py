@@ -1,18 +1,18 @@
 import pytest
 from pydantic import SecretStr
 
-from streamdesk.websocket_gateway.mint import main
-from streamdesk.websocket_gateway.tokens import TokenVerifier
+from streamdesk.websocket_gateway.adapters.tokens import TokenVerifier
+from streamdesk.websocket_gateway.entrypoints.cli import main
 
 KEY = "placeholder-of-more-than-32-bytes-0123456789"
 
 
 def minted(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    main(arguments)
+    main(["mint", *arguments])
     return capsys.readouterr().out.strip()
 
 
-def test_a_minted_token_lets_its_holder_look_but_not_send(
+def test_a_minted_token_allows_its_holder_to_read_but_not_to_send(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GATEWAY_JWT_SECRET", KEY)
@@ -20,7 +20,7 @@ def test_a_minted_token_lets_its_holder_look_but_not_send(
     assert (access.user, access.patterns, access.may_publish) == ("ann", None, False)
 
 
-def test_a_minted_token_can_be_narrowed_to_channels_and_allowed_to_send(
+def test_a_minted_token_can_be_restricted_to_channels_and_allowed_to_send(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GATEWAY_JWT_SECRET", KEY)
@@ -35,4 +35,4 @@ def test_no_token_is_made_that_the_gateway_would_refuse(
 ) -> None:
     monkeypatch.setenv("GATEWAY_JWT_SECRET", secret)
     with pytest.raises(SystemExit, match=r"32 bytes or more|more than 0"):
-        main(["--sub", "ann", "--hours", hours])
+        main(["mint", "--sub", "ann", "--hours", hours])

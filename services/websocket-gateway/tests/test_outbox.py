@@ -3,19 +3,19 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdesk.websocket_gateway.domain.frames import Frame
-from streamdesk.websocket_gateway.domain.outbox import Offer, Outbox
+from streamdesk.websocket_gateway.domain.frames import EventFrame
+from streamdesk.websocket_gateway.domain.outbox import ClientOutbox, Offer
 
 
-def drained(outbox: Outbox) -> list[str]:
+def drained(outbox: ClientOutbox) -> list[str]:
     texts = []
     while (text := outbox.pop()) is not None:
         texts.append(text)
     return texts
 
 
-def test_texts_leave_in_the_order_they_came() -> None:
-    outbox = Outbox(10, 1_000)
+def test_texts_leave_in_the_order_of_arrival() -> None:
+    outbox = ClientOutbox(10, 1_000)
     for text in "abc":
         assert outbox.put(text, 1) is Offer.QUEUED
     assert drained(outbox) == ["a", "b", "c"]
@@ -23,20 +23,20 @@ def test_texts_leave_in_the_order_they_came() -> None:
 
 
 def test_a_full_queue_of_orders_overflows() -> None:
-    outbox = Outbox(2, 1_000)
+    outbox = ClientOutbox(2, 1_000)
     outbox.put("order 1", 7)
     outbox.put("order 2", 7)
     assert outbox.put("order 3", 7) is Offer.OVERFLOW
 
 
 def test_bytes_bound_the_queue_as_messages_do() -> None:
-    outbox = Outbox(10, 10)
+    outbox = ClientOutbox(10, 10)
     assert outbox.put("12345678", 8) is Offer.QUEUED
     assert outbox.put("123", 3) is Offer.OVERFLOW
 
 
-def test_a_new_bar_takes_the_place_of_the_oldest_of_its_symbol() -> None:
-    outbox = Outbox(3, 1_000)
+def test_a_new_bar_replaces_the_oldest_of_its_symbol() -> None:
+    outbox = ClientOutbox(3, 1_000)
     outbox.put("AAPL 1", 6, "bar:AAPL")
     outbox.put("MSFT 1", 6, "bar:MSFT")
     outbox.put("order", 5)
@@ -45,16 +45,16 @@ def test_a_new_bar_takes_the_place_of_the_oldest_of_its_symbol() -> None:
     assert outbox.dropped == 1
 
 
-def test_a_bar_of_another_symbol_takes_the_oldest_bars_place() -> None:
-    outbox = Outbox(2, 1_000)
+def test_a_bar_of_another_symbol_replaces_the_oldest_bar() -> None:
+    outbox = ClientOutbox(2, 1_000)
     outbox.put("order", 5)
     outbox.put("AAPL 1", 6, "bar:AAPL")
     outbox.put("MSFT 1", 6, "bar:MSFT")
     assert drained(outbox) == ["order", "MSFT 1"]
 
 
-def test_an_order_takes_the_place_of_bars_before_it_overflows() -> None:
-    outbox = Outbox(2, 1_000)
+def test_an_order_replaces_bars_before_it_overflows() -> None:
+    outbox = ClientOutbox(2, 1_000)
     outbox.put("AAPL 1", 6, "bar:AAPL")
     outbox.put("MSFT 1", 6, "bar:MSFT")
     assert outbox.put("order 1", 7) is Offer.CONFLATED
@@ -63,8 +63,8 @@ def test_an_order_takes_the_place_of_bars_before_it_overflows() -> None:
     assert drained(outbox) == ["order 1", "order 2"]
 
 
-def test_a_bar_that_finds_only_orders_is_left_out_and_counted() -> None:
-    outbox = Outbox(1, 1_000)
+def test_a_bar_that_finds_only_orders_is_dropped_and_counted() -> None:
+    outbox = ClientOutbox(1, 1_000)
     outbox.put("order", 5)
     assert outbox.put("AAPL 1", 6, "bar:AAPL") is Offer.CONFLATED
     assert drained(outbox) == ["order"]
@@ -72,17 +72,17 @@ def test_a_bar_that_finds_only_orders_is_left_out_and_counted() -> None:
 
 
 def test_replayed_frames_do_not_count_and_are_marked() -> None:
-    outbox = Outbox(1, 50)
-    frame = Frame(("events:system",), "SystemEvent", '{"type":"event","channel":"x"}', 30)
+    outbox = ClientOutbox(1, 50)
+    frame = EventFrame(("events:system",), "SystemEvent", '{"type":"event","channel":"x"}', 30)
     outbox.put_replay([frame, frame])
     assert outbox.put("live", 4) is Offer.QUEUED
     replayed = '{"type":"event","replayed":true,"channel":"x"}'
     assert drained(outbox) == [replayed, replayed, "live"]
 
 
-def test_who_asks_for_the_history_over_and_over_without_reading_overflows() -> None:
-    outbox = Outbox(10, 1_000)
-    frames = [Frame(("events:system",), "SystemEvent", '{"type":"event","x":1}', 22)] * 20_000
+def test_a_client_that_replays_the_history_again_and_again_without_reading_overflows() -> None:
+    outbox = ClientOutbox(10, 1_000)
+    frames = [EventFrame(("events:system",), "SystemEvent", '{"type":"event","x":1}', 22)] * 20_000
     assert [outbox.put_replay(frames) for _ in range(3)] == [
         Offer.QUEUED,
         Offer.QUEUED,
@@ -90,8 +90,8 @@ def test_who_asks_for_the_history_over_and_over_without_reading_overflows() -> N
     ]
 
 
-def test_a_state_goes_for_a_newer_one_of_its_own_and_for_nothing_else() -> None:
-    outbox = Outbox(2, 1_000)
+def test_a_state_is_dropped_for_a_newer_one_of_its_key_only() -> None:
+    outbox = ClientOutbox(2, 1_000)
     outbox.put("BTC bullish", 11, "hama:BTC", is_state=True)
     outbox.put("AAPL 1", 6, "bar:AAPL")
     assert outbox.put("BTC bearish", 11, "hama:BTC", is_state=True) is Offer.CONFLATED
@@ -101,8 +101,8 @@ def test_a_state_goes_for_a_newer_one_of_its_own_and_for_nothing_else() -> None:
     assert drained(outbox) == ["BTC bearish", "order"]
 
 
-def test_a_state_makes_bars_give_way_and_never_gets_lost_itself() -> None:
-    outbox = Outbox(2, 1_000)
+def test_a_state_displaces_bars_and_is_never_lost_itself() -> None:
+    outbox = ClientOutbox(2, 1_000)
     outbox.put("AAPL 1", 6, "bar:AAPL")
     outbox.put("order", 5)
     assert outbox.put("BTC bullish", 11, "hama:BTC", is_state=True) is Offer.CONFLATED
@@ -116,10 +116,10 @@ def test_a_state_makes_bars_give_way_and_never_gets_lost_itself() -> None:
         max_size=200,
     )
 )
-def test_the_books_agree_with_the_queue_whatever_happens(
+def test_the_totals_agree_with_the_queue_after_any_sequence(
     steps: list[tuple[str, str | None]],
 ) -> None:
-    outbox = Outbox(5, 40)
+    outbox = ClientOutbox(5, 40)
     put = taken = refused = 0
     for kind, key in steps:
         if kind == "put":

@@ -1,10 +1,28 @@
 """The page: its files, its headers, and what a real browser shows."""
 
+import asyncio
+import re
 from typing import Any
 
 import pytest
 
-from streamdesk.websocket_gateway import assets
+from streamdesk.websocket_gateway.entrypoints import assets
+
+# The notations of CSS Color 4.
+COLOUR = re.compile(
+    r"""["'`]#[0-9a-f]{3,8}["'`]|\b(?:rgb|hsl)a?\(\s*[\d.]|\b(?:hwb|(?:ok)?l(?:ab|ch)|color)\(\s*[\d.a-z]""",
+    re.IGNORECASE,
+)
+
+HAS_MAGENTA = """[...document.querySelectorAll("#equity-chart canvas")].some((canvas) => {
+  const { width, height } = canvas;
+  const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(canvas, 0, 0);
+  const { data } = copy.getImageData(0, 0, width, height);
+  for (let i = 0; i < data.length; i += 4)
+    if (data[i] === 255 && data[i + 1] === 0 && data[i + 2] === 255) return true;
+  return false;
+})"""
 
 
 @pytest.mark.parametrize(
@@ -49,6 +67,36 @@ def test_the_page_names_no_other_host_but_those_it_links_to() -> None:
             assert forbidden not in text, f"{forbidden} in {path.name}"
 
 
+def test_the_scripts_take_all_colours_from_the_style_sheet() -> None:
+    for path in assets.PAGE.glob("*.js"):
+        assert COLOUR.findall(path.read_text()) == [], path.name
+    assert COLOUR.search('color: "#2cc295"')
+    assert COLOUR.search("color: rgb(44 194 149)")
+
+
+def test_the_style_sheet_defines_each_colour_once_as_a_custom_property() -> None:
+    properties, _, rules = (assets.PAGE / "style.css").read_text().partition("\n}\n")
+    literals = re.compile(r"#[0-9a-f]{3,8}\b(?=[^{]*;)|\b(?:rgb|hsl)a?\(", re.IGNORECASE)
+    assert literals.findall(properties)
+    assert literals.findall(rules) == []
+
+
+@pytest.mark.chromium
+async def test_the_charts_follow_the_colour_scheme(desk: Any, events: Any, open_page: Any) -> None:
+    await desk.publish(events.portfolio("1000000.00", 1), events.portfolio("1000012.00", 2))
+    async with open_page() as (page, problems):
+        await page.emulate_media(color_scheme="light")
+        await page.goto(f"http://{desk.address}/")
+        await page.locator("#equity", has_text="1,000,012.00").wait_for()
+        await page.evaluate("document.body.style.setProperty('--accent', '#ff00ff')")
+        assert not await page.evaluate(HAS_MAGENTA)
+        await page.emulate_media(color_scheme="dark")
+        async with asyncio.timeout(30):
+            while not await page.evaluate(HAS_MAGENTA):
+                await asyncio.sleep(0.05)
+    assert problems == []
+
+
 @pytest.mark.chromium
 async def test_a_browser_sees_rows_arrive(desk: Any, events: Any, open_page: Any) -> None:
     outside: list[str] = []
@@ -86,7 +134,7 @@ async def test_a_browser_sees_rows_arrive(desk: Any, events: Any, open_page: Any
         await page.locator("#signals .detail", has_text="RSI 27.1 is oversold").wait_for()
         await page.locator("#tab-fills").click()
         await page.locator("#fills tbody tr", has_text="271.80").wait_for()
-        await desk.gateway.close_all(5)
+        await desk.gateway.connections.close_all(5)
         await page.wait_for_selector("#connection[data-state=reconnecting]")
     assert [p for p in problems if "WebSocket connection" not in p] == []
     assert outside == []

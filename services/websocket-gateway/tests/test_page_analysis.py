@@ -49,13 +49,13 @@ async def test_a_page_that_opens_late_shows_the_state_of_all_78_instruments(
         counts = await page.locator("#hama-states button b").all_inner_texts()
         assert counts == ["78", "26", "26", "26"]
         assert await page.locator("#hama-note").inner_text() == "nsdt, bars of 1 min"
-        # A pair has no chart here, so its name is no button; nothing flashes that is not new.
+        # A pair has no chart here, so its name is no button; only new rows flash.
         assert await page.locator(f"{ROW} button").count() == 0
         assert await page.locator("#hama .fresh").count() == 0
     assert problems == []
 
 
-async def test_states_are_sorted_and_filtered_as_the_reader_asks(
+async def test_states_are_sorted_and_filtered_as_the_reader_chooses(
     desk: Any, events: Any, open_page: Any
 ) -> None:
     await desk.publish_all(states(events))
@@ -81,11 +81,11 @@ async def test_states_are_sorted_and_filtered_as_the_reader_asks(
             SYMBOLS[52:]
         )
         await page.locator("#hama-search").fill("nothing")
-        await page.locator("#hama-empty", has_text="No instrument is as you ask.").wait_for()
+        await page.locator("#hama-empty", has_text="No instrument matches.").wait_for()
     assert problems == []
 
 
-async def test_a_state_that_turns_is_drawn_anew_above_the_others_and_lights_up(
+async def test_a_state_that_turns_is_redrawn_above_the_others_and_flashes(
     desk: Any, events: Any, open_page: Any
 ) -> None:
     await desk.publish_all(states(events))
@@ -112,13 +112,13 @@ async def test_a_state_that_turns_is_drawn_anew_above_the_others_and_lights_up(
         cells = [text.strip() for text in await row.locator("td").all_inner_texts()]
         assert cells[1:6] == ["bearish", "12", "↘", "▼ down", "expansion"]
         async with asyncio.timeout(TIMEOUT_MS / 1_000):
-            # The page's policy lets no test wait inside it: that would take eval().
+            # The page's policy forbids waiting inside it: that would need eval().
             while f"{SYMBOLS[60]} turned-bearish" not in await page.evaluate("window.lit"):
                 await asyncio.sleep(0.02)
     assert problems == []
 
 
-async def test_what_a_reconnection_brings_again_changes_nothing(
+async def test_what_a_reconnection_replays_changes_nothing(
     desk: Any, events: Any, open_page: Any
 ) -> None:
     await desk.publish_all(states(events))
@@ -128,7 +128,7 @@ async def test_what_a_reconnection_brings_again_changes_nothing(
         await page.goto(f"http://{desk.address}/")
         await shows(page, 78)
         before = await names(page)
-        for connection in list(desk.gateway._connections.values()):
+        for connection in desk.gateway.connections:
             connection.close(CloseCode.SLOW_CONSUMER, "a test")
         await page.wait_for_selector("#connection[data-state=reconnecting]")
         await page.wait_for_selector("#connection[data-state=connected]")
@@ -162,7 +162,7 @@ async def test_the_daily_job_of_5000_stocks_is_drawn_to_its_end_over_one_socket(
 ) -> None:
     desk = await start_desk(start_server().url)
     failed = "4,997 stocks computed, 3 failed: A.US, B.US, C.US"
-    told = events.daily_job(STOCKS, failed=failed)
+    published = events.daily_job(STOCKS, failed=failed)
     async with open_page() as (page, problems):
         await page.goto(f"http://{desk.address}/")
         await page.wait_for_selector("#connection[data-state=connected]")
@@ -174,12 +174,12 @@ async def test_the_daily_job_of_5000_stocks_is_drawn_to_its_end_over_one_socket(
               window.states.add(document.querySelector("#connection").dataset.state);
             }).observe(document.body, { childList: true, subtree: true, attributes: true }); }"""
         )
-        half = len(told) // 2
-        await desk.publish_all(told[:half])
-        # Halfway the page says so, with the rate of the run's own clock: 1,000 stocks a second.
+        half = len(published) // 2
+        await desk.publish_all(published[:half])
+        # Halfway it shows the rate by the run's own clock: 1,000 stocks a second.
         await page.locator("#tasks li", has_text="1,000 a second").wait_for()
         await page.locator("#tasks li", has_text="2,500 of 5,000 · 50%").wait_for()
-        await desk.publish_all(told[half:])
+        await desk.publish_all(published[half:])
         await page.locator("#tasks li", has_text="failed after 5.0 s").wait_for()
         task = page.locator("#tasks li")
         assert await task.count() == 1
@@ -198,17 +198,17 @@ async def test_the_daily_job_of_5000_stocks_is_drawn_to_its_end_over_one_socket(
 async def test_progress_never_runs_backwards_on_the_page(
     desk: Any, events: Any, open_page: Any
 ) -> None:
-    told = [event for event in events.daily_job(200) if isinstance(event, TaskProgressed)]
-    await desk.publish_all(told[:60][::-1])
+    published = [event for event in events.daily_job(200) if isinstance(event, TaskProgressed)]
+    await desk.publish_all(published[:60][::-1])
     await desk.seen("TaskProgressed", 60)
     async with open_page() as (page, problems):
         await page.goto(f"http://{desk.address}/")
-        # All of them came at once and the last first: 59 percent of 200 are 118.
+        # They arrived together and the last one first: 59 percent of 200 are 118.
         await page.locator("#tasks li", has_text="118 of 200 · 59%").wait_for()
         assert problems == []
 
 
-async def test_of_a_task_that_runs_again_and_again_the_last_run_is_shown(
+async def test_of_a_task_that_repeats_the_last_run_is_shown(
     desk: Any, events: Any, open_page: Any
 ) -> None:
     for run in range(5):

@@ -1,4 +1,4 @@
-"""The page in a real browser: the news that passed the filter, and why it did."""
+"""The page in a real browser: the news that passed the filter, and the reason."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ BAD = {
 
 
 async def all_shown(page: Any, count: int) -> None:
-    """Wait for all articles: the next one would move those that are there from under the mouse."""
+    """Wait for all articles: a later one would move the others away from the mouse."""
     await expect(page.locator(ARTICLE)).to_have_count(count, timeout=TIMEOUT_MS)
 
 
@@ -68,7 +68,7 @@ async def test_the_reason_opens_to_the_words_and_their_weights_and_closes_again(
     assert problems == []
 
 
-async def test_bad_news_is_told_apart_from_good_news_and_counted(
+async def test_bad_news_is_distinguished_from_good_news_and_counted(
     desk: Any, events: Any, open_page: Any
 ) -> None:
     async with open_page() as (page, problems):
@@ -81,7 +81,7 @@ async def test_bad_news_is_told_apart_from_good_news_and_counted(
     assert problems == []
 
 
-async def test_what_an_article_says_is_never_read_as_html_and_an_old_one_needs_no_reason(
+async def test_the_text_of_an_article_is_never_parsed_as_html_and_an_old_one_needs_no_reason(
     desk: Any, events: Any, open_page: Any
 ) -> None:
     trap = "<img src=x onerror=alert(1)>"
@@ -95,7 +95,7 @@ async def test_what_an_article_says_is_never_read_as_html_and_an_old_one_needs_n
         await page.locator(ARTICLE, has_text=trap).locator(".why", has_text=trap).click()
         await expect(page.locator(".words li")).to_have_text([f"{trap} +1.0"], timeout=TIMEOUT_MS)
         assert await page.locator(f"{ARTICLE} img").count() == 0
-        assert await page.locator(f"{ARTICLE} a").count() == 1  # no link but to the web
+        assert await page.locator(f"{ARTICLE} a").count() == 1  # only the link to the web
         assert await page.locator(ARTICLE, has_text="From before").locator(".why").count() == 0
     assert problems == []
 

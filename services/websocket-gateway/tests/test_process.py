@@ -22,7 +22,7 @@ async def start(**environment: str) -> asyncio.subprocess.Process:
 
 
 async def port_of(process: asyncio.subprocess.Process) -> tuple[int, str]:
-    """The port it says it listens on, and what it said before."""
+    """The port it logs that it listens on, and all it logged before."""
     assert process.stdout is not None
     said = ""
     async with asyncio.timeout(60):
@@ -33,7 +33,7 @@ async def port_of(process: asyncio.subprocess.Process) -> tuple[int, str]:
     raise AssertionError(said)
 
 
-async def test_sigterm_closes_sockets_with_4001_and_ends_well(secret: str, token: Any) -> None:
+async def test_sigterm_closes_sockets_with_4001_and_exits_cleanly(secret: str, token: Any) -> None:
     made = token()
     process = await start(GATEWAY_PORT="0", GATEWAY_JWT_SECRET=secret, LOG_LEVEL="debug")
     port, said = await port_of(process)

@@ -1,4 +1,4 @@
-"""Tokens: where they are taken from, what they allow, and that no log shows them."""
+"""Tokens: where clients put them, what they allow, and that no log shows them."""
 
 import logging
 import time
@@ -13,12 +13,12 @@ async def locked(start_desk: Any, secret: str) -> Any:
     return await start_desk(jwt_secret=secret)
 
 
-async def test_without_a_secret_nobody_is_asked(desk: Any) -> None:
+async def test_without_a_secret_no_token_is_required(desk: Any) -> None:
     client = await desk.client("?token=anything")
     assert (await client.next("hello"))["user"] is None
 
 
-async def test_a_missing_token_is_refused_for_good(locked: Any) -> None:
+async def test_a_missing_token_is_refused_permanently(locked: Any) -> None:
     client = await locked.client()
     assert (await client.next())["code"] == "token-missing"
     assert await client.closed() == 4500
@@ -34,7 +34,7 @@ async def test_a_missing_token_is_refused_for_good(locked: Any) -> None:
         {"channels": [1]},
     ],
 )
-async def test_a_token_that_is_not_ours_is_refused_for_good(
+async def test_an_invalid_token_is_refused_permanently(
     locked: Any, token: Any, claims: dict[str, Any]
 ) -> None:
     client = await locked.client(f"?token={token(**claims)}")
@@ -47,7 +47,9 @@ async def test_a_token_without_signature_is_refused(locked: Any) -> None:
     assert (await client.next())["code"] == "token-invalid"
 
 
-async def test_an_expired_token_may_come_back_with_a_new_one(locked: Any, token: Any) -> None:
+async def test_a_client_with_an_expired_token_may_reconnect_with_a_new_one(
+    locked: Any, token: Any
+) -> None:
     client = await locked.client(f"?token={token(exp=int(time.time()) - 60)}")
     assert (await client.next())["code"] == "token-expired"
     assert await client.closed() == 4005
@@ -56,12 +58,12 @@ async def test_an_expired_token_may_come_back_with_a_new_one(locked: Any, token:
 async def test_a_connection_ends_when_its_token_does(locked: Any, token: Any) -> None:
     client = await locked.client(f"?token={token()}")
     await client.next("hello")
-    locked.gateway._wall = lambda: time.time() + 700
-    locked.gateway.sweep_once()
+    locked.gateway.connections._wall = lambda: time.time() + 700
+    locked.gateway.connections.sweep_once()
     assert await client.closed() == 4005
 
 
-async def test_a_token_comes_by_query_header_or_subprotocol(locked: Any, token: Any) -> None:
+async def test_a_token_is_read_from_query_header_or_subprotocol(locked: Any, token: Any) -> None:
     by_query = await locked.client(f"?token={token()}")
     by_header = await locked.client(additional_headers={"Authorization": f"Bearer {token()}"})
     offered = [Subprotocol("streamdesk.v1"), Subprotocol(f"token.{token()}")]
@@ -71,7 +73,7 @@ async def test_a_token_comes_by_query_header_or_subprotocol(locked: Any, token: 
     assert by_subprotocol.socket.subprotocol == "streamdesk.v1"
 
 
-async def test_a_user_hears_the_own_channel_and_no_other(locked: Any, token: Any) -> None:
+async def test_a_user_receives_its_own_channel_and_no_other(locked: Any, token: Any) -> None:
     client = await locked.client(f"?token={token(sub='ann')}&channels=user:bob,user:ann")
     assert (await client.next("hello"))["channels"] == ["user:ann"]
     reply = await client.next("subscribed")
@@ -88,7 +90,7 @@ async def test_the_claim_bounds_the_channels(locked: Any, token: Any) -> None:
 
 
 @pytest.mark.parametrize("path", ["/ws/stats", "/ws/channels", "/api/lag"])
-async def test_the_api_asks_for_the_token_too(locked: Any, token: Any, path: str) -> None:
+async def test_the_api_requires_the_token_too(locked: Any, token: Any, path: str) -> None:
     status, answer = await locked.get(path)
     assert (status, answer["code"]) == (401, "token-missing")
     assert (await locked.get(path, Authorization=f"Bearer {token()}"))[0] == 200

@@ -1,12 +1,19 @@
 """How it travels: an event bus on Redis Streams."""
 
-from streamdesk.bus.backend import StreamLag
-from streamdesk.bus.batch import Batch
-from streamdesk.bus.breaker import BreakerPolicy
+from streamdesk.bus.backends.records import StreamLag
 from streamdesk.bus.bus import Bus
 from streamdesk.bus.config import BusConfig, RetryPolicy, Wait
-from streamdesk.bus.crew import BatchHandler, Handler
-from streamdesk.bus.dead_letters import Attempt, DeadFilter, DeadLetter, StoredDeadLetter
+from streamdesk.bus.consuming.breaker import Breaker, BreakerPolicy
+from streamdesk.bus.consuming.deliveries import Batch
+from streamdesk.bus.consuming.subscription import Subscription
+from streamdesk.bus.consuming.workers import BatchHandler, Handler
+from streamdesk.bus.dead_letters.letters import (
+    Attempt,
+    DeadFilter,
+    DeadLetter,
+    StoredDeadLetter,
+)
+from streamdesk.bus.dead_letters.redrive import RedriveReport
 from streamdesk.bus.errors import (
     BusConfigError,
     BusError,
@@ -18,19 +25,18 @@ from streamdesk.bus.errors import (
     ServerFullError,
 )
 from streamdesk.bus.keys import Keys, Lease
-from streamdesk.bus.lag import ConsumerHealth, GroupLag
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
-from streamdesk.bus.observer import BusObserver
-from streamdesk.bus.producer import Producer, Ticket
-from streamdesk.bus.redrive import RedriveReport
-from streamdesk.bus.subscription import Subscription
-from streamdesk.bus.tracing import Span, Tracer
+from streamdesk.bus.observer import BusObserver, Unobserved
+from streamdesk.bus.publishing.producer import Producer, Ticket
+from streamdesk.bus.tracing import MessageSpan, Tracer
+from streamdesk.bus.watching.lag import ConsumerHealth, GroupLag
 
 __all__ = [
     "Ack",
     "Attempt",
     "Batch",
     "BatchHandler",
+    "Breaker",
     "BreakerPolicy",
     "Bus",
     "BusConfig",
@@ -47,6 +53,7 @@ __all__ = [
     "Keys",
     "Lease",
     "Message",
+    "MessageSpan",
     "NotDurableError",
     "Outcome",
     "Producer",
@@ -57,11 +64,11 @@ __all__ = [
     "RetryAfter",
     "RetryPolicy",
     "ServerFullError",
-    "Span",
     "StoredDeadLetter",
     "StreamLag",
     "Subscription",
     "Ticket",
     "Tracer",
+    "Unobserved",
     "Wait",
 ]

@@ -1,43 +1,34 @@
 """The bus: what services use."""
 
-import asyncio
-import contextlib
 import secrets
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from streamdesk.bus.backend import Backend, Standing
-from streamdesk.bus.backend_memory import MemoryBackend
-from streamdesk.bus.backend_redis import RedisBackend
-from streamdesk.bus.breaker import BreakerPolicy
+from streamdesk.bus.backends.memory.backend import MemoryBackend
+from streamdesk.bus.backends.port import Backend
+from streamdesk.bus.backends.redis.backend import RedisBackend
 from streamdesk.bus.config import BusConfig, RetryPolicy, Wait
-from streamdesk.bus.crew import BatchHandler, Handler
-from streamdesk.bus.dead_letters import DeadFilter, StoredDeadLetter
+from streamdesk.bus.connection.link import Link
+from streamdesk.bus.consuming.breaker import BreakerPolicy
+from streamdesk.bus.consuming.consumer import GroupConsumer
+from streamdesk.bus.consuming.sharded import ShardedConsumer
+from streamdesk.bus.consuming.subscription import DispatchOptions, Membership, Subscription, Tools
+from streamdesk.bus.consuming.workers import BatchHandler, Handler
+from streamdesk.bus.dead_letters.letters import DeadFilter, StoredDeadLetter
+from streamdesk.bus.dead_letters.redrive import DeadLetterBox, RedriveReport
 from streamdesk.bus.envelope import FRAME_EVENTS
 from streamdesk.bus.errors import BusConfigError, BusUnavailableError
-from streamdesk.bus.group_consumer import GroupConsumer
 from streamdesk.bus.keys import Keys
-from streamdesk.bus.lag import ConsumerHealth, GroupLag, consumer_health, group_lag
-from streamdesk.bus.layout import layout_of, parts_of
-from streamdesk.bus.link import Link
-from streamdesk.bus.membership import Intake, Membership, Tools
-from streamdesk.bus.message import Message
 from streamdesk.bus.observer import BusObserver, Unobserved
-from streamdesk.bus.opening import messages_of
-from streamdesk.bus.producer import Producer
-from streamdesk.bus.publisher import Publisher
-from streamdesk.bus.redrive import DeadLetterBox, RedriveReport
-from streamdesk.bus.replay import Replay
-from streamdesk.bus.sharded import ShardedConsumer
-from streamdesk.bus.subscription import Subscription
-from streamdesk.bus.tail import Tail
+from streamdesk.bus.publishing.producer import Producer
+from streamdesk.bus.publishing.publisher import Publisher
+from streamdesk.bus.publishing.writer import Writer
+from streamdesk.bus.topic_keys import keys_of
 from streamdesk.bus.tracing import Tracer, Untraced
-from streamdesk.bus.writer import Writer
+from streamdesk.bus.watching.watcher import Watcher
 from streamdesk.contracts.base import Event, Topic
-from streamdesk.contracts.errors import ContractError
 
 E = TypeVar("E", bound=Event)
 
@@ -46,18 +37,15 @@ DEFAULT_BATCH_EVENTS = 500
 DEFAULT_CONCURRENCY = 8
 
 
-class Bus:
+class Bus(Watcher):
     """An event bus on Redis Streams. Use it as an async context manager."""
 
     def __init__(
         self, backend: Backend, config: BusConfig, observer: BusObserver, tracer: Tracer
     ) -> None:
         """Use `Bus.connect`."""
-        self._backend = backend
-        self._config = config
-        self._observer = observer
+        super().__init__(backend, Link(observer, backend.drop_idle), config, observer)
         self._tracer = tracer
-        self._link = Link(observer, backend.drop_idle)
         backend.on_move(self._link.wake)
         self._dead_letters = DeadLetterBox(backend, self._link)
         self._writer = Writer(backend, self._link, config, observer)
@@ -76,7 +64,7 @@ class Bus:
     ) -> Self:
         """A bus on the server that `config.url` names.
 
-        Nothing is sent yet: a server that is away now is waited for when it is needed.
+        Nothing is sent yet: an unreachable server is waited for when it is needed.
         """
         backend: Backend = (
             MemoryBackend.named(config.url)
@@ -124,7 +112,7 @@ class Bus:
             topic: where to.
             event: one of the topic's models.
             event_id: the event's id, where the caller can derive one; a new UUIDv7 otherwise.
-            delay_seconds: when it is delivered; the answer is then an empty string. Who reads
+            delay_seconds: when it is delivered; the answer is then an empty string. A reader
                 along without a group sees it at that time, too.
             durable: replicas that must have it, instead of what the bus and the topic say.
 
@@ -220,18 +208,18 @@ class Bus:
             topic: what to consume.
             group: each entry goes to one consumer of a group.
             handler: called with one message; returns an outcome, None for Ack.
-            batch: most entries in hand, waiting ones included. On a topic with classes no more
-                than `concurrency` are taken, so that nothing of a lower class is in hand while
+            batch: most entries in flight, waiting ones included. On a topic with classes no more
+                than `concurrency` are taken, so that nothing of a lower class is in flight while
                 something higher arrives.
-            concurrency: handlers at a time.
+            concurrency: handlers that run concurrently.
             retry: instead of the bus's policy.
             lease_seconds: instead of the bus's.
             breaker: instead of the bus's.
         """
         prefetch = concurrency if topic.classes else max(batch, concurrency)
-        intake = Intake(handler, None, prefetch, concurrency)
+        dispatch = DispatchOptions(handler, None, prefetch, concurrency)
         config = self._changed(retry, lease_seconds, breaker)
-        return self._subscription(topic, group, intake, config)
+        return self._subscription(topic, group, dispatch, config)
 
     def subscribe_batches(
         self,
@@ -254,7 +242,7 @@ class Bus:
                 position in the batch, None when there are none. What it raises is the outcome of
                 every message of the batch.
             batch: most entries in a batch; of a topic of frames about as many events.
-            concurrency: handlers at a time; two batches more are fetched ahead.
+            concurrency: handlers that run concurrently; two batches more are fetched ahead.
             retry: instead of the bus's policy.
             lease_seconds: instead of the bus's.
             breaker: instead of the bus's.
@@ -267,9 +255,9 @@ class Bus:
                 f"topic {topic.name!r} has shards to keep events of a key in order; a batch that "
                 "failed in part would break it: use subscribe"
             )
-        intake = Intake(None, handler, batch * (concurrency + 2), concurrency, batch)
+        dispatch = DispatchOptions(None, handler, batch * (concurrency + 2), concurrency, batch)
         config = self._changed(retry, lease_seconds, breaker)
-        return self._subscription(topic, group, intake, config)
+        return self._subscription(topic, group, dispatch, config)
 
     def _changed(
         self,
@@ -285,119 +273,15 @@ class Bus:
         )
 
     def _subscription(
-        self, topic: Topic[E], group: str, intake: Intake[E], config: BusConfig
+        self, topic: Topic[E], group: str, dispatch: DispatchOptions[E], config: BusConfig
     ) -> Subscription:
         consumer = f"{config.service}-{config.instance}-{secrets.token_hex(3)}"
-        tools = Tools(
-            self._backend, self._link, self._observer, self._tracer, self._report_standing
-        )
-        member = Membership(topic, layout_of(topic), group, consumer, intake, config, tools)
-        if topic.shards == 1:
-            return GroupConsumer(member)
+        tools = Tools(self._backend, self._link, self._observer, self._tracer, self._report_lag)
+        member = Membership(topic, keys_of(topic), group, consumer, dispatch, config, tools)
+        return GroupConsumer(member) if topic.shards == 1 else ShardedConsumer(member)
 
-        def open_shard(
-            number: int, fence: int, owned_until: Callable[[], float]
-        ) -> GroupConsumer[E]:
-            ordered = replace(intake, ordered=True, owned_until=owned_until, fence=fence)
-            return GroupConsumer(replace(member, layout=parts_of(topic)[number], intake=ordered))
-
-        return ShardedConsumer(member, open_shard)
-
-    async def _report_standing(self, topic: Topic[Any], group: str) -> None:
-        self._observer.standing(await self.group_lag(topic, group))
-
-    def tail(
-        self,
-        topics: Topic[Any] | Sequence[Topic[Any]],
-        *,
-        since: str = "$",
-        stop: asyncio.Event | None = None,
-    ) -> AsyncGenerator[Message[Any], None]:
-        """Every message of the topics, without a group, across outages, until `stop` is set.
-
-        Args:
-            topics: one or several.
-            since: `$` for what comes from now on, `0` for all there is, or an entry id
-                (`<milliseconds>-<n>`) for what came after it.
-            stop: ends the iteration within the blocking time (1 s).
-
-        Raises:
-            BusConfigError: `since` is none of those.
-        """
-        chosen = [topics] if isinstance(topics, Topic) else list(topics)
-        return Tail(
-            chosen,
-            backend=self._backend,
-            link=self._link,
-            observer=self._observer,
-            block_seconds=self._config.block_seconds,
-            stop=stop,
-        ).messages(since)
-
-    def replay(
-        self,
-        topic: Topic[E],
-        since: datetime | str,
-        until: datetime | str | None = None,
-    ) -> AsyncGenerator[Message[E], None]:
-        """What travelled on the topic in a stretch of the past, by time, for no group.
-
-        Both ends are included; a time means its millisecond. It goes on after an outage where it
-        was. How far the past goes back is the topic's `keep`.
-
-        Args:
-            topic: whose messages. Retries of single groups are left out.
-            since: a time with its zone, or an entry id; `0` for all there is.
-            until: the same; None for what is there when the first message is asked for.
-
-        Raises:
-            BusConfigError: a time without a zone, or a text that is no entry id.
-        """
-        return Replay(
-            topic, backend=self._backend, link=self._link, observer=self._observer
-        ).messages(since, until)
-
-    async def lag(self, topic: Topic[Any]) -> list[GroupLag]:
-        """Where each of the topic's groups stands; one row without a group if it has none."""
-        return [await self.group_lag(topic, group) for group in topic.groups or ("",)]
-
-    async def group_lag(self, topic: Topic[Any], group: str) -> GroupLag:
-        """Where one group stands."""
-        standings = await self._standings(topic, group)
-        # Last: a message that has left the group's hands is counted here by now if it died.
-        dead = await self._link.once(lambda: self._backend.dead_count(layout_of(topic)))
-        now_ms = await self._link.once(self._backend.now_ms)
-        return group_lag(topic.name, group, standings, dead, now_ms)
-
-    async def _standings(self, topic: Topic[Any], group: str) -> list[Standing]:
-        return [
-            await self._link.once(lambda: self._backend.standing(part, group))  # noqa: B023 - called at once
-            for part in parts_of(topic)
-        ]
-
-    async def consumers(self, topic: Topic[Any], group: str) -> list[ConsumerHealth]:
-        """The group's consumers that the server knows of, by name."""
-        standings = await self._standings(topic, group)
-        return consumer_health([row for standing in standings for row in standing.consumers])
-
-    async def capabilities(self) -> frozenset[str]:
-        """What the server can beyond Redis 7.0, by name: XACKDEL, XDELEX, XNACK, XREADGROUP CLAIM.
-
-        The bus uses none of it.
-        """
-        return await self._link.once(self._backend.capabilities)
-
-    async def waiting(self, topic: Topic[E], group: str, limit: int = 20) -> list[Message[E]]:
-        """The messages the group would be given next, highest class first, untouched."""
-        messages: list[Message[E]] = []
-        for part in parts_of(topic):
-            entries = await self._link.once(lambda: self._backend.peek(part, group, limit))  # noqa: B023 - called at once
-            for entry in entries:
-                # What cannot be read goes to the dead letters when somebody takes it.
-                with contextlib.suppress(ContractError):
-                    priority = part.classes[entry.stream]
-                    messages += messages_of(topic, entry.fields, entry.id, priority)[0]
-        return messages[:limit]
+    async def _report_lag(self, topic: Topic[Any], group: str) -> None:
+        self._observer.lag_measured(await self.group_lag(topic, group))
 
     async def dead(
         self, topic: Topic[Any], limit: int = 100, where: DeadFilter | None = None
@@ -445,5 +329,5 @@ class Bus:
         )
 
     async def purge_dead(self, topic: Topic[Any], ids: Sequence[str] | None = None) -> int:
-        """Delete dead letters for good; returns how many."""
+        """Delete dead letters permanently; returns how many."""
         return await self._dead_letters.purge(topic, ids)

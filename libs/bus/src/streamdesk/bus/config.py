@@ -4,8 +4,8 @@ import os
 import socket
 from dataclasses import dataclass, field
 
-from streamdesk.bus.address import parse_address
-from streamdesk.bus.breaker import BreakerPolicy
+from streamdesk.bus.connection.address import parse_address
+from streamdesk.bus.consuming.breaker import BreakerPolicy
 from streamdesk.bus.errors import BusConfigError
 
 
@@ -65,9 +65,9 @@ class BusConfig:
     """How a process uses the bus.
 
     Args:
-        url: as `address.py` lists them (`redis://…`, `redis+sentinel://…`, …), or
+        url: as `connection/address.py` lists them (`redis://…`, `redis+sentinel://…`, …), or
             `memory://name` for one process alone.
-        service: who publishes; part of the consumers' names.
+        service: the publisher; part of the consumers' names.
         instance: name of this process among its replicas.
         retry: what happens to a message whose handler failed.
         lease_seconds: a message whose consumer did not renew it for so long goes to another.
@@ -75,7 +75,7 @@ class BusConfig:
         max_deliveries: deliveries without any outcome (the process died each time) after which
             a message is dead: it probably kills its consumers.
         drain_seconds: time for handlers to finish after a stop was asked for.
-        publish_timeout_seconds: how long a publish waits for a server that is away.
+        publish_timeout_seconds: how long a publish waits for an unreachable server.
         socket_timeout_seconds: longest wait for any answer; blocking reads stay below half of it.
         breaker: when a consumer stops taking messages because most die.
         durable: what a publish to a durable topic waits for; None to wait for no replica.

@@ -1,9 +1,9 @@
-"""What the bus tells its callers, by what they should do.
+"""What the bus raises, by what its callers should do.
 
     BusError
     ├── BusConfigError         fix the setting; nothing will work before
     ├── BusUnavailableError    the server did not answer in time; the outcome may be unknown
-    │   ├── ServerFullError    its memory is full: nothing was written; slow down, tell somebody
+    │   ├── ServerFullError    its memory is full: nothing was written; slow down, raise an alert
     │   └── NotDurableError    written, but not known to be on enough replicas
     └── QueueFullError         slow down; nothing was written
 
@@ -28,7 +28,7 @@ class BusUnavailableError(BusError):
 
 
 class ServerFullError(BusUnavailableError):
-    """The server's memory limit is reached: nothing was written. Consumers go on and make room."""
+    """The server's memory is full: nothing was written. Consumers continue and make room."""
 
 
 class NotDurableError(BusUnavailableError):

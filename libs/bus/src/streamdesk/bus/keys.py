@@ -1,6 +1,6 @@
 """Plain keys beside the streams: small values, claims that run out, and fenced leases.
 
-For what a group of processes must agree on and no stream says: who fires a schedule, what is
+For what a group of processes must agree on and no stream says: which one fires a schedule, what is
 computed already, how far a reader of an outside source is. All of it goes over the bus's own
 connections, and follows its failovers.
 """
@@ -10,16 +10,16 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 
+from streamdesk.bus.backends.port import KeyValues
+from streamdesk.bus.connection.link import Link
 from streamdesk.bus.errors import BusConfigError, BusUnavailableError
-from streamdesk.bus.key_values import KeyValues
-from streamdesk.bus.link import Link
 
 MARGIN = 0.25
 """Share of a lease's life that its holder does not count on: for clocks, and for a last write."""
 
 
 class Keys:
-    """Values by name. One try each: nothing here waits for a server that is away.
+    """Values by name. One try each: nothing here waits for an unreachable server.
 
     Every method raises BusUnavailableError when the server does not answer (what was to be
     written may be written), and ServerFullError when it has no memory for it.
@@ -58,12 +58,12 @@ class Keys:
     async def names(self, prefix: str, limit: int = 10_000) -> list[str]:
         """Names that begin with `prefix`, sorted; not more than `limit`.
 
-        Looks through all keys of the server, a thousand at a time: for people, not for loops.
+        Looks through all keys of the server, a thousand per call: for people, not for loops.
         """
         return await self._link.once(lambda: self._quick.names(prefix, limit))
 
     async def claim(self, names: Sequence[str], owner: str, ttl_seconds: float) -> list[bool]:
-        """Take the names that nobody has; for each, whether it is `owner`'s now.
+        """Take the names that have no owner; for each, whether it is `owner`'s now.
 
         A claim is no lease: it is not renewed, and it is lost with a master. Enough for work that
         is only dear when done twice.
@@ -80,7 +80,7 @@ class Keys:
         """A lease on `name`, not acquired yet.
 
         Args:
-            name: key that says who has it; `{name}:fence` counts its holders.
+            name: key that names its holder; `{name}:fence` counts its holders.
             ttl_seconds: life without a renewal.
 
         Raises:
@@ -90,7 +90,7 @@ class Keys:
 
 
 class Lease:
-    """At most one process at a time has it; who is not sure to have it, has not.
+    """At most one process has it; a process that cannot be sure to have it has not.
 
     Each holder has a number, the fence, greater than that of all before. With replicas to wait
     for (`BusConfig.durable`), a holder outlives the loss of a master.
@@ -114,7 +114,7 @@ class Lease:
         return time.monotonic() < self._held_until
 
     async def acquire(self) -> bool:
-        """Become the holder, or renew; False when another is, and when the server is away.
+        """Become the holder, or renew; False when another is, and when the server is unreachable.
 
         Call it again within half of the life to stay the holder.
         """
@@ -133,7 +133,7 @@ class Lease:
         return True
 
     async def release(self) -> None:
-        """Let it go at once; a server that is away will, when its life is over."""
+        """Let it go at once; on an unreachable server it ends with its life."""
         self._held_until = -math.inf
         try:
             await self._link.once(lambda: self._values.give_back([self._name], self._owner))
@@ -141,7 +141,7 @@ class Lease:
             return
 
     async def put(self, name: str, value: bytes, *, expected: bytes | None) -> bool:
-        """Write a value for good, in one step with the check that we may.
+        """Write a value permanently, in one step with the check that we may.
 
         Args:
             name: its key.
@@ -152,7 +152,7 @@ class Lease:
             Whether it was written. False: the lease is not ours any more, or the value is another.
 
         Raises:
-            BusUnavailableError: it cannot be known; `get` tells.
+            BusUnavailableError: it cannot be known; `get` shows it.
             ServerFullError: not written, the server has no memory for it.
         """
         return await self._link.once(

@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
-from streamdesk.bus.batch import Batch
+from streamdesk.bus.consuming.deliveries import Batch
 from streamdesk.bus.message import Message
 from streamdesk.contracts.base import Topic
 
@@ -26,40 +26,55 @@ Value = str | int | float | bool
 SYSTEM = "redis"
 
 
-class Span(Protocol):
-    """A span, while it lasts."""
+class MessageSpan(Protocol):
+    """A span around a message, or a batch, while it lasts. As it stands it records nothing."""
 
     @property
     def traceparent(self) -> str:
-        """What a message carries so that its reader goes on from here; empty without tracing."""
+        """What a message carries so that its reader continues this trace; empty without tracing."""
+        return ""
 
-    def note(self, name: str, value: Value) -> None:
+    def note(self, name: str, value: Value) -> None:  # noqa: ARG002 - for those that override it
         """Set an attribute."""
+        return
 
-    def failed(self, error: BaseException) -> None:
-        """What it is about went wrong. What leaves the block says so by itself."""
+    def failed(self, error: BaseException) -> None:  # noqa: ARG002 - for those that override it
+        """Record a failure; an exception that leaves the block is recorded by itself."""
+        return
+
+
+class _NoSpan(MessageSpan):
+    """Stands for a span where none is made."""
+
+
+NO_SPAN: AbstractContextManager[MessageSpan] = nullcontext(_NoSpan())
 
 
 class Tracer(Protocol):
-    """Carries the trace across the bus."""
+    """Carries the trace across the bus. Subclasses override what they need; as it stands it is off.
+
+    It is also a protocol: a class that has all these methods fits without importing the bus.
+    """
 
     @property
     def is_on(self) -> bool:
         """Whether spans are made; while they are not, the bus asks for none."""
+        return False
 
     def inject(self) -> str:
         """The current span as a W3C traceparent, empty when there is none."""
+        return ""
 
     def span(
         self,
-        name: str,
+        name: str,  # noqa: ARG002 - for those that override it
         *,
-        kind: Kind = "internal",
-        parent: str = "",
-        links: Sequence[str] = (),
-        attributes: Mapping[str, Value] | None = None,
-        current: bool = True,
-    ) -> AbstractContextManager[Span]:
+        kind: Kind = "internal",  # noqa: ARG002 - for those that override it
+        parent: str = "",  # noqa: ARG002 - for those that override it
+        links: Sequence[str] = (),  # noqa: ARG002 - for those that override it
+        attributes: Mapping[str, Value] | None = None,  # noqa: ARG002 - for those that override it
+        current: bool = True,  # noqa: ARG002 - for those that override it
+    ) -> AbstractContextManager[MessageSpan]:
         """A span from here to the end of the block.
 
         Args:
@@ -70,44 +85,13 @@ class Tracer(Protocol):
             attributes: what it is done to.
             current: whether what is done inside the block belongs to it.
         """
+        return NO_SPAN
 
 
-class NoSpan:
-    """Stands for a span where none is made."""
-
-    traceparent = ""
-
-    def note(self, name: str, value: Value) -> None:
-        """Ignore."""
-
-    def failed(self, error: BaseException) -> None:
-        """Ignore."""
-
-
-NO_SPAN: AbstractContextManager[Span] = nullcontext(NoSpan())
-
-
-class Untraced:
+class Untraced(Tracer):
     """Carries no trace."""
 
-    is_on = False
-
-    def inject(self) -> str:
-        """No trace."""
-        return ""
-
-    def span(
-        self,
-        name: str,  # noqa: ARG002 - as above
-        *,
-        kind: Kind = "internal",  # noqa: ARG002 - as above
-        parent: str = "",  # noqa: ARG002 - as above
-        links: Sequence[str] = (),  # noqa: ARG002 - as above
-        attributes: Mapping[str, Value] | None = None,  # noqa: ARG002 - as above
-        current: bool = True,  # noqa: ARG002 - as above
-    ) -> AbstractContextManager[Span]:
-        """No span."""
-        return NO_SPAN
+    is_on = False  # a plain attribute: the bus reads it for every message
 
 
 class _Causes:
@@ -188,7 +172,7 @@ def publishing(
 
 def processing(
     tracer: Tracer, topic: str, group: str, consumer: str, message: Message[Any]
-) -> AbstractContextManager[Span]:
+) -> AbstractContextManager[MessageSpan]:
     """One message in its handler."""
     attributes = _taken(topic, group, consumer)
     attributes["messaging.message.id"] = message.id
@@ -205,7 +189,7 @@ def processing(
 @contextmanager
 def processing_batch(
     tracer: Tracer, topic: str, group: str, consumer: str, batch: Batch[Any]
-) -> Iterator[Span]:
+) -> Iterator[MessageSpan]:
     """A batch of messages in its handler."""
     carried = (delivery.entry.fields.get(b"tp", b"") for delivery in batch.deliveries)
     parent, links = _parent_and_links([each.decode("ascii", "replace") for each in carried])

@@ -1,4 +1,4 @@
-"""What every event and every topic is, whatever it is about.
+"""What every event and every topic has in common.
 
 `libs/bus` knows this module and nothing else of the contracts.
 """
@@ -45,7 +45,7 @@ class Event(BaseModel):
         """Read a body of any version this code knows.
 
         Raises:
-            UnknownVersionError: no chain of upcasters leads from `version` to ours.
+            UnknownVersionError: no chain of upcasters leads from `version` to the current one.
             InvalidBodyError: not JSON, or not this model.
         """
         try:
@@ -57,6 +57,7 @@ class Event(BaseModel):
 
     @classmethod
     def _upcast(cls, version: int, body: bytes) -> JsonObject:
+        # A version from the future has no steps: an older reader must not guess at newer fields.
         steps = range(version, cls.version)
         if version < 1 or not steps or any(step not in cls.upcasters for step in steps):
             raise UnknownVersionError(cls.type_name(), version, cls.version)
@@ -69,6 +70,7 @@ class Event(BaseModel):
         try:
             for step in steps:
                 value = cls.upcasters[step](value)
+        # What an upcaster stumbles over is a fault of the body: a dead letter, not a crash.
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             detail = f"cannot be read as version {version}: {error!r}"
             raise InvalidBodyError(cls.type_name(), detail) from error
@@ -110,7 +112,7 @@ class Topic(Generic[E_co]):
         classes: priority classes, ascending; empty where arrival is the only order.
         dead_key: Redis key of the dead letters.
         keep: how many entries stay readable after every group has acknowledged them.
-        max_backlog: entries waiting, in hand or delayed for a group at which a publish is
+        max_backlog: entries waiting, pending or delayed for a group at which a publish is
             refused; None for no limit. With shards, of each shard.
         shards: more than 1 spreads the topic over so many streams, `{<key>:0}` and so on. What
             has the same `key_field` stays in one shard, in order. Changing it moves keys.
@@ -148,7 +150,7 @@ class Topic(Generic[E_co]):
     compress_above_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work together."""
+        """Refuse arguments that contradict each other."""
         window, size = self.dedup_window_seconds, self.compress_above_bytes
         sharded, frames = self.shards > 1, self.mode == "frame"
         refusals = (

@@ -13,11 +13,11 @@ Symbol = Annotated[
         examples=["AAPL.US"],
     ),
 ]
-Instrument = Annotated[
+InstrumentSymbol = Annotated[
     str,
     Field(
         pattern=r"^(?:[A-Z0-9.\-]{1,16}\.(?:US|HK)|[A-Z0-9]{2,12}(?:USDT|USDC|BTC|ETH|EUR|USD))$",
-        description="What a price can be had of: a symbol with its market, as in AAPL.US, or a "
+        description="What has a price: a symbol with its market, as in AAPL.US, or a "
         "crypto pair without one, as in BTCUSDT.",
         examples=["AAPL.US", "BTCUSDT"],
     ),

@@ -1,4 +1,4 @@
-"""The one list of topics: what travels where, who writes it, who reads it.
+"""The one list of topics: what travels where, its producers and consumers.
 
 `docs/data-flow.md` and `docs/asyncapi.json` are generated from this list.
 """
@@ -58,8 +58,8 @@ ANALYSIS_STATES: Topic[HamaChanged] = Topic(
     about="HAMA states of the watched instruments, whenever one changes.",
     key_field="symbol",
     dead_key="analysis:hama:dead",
-    keep=20_000,  # a weekend of changes: who comes on Monday is shown what Friday left
-    # Two replicas that see the same change name it alike.
+    keep=20_000,  # a weekend of changes: a page opened on Monday shows Friday's states
+    # Two replicas that see the same change give it the same id.
     dedup_window_seconds=600,
     producers=("analysis",),
     consumers=(GATEWAY,),
@@ -130,10 +130,10 @@ TASKS: Topic[Event] = Topic(
     name="tasks",
     key="tasks",
     models=(TaskProgressed, StockIndicatorsCompleted, TaskCompleted),
-    about="Long work and how far it is.",
+    about="Long tasks and their progress.",
     key_field="task_id",
     dead_key="tasks:dead",
-    # A run that is resumed within a day says nothing twice: its ids follow from run and step.
+    # A run resumed within a day publishes nothing twice: its ids follow from run and step.
     dedup_window_seconds=86_400,
     producers=("signal-generator", "analysis"),
     consumers=(GATEWAY,),
@@ -156,10 +156,10 @@ NEWS_FILTERED: Topic[NewsFiltered] = Topic(
     name="news_filtered",
     key="mt5:events:news_filtered",
     models=(NewsFiltered,),
-    about="Articles that matter: recent, about our instruments, of strong sentiment.",
+    about="Articles that matter: recent, about watched instruments, of strong sentiment.",
     key_field="link_hash",
     dead_key="mt5:events:deadletter",
-    # A filter that is killed before it acknowledges judges again, under the raw article's id.
+    # A filter killed before it acknowledges filters again, under the raw article's id.
     dedup_window_seconds=NEWS_WINDOW_SECONDS,
     producers=("news-filter",),
     consumers=(GATEWAY,),
@@ -168,7 +168,7 @@ ALERTS: Topic[AlertsNotified] = Topic(
     name="alerts",
     key="alerts:notified",
     models=(AlertsNotified,),
-    about="Groups of alerts that people must be told of.",
+    about="Groups of alerts that people must be notified of.",
     key_field="group_key",
     dead_key="alerts:notified:dead",
     max_backlog=2_000,

@@ -1,9 +1,9 @@
-"""Counts what passes over a bus, and tells another observer as well."""
+"""Counts what passes over a bus, and passes it on to another observer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from streamdesk.bus import BusObserver, GroupLag
+from streamdesk.bus import BusObserver
 from streamdesk.event_bus.event_types import EventType
 
 ACKNOWLEDGED = "ack"
@@ -15,9 +15,9 @@ class Statistics:
 
     Attributes:
         published: written to the bus.
-        consumed: handled, whatever came of it; one that is retried counts each time.
+        consumed: handled, with any outcome; one that is retried counts each time.
         failed: of those, the ones that were not acknowledged.
-        dead: given up, those included that could not be read.
+        dead: dead-lettered, including events that could not be read.
     """
 
     published: int = 0
@@ -30,17 +30,20 @@ class Statistics:
         return replace(self, **{name: getattr(self, name) + by for name, by in more.items()})
 
 
-class Counts:
-    """An observer that counts by event type; everything goes on to the next one.
+class EventCounts(BusObserver):
+    """An observer that counts by event type and passes everything on to the next one.
 
     Args:
-        then: is told all that this one is told.
+        then: the next observer; each of its methods is called with what this one is called with.
     """
 
     def __init__(self, then: BusObserver) -> None:
         self._then = then
         self._type_of = {kind.topic.name: kind for kind in EventType}
         self._statistics = {kind: Statistics() for kind in EventType}
+        for name, method in vars(BusObserver).items():
+            if callable(method) and not name.startswith("_") and name not in vars(EventCounts):
+                setattr(self, name, getattr(then, name))  # not counted: the next one's, directly
 
     def statistics(self) -> Mapping[EventType, Statistics]:
         """The figures now."""
@@ -73,49 +76,3 @@ class Counts:
         """Count, and pass on."""
         self._add(topic, dead=1)
         self._then.dead_lettered(topic, group, reason)
-
-    def retried(self, topic: str, group: str) -> None:
-        """Pass on."""
-        self._then.retried(topic, group)
-
-    def refused(self, topic: str) -> None:
-        """Pass on."""
-        self._then.refused(topic)
-
-    def undecodable(self, topic: str, reason: str) -> None:
-        """Pass on."""
-        self._then.undecodable(topic, reason)
-
-    def connection_lost(self, error: str) -> None:
-        """Pass on."""
-        self._then.connection_lost(error)
-
-    def connection_restored(self, outage_seconds: float) -> None:
-        """Pass on."""
-        self._then.connection_restored(outage_seconds)
-
-    def handler_failed(
-        self, topic: str, group: str, event_id: str, error: BaseException, attempt: int, will: str
-    ) -> None:
-        """Pass on."""
-        self._then.handler_failed(topic, group, event_id, error, attempt, will)
-
-    def standing(self, lag: GroupLag) -> None:
-        """Pass on."""
-        self._then.standing(lag)
-
-    def paused(self, topic: str, group: str, why: str) -> None:
-        """Pass on."""
-        self._then.paused(topic, group, why)
-
-    def resumed(self, topic: str, group: str) -> None:
-        """Pass on."""
-        self._then.resumed(topic, group)
-
-    def cap_reached(self, topic: str, stream: str, length: int, cap: int) -> None:
-        """Pass on."""
-        self._then.cap_reached(topic, stream, length, cap)
-
-    def group_recreated(self, topic: str, group: str, cursor: str) -> None:
-        """Pass on."""
-        self._then.group_recreated(topic, group, cursor)

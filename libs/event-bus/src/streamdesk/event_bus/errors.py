@@ -1,16 +1,16 @@
-"""What the event bus tells its callers, on top of what `streamdesk.bus` does.
+"""The errors of the event bus, besides those of `streamdesk.bus`.
 
 EventBusError
-└── InvalidEventError   the data make no event; the message names each field that is wrong
+└── InvalidEventError   the data do not form an event; the message names each field that is wrong
 """
 
 
 class EventBusError(Exception):
-    """Base of what this library raises: it was called in a way that cannot work."""
+    """Base of what this library raises: it was called with what it cannot use."""
 
 
 class InvalidEventError(EventBusError, ValueError):
-    """The data make no event; nothing was sent.
+    """The data do not form an event; nothing was sent.
 
     Args:
         event: name of the event that was to be made.
@@ -18,7 +18,7 @@ class InvalidEventError(EventBusError, ValueError):
     """
 
     def __init__(self, event: str, problems: dict[str, str]) -> None:
-        said = "; ".join(f"{field}: {problem}" for field, problem in problems.items())
-        super().__init__(f"no {event} can be made of these data: {said}")
+        listed = "; ".join(f"{field}: {problem}" for field, problem in problems.items())
+        super().__init__(f"no {event} can be made of these data: {listed}")
         self.event = event
         self.problems = problems

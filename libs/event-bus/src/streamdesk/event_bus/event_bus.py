@@ -17,8 +17,8 @@ from streamdesk.bus import (
     RetryPolicy,
     Subscription,
     Tracer,
+    Unobserved,
 )
-from streamdesk.bus.observer import Unobserved
 from streamdesk.contracts.base import Consumer, Topic
 from streamdesk.contracts.events import (
     BarClosed,
@@ -27,10 +27,10 @@ from streamdesk.contracts.events import (
     StrategyUpdated,
     SystemEvent,
 )
-from streamdesk.event_bus.counts import Counts, Statistics
+from streamdesk.event_bus.counts import EventCounts, Statistics
 from streamdesk.event_bus.errors import EventBusError
 from streamdesk.event_bus.event_types import EventType
-from streamdesk.event_bus.health import Health, type_health
+from streamdesk.event_bus.health import BusHealth, type_health
 from streamdesk.event_bus.publishing import EventPublisher, utc_now
 
 
@@ -38,11 +38,11 @@ class SubscribeOptions(TypedDict, total=False):
     """How a subscription consumes; `Bus.subscribe` explains each.
 
     Attributes:
-        batch: most entries in hand.
-        concurrency: handlers at a time.
+        batch: most pending entries.
+        concurrency: concurrent handlers.
         retry: instead of the bus's policy.
         lease_seconds: instead of the bus's.
-        breaker: when to stop taking because most messages die; instead of the bus's.
+        breaker: when to pause because most messages are dead-lettered; instead of the bus's.
     """
 
     batch: int
@@ -57,10 +57,10 @@ class EventBus(EventPublisher):
 
     Args:
         bus: what carries them; the caller closes it.
-        source: name of the service that speaks and, unless told otherwise, of its group.
+        source: name of the publishing service and, by default, of its group.
         counts: the observer of `bus`, for `statistics`. `EventBus.connect` brings its own.
         topics: topics under other keys or limits than the default, by type.
-        clock: tells the time of what is published without one.
+        clock: the time of events published without one.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class EventBus(EventPublisher):
         bus: Bus,
         source: str,
         *,
-        counts: Counts | None = None,
+        counts: EventCounts | None = None,
         topics: Mapping[EventType, Topic[Any]] | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -92,11 +92,11 @@ class EventBus(EventPublisher):
         Args:
             config: where the server is.
             source: as for `EventBus`.
-            observer: is told of everything, too.
+            observer: receives everything, too.
             tracer: carries the trace across the bus.
             topics: as for `EventBus`.
         """
-        counts = Counts(observer or Unobserved())
+        counts = EventCounts(observer or Unobserved())
         async with Bus.connect(config, counts, tracer) as bus:
             yield cls(bus, source, counts=counts, topics=topics)
 
@@ -156,14 +156,14 @@ class EventBus(EventPublisher):
     ) -> Subscription:
         """Consume events of a type; nothing happens until `run`.
 
-        Every event goes to one consumer of a group. What is there before the group's first
-        consumer is handled, too; of a group that `topics.py` does not name that may be the
-        topic's `keep` newest entries alone.
+        Every event goes to one consumer of a group. Events from before the group's first
+        consumer are handled, too; for a group that `topics.py` does not name these may be only
+        the topic's `keep` newest entries.
 
         Args:
             event_type: which events.
             handler: called with one message; returns an outcome, None for done.
-            group: whose consumer this is; the name of the source unless given.
+            group: the consumer's group; by default the name of the source.
             options: as `SubscribeOptions` says.
         """
         group = group or self._source
@@ -173,7 +173,7 @@ class EventBus(EventPublisher):
         return subscription
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume for all subscriptions until `stop` is set; then finish what is in work.
+        """Consume for all subscriptions until `stop` is set; then finish what is pending.
 
         One that fails ends the others in order; then its error is raised.
         """
@@ -204,28 +204,30 @@ class EventBus(EventPublisher):
             raise failures[0]
 
     def statistics(self) -> Mapping[EventType, Statistics]:
-        """What passed since the beginning, in this process.
+        """What passed in this process since it began.
 
         Raises:
-            EventBusError: nobody counts.
+            EventBusError: no statistics are kept.
         """
         if self._counts is None:
             raise EventBusError(
-                "nobody counts on this bus: use EventBus.connect(...), or give one Counts both to "
-                "Bus.connect as its observer and to EventBus as counts"
+                "no statistics are kept on this bus: use EventBus.connect(...), or give one "
+                "EventCounts both to Bus.connect as its observer and to EventBus as counts"
             )
         return self._counts.statistics()
 
-    async def health(self) -> Health:
-        """Where each type and each of its groups stands now.
+    async def health(self) -> BusHealth:
+        """The health of each type and of each of its groups now.
 
         The groups are those that the topics name, and those that this bus subscribed for.
         """
         try:
             rows = {kind: await self._bus.lag(topic) for kind, topic in self._topics.items()}
         except BusUnavailableError:
-            return Health(connected=False, types={})
-        return Health(connected=True, types={kind: type_health(row) for kind, row in rows.items()})
+            return BusHealth(connected=False, types={})
+        return BusHealth(
+            connected=True, types={kind: type_health(row) for kind, row in rows.items()}
+        )
 
     async def active_consumers(self, event_type: EventType, group: str) -> list[str]:
         """Names of the group's consumers that are alive.

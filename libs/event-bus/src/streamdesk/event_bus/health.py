@@ -1,4 +1,4 @@
-"""How the event bus is, by type and group."""
+"""The health of the event bus, by type and group."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ class GroupHealth:
     Attributes:
         group: its name.
         active_consumers: those that are alive.
-        waiting: entries it was not given yet.
-        pending: entries in the hands of its consumers.
-        delayed: messages that wait for their time.
-        oldest_pending_seconds: age of the oldest entry in hand; None without any.
+        waiting: entries not delivered to it yet.
+        pending: entries delivered and not acknowledged.
+        delayed: messages waiting for their time.
+        oldest_pending_seconds: age of the oldest pending entry; None without any.
     """
 
     group: str
@@ -36,7 +36,7 @@ class TypeHealth:
         added: entries ever written.
         length: entries on the server.
         dead: dead letters.
-        groups: the groups that read it; empty where all who read it only watch.
+        groups: the groups that read it; empty where all readers only watch.
     """
 
     added: int
@@ -46,8 +46,8 @@ class TypeHealth:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
-    """The whole.
+class BusHealth:
+    """The event bus as a whole.
 
     Attributes:
         connected: the server answers.
@@ -59,7 +59,7 @@ class Health:
 
 
 def type_health(rows: list[GroupLag]) -> TypeHealth:
-    """What the bus tells about one topic, one row a group."""
+    """The health of a topic from the bus's rows, one for each group."""
     first = rows[0]
     return TypeHealth(
         added=first.added,

@@ -15,8 +15,7 @@ from streamdesk.contracts.events import (
     SystemEvent,
 )
 from streamdesk.event_bus.event_types import EventType
-from streamdesk.event_bus.plain_data import Data, make_event
-from streamdesk.event_bus.signal_defaults import signal_defaults
+from streamdesk.event_bus.plain_data import Data, make_event, signal_defaults
 
 
 def utc_now() -> datetime:
@@ -28,10 +27,10 @@ class EventPublisher:
     """Makes events of plain data and publishes them.
 
     Args:
-        bus: what carries them; the caller closes it.
-        source: name of the service that speaks.
+        bus: the bus; the caller closes it.
+        source: name of the publishing service.
         topics: topics under other keys or limits than the default, by type.
-        clock: tells the time of what is published without one.
+        clock: the time of events published without one.
     """
 
     def __init__(

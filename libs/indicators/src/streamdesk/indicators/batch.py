@@ -1,7 +1,7 @@
 """Indicators over whole arrays: one value for each bar, NaN where there are too few bars yet.
 
 All arrays are float64, oldest bar first, and come back with the length they came with. The
-numbers are TA-Lib's (https://ta-lib.org), but for two decisions of ours, explained at `rsi` and
+numbers are TA-Lib's (https://ta-lib.org), except for two decisions explained at `rsi` and
 `volume_ratio`. `streaming` gives the very same numbers bar by bar.
 """
 
@@ -62,7 +62,7 @@ def rsi(close: ArrayLike, period: int = 14) -> FloatArray:
     A = (A[-1] * (period - 1) + change) / period. First value at bar `period` (counted from 0).
 
     When nothing moved in the last `period` changes and no gain is left in G, TA-Lib answers 0,
-    "utterly oversold". A price that stands still is neither oversold nor overbought: we say 50.
+    "utterly oversold". A price that does not move is neither oversold nor overbought: 50 here.
 
     Source: J. Welles Wilder, New Concepts in Technical Trading Systems (1978), section VI.
 

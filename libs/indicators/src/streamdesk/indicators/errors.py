@@ -2,7 +2,7 @@
 
 IndicatorError
 ├── InputError       a price or volume that is not a number, or arrays that do not fit together
-└── ParameterError   a period or a factor that makes no sense
+└── ParameterError   a period or a factor out of bounds
 """
 
 

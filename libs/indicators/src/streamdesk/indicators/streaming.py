@@ -1,4 +1,4 @@
-"""Indicators bar by bar: constant work a bar, and the very numbers of `batch`.
+"""Indicators bar by bar: constant cost a bar, and the very numbers of `batch`.
 
 A TA-Lib stream handle can only be opened on enough history. Until then a part collects its
 inputs; from then on it forgets them. Handles cannot be pickled: after a restart, feed the
@@ -44,7 +44,7 @@ class IndicatorValues:
 
 
 class IndicatorSet:
-    """All indicators of one instrument, fed one closed bar at a time.
+    """All indicators of one instrument, fed bar by bar.
 
     Not thread-safe: one instrument, one set, one caller.
     """

@@ -1,15 +1,17 @@
+"""Instruments, series of bars, and where bars come from."""
+
 from streamdesk.market.errors import (
     BarError,
     BarFileError,
+    BarSourceUnavailableError,
     MarketError,
     SeriesError,
-    SourceUnavailableError,
     StoreError,
     UnknownInstrumentError,
 )
 from streamdesk.market.instruments import BUILT_IN, UNIVERSE, Instrument, market_of
 from streamdesk.market.series import BarSeries
-from streamdesk.market.source import Answers, BarSource
+from streamdesk.market.sources.port import Answers, BarSource
 
 # Sources and the store are imported from their modules: they need the extra `sources`.
 __all__ = [
@@ -20,10 +22,10 @@ __all__ = [
     "BarFileError",
     "BarSeries",
     "BarSource",
+    "BarSourceUnavailableError",
     "Instrument",
     "MarketError",
     "SeriesError",
-    "SourceUnavailableError",
     "StoreError",
     "UnknownInstrumentError",
     "market_of",

@@ -65,7 +65,7 @@ def make_bar(
 
 
 def check_numbers(symbol: str, prices: dict[str, float], volume: float) -> None:
-    """Raise the BarError that says what is wrong with these prices and this volume."""
+    """Raise the BarError that names what is wrong with these prices and this volume."""
     for name, value in {**prices, "volume": volume}.items():
         if not math.isfinite(value):
             raise NotFiniteError(symbol, name, value)
@@ -83,7 +83,7 @@ def check_numbers(symbol: str, prices: dict[str, float], volume: float) -> None:
 
 
 class BarSequence:
-    """Says of each bar whether it may follow those before it.
+    """Decides of each bar whether it may follow those before it.
 
     Args:
         symbols: the instruments that are watched; None for any.
@@ -98,7 +98,7 @@ class BarSequence:
 
         Raises:
             UnknownSymbolError: the instrument is not watched.
-            NotFiniteError, NegativeVolumeError, BadPriceError: its numbers make no sense; a bar
+            NotFiniteError, NegativeVolumeError, BadPriceError: its numbers are invalid; a bar
                 that was not validated may have such.
             DuplicateBarError: it has the time of the latest bar.
             OutOfOrderBarError: it is older than the latest bar.

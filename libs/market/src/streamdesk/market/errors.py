@@ -1,18 +1,18 @@
-"""What can be wrong with market data and with where it comes from.
+"""What can be wrong with market data and its sources.
 
 MarketError
 ├── BarError              one bar; it is counted, logged and skipped
-│   ├── UnreadableBarError    a field is missing or is not what it should be
+│   ├── UnreadableBarError    a field is missing or invalid
 │   ├── NotFiniteError        a price or volume is NaN or infinite
-│   ├── NegativeVolumeError   fewer than no shares
+│   ├── NegativeVolumeError   the volume is below 0
 │   ├── BadPriceError         not above 0, or low, open, close and high do not fit together
 │   ├── UnknownSymbolError    not on the watchlist
-│   ├── DuplicateBarError     this bar was there already
+│   ├── DuplicateBarError     a second bar for one time
 │   └── OutOfOrderBarError    older than the bar before it
 ├── BarFileError          a file of bars that cannot be used at all
-├── SeriesError           bars that make no series
+├── SeriesError           bars that do not form a series
 ├── UnknownInstrumentError    a source does not have this instrument
-├── SourceUnavailableError    a source cannot answer now
+├── BarSourceUnavailableError    a source cannot answer now
 └── StoreError            the bar store cannot be read or written
 """
 
@@ -20,14 +20,14 @@ from datetime import datetime
 
 
 class MarketError(ValueError):
-    """Base of all that this library raises."""
+    """Base of the errors of this library."""
 
 
 class BarError(MarketError):
     """One bar that cannot be used.
 
     Attributes:
-        reason: short stable word, for metrics.
+        reason: short stable name, for metrics.
     """
 
     reason = "bar"
@@ -97,11 +97,11 @@ class BarFileError(MarketError):
 
 
 class SeriesError(MarketError):
-    """Bars that make no series; the message names what does not fit."""
+    """Bars that do not form a series; the message names what does not fit."""
 
 
 class UnknownInstrumentError(MarketError):
-    """A source does not have this instrument, and will not have it in a moment either.
+    """A source does not have this instrument; asking again does not help.
 
     Attributes:
         symbol: the instrument asked for.
@@ -115,11 +115,11 @@ class UnknownInstrumentError(MarketError):
         self.symbol = symbol
 
 
-class SourceUnavailableError(MarketError):
+class BarSourceUnavailableError(MarketError):
     """A source cannot answer now.
 
     Attributes:
-        retry_after_seconds: when it may be asked again; None where it did not say.
+        retry_after_seconds: when it may be asked again; None where that is not known.
     """
 
     def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:

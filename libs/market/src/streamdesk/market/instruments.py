@@ -1,4 +1,4 @@
-"""What is watched, and the price steps of its market."""
+"""Instruments, and the price steps of their markets."""
 
 from dataclasses import dataclass
 

@@ -1,20 +1,15 @@
 """What every process needs: settings, logs, metrics, traces, probes, drain."""
 
 from streamdesk.runtime import metrics
+from streamdesk.runtime.bus_tracer import BusTracer
 from streamdesk.runtime.drain import Drain
 from streamdesk.runtime.errors import BadSettingError, TickerFileError
 from streamdesk.runtime.http import listen, serve_http
 from streamdesk.runtime.logs import logger
-from streamdesk.runtime.observer import BusMetrics, BusTracer
-from streamdesk.runtime.process import Service, Work, run
+from streamdesk.runtime.observer import BusMetrics
+from streamdesk.runtime.process import Service, ServiceTask, run
 from streamdesk.runtime.settings import BusSettings, CommaSeparated, ServiceSettings
-from streamdesk.runtime.tracing import (
-    current_traceparent,
-    exemplar,
-    inject_trace_context,
-    span,
-    span_from,
-)
+from streamdesk.runtime.tracing import current_traceparent, exemplar, span
 from streamdesk.runtime.watchlist import WATCHLIST, load_tickers, parse_symbols
 
 __all__ = [
@@ -27,11 +22,10 @@ __all__ = [
     "Drain",
     "Service",
     "ServiceSettings",
+    "ServiceTask",
     "TickerFileError",
-    "Work",
     "current_traceparent",
     "exemplar",
-    "inject_trace_context",
     "listen",
     "load_tickers",
     "logger",
@@ -40,5 +34,4 @@ __all__ = [
     "run",
     "serve_http",
     "span",
-    "span_from",
 ]

@@ -4,13 +4,13 @@ import asyncio
 
 
 class Drain:
-    """Passed to every work; `requested` is set on SIGTERM, SIGINT, or when a work crashed."""
+    """Passed to every task; `requested` is set on SIGTERM, SIGINT, or when a task crashed."""
 
     def __init__(self) -> None:
         self.requested = asyncio.Event()
 
     def request(self) -> None:
-        """Ask every work to stop; asking again changes nothing."""
+        """Ask every task to stop; asking again changes nothing."""
         self.requested.set()
 
     async def sleep(self, seconds: float) -> bool:

@@ -1,11 +1,10 @@
-"""What the bus reports, as metrics and log lines; and the trace it carries.
+"""What the bus reports, as metrics and log lines.
 
-Both classes fit the bus's protocols by their methods alone: neither library imports the other.
+The class fits the bus's protocol by its methods alone: neither library imports the other.
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -13,21 +12,13 @@ from prometheus_client import Counter, Histogram
 
 from streamdesk.runtime import metrics
 from streamdesk.runtime.logs import logger
-from streamdesk.runtime.tracing import (
-    Kind,
-    Span,
-    Value,
-    current_traceparent,
-    exemplar,
-    span,
-    tracing_is_on,
-)
+from streamdesk.runtime.tracing import exemplar
 
-log = logger("bus")
+log = logger(__name__)
 REMIND_SECONDS = 60.0  # what keeps happening is logged again after so long
 
 
-class StreamStanding(Protocol):
+class StreamLagReport(Protocol):
     """Where a group stands on one stream, as the bus tells."""
 
     @property
@@ -47,7 +38,7 @@ class StreamStanding(Protocol):
         """Entries delivered and not acknowledged."""
 
 
-class Standing(Protocol):
+class LagReport(Protocol):
     """Where a group stands on a topic, as the bus tells; summed over its streams."""
 
     @property
@@ -79,7 +70,7 @@ class Standing(Protocol):
         """Consumers that are alive."""
 
     @property
-    def streams(self) -> Sequence[StreamStanding]:
+    def streams(self) -> Sequence[StreamLagReport]:
         """Each stream of the topic."""
 
 
@@ -138,7 +129,7 @@ class BusMetrics:
         duration.observe(seconds, trace)
         latency.observe(latency_seconds, trace)
 
-    def standing(self, lag: Standing) -> None:
+    def lag_measured(self, lag: LagReport) -> None:
         """Where a group that this process consumes for stands now.
 
         Args:
@@ -244,31 +235,3 @@ class BusMetrics:
             metrics.STREAMS_RECONNECTS.inc()
             metrics.STREAMS_OUTAGE_SECONDS.inc(outage_seconds)
             log.info("redis back", outage_seconds=round(outage_seconds, 3))
-
-
-class BusTracer:
-    """Carries the trace across the bus; does nothing while tracing is off."""
-
-    @property
-    def is_on(self) -> bool:
-        """Whether spans are made."""
-        return tracing_is_on()
-
-    def inject(self) -> str:
-        """The current span as a W3C traceparent, empty when there is none."""
-        return current_traceparent()
-
-    def span(
-        self,
-        name: str,
-        *,
-        kind: Kind = "internal",
-        parent: str = "",
-        links: Sequence[str] = (),
-        attributes: Mapping[str, Value] | None = None,
-        current: bool = True,
-    ) -> AbstractContextManager[Span]:
-        """As `tracing.span`."""
-        return span(
-            name, kind=kind, parent=parent, links=links, attributes=attributes, current=current
-        )

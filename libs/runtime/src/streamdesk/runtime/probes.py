@@ -1,6 +1,6 @@
 """/metrics, /livez and /readyz.
 
-Alive: the event loop turns (otherwise there is no answer) and no work has crashed.
+Alive: the event loop turns (otherwise there is no answer) and no task has crashed.
 Ready: started, not draining, and every check of the service says yes.
 """
 
@@ -40,7 +40,7 @@ class Health:
         self._checks[name] = check
 
     def readiness(self) -> tuple[bool, dict[str, Any]]:
-        """Whether work may come, and why or why not."""
+        """Whether traffic may come, and why or why not."""
         checks = {name: _ask(check) for name, check in self._checks.items()}
         draining = self._drain.requested.is_set()
         ready = self.started and not draining and all(value is True for value in checks.values())

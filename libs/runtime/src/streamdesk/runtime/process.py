@@ -1,4 +1,4 @@
-"""A process from its first line to its last: settings, logs, probes, works, drain, close."""
+"""A process from its first line to its last: settings, logs, probes, tasks, drain, close."""
 
 import asyncio
 import signal
@@ -13,18 +13,19 @@ from typing import Generic, NoReturn, TypeVar
 import uvloop
 
 from streamdesk.runtime import metrics
+from streamdesk.runtime.bus_tracer import BusTracer
 from streamdesk.runtime.drain import Drain
 from streamdesk.runtime.errors import BadSettingError
 from streamdesk.runtime.http import listen, serve_http
 from streamdesk.runtime.logs import configure_logs, logger, secrets_of
-from streamdesk.runtime.observer import BusMetrics, BusTracer
+from streamdesk.runtime.observer import BusMetrics
 from streamdesk.runtime.probes import Health, probe_app, watch_loop_lag
 from streamdesk.runtime.reload import reload_folder, run_and_reload
 from streamdesk.runtime.settings import ServiceSettings
 from streamdesk.runtime.settings_report import help_text, load
 from streamdesk.runtime.tracing import set_up_tracing
 
-log = logger("process")
+log = logger(__name__)
 S = TypeVar("S", bound=ServiceSettings)
 
 EXIT_CRASHED = 1
@@ -33,7 +34,7 @@ CLOSING_SHARE = 0.2  # of the grace period is kept for closing
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ServiceTask:
     """One of the things a service does all the time.
 
     Args:
@@ -80,7 +81,7 @@ class Service:
         return BusTracer()
 
 
-Build = Callable[[S, Service], AbstractAsyncContextManager[Sequence[Work]]]
+Build = Callable[[S, Service], AbstractAsyncContextManager[Sequence[ServiceTask]]]
 
 
 class Process(Generic[S]):
@@ -101,7 +102,7 @@ class Process(Generic[S]):
         self._interrupts = 0
 
     async def run(self, build: Build[S], listener: socket.socket) -> int:
-        """Serve the probes and do the works until they have drained; return the exit code.
+        """Serve the probes and run the tasks until they have drained; return the exit code.
 
         Args:
             build: the service's factory.
@@ -135,12 +136,12 @@ class Process(Generic[S]):
         info = {"service": name, "version": _version(name), "instance": self._service.instance}
         metrics.PROCESS_INFO.info(info)
         try:
-            async with build(self._settings, self._service) as works:
+            async with build(self._settings, self._service) as tasks:
                 self._health.started = True
                 log.info("started", version=info["version"], probe_port=probe_port)
                 async with asyncio.TaskGroup() as group:
                     self._tasks = [
-                        group.create_task(self._guarded(work), name=work.name) for work in works
+                        group.create_task(self._guarded(task), name=task.name) for task in tasks
                     ]
                 self._begin_drain()
         except BadSettingError:
@@ -153,25 +154,25 @@ class Process(Generic[S]):
         log.info("stopped")
         return 0
 
-    async def _guarded(self, work: Work) -> None:
+    async def _guarded(self, task: ServiceTask) -> None:
         try:
-            await work.run(self.drain)
+            await task.run(self.drain)
         except Exception:
-            log.exception("work crashed", work=work.name)
-            self._health.crashed = work.name
+            log.exception("task crashed", task=task.name)
+            self._health.crashed = task.name
             self._begin_drain()
 
     def _on_signal(self, number: signal.Signals) -> None:
         self._interrupts += number == signal.SIGINT
         if self._interrupts > 1:  # a second Ctrl-C: do not wait for the drain
-            self._cancel_works()
+            self._cancel_tasks()
             return
         if not self.drain.requested.is_set():
             log.info("stopping", signal=number.name)
         self._begin_drain()
 
     def _begin_drain(self) -> None:
-        """Not ready any more; works drain, then are cancelled, then closing is cancelled."""
+        """Not ready any more; tasks drain, then are cancelled, then closing is cancelled."""
         if self.drain.requested.is_set():
             return
         self.drain.request()
@@ -181,25 +182,25 @@ class Process(Generic[S]):
             self._main.cancel()
             return
         loop, grace_seconds = asyncio.get_running_loop(), self._settings.grace_seconds
-        loop.call_later(grace_seconds * (1 - CLOSING_SHARE), self._cancel_works)
+        loop.call_later(grace_seconds * (1 - CLOSING_SHARE), self._cancel_tasks)
         loop.call_later(grace_seconds, self._main.cancel)
 
-    def _cancel_works(self) -> None:
+    def _cancel_tasks(self) -> None:
         for task in self._tasks:
             if not task.done():
-                log.warning("work cancelled: it did not drain in time", work=task.get_name())
+                log.warning("task cancelled: it did not drain in time", task=task.get_name())
                 task.cancel()
 
 
 def run(name: str, settings_type: type[S], build: Build[S]) -> None:
     """Run a service until it is stopped; the whole of a `__main__.py`.
 
-    Exit codes: 0 drained, 1 a work, the start or the close failed, 2 a bad setting or argument.
+    Exit codes: 0 drained, 1 a task, the start or the close failed, 2 a bad setting or argument.
 
     Args:
         name: name of the service, as in `topics.py`.
         settings_type: its settings.
-        build: its factory: an async context manager that gives the works and closes them.
+        build: its factory: an async context manager that gives the tasks and closes them.
     """
     arguments = sys.argv[1:]
     if arguments in (["--help"], ["-h"]):

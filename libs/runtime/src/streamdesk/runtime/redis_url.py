@@ -3,7 +3,7 @@
 The value may hold a password, wherever it stands, so no message quotes any of it.
 """
 
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 PLAIN = ("redis", "rediss")
 SENTINEL = ("redis+sentinel", "rediss+sentinel")
@@ -28,12 +28,20 @@ def check_redis_url(url: str) -> None:
         if parts.scheme not in ("unix", "memory") or not (parts.netloc or parts.path):
             raise ValueError(EXPECTED)
         return
+    _check_hosts(parts)
+    _check_path(parts)
+
+
+def _check_hosts(parts: SplitResult) -> None:
     hosts = parts.netloc.rpartition("@")[2].split(",")
     if parts.scheme in PLAIN and len(hosts) > 1:
         raise ValueError(f"{EXPECTED}; several hosts are Sentinels: write redis+sentinel://")
     for number, host in enumerate(hosts, 1):
         if not _is_host(host):
             raise ValueError(f"{EXPECTED}; host {number} of {len(hosts)} is not host or host:port")
+
+
+def _check_path(parts: SplitResult) -> None:
     names = parts.path.split("/")[1:]
     if parts.scheme in SENTINEL and not (names and names.pop(0)):
         raise ValueError(f"{EXPECTED}; the master's name after the hosts is missing")

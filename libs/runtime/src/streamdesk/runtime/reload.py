@@ -26,7 +26,7 @@ KILLED_BASE = 128
 COMPILED = "__pycache__"
 
 Snapshot = dict[str, tuple[int, int]]
-log = logger("reload")
+log = logger(__name__)
 
 
 def reload_folder() -> Path | None:

@@ -2,18 +2,17 @@
 
 import sys
 
+from streamdesk.alert_relay.config import NAME, Settings
+from streamdesk.alert_relay.factory import build, try_directly, try_through_queue
 from streamdesk.runtime import run
 
 
 def main() -> None:
-    """Run until told to stop; with `test` as first argument, a test alert alone."""
+    """Run until stopped; with `test` as first argument, only send a test alert."""
     if sys.argv[1:2] == ["test"]:
-        from streamdesk.alert_relay import trial  # noqa: PLC0415 - the one without the other
+        from streamdesk.alert_relay.entrypoints import cli  # noqa: PLC0415 - seldom needed
 
-        sys.exit(trial.main(sys.argv[2:]))
-    from streamdesk.alert_relay.config import Settings  # noqa: PLC0415 - as above
-    from streamdesk.alert_relay.factory import NAME, build  # noqa: PLC0415 - as above
-
+        sys.exit(cli.main(sys.argv[2:], try_directly, try_through_queue))
     run(NAME, Settings, build)
 
 

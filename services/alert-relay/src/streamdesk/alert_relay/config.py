@@ -8,9 +8,10 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator
 from streamdesk.contracts.topics import ALERTS, SYSTEM_EVENTS
 from streamdesk.runtime import CommaSeparated, ServiceSettings
 
+NAME = "alert-relay"
 ROBOT_HOST = "oapi.dingtalk.com"
 ROBOT_MESSAGES = 20
-"""A minute; with more the robot is cut off for ten."""
+"""In a minute; after more the robot is cut off for ten minutes."""
 
 ROBOT_BYTES = 20_000
 MIN_TOKEN_BYTES = 16
@@ -22,7 +23,7 @@ def _stripped(value: SecretStr) -> SecretStr:
 
 
 FileSecret = Annotated[SecretStr, AfterValidator(_stripped)]
-"""A secret that may end with the line feed of the file that it was kept in."""
+"""A secret whose file may end with a line feed."""
 
 
 def _robot_url(value: SecretStr) -> SecretStr:
@@ -35,13 +36,13 @@ def _robot_url(value: SecretStr) -> SecretStr:
 
 
 class QueueSettings(ServiceSettings):
-    """What is needed to reach the queue."""
+    """Settings of the queue."""
 
     alerts_key: str = Field(ALERTS.key, min_length=1, description="Redis key of the queue.")
 
 
 class Settings(QueueSettings):
-    """What the alert relay can be told."""
+    """Settings of the alert relay."""
 
     # -- the robot ------------------------------------------------------------------------------
 
@@ -70,7 +71,7 @@ class Settings(QueueSettings):
         60,
         ge=1,
         le=600,
-        description="Length of that minute. Shorter for tests, longer for who shares the robot.",
+        description="Length of that minute. Shorter for tests, longer if others use the robot.",
     )
     dingtalk_max_bytes: int = Field(
         18_000,
@@ -105,13 +106,13 @@ class Settings(QueueSettings):
         "loopback only.",
     )
 
-    # -- what is told ---------------------------------------------------------------------------
+    # -- what is reported -----------------------------------------------------------------------
 
     alert_relay_repeat_seconds: float = Field(
         3_600,
         ge=0,
         le=7 * 86_400,
-        description="What people know already they are told again only after so long. Keep it "
+        description="How long something that people know is not repeated. Keep it "
         "below Alertmanager's repeat_interval, which decides about reminders.",
     )
     alert_relay_utc_offset_hours: float = Field(
@@ -121,11 +122,11 @@ class Settings(QueueSettings):
         30,
         ge=1,
         le=600,
-        description="Life of the lease of the one replica that sends: how long after its death "
-        "another takes over.",
+        description="Lifetime of the lease of the one replica that sends: how long after its "
+        "death another takes over.",
     )
     system_key: str = Field(
-        SYSTEM_EVENTS.key, min_length=1, description="Redis key of what the desk says of itself."
+        SYSTEM_EVENTS.key, min_length=1, description="Redis key of the desk's own events."
     )
 
     @field_validator("alert_relay_token")

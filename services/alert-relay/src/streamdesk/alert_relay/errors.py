@@ -1,8 +1,8 @@
 """What can go wrong in the relay.
 
 RelayError
-├── WebhookError   a notification is refused, with an HTTP status
-└── BookLostError  the book is not ours to write, or it is not known what is in it
+├── WebhookError      a notification is refused, with an HTTP status
+└── JournalLostError  another process may write the journal, or a write is unconfirmed
 """
 
 
@@ -14,7 +14,7 @@ class WebhookError(RelayError):
     """A notification is refused.
 
     Attributes:
-        status: of HTTP. 4xx: Alertmanager does not send it again; 5xx: it does.
+        status: HTTP status. Alertmanager sends the notification again after 5xx, not after 4xx.
         outcome: one word for the metric.
     """
 
@@ -24,5 +24,5 @@ class WebhookError(RelayError):
         self.outcome = outcome
 
 
-class BookLostError(RelayError):
-    """Another process has the lease, or Redis did not say whether it wrote: read the book anew."""
+class JournalLostError(RelayError):
+    """Another process has the lease, or a write is unconfirmed: read the journal again."""

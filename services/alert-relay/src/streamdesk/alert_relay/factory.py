@@ -1,4 +1,4 @@
-"""The only place where the parts of the alert relay are put together."""
+"""Wires the alert relay."""
 
 import socket
 import time
@@ -7,14 +7,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from streamdesk.alert_relay.application import application
-from streamdesk.alert_relay.book_keeper import BookKeeper
-from streamdesk.alert_relay.config import LOOPBACKS, ROBOT_HOST, QueueSettings, Settings
-from streamdesk.alert_relay.dingtalk import Robot
-from streamdesk.alert_relay.domain.message import Style, Writer
-from streamdesk.alert_relay.domain.pacing import Pace
-from streamdesk.alert_relay.handlers import Webhook
-from streamdesk.alert_relay.sender import Report, Sender
+from fastapi import FastAPI
+
+from streamdesk.alert_relay.adapters.dingtalk import DingTalkRobot
+from streamdesk.alert_relay.adapters.journal_store import JournalStore
+from streamdesk.alert_relay.application import send_trial
+from streamdesk.alert_relay.application.queue_notification import QueueNotification
+from streamdesk.alert_relay.application.send_alerts import AlertSender, Report
+from streamdesk.alert_relay.config import LOOPBACKS, NAME, ROBOT_HOST, QueueSettings, Settings
+from streamdesk.alert_relay.domain.message import MessageWriter, Style
+from streamdesk.alert_relay.domain.pacing import SendQuota
+from streamdesk.alert_relay.entrypoints.http import application
 from streamdesk.bus import BatchHandler, Bus, BusConfig, BusError, RetryPolicy, Subscription, Wait
 from streamdesk.contracts.events import AlertsNotified, Severity, SystemEvent
 from streamdesk.contracts.topics import ALERTS, SYSTEM_EVENTS
@@ -22,22 +25,24 @@ from streamdesk.runtime import (
     BadSettingError,
     Drain,
     Service,
-    Work,
+    ServiceTask,
     listen,
     logger,
     serve_http,
 )
+from streamdesk.runtime.settings_report import load
 
-log = logger("alert-relay")
+log = logger(__name__)
 
-NAME = "alert-relay"
 GROUP = "alert-relays"
-NOT_TOLD = "alerts-not-told"
+NOT_DELIVERED = "alerts-not-told"
 PUBLISH_SECONDS = 5.0
-"""Alertmanager waits ten for an answer, and then sends again."""
+"""Alertmanager waits ten seconds for an answer, and then sends again."""
 
-FOR_EVER = RetryPolicy(max_retries=1_000_000_000)
+NEVER_DEAD = RetryPolicy(max_retries=1_000_000_000)
 RESERVED = 3
+"""Messages of a minute that are kept for critical alerts."""
+
 BATCH = 100
 REQUESTS_SECONDS = 8
 
@@ -47,11 +52,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def robot_of(settings: Settings) -> Robot:
-    """The robot that the settings name.
+def robot_of(settings: Settings) -> DingTalkRobot:
+    """The robot of the settings.
 
     Raises:
-        BadSettingError: it is not DingTalk's, or not https, and that is not allowed.
+        BadSettingError: it is not DingTalk's or not https, and the settings do not allow that.
     """
     url = settings.dingtalk_url.get_secret_value()
     parts = urlsplit(url)
@@ -62,12 +67,12 @@ def robot_of(settings: Settings) -> Robot:
             f"https://{ROBOT_HOST}/robot/send?access_token=..., or DINGTALK_ANY_HOST=true",
         )
     secret = settings.dingtalk_secret.get_secret_value() if settings.dingtalk_secret else ""
-    return Robot(url, secret, settings.dingtalk_timeout_seconds, time.time)
+    return DingTalkRobot(url, secret, settings.dingtalk_timeout_seconds, time.time)
 
 
-def writer_of(settings: Settings) -> Writer:
-    """Writes messages as the settings say."""
-    return Writer(
+def writer_of(settings: Settings) -> MessageWriter:
+    """The writer of messages."""
+    return MessageWriter(
         Style(
             max_bytes=settings.dingtalk_max_bytes,
             utc_offset_hours=settings.alert_relay_utc_offset_hours,
@@ -81,29 +86,30 @@ def writer_of(settings: Settings) -> Writer:
 
 
 def bus_of(settings: QueueSettings) -> BusConfig:
-    """How the relay uses the bus: a publish gives up before Alertmanager does."""
+    """The configuration of the bus: a publish gives up before Alertmanager does."""
     return BusConfig(
-        **settings.bus_config(NAME, Wait), publish_timeout_seconds=PUBLISH_SECONDS, retry=FOR_EVER
+        **settings.bus_config(NAME, Wait), publish_timeout_seconds=PUBLISH_SECONDS, retry=NEVER_DEAD
     )
 
 
 def sender_of(
-    settings: Settings, bus: Bus, robot: Robot, clock: Callable[[], float] = time.time
-) -> Sender:
-    """The sender, not running yet."""
+    settings: Settings, bus: Bus, robot: DingTalkRobot, clock: Callable[[], float] = time.time
+) -> AlertSender:
+    """The sender, not yet running."""
     topic = ALERTS.configured(key=settings.alerts_key)
 
     def subscribe(handler: BatchHandler[AlertsNotified]) -> Subscription:
-        # One batch at a time: what is written into the book is then acknowledged.
+        # Batches one after another: a batch is acknowledged once it is in the journal, and the
+        # journal has one writer.
         return bus.subscribe_batches(topic, GROUP, handler, batch=BATCH, concurrency=1)
 
-    return Sender(
-        BookKeeper(bus.keys, settings.alert_relay_lease_seconds),
+    return AlertSender(
+        JournalStore(bus.keys, settings.alert_relay_lease_seconds),
         robot,
         writer_of(settings),
         subscribe,
         report_of(settings, bus),
-        pace=Pace(
+        quota=SendQuota(
             settings.dingtalk_messages_per_minute, settings.dingtalk_minute_seconds, RESERVED
         ),
         repeat_seconds=settings.alert_relay_repeat_seconds,
@@ -113,13 +119,13 @@ def sender_of(
 
 
 def report_of(settings: Settings, bus: Bus) -> Report:
-    """Tells the desk, and with it the page, that alerts do not reach people."""
+    """Reports to the desk, and so to the page, that alerts do not reach people."""
     topic = SYSTEM_EVENTS.configured(key=settings.system_key)
 
     async def report(why: str) -> None:
         event = SystemEvent(
             service=NAME,
-            kind=NOT_TOLD,
+            kind=NOT_DELIVERED,
             message=f"alerts do not reach people: {why}",
             severity=Severity.CRITICAL,
             timestamp=utc_now(),
@@ -127,16 +133,16 @@ def report_of(settings: Settings, bus: Bus) -> Report:
         try:
             await bus.publish(topic, event)
         except BusError as error:
-            log.warning("the desk was not told", why=str(error))
+            log.warning("report not published", why=str(error))
 
     return report
 
 
-def webhook_of(settings: Settings, bus: Bus) -> Webhook:
-    """The webhook.
+def webhook_of(settings: Settings, bus: Bus) -> FastAPI:
+    """The webhook's HTTP application.
 
     Raises:
-        BadSettingError: it would listen to everybody without a token.
+        BadSettingError: it would listen beyond this machine without a token.
     """
     token = settings.alert_relay_token
     if token is None and settings.alert_relay_host not in LOOPBACKS:
@@ -150,12 +156,14 @@ def webhook_of(settings: Settings, bus: Bus) -> Webhook:
     async def publish(event: AlertsNotified) -> str:
         return await bus.publish(topic, event)
 
-    return Webhook(publish, token.get_secret_value() if token else "", utc_now)
+    return application(
+        QueueNotification(publish, utc_now), token.get_secret_value() if token else ""
+    )
 
 
 @asynccontextmanager
-async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
-    """The works of the alert relay: the webhook in every replica, the sender in one."""
+async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[ServiceTask]]:
+    """The tasks of the alert relay: the webhook in every replica, the sender in one."""
     async with AsyncExitStack() as stack:
         robot = robot_of(settings)
         stack.push_async_callback(robot.close)
@@ -166,12 +174,10 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
         webhook, sender = webhook_of(settings, bus), sender_of(settings, bus, robot)
         listener = listen(settings.alert_relay_host, settings.alert_relay_port, "ALERT_RELAY_PORT")
         stack.enter_context(listener)
-        yield [Work("http", _server(webhook, listener)), Work("sender", sender.run)]
+        yield [ServiceTask("http", _server(webhook, listener)), ServiceTask("sender", sender.run)]
 
 
-def _server(webhook: Webhook, listener: socket.socket) -> Callable[[Drain], Awaitable[None]]:
-    app = application(webhook)
-
+def _server(app: FastAPI, listener: socket.socket) -> Callable[[Drain], Awaitable[None]]:
     async def serve(drain: Drain) -> None:
         host, port = listener.getsockname()[:2]
         log.info("listening", host=host, port=port)
@@ -185,3 +191,30 @@ def _server(webhook: Webhook, listener: socket.socket) -> Callable[[Drain], Awai
         )
 
     return serve
+
+
+async def try_directly(events: Sequence[AlertsNotified]) -> str:
+    """Send test alerts to the robot of the settings; the outcome as `send_directly` returns it.
+
+    Raises:
+        BadSettingError: a setting is missing or wrong.
+    """
+    settings = load(Settings)
+    robot = robot_of(settings)
+    try:
+        return await send_trial.send_directly(events, robot, writer_of(settings))
+    finally:
+        await robot.close()
+
+
+async def try_through_queue(events: Sequence[AlertsNotified], wait_seconds: float) -> str:
+    """Send test alerts through the running relay; the outcome as `send_through_queue` returns it.
+
+    Raises:
+        BadSettingError: a setting is missing or wrong.
+        BusError: Redis is unavailable.
+    """
+    settings = load(QueueSettings)
+    topic = ALERTS.configured(key=settings.alerts_key)
+    async with Bus.connect(bus_of(settings)) as bus:
+        return await send_trial.send_through_queue(events, bus, topic, wait_seconds)

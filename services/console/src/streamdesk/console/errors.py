@@ -1,11 +1,11 @@
-"""What the command can fail with; each is shown as one line that says what to do.
+"""Errors of the command; each is shown as one line that says what to do.
 
 ConsoleError
-├── UsageError             the command was called in a way that cannot work (exit code 2)
-│   └── NoServerError      no Redis server can be had on this machine
+├── UsageError             the command was called with invalid options (exit code 2)
+│   └── NoServerError      no Redis server is available on this machine
 ├── DeskRunningError       a desk already runs in this folder
 ├── NoDeskError            no desk runs in this folder
-└── DeskFailedError        the desk cannot run; the message names the part and its last words
+└── DeskFailedError        the desk cannot run; names the part and the last line of its log
 """
 
 
@@ -16,7 +16,7 @@ class ConsoleError(Exception):
 
 
 class UsageError(ConsoleError):
-    """The command was called in a way that cannot work."""
+    """The command was called with invalid options."""
 
     exit_code = 2
 

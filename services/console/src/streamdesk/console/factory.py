@@ -1,34 +1,27 @@
-"""The only place where the command's parts are put together."""
+"""Wires a desk: the only place where its objects are made."""
 
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 from rich.console import Console
 
-from streamdesk.bus import Bus, BusConfig
 from streamdesk.console import config
-from streamdesk.console.config import UpOptions
-from streamdesk.console.desk import SERVER, Desk, Plan, Server, Stop
+from streamdesk.console.adapters.desk_bus import connect, topics
+from streamdesk.console.adapters.folder import Folder
+from streamdesk.console.adapters.ports import any_free, is_free, next_free
+from streamdesk.console.adapters.processes.guard import Guard
+from streamdesk.console.adapters.processes.supervisor import Program, Supervisor
+from streamdesk.console.adapters.redis_server import find_server, server_command
+from streamdesk.console.adapters.terminal.progress import Progress
+from streamdesk.console.application.count_events import Tally
+from streamdesk.console.application.run_desk import SERVER, DeskPlan, LocalDesk, RedisProcess, Stop
 from streamdesk.console.domain.counts import Result
-from streamdesk.console.domain.services import services
+from streamdesk.console.domain.services import LOOPBACK, services
+from streamdesk.console.domain.up_options import UpOptions
 from streamdesk.console.errors import UsageError
-from streamdesk.console.folder import Folder
-from streamdesk.console.guard import Guard
-from streamdesk.console.ports import LOOPBACK, any_free, is_free, next_free
-from streamdesk.console.progress import Progress
-from streamdesk.console.redis_server import find_server, server_command
-from streamdesk.console.supervisor import Program, Supervisor
-from streamdesk.console.tally import Tally
-from streamdesk.contracts.base import Topic
-
-NAME = "console"
-TIMEOUT_SECONDS = 2.0  # a person waits
 
 
 async def run_desk(options: UpOptions, console: Console) -> Result:
@@ -51,24 +44,24 @@ async def run_desk(options: UpOptions, console: Console) -> Result:
             await guard.close()
 
 
-async def _run(plan: Plan, folder: Folder, guard: Guard, progress: Progress) -> Result:
+async def _run(plan: DeskPlan, folder: Folder, guard: Guard, progress: Progress) -> Result:
     stop = Stop()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.ask)
     supervisor = Supervisor(guard)
     async with connect(plan.redis_url) as bus:
-        tally = Tally(bus, config.topics())
-        desk = Desk(plan, folder, supervisor, bus, tally, progress)
+        tally = Tally(bus, topics())
+        desk = LocalDesk(plan, folder, supervisor, bus, tally, progress)
         supervisor.changed = desk.changed
         return await desk.run(stop)
 
 
-def make_plan(options: UpOptions, folder: Folder, given: Mapping[str, str]) -> Plan:
+def make_plan(options: UpOptions, folder: Folder, given: Mapping[str, str]) -> DeskPlan:
     """What the desk will consist of.
 
     Raises:
-        UsageError: no Redis server can be had, or none that processes can share, or the wanted
+        UsageError: no Redis server is available, or none that processes can share, or the wanted
             port is taken.
     """
     named = config.redis_url(given)
@@ -99,7 +92,7 @@ def make_plan(options: UpOptions, folder: Folder, given: Mapping[str, str]) -> P
         )
         for spec in specs
     ]
-    return Plan(
+    return DeskPlan(
         server=server,
         services=programs,
         page=f"http://localhost:{page_port}",
@@ -110,10 +103,10 @@ def make_plan(options: UpOptions, folder: Folder, given: Mapping[str, str]) -> P
     )
 
 
-def _own_server(folder: Folder) -> Server:
+def _own_server(folder: Folder) -> RedisProcess:
     port = any_free()
     command = server_command(find_server(folder.programs), port, folder.redis)
-    return Server(Program(SERVER, command, folder.log(SERVER)), port)
+    return RedisProcess(Program(SERVER, command, folder.log(SERVER)), port)
 
 
 def _page_port(options: UpOptions) -> int:
@@ -128,53 +121,10 @@ def _page_port(options: UpOptions) -> int:
 
 
 def _analysis_port(given: Mapping[str, str], page_port: int) -> int:
-    """As ANALYSIS_PORT says; what is no port there, the service itself explains best."""
+    """The port that ANALYSIS_PORT names, or a free one; the service reports an invalid name."""
     named = given.get("ANALYSIS_PORT", "")
     if named.isdigit() and int(named):
         return int(named)
-    # Nobody listens on the page's port yet.
+    # The page's own port still looks free here: its service has not started.
     first = page_port + 1 if page_port == config.ANALYSIS_PORT else config.ANALYSIS_PORT
     return next_free(first)
-
-
-def find_redis_url(url: str | None, data: Path) -> str:
-    """Where the bus is: as asked for, as REDIS_URL says, or of the desk that runs here.
-
-    Raises:
-        NoDeskError: none of the three.
-    """
-    return url or config.redis_url() or Folder(data).running().redis_url
-
-
-@asynccontextmanager
-async def connect(url: str) -> AsyncIterator[Bus]:
-    """A bus for looking; it gives up early, because a person waits.
-
-    Raises:
-        BusConfigError: the URL cannot work.
-    """
-    bus = Bus.connect(BusConfig(url=url, service=NAME, socket_timeout_seconds=TIMEOUT_SECONDS))
-    async with bus:
-        yield bus
-
-
-def topic(name: str) -> Topic[Any]:
-    """The topic of this name or key.
-
-    Raises:
-        UsageError: there is none; the message lists all.
-    """
-    topics = config.topics()
-    found = topics.get(name) or next((t for t in topics.values() if t.key == name), None)
-    if found is None:
-        raise UsageError(f"no topic is called {name!r}; there are {', '.join(topics)}")
-    return found
-
-
-def topics(name: str | None) -> list[Topic[Any]]:
-    """The topic of this name, or all without one.
-
-    Raises:
-        UsageError: there is none of this name.
-    """
-    return [topic(name)] if name else list(config.topics().values())

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from streamdesk.contracts.topics import NEWS_RAW, SYSTEM_EVENTS
-from streamdesk.news_fetcher.domain import LONGEST_LOOKBACK_HOURS
+from streamdesk.news_fetcher.domain.articles import LONGEST_LOOKBACK_HOURS
 from streamdesk.runtime import WATCHLIST, CommaSeparated, ServiceSettings, parse_symbols
 
 EODHD_SHORTEST_SECONDS = 60
@@ -35,7 +35,7 @@ DEFAULT_INTERVAL_SECONDS = {
 
 
 class Settings(ServiceSettings):
-    """What the news fetcher can be told."""
+    """Settings of the news fetcher."""
 
     news_raw_key: str = Field(
         NEWS_RAW.key, min_length=1, description="Redis key of the stream of raw articles."
@@ -43,7 +43,7 @@ class Settings(ServiceSettings):
     system_key: str = Field(
         SYSTEM_EVENTS.key,
         min_length=1,
-        description="Redis key of the stream that a used up quota and a refused key are told on.",
+        description="Redis key of the stream that reports a used up quota and a refused key.",
     )
     news_source: SourceName = Field(
         SourceName.SIMULATED,
@@ -89,8 +89,8 @@ class Settings(ServiceSettings):
         None,
         ge=0,
         le=LONGEST_INTERVAL_SECONDS,
-        description="A round comes later by up to this, in seconds, so that not everybody asks "
-        "at once; a tenth of the interval unless set.",
+        description="A round comes later by up to this, in seconds, so that not all clients "
+        "ask at once; a tenth of the interval unless set.",
     )
     news_recording: str | None = Field(
         None,
@@ -109,7 +109,7 @@ class Settings(ServiceSettings):
         "grace period, so that a silent source cannot hold up a stop.",
     )
     news_concurrency: int = Field(
-        4, ge=1, le=50, description="Tickers that are asked about at a time."
+        4, ge=1, le=50, description="Tickers that are asked about concurrently."
     )
     news_lookback_hours: float = Field(
         24,

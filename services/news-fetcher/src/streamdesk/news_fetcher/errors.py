@@ -1,8 +1,8 @@
-"""What can be wrong with a source or with one of its articles.
+"""What can go wrong with a source or with one of its articles.
 
     NewsFetcherError
     ├── SourceError             the source gave no answer; the next round asks again
-    │   ├── SourceUnavailableError
+    │   ├── NewsSourceUnavailableError
     │   ├── SourceUnreadableError
     │   ├── SourceBusyError
     │   ├── QuotaExhaustedError     not before 00:00 GMT
@@ -49,7 +49,7 @@ class SourceError(NewsFetcherError):
         self.retry_after_seconds = retry_after_seconds
 
 
-class SourceUnavailableError(SourceError):
+class NewsSourceUnavailableError(SourceError):
     """No whole answer: network, time-out, a cut connection, or a fault of the server (5xx)."""
 
     reason = "unavailable"
@@ -88,7 +88,7 @@ class KeyRefusedError(SourceError):
 
 
 class CircuitOpenError(SourceError):
-    """The source failed several times in a row and is left alone for a while; not asked."""
+    """The source failed several times in a row: it is not asked until its pause is over."""
 
     reason = "circuit-open"
 
@@ -100,7 +100,7 @@ class BadRequestError(SourceError):
 
 
 class LeaseLostError(NewsFetcherError):
-    """Another replica fetches now, or will; what this one wanted to write was refused."""
+    """Another replica fetches now, or will; the write of this one was refused."""
 
     def __init__(self, key: str) -> None:
         super().__init__(f"the lease of {key} is not ours any more; nothing was written")
@@ -126,7 +126,7 @@ class TitleMissingError(ArticleError):
 
 
 class LinkMissingError(ArticleError):
-    """There is no link, so the article cannot be told from others."""
+    """There is no link, so the article cannot be distinguished from others."""
 
     reason = "link-missing"
 
@@ -168,7 +168,7 @@ class DateInFutureError(ArticleError):
 
 
 class DateTooOldError(ArticleError):
-    """The article is older than a published one is known; it could not be told from a repeat."""
+    """The article is older than published links are remembered, so it may be a repeat."""
 
     reason = "date-too-old"
 

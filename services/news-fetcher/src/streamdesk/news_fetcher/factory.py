@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -11,30 +11,40 @@ from pydantic import SecretStr
 from streamdesk.bus import Bus, BusConfig, Wait
 from streamdesk.contracts.events import NewsFetched, SystemEvent
 from streamdesk.contracts.topics import NEWS_RAW, SYSTEM_EVENTS
+from streamdesk.news_fetcher.adapters.eodhd.client import EodhdSource
+from streamdesk.news_fetcher.adapters.metrics import request_counter
+from streamdesk.news_fetcher.adapters.news_source import NewsSource
+from streamdesk.news_fetcher.adapters.notices import SERVICE, Notices
+from streamdesk.news_fetcher.adapters.recorded.recording import (
+    SAMPLE,
+    SAMPLE_FILE,
+    NewsRecording,
+    load_recording,
+)
+from streamdesk.news_fetcher.adapters.recorded.source import Playhead, RecordedNewsSource
+from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
+from streamdesk.news_fetcher.adapters.round_timer import RoundTimer
+from streamdesk.news_fetcher.adapters.simulated.source import SimulatedNewsSource
+from streamdesk.news_fetcher.application.fetch_as_leader import NewsFetcher
+from streamdesk.news_fetcher.application.fetch_once import FetchParts
+from streamdesk.news_fetcher.application.fetch_round import FetchRounds, Reach
 from streamdesk.news_fetcher.config import Settings, SourceName
-from streamdesk.news_fetcher.domain import Limits, SeenWindow, fingerprint
-from streamdesk.news_fetcher.eodhd import EodhdSource
+from streamdesk.news_fetcher.domain.articles import FetchLimits
+from streamdesk.news_fetcher.domain.fetcher_state import fingerprint
+from streamdesk.news_fetcher.domain.links import SeenWindow
+from streamdesk.news_fetcher.domain.quota import Quota
+from streamdesk.news_fetcher.entrypoints.schedule import fetch_on_schedule
 from streamdesk.news_fetcher.errors import RecordingError
-from streamdesk.news_fetcher.fetcher import NewsFetcher, Pace
-from streamdesk.news_fetcher.handlers import Reach, Rounds
-from streamdesk.news_fetcher.notices import SERVICE, Notices
-from streamdesk.news_fetcher.playhead import Playhead
-from streamdesk.news_fetcher.quota import Quota
-from streamdesk.news_fetcher.recording import SAMPLE, SAMPLE_FILE, Recording, load_recording
-from streamdesk.news_fetcher.source import NewsSource
-from streamdesk.news_fetcher.source_recorded import RecordedSource
-from streamdesk.news_fetcher.source_simulated import SimulatedSource
-from streamdesk.news_fetcher.state import StateKeeper
 from streamdesk.runtime import (
     BadSettingError,
     Service,
+    ServiceTask,
     TickerFileError,
-    Work,
     load_tickers,
-    metrics,
 )
 
 FINISH_SHARE = 0.5  # of the grace period is for the round under way
+PUBLISH_TIMEOUT_SECONDS = 10.0  # of one fetch from the command line, whose caller waits
 
 
 def utc_now() -> datetime:
@@ -61,7 +71,7 @@ def tickers_of(settings: Settings) -> tuple[str, ...]:
     return tickers
 
 
-def recording_of(settings: Settings) -> Recording:
+def recording_of(settings: Settings) -> NewsRecording:
     """What is played.
 
     Raises:
@@ -82,19 +92,19 @@ def source_of(settings: Settings, keeper: StateKeeper) -> NewsSource:
         BadSettingError: it cannot be made of the settings.
     """
     name = settings.news_source
-    on_request = _count_requests(name)
+    on_request = request_counter(name)
     if name is SourceName.EODHD and settings.eodhd_api_key is not None:
         return _eodhd(settings, settings.eodhd_api_key, on_request)
     if name is SourceName.RECORDED:
         speed = settings.news_recording_speed
-        return RecordedSource(
+        return RecordedNewsSource(
             recording_of(settings),
             speed=speed,
             begin=Playhead(keeper, speed, utc_now).began,
             clock=utc_now,
             on_request=on_request,
         )
-    return SimulatedSource(
+    return SimulatedNewsSource(
         seed=settings.news_seed,
         articles_per_round=settings.news_articles_per_round,
         clock=utc_now,
@@ -118,55 +128,18 @@ def _eodhd(settings: Settings, key: SecretStr, on_request: Callable[[str], None]
         raise BadSettingError("EODHD_URL", settings.eodhd_url, f"an address ({error})") from error
 
 
-def _count_requests(source: str) -> Callable[[str], None]:
-    # Both exist from the start: a rate of failures needs the zero before the first.
-    success = metrics.NEWS_FETCH_SUCCESS.labels(source)
-    metrics.NEWS_FETCH_FAILURE.labels(source, "unavailable")
-
-    def count(outcome: str) -> None:
-        if outcome == "ok":
-            success.inc()
-        else:
-            metrics.NEWS_FETCH_FAILURE.labels(source, outcome).inc()
-
-    return count
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What both ways to fetch are made of: on a schedule, and once by hand.
-
-    Attributes:
-        bus: connected, closed with the parts.
-        source: the source as set, closed with the parts.
-        keeper: its state and lease.
-        rounds: what is done when a round is due.
-        notices: what people are told.
-        tickers: what is asked about.
-        key: fingerprint of the source's key; None where it needs none.
-    """
-
-    bus: Bus
-    source: NewsSource
-    keeper: StateKeeper
-    rounds: Rounds
-    notices: Notices
-    tickers: tuple[str, ...]
-    key: str | None
-
-
 @asynccontextmanager
 async def parts_of(
     settings: Settings,
     bus: Bus,
     on_published: Callable[[NewsFetched], None] = lambda _article: None,
-) -> AsyncIterator[Parts]:
+) -> AsyncIterator[FetchParts]:
     """All that fetching needs, on a bus that is not opened yet.
 
     Args:
         settings: as set.
         bus: where to publish; closed at the end.
-        on_published: told every article that is new in the topic.
+        on_published: called with every article that is new in the topic.
 
     Raises:
         BadSettingError: a file that is named cannot be used.
@@ -176,19 +149,20 @@ async def parts_of(
     source = source_of(settings, keeper)
     system = SYSTEM_EVENTS.configured(key=settings.system_key)
 
-    async def tell(event: SystemEvent) -> str:
+    async def report(event: SystemEvent) -> str:
         return await bus.publish(system, event)
 
     key = settings.eodhd_api_key if settings.news_source is SourceName.EODHD else None
     async with bus:
         try:
-            yield Parts(
+            yield FetchParts(
                 bus=bus,
                 source=source,
                 keeper=keeper,
                 rounds=_rounds_of(settings, bus, source, tickers, keeper, on_published),
-                notices=Notices(source.name, tell, utc_now),
+                notices=Notices(source.name, report, utc_now),
                 tickers=tickers,
+                clock=utc_now,
                 key=None if key is None else fingerprint(key.get_secret_value()),
             )
         finally:
@@ -202,19 +176,19 @@ def _rounds_of(
     tickers: Sequence[str],
     keeper: StateKeeper,
     on_published: Callable[[NewsFetched], None],
-) -> Rounds:
+) -> FetchRounds:
     raw = NEWS_RAW.configured(key=settings.news_raw_key)
 
     async def publish(articles: Sequence[NewsFetched], ids: Sequence[str]) -> Sequence[str]:
         return await bus.publish_many(raw, articles, event_ids=ids)
 
-    return Rounds(
+    return FetchRounds(
         source=source,
         tickers=tickers,
         publish=publish,
         keeper=keeper,
         seen=SeenWindow(settings.news_seen_max),
-        limits=Limits(
+        limits=FetchLimits(
             content_max_chars=settings.news_content_max_chars,
             future_tolerance=timedelta(seconds=settings.news_future_tolerance_seconds),
         ),
@@ -229,8 +203,29 @@ def _rounds_of(
 
 
 @asynccontextmanager
-async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
-    """The works of the news fetcher."""
+async def parts_for_one_fetch(
+    settings: Settings, on_published: Callable[[NewsFetched], None]
+) -> AsyncIterator[FetchParts]:
+    """All that `fetch` needs, on a bus of its own.
+
+    Args:
+        settings: as set.
+        on_published: called with every article that is new in the topic.
+
+    Raises:
+        BadSettingError: a file that is named cannot be used.
+        BusConfigError: the bus cannot be configured as set.
+    """
+    config = BusConfig(
+        **settings.bus_config(SERVICE, Wait), publish_timeout_seconds=PUBLISH_TIMEOUT_SECONDS
+    )
+    async with parts_of(settings, Bus.connect(config), on_published) as parts:
+        yield parts
+
+
+@asynccontextmanager
+async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[ServiceTask]]:
+    """The tasks of the news fetcher."""
     bus = Bus.connect(
         BusConfig(**settings.bus_config(SERVICE, Wait)),
         observer=service.bus_observer(),
@@ -244,14 +239,12 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
             rounds=parts.rounds,
             keeper=parts.keeper,
             notices=parts.notices,
-            pace=Pace(
-                interval_seconds=settings.interval_seconds,
-                jitter_seconds=settings.jitter_seconds,
-                lease_seconds=settings.bus_lease_seconds,
-                finish_seconds=settings.grace_seconds * FINISH_SHARE,
-            ),
+            timer=RoundTimer(settings.jitter_seconds, utc_now),
+            interval_seconds=settings.interval_seconds,
+            finish_seconds=settings.grace_seconds * FINISH_SHARE,
             key=parts.key,
             clock=utc_now,
         )
         service.ready_when("key", fetcher.check_key)
-        yield [Work("rounds", fetcher.run)]
+        lease_seconds = settings.bus_lease_seconds
+        yield [ServiceTask("rounds", partial(fetch_on_schedule, fetcher, lease_seconds))]

@@ -1,17 +1,17 @@
-"""Starts the news filter, or says what it makes of one article."""
+"""Starts the news filter, or explains its verdict on one article."""
 
 import sys
 
-from streamdesk.news_filter import why
 from streamdesk.news_filter.config import Settings
-from streamdesk.news_filter.factory import build
+from streamdesk.news_filter.entrypoints import cli
+from streamdesk.news_filter.factory import build, rules_and_scorer
 from streamdesk.runtime import run
 
 
 def main() -> None:
-    """Run until told to stop; with `why` as first argument, judge one article and end."""
+    """Run until the process is asked to stop; with `why` as first argument, judge one article."""
     if sys.argv[1:2] == ["why"]:
-        sys.exit(why.main(sys.argv[2:]))
+        sys.exit(cli.main(sys.argv[2:], rules_and_scorer))
     run("news-filter", Settings, build)
 
 

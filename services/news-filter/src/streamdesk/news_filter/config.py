@@ -1,14 +1,24 @@
 """Settings of the news filter."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from streamdesk.contracts.topics import NEWS_FILTERED, NEWS_RAW
-from streamdesk.news_filter.domain import SentimentMode
-from streamdesk.news_filter.sentiment_score import ScorerName
+from streamdesk.news_filter.domain.rules import SentimentMode
 from streamdesk.runtime import WATCHLIST, CommaSeparated, ServiceSettings, parse_symbols
+
+
+class ScorerName(StrEnum):
+    """The scorers that can be set."""
+
+    VADER = "vader"
+    """Words and rules, with our finance lexicon over VADER's own; needs nothing."""
+    FINBERT = "finbert"
+    """A language model that the user mounts."""
+
 
 ANY_TICKER = ("*",)
 MOST_AGE_HOURS = 24 * 366
@@ -24,7 +34,7 @@ def listed_symbols(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Settings(ServiceSettings):
-    """What the news filter can be told."""
+    """Settings of the news filter."""
 
     news_raw_key: str = Field(
         NEWS_RAW.key, min_length=1, description="Redis key of the stream of raw articles."

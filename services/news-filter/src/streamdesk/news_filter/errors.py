@@ -1,4 +1,4 @@
-"""What can be wrong with what the filter is set up with.
+"""What can go wrong with the set-up of the filter.
 
     NewsFilterError
     ├── FinbertModelError   the FinBERT model is missing or of another shape
@@ -22,7 +22,7 @@ class LexiconError(NewsFilterError):
 
 
 class RuleFileError(NewsFilterError):
-    """The file of rules is missing, not YAML, or says something that cannot be a rule.
+    """The file of rules is missing, not YAML, or contains something that cannot be a rule.
 
     Args:
         file: which file.

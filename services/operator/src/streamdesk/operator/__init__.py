@@ -1,1 +1,1 @@
-"""ExecutorPool resources become replicas, from what waits on the streams."""
+"""Scales the workloads of ExecutorPool resources by the backlog of their streams."""

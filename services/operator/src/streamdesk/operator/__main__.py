@@ -6,7 +6,7 @@ from streamdesk.runtime import run
 
 
 def main() -> None:
-    """Run until told to stop."""
+    """Run until stopped."""
     run("operator", Settings, build)
 
 

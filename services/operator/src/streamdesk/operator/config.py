@@ -6,12 +6,12 @@ from streamdesk.runtime import ServiceSettings
 
 
 class Settings(ServiceSettings):
-    """What the operator can be told."""
+    """Settings of the operator."""
 
     watch_namespace: str | None = Field(
         None,
         max_length=63,
-        description="Namespace whose ExecutorPools it looks after, and where its lease is; the "
+        description="Namespace whose ExecutorPools it reconciles, and where its lease is; the "
         "service account's, or the kubeconfig's, unless set.",
     )
     lease_name: str = Field(
@@ -26,7 +26,7 @@ class Settings(ServiceSettings):
         ge=3,
         le=600,
         description="Seconds without renewal after which another operator takes the lease: how "
-        "long nobody acts when an operator dies. It is renewed three times as often.",
+        "long no operator acts after one dies. It is renewed three times as often.",
     )
     pod_name: str | None = Field(
         None,
@@ -38,18 +38,18 @@ class Settings(ServiceSettings):
         gt=0,
         le=60,
         description="Seconds between two rounds over the pools; a pool's pollSeconds says in which "
-        "of them it has its turn.",
+        "of them it is reconciled.",
     )
     liveness_seconds: float = Field(
         300,
         ge=30,
-        description="Seconds without a round that worked, or with resources that its watch does "
-        "not show, after which the process ends to be started anew.",
+        description="Seconds without a successful round, or with resources that its watch does "
+        "not show, after which the process ends to be restarted.",
     )
     watchdog_seconds: float = Field(
         5,
         gt=0,
         le=3600,
-        description="Seconds between two questions to all Sentinels and servers who the master "
-        "is; only with a redis+sentinel:// URL.",
+        description="Seconds between two checks of the Redis master, with all Sentinels and "
+        "servers; only with a redis+sentinel:// URL.",
     )

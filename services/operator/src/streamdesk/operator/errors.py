@@ -3,15 +3,15 @@
 OperatorError
 ├── KubernetesError         the API server refused, or did not answer
 │   ├── NotFoundError       there is no such object or kind (404)
-│   ├── ConflictError       somebody else changed it meanwhile (409)
+│   ├── ConflictError       another client changed it meanwhile (409)
 │   └── ForbiddenError      the operator's role does not allow it (403)
-├── PoolError               a pool that cannot be looked after as it is
-└── StalledError            no round worked for too long: the process has to start anew
+├── PoolError               a pool that cannot be reconciled as it is
+└── StalledError            no round succeeded for too long: the process has to be restarted
 """
 
 
 class OperatorError(Exception):
-    """Anything this service expects to go wrong."""
+    """Base of all errors of the operator."""
 
 
 class KubernetesError(OperatorError):
@@ -20,7 +20,7 @@ class KubernetesError(OperatorError):
     Args:
         what: the request, as in `GET /api/v1/...`.
         status: HTTP status; 0 without an answer.
-        message: what it said.
+        message: its explanation.
     """
 
     def __init__(self, what: str, status: int, message: str) -> None:
@@ -33,7 +33,7 @@ class NotFoundError(KubernetesError):
 
 
 class ConflictError(KubernetesError):
-    """Somebody else changed the object meanwhile, or it is there already."""
+    """Another client changed the object meanwhile, or it exists already."""
 
 
 class ForbiddenError(KubernetesError):
@@ -41,11 +41,11 @@ class ForbiddenError(KubernetesError):
 
 
 class PoolError(OperatorError):
-    """A pool that cannot be looked after as it is.
+    """A pool that cannot be reconciled as it is.
 
     Args:
         reason: one word in camel case, for the condition Ready.
-        message: one sentence that says what to do.
+        message: one sentence that says what to change.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -54,4 +54,4 @@ class PoolError(OperatorError):
 
 
 class StalledError(OperatorError):
-    """No round worked, or the watch shows nothing new, for too long."""
+    """No round succeeded, or the watch shows nothing new, for too long."""

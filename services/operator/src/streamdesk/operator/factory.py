@@ -3,29 +3,34 @@
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from streamdesk.bus import Bus, BusConfig, Wait
+from streamdesk.operator.adapters.kubernetes.api import KubernetesApi, login
+from streamdesk.operator.adapters.kubernetes.events import EventPoster
+from streamdesk.operator.adapters.kubernetes.lease import LeaderLease
+from streamdesk.operator.adapters.kubernetes.pool_watch import PoolWatch
+from streamdesk.operator.adapters.kubernetes.pools import PoolResources
+from streamdesk.operator.adapters.kubernetes.workload import Workloads
+from streamdesk.operator.adapters.sentinels import sentinels_of
+from streamdesk.operator.adapters.streams.sources import StreamSources
+from streamdesk.operator.application.reconcile_pool import PoolReconciler
+from streamdesk.operator.application.reconcile_rounds import ReconcileRounds
+from streamdesk.operator.application.watch_masters import MasterWatchdog, Report
 from streamdesk.operator.config import Settings
 from streamdesk.operator.domain.decision import Transition
+from streamdesk.operator.entrypoints import schedule
 from streamdesk.operator.errors import OperatorError
-from streamdesk.operator.handlers import PoolKeeper
-from streamdesk.operator.kubernetes_api import KubernetesApi, login
-from streamdesk.operator.lease import Lease
-from streamdesk.operator.pool_watch import PoolWatch
-from streamdesk.operator.reporting import Reporter
-from streamdesk.operator.rounds import Rounds
-from streamdesk.operator.sources import Sources
-from streamdesk.operator.watchdog import Tell, watchdog_of
-from streamdesk.runtime import BadSettingError, Service, Work, logger
+from streamdesk.runtime import BadSettingError, Service, ServiceTask, logger
 
-log = logger("operator")
+log = logger(__name__)
 
 
 def access(settings: Settings) -> tuple[KubernetesApi, str]:
-    """The API server, and the namespace to look after.
+    """The API server, and the namespace of the pools.
 
     Raises:
-        BadSettingError: there is no access, or no namespace.
+        BadSettingError: there are no credentials, or no namespace.
     """
     try:
         api = KubernetesApi(login)
@@ -38,50 +43,55 @@ def access(settings: Settings) -> tuple[KubernetesApi, str]:
     return api, namespace
 
 
-def teller(
-    reporter: Reporter, namespace: str, pod: str | None, may_act: Callable[[], bool]
-) -> Tell:
-    """How the watchdog says what it found: in the log, and, if we act, with our own pod."""
+def report_of(
+    events: EventPoster, namespace: str, pod: str | None, may_act: Callable[[], bool]
+) -> Report:
+    """How the watchdog reports: in the log, and if this operator acts, as an event of its pod."""
 
-    async def tell(news: Transition) -> None:
+    async def report(transition: Transition) -> None:
         if pod is None or not may_act():
-            say = log.warning if news.warning else log.info
-            say(news.message, reason=news.reason)
+            say = log.warning if transition.warning else log.info
+            say(transition.message, reason=transition.reason)
             return
         meta = {"name": pod, "namespace": namespace}
         about = {"apiVersion": "v1", "kind": "Pod", "metadata": meta}
-        await reporter.tell(about, news, time.time())
+        await events.post(about, transition, time.time())
 
-    return tell
+    return report
 
 
 @asynccontextmanager
-async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
-    """The works of the operator."""
+async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[ServiceTask]]:
+    """The tasks of the operator: rounds over the pools, and with Sentinels the watchdog."""
     async with AsyncExitStack() as stack:
         api, namespace = access(settings)
         await stack.enter_async_context(api)
         config = BusConfig(**settings.bus_config(service.name, Wait))
         bus = await stack.enter_async_context(Bus.connect(config, service.bus_observer()))
-        sources = Sources(api, bus, config, service.bus_observer())
+        sources = StreamSources(api, bus, config, service.bus_observer())
         stack.push_async_callback(sources.close)
         watch = PoolWatch(namespace, login)
         stack.push_async_callback(watch.stop)
         await watch.start()
-        lease = Lease(api, namespace, settings.lease_name, service.instance, settings.lease_seconds)
-        reporter = Reporter(api, service.instance)
-        rounds = Rounds(
-            api,
+        name, lasts = settings.lease_name, settings.lease_seconds
+        lease = LeaderLease(api, namespace, name, service.instance, lasts)
+        events, resources = EventPoster(api, service.instance), PoolResources(api)
+        tick_seconds = min(settings.tick_seconds, settings.lease_seconds / 6)
+        rounds = ReconcileRounds(
+            resources,
             namespace,
             watch,
             lease,
-            PoolKeeper(api, sources, reporter, lambda: lease.held),
-            tick_seconds=min(settings.tick_seconds, settings.lease_seconds / 6),
+            PoolReconciler(resources, Workloads(api), sources, events, lambda: lease.held),
+            tick_seconds=tick_seconds,
             liveness_seconds=settings.liveness_seconds,
         )
         service.ready_when("kubernetes", lambda: rounds.is_fresh)
-        tell = teller(reporter, namespace, settings.pod_name, lambda: lease.held)
-        url = settings.redis_url.get_secret_value()
-        watchdog = watchdog_of(url, tell, settings.watchdog_seconds)
-        works = [Work("rounds", rounds.run)]
-        yield [*works, Work("watchdog", watchdog.run)] if watchdog else works
+        tasks = [ServiceTask("rounds", partial(schedule.reconcile, rounds, tick_seconds))]
+        report = report_of(events, namespace, settings.pod_name, lambda: lease.held)
+        sentinels = sentinels_of(settings.redis_url.get_secret_value())
+        if sentinels is not None:
+            watchdog = MasterWatchdog(sentinels, report)
+            check = partial(schedule.watch_masters, watchdog, settings.watchdog_seconds)
+            tasks.append(ServiceTask("watchdog", check))
+        yield tasks

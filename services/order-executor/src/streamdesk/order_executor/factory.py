@@ -40,7 +40,7 @@ from streamdesk.order_executor.config import NAME, Settings
 from streamdesk.order_executor.entrypoints import bus as bus_entrypoint
 from streamdesk.order_executor.entrypoints import schedule
 from streamdesk.order_executor.errors import DatabaseError, DatabaseRefusedError
-from streamdesk.runtime import BadSettingError, Drain, Service, Work, logger
+from streamdesk.runtime import BadSettingError, Drain, Service, ServiceTask, logger
 
 log = logger(__name__)
 FIRST_PAUSE_SECONDS = 0.25
@@ -178,7 +178,7 @@ class OrderExecutor:
 
 
 @asynccontextmanager
-async def build(settings: Settings, service: Service) -> AsyncIterator[list[Work]]:
+async def build(settings: Settings, service: Service) -> AsyncIterator[list[ServiceTask]]:
     """The order-executor's tasks.
 
     Args:
@@ -198,12 +198,12 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[list[Work
         service.ready_when("trading open", lambda: executor.gate.is_open)
         service.ready_when("redis", lambda: bus.connected)
         yield [
-            Work("reconciliation", executor.keep_reconciled),
-            Work("signals", _signals(settings, bus, executor)),
-            Work("bars", _bars(settings, bus, executor)),
-            Work("portfolio", executor.keep_protected),
-            Work("publication", lambda drain: schedule.keep_published(publisher, drain)),
-            Work("book-check", executor.keep_checked),
+            ServiceTask("reconciliation", executor.keep_reconciled),
+            ServiceTask("signals", _signals(settings, bus, executor)),
+            ServiceTask("bars", _bars(settings, bus, executor)),
+            ServiceTask("portfolio", executor.keep_protected),
+            ServiceTask("publication", lambda drain: schedule.keep_published(publisher, drain)),
+            ServiceTask("book-check", executor.keep_checked),
         ]
         await publisher.close()
 

@@ -6,7 +6,7 @@ from streamdesk.signal_generator.factory import build
 
 
 def main() -> None:
-    """Run until told to stop."""
+    """Run until asked to stop."""
     run("signal-generator", Settings, build)
 
 

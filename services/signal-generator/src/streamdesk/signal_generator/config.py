@@ -21,12 +21,12 @@ from streamdesk.contracts.topics import (
     TRADING_SIGNALS,
 )
 from streamdesk.runtime import CommaSeparated, ServiceSettings
-from streamdesk.signal_generator.domain.scanner import Rules
-from streamdesk.signal_generator.domain.signals import Exits, Thresholds
-from streamdesk.signal_generator.errors import SignalGeneratorError
+from streamdesk.strategy.errors import StrategyError
+from streamdesk.strategy.scanner import ScanRules
+from streamdesk.strategy.signals import Exits, Thresholds
 
 _SYMBOLS: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[Symbol, ...])
-DEFAULTS = Rules()
+DEFAULTS = ScanRules()
 
 
 def _symbols(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -37,7 +37,7 @@ def _symbols(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Settings(ServiceSettings):
-    """What the signal generator can be told."""
+    """Settings of the signal generator."""
 
     feed: Literal["simulated", "recorded"] = Field(
         "simulated", description="Where bars come from: a seeded market, or FEED_FILE."
@@ -65,7 +65,7 @@ class Settings(ServiceSettings):
         ge=1,
         le=86_400,
         description="Simulated: length of a bar on the market's clock. With a bar a second and "
-        "bars of a second, as by default, that clock is ours.",
+        "bars of a second, the default, it is the wall clock.",
     )
     feed_history_bars: int = Field(
         60,
@@ -101,7 +101,7 @@ class Settings(ServiceSettings):
     feed_exit_at_end: bool = Field(
         default=False,
         description="Recorded: end the process with the recording. Off, it stays up and idle, so "
-        "that what restarts ended processes does not play the recording again.",
+        "that a supervisor which restarts ended processes does not replay the recording.",
     )
 
     score_min: float = Field(
@@ -138,7 +138,7 @@ class Settings(ServiceSettings):
     signal_queue_max_size: int = Field(
         TRADING_SIGNALS.max_backlog or 1_000,
         ge=1,
-        description="Signals waiting, in hand or delayed at which another is refused.",
+        description="Signals waiting, pending or delayed at which another is refused.",
     )
     signal_queue_wait: Literal["auto", "always", "never"] = Field(
         "auto",
@@ -158,7 +158,7 @@ class Settings(ServiceSettings):
     def _settings_fit_together(self) -> Self:
         try:
             self.thresholds()
-        except SignalGeneratorError as error:
+        except StrategyError as error:
             raise ValueError(
                 f"SCORE_MIN, SCORE_BUY_MIN, SCORE_STRONG_BUY_MIN, SCORE_SELL_MIN: {error}"
             ) from None
@@ -175,9 +175,9 @@ class Settings(ServiceSettings):
             sell=self.score_sell_min,
         )
 
-    def rules(self) -> Rules:
-        """What the verdict on a bar depends on."""
-        return Rules(
+    def rules(self) -> ScanRules:
+        """The rules of the scan."""
+        return ScanRules(
             thresholds=self.thresholds(),
             exits=Exits(self.atr_stop_loss, self.atr_take_profit),
             cooldown_bars=self.signal_cooldown_bars,

@@ -1,12 +1,12 @@
-"""What can be wrong with what the service is told; market data has `streamdesk.market.errors`.
+"""What can be wrong with the settings; market data has `streamdesk.market.errors`.
 
 SignalGeneratorError
-└── WatchlistError        an entry of the watchlist that makes no sense
+└── WatchlistError        the watchlist or an entry of it is invalid
 """
 
 
 class SignalGeneratorError(ValueError):
-    """Base of all that this service raises of its own."""
+    """Base of the errors of this service."""
 
 
 class WatchlistError(SignalGeneratorError):

@@ -13,26 +13,28 @@ from streamdesk.contracts.topics import (
     TASKS,
     TRADING_SIGNALS,
 )
-from streamdesk.market.bar_files import FileFormat
 from streamdesk.market.bars import BarSequence
 from streamdesk.market.errors import BarFileError
 from streamdesk.market.instruments import BUILT_IN, Instrument
-from streamdesk.runtime import BadSettingError, Service, Work
-from streamdesk.signal_generator import watchlist
+from streamdesk.market.recordings import FileFormat
+from streamdesk.runtime import BadSettingError, Service, ServiceTask
+from streamdesk.signal_generator.adapters import watchlist
+from streamdesk.signal_generator.adapters.feeds.port import Feed
+from streamdesk.signal_generator.adapters.feeds.recorded import RecordedFeed
+from streamdesk.signal_generator.adapters.feeds.simulated import SimulatedFeed
+from streamdesk.signal_generator.adapters.publisher import GeneratorTopics, SignalPublisher
+from streamdesk.signal_generator.application.scan_bars import BarScan
+from streamdesk.signal_generator.application.scan_feed import FeedScan
 from streamdesk.signal_generator.config import Settings
-from streamdesk.signal_generator.domain.scanner import Scanner
+from streamdesk.signal_generator.entrypoints.feed import FeedRunner
 from streamdesk.signal_generator.errors import WatchlistError
-from streamdesk.signal_generator.feed import Feed
-from streamdesk.signal_generator.feed_recorded import RecordedFeed
-from streamdesk.signal_generator.feed_simulated import SimulatedFeed
-from streamdesk.signal_generator.handlers import SignalGenerator
-from streamdesk.signal_generator.publication import Publication, Topics
+from streamdesk.strategy.scanner import Scanner
 
 PUBLISH_TIMEOUT_SECONDS = 7 * 86_400.0
-"""The feed waits as long as a publish does: nothing is lost, nothing is written twice."""
+"""The feed waits as long as a publish waits for the server: nothing is lost or written twice."""
 
 STOP_SHARE = 0.3
-"""Of the grace period, for what is in hand at a stop, and once more for the last words."""
+"""Of the grace period, for what is pending at a stop, and as much again to announce the stop."""
 
 
 def utc_now() -> datetime:
@@ -41,7 +43,7 @@ def utc_now() -> datetime:
 
 
 def simulated_feed(settings: Settings, now: datetime) -> Feed:
-    """The seeded market.
+    """The feed of the simulated market.
 
     Raises:
         BadSettingError: the watchlist cannot be used, or lacks one of the symbols.
@@ -63,7 +65,7 @@ def simulated_feed(settings: Settings, now: datetime) -> Feed:
 
 
 def recorded_feed(settings: Settings, path: Path) -> Feed:
-    """The recording.
+    """The feed of a recording.
 
     Raises:
         BadSettingError: the recording or the watchlist cannot be used.
@@ -90,9 +92,9 @@ def _watchlist(path: Path | None) -> tuple[Instrument, ...]:
         raise BadSettingError("WATCHLIST_FILE", path, f"a usable watchlist: {error}") from None
 
 
-def topics(settings: Settings) -> Topics:
-    """The topics under the keys and the limit that were set."""
-    return Topics(
+def topics(settings: Settings) -> GeneratorTopics:
+    """The topics under the configured keys and limit."""
+    return GeneratorTopics(
         bars=MARKET_BARS.configured(key=settings.bars_key),
         signals=TRADING_SIGNALS.configured(
             key=settings.signal_queue_key, max_backlog=settings.signal_queue_max_size
@@ -103,9 +105,23 @@ def topics(settings: Settings) -> Topics:
     )
 
 
+def feed_scan(
+    feed: Feed, scanner: Scanner, publisher: SignalPublisher, *, exit_at_end: bool
+) -> FeedScan:
+    """The scan of a feed; a bar of an instrument that the feed does not name is refused."""
+    return FeedScan(
+        feed=feed,
+        bars=BarScan(feed.name, BarSequence(frozenset(feed.symbols)), scanner, publisher),
+        scanner=scanner,
+        publisher=publisher,
+        clock=utc_now,
+        exit_at_end=exit_at_end,
+    )
+
+
 @asynccontextmanager
-async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[Work]]:
-    """The works of the signal generator.
+async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[ServiceTask]]:
+    """The tasks of the signal generator.
 
     Raises:
         BadSettingError: a file that a setting names cannot be used.
@@ -123,17 +139,12 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
         tracer=service.bus_tracer(),
     )
     async with bus:
-        generator = SignalGenerator(
-            feed=feed,
-            sequence=BarSequence(frozenset(feed.symbols)),
-            scanner=Scanner(settings.rules()),
-            publication=Publication(
-                bus, topics(settings), utc_now, wait_for_room=settings.waits_for_room
-            ),
-            clock=utc_now,
-            stop_seconds=settings.grace_seconds * STOP_SHARE,
+        scan = feed_scan(
+            feed,
+            Scanner(settings.rules()),
+            SignalPublisher(bus, topics(settings), utc_now, wait_for_room=settings.waits_for_room),
             exit_at_end=settings.feed_exit_at_end,
         )
         service.ready_when("bus", lambda: bus.connected)
-        service.ready_when("warm", lambda: generator.warm)
-        yield [Work("scan", generator.run)]
+        service.ready_when("warm", lambda: scan.warm)
+        yield [ServiceTask("scan", FeedRunner(scan, settings.grace_seconds * STOP_SHARE).run)]

@@ -6,7 +6,7 @@ from streamdesk.websocket_gateway.factory import build
 
 
 def main() -> None:
-    """Run until told to stop."""
+    """Run until a signal stops it."""
     run("websocket-gateway", Settings, build)
 
 

@@ -9,7 +9,7 @@ MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: a key of HS256 is as long as its hash, o
 
 
 class Settings(ServiceSettings):
-    """What the gateway can be told."""
+    """Settings of the gateway."""
 
     gateway_host: str = Field(
         "0.0.0.0",  # noqa: S104 - browsers come from outside the pod
@@ -20,25 +20,25 @@ class Settings(ServiceSettings):
     )
     gateway_jwt_secret: SecretStr | None = Field(
         None,
-        description="Shared secret (HS256) of the tokens, 32 bytes or more. Unless set nobody is "
-        "asked for a token: only for one machine or a private network.",
+        description="Shared secret (HS256) of the tokens, 32 bytes or more. Without it no token is "
+        "required: only for one machine or a private network.",
     )
     gateway_allowed_origins: CommaSeparated = Field(
         (),
         description="Origins of other sites whose pages may open sockets here, as in "
-        "https://desk.example.com; the gateway's own page always may, * lets all.",
+        "https://desk.example.com; the gateway's own page always may; * allows all.",
     )
     gateway_idle_timeout_seconds: float = Field(
-        60, gt=0, description="A connection that sends nothing for so long is closed, seconds."
+        60, gt=0, description="A connection that sends nothing for this long is closed, seconds."
     )
     gateway_sweep_seconds: float = Field(
-        30, gt=0, description="Pause between two looks for idle and expired connections, seconds."
+        30, gt=0, description="Pause between checks for idle and expired connections, seconds."
     )
     gateway_stall_timeout_seconds: float = Field(
         10,
         gt=0,
-        description="A peer that takes no byte for so many seconds is cut off (TCP_USER_TIMEOUT); "
-        "also how long a slow reader has to take the close frame.",
+        description="A peer that acknowledges no byte for this many seconds is disconnected "
+        "(TCP_USER_TIMEOUT); also the time a slow reader has to receive the close frame.",
     )
     gateway_queue_messages: int = Field(
         1_000, ge=1, description="Messages waiting for one connection at most."
@@ -47,7 +47,7 @@ class Settings(ServiceSettings):
         1 << 20, ge=1_024, description="Bytes waiting for one connection at most."
     )
     gateway_max_connections: int = Field(
-        10_000, ge=1, description="Connections at most; further ones get 503 and may come back."
+        10_000, ge=1, description="Connections at most; further ones get 503 and may retry."
     )
     gateway_max_channels: int = Field(128, ge=1, description="Channels of one connection at most.")
     gateway_max_message_bytes: int = Field(
@@ -68,10 +68,12 @@ class Settings(ServiceSettings):
         259_200,
         ge=0,
         description="How far back on the bus HAMA states are read at the start, seconds: the last "
-        "of each instrument is shown, and over a weekend many rest.",
+        "of each instrument is shown, and over a weekend many do not change.",
     )
     gateway_lag_ttl_seconds: float = Field(
-        1, ge=0, description="How old an answer of /api/lag may be, seconds: spares Redis."
+        1,
+        ge=0,
+        description="How old an answer of /api/lag may be, seconds; limits the load on Redis.",
     )
 
     bars_key: str = Field(topics.MARKET_BARS.key, min_length=1, description="Redis key of bars.")

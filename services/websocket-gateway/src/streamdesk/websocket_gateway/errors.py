@@ -1,13 +1,12 @@
 """What can go wrong at the gateway, each with a stable code for the client.
 
 GatewayError
-├── ProtocolError      a client's message cannot be acted upon; the socket stays open
-├── AccessError        the token is missing, wrong, expired, or does not allow this
-├── SendError          an event cannot be sent where the caller wants it
-└── AssetMissingError  a file the page needs is not installed
+├── ProtocolError      a client's message is invalid; its socket stays open
+├── AccessError        the token is missing, invalid, or does not allow the request
+│   └── TokenExpiredError  the token has expired
+├── SendError          an event has no such destination
+└── AssetMissingError  a file of the page is not installed
 """
-
-from streamdesk.websocket_gateway.domain.closing import CloseCode
 
 
 class GatewayError(Exception):
@@ -25,7 +24,7 @@ class GatewayError(Exception):
 
 
 class ProtocolError(GatewayError):
-    """A client's message cannot be acted upon; it is told so, and its socket stays open.
+    """A client's message is invalid; it gets an error reply, and its socket stays open.
 
     Attributes:
         message_id: the `id` of the message, when it could be read.
@@ -39,30 +38,27 @@ class ProtocolError(GatewayError):
 
 
 class AccessError(GatewayError):
-    """The token is missing, wrong or expired, or does not allow what was asked.
+    """The token is missing or invalid, or does not allow the request.
 
     Attributes:
-        close_code: the code a socket is closed with because of it.
         status: the HTTP status of the same refusal.
     """
 
     code = "token-invalid"
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        code: str | None = None,
-        close_code: CloseCode = CloseCode.TOKEN_INVALID,
-        status: int = 401,
-    ) -> None:
+    def __init__(self, message: str, *, code: str | None = None, status: int = 401) -> None:
         super().__init__(message, code=code)
-        self.close_code = close_code
         self.status = status
 
 
+class TokenExpiredError(AccessError):
+    """The token has expired; the client may return with a new one."""
+
+    code = "token-expired"
+
+
 class SendError(GatewayError):
-    """An event cannot be sent where the caller wants it.
+    """The channel, user or connection an event should be sent to does not exist.
 
     Attributes:
         status: the HTTP status of the same refusal.
@@ -74,6 +70,6 @@ class SendError(GatewayError):
 
 
 class AssetMissingError(GatewayError):
-    """A file the page needs is not installed."""
+    """A file of the page is not installed."""
 
     code = "asset-missing"

@@ -1,4 +1,4 @@
-"""The topics as a page for people: who writes what, who reads it, and every field's meaning."""
+"""The topics as a page for people: producers, consumers, and the meaning of every field."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,7 +13,7 @@ HEAD = """\
 # Data flow
 
 All that passes between services passes over these topics, on Redis Streams, at least once.
-`asyncapi.json` beside this page says the same for machines.
+`asyncapi.json` beside this page is the same for machines.
 """
 BOUNDS = {
     "minimum": "≥",
@@ -127,7 +127,7 @@ def limits(topic: Topic[Any]) -> str:
             f"An event id that comes again within {topic.dedup_window_seconds:,g} s is ignored."
         )
     if topic.durable:
-        sentences.append("A publish waits for replicas, where the bus is told how many.")
+        sentences.append("A publish waits for replicas, where the bus is configured to.")
     return " ".join(sentences)
 
 
@@ -170,7 +170,7 @@ def _fields(schema: JsonObject) -> Iterator[str]:
 
 
 def _type(schema: JsonObject) -> str:
-    """A JSON schema in a few words, with its bounds."""
+    """A short description of a JSON schema, with its bounds."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})"

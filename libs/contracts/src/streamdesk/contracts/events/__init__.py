@@ -1,7 +1,7 @@
 """Everything that travels, in the past tense.
 
-`market` -> `signals` -> `orders`; `analysis`; `news`; `system`: what the desk says about itself;
-`tasks`; `alerts`: what the monitoring says about it.
+`market` -> `signals` -> `orders`; `analysis`; `news`; `system`: what the desk reports about itself;
+`tasks`; `alerts`: what the monitoring reports about it.
 """
 
 from streamdesk.contracts.events.alerts import AlertsNotified, AlertState, AlertStatus

@@ -1,4 +1,4 @@
-"""What the monitoring says about the desk."""
+"""What the monitoring reports about the desk."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ from streamdesk.contracts.fields import Timestamp
 AlertStatus = Literal["firing", "resolved"]
 
 MOST_ALERTS = 1_000
-"""Alerts of one notification that travel; how many more there were is a number."""
+"""Alerts of one notification that are published; the others are only counted."""
 
 
 class AlertState(BaseModel):
@@ -21,9 +21,9 @@ class AlertState(BaseModel):
     fingerprint: str = Field(max_length=64, description="Identifies the alert's labels.")
     status: AlertStatus = Field(description="Whether it still fires.")
     name: str = Field(max_length=120, description="Name of the rule.")
-    severity: str = Field(max_length=20, description="critical, warning, or another word.")
+    severity: str = Field(max_length=20, description="critical, warning, or another name.")
     where: str = Field(
-        "", max_length=200, description="The labels that tell it from the others of its rule."
+        "", max_length=200, description="The labels that distinguish it from others of its rule."
     )
     summary: str = Field("", max_length=300, description="What is wrong, in one sentence.")
     detail: str = Field("", max_length=600, description="More, with the value.")
@@ -33,7 +33,7 @@ class AlertState(BaseModel):
 
 
 class AlertsNotified(Event):
-    """Alertmanager notified us of a group of alerts, and was told that we tell people."""
+    """Alertmanager notified the desk of a group of alerts, and the relay took over delivery."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -63,7 +63,7 @@ class AlertsNotified(Event):
         min_length=1, max_length=2_000, description="Identifies the group of alerts."
     )
     status: AlertStatus = Field(description="firing while one of the group fires.")
-    received_at: Timestamp = Field(description="When we took it.")
+    received_at: Timestamp = Field(description="When the desk received it.")
     alerts: Annotated[
         tuple[AlertState, ...],
         Field(max_length=MOST_ALERTS, description="The group's alerts, new and known ones."),

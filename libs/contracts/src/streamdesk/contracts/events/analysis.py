@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from streamdesk.contracts.base import Event
-from streamdesk.contracts.fields import Instrument, Price, Score, Timestamp
+from streamdesk.contracts.fields import InstrumentSymbol, Price, Score, Timestamp
 
 HamaPreset = Literal["nsdt", "quantdinger"]
 HamaState = Literal["bullish", "bearish", "neutral"]
@@ -16,7 +16,7 @@ BollingerPhase = Literal["squeeze", "expansion", "normal"]
 
 
 class HamaChanged(Event):
-    """An instrument's HAMA (Heikin-Ashi candles on moving averages) says something new."""
+    """The state of an instrument's HAMA (Heikin-Ashi candles on moving averages) changed."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -39,13 +39,13 @@ class HamaChanged(Event):
         }
     )
 
-    symbol: Instrument
+    symbol: InstrumentSymbol
     timestamp: Timestamp = Field(description="End of the last bar that it is computed from.")
     preset: HamaPreset = Field(description="Which of the HAMA variants.")
     interval_seconds: int = Field(gt=0, description="Length of its bars, in seconds.")
-    state: HamaState = Field(description="What it says now.")
+    state: HamaState = Field(description="The state now.")
     previous_state: HamaState | None = Field(
-        default=None, description="What it said before; none when it is the first we know."
+        default=None, description="The state before; none for the first known state."
     )
     score: Score = Field(
         description="From 0, as bearish as it gets, to 100, as bullish as it gets."

@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import ConfigDict, Field, model_validator
 
 from streamdesk.contracts.base import Event
-from streamdesk.contracts.fields import Instrument, Price, Timestamp, Volume
+from streamdesk.contracts.fields import InstrumentSymbol, Price, Timestamp, Volume
 
 
 class BarClosed(Event):
@@ -28,7 +28,7 @@ class BarClosed(Event):
         }
     )
 
-    symbol: Instrument
+    symbol: InstrumentSymbol
     timestamp: Timestamp = Field(description="End of the bar.")
     interval_seconds: int = Field(gt=0, description="Length of the bar, in seconds.")
     open: Price

@@ -47,7 +47,7 @@ class NewsFetched(Event):
 
 
 class NewsFiltered(NewsFetched):
-    """An article passed the filter: recent, about our instruments, and of strong sentiment."""
+    """An article passed the filter: recent, about watched instruments, and of strong sentiment."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -64,13 +64,13 @@ class NewsFiltered(NewsFetched):
         }
     )
 
-    sentiment: float = Field(ge=-1, le=1, description="Sentiment from -1 to 1, by our scorer.")
+    sentiment: float = Field(
+        ge=-1, le=1, description="Sentiment from -1 to 1, by the desk's scorer."
+    )
     keywords: tuple[str, ...] = Field(default=(), description="Keywords found, lower case.")
     words: tuple[str, ...] = Field(
         default=(),
         description="What the sentiment comes from, strongest first, each with its weight.",
     )
-    reason: str = Field(
-        default="", max_length=500, description="Why it passed, in words for a reader."
-    )
+    reason: str = Field(default="", max_length=500, description="Why it passed, for a reader.")
     filtered_at: Timestamp = Field(description="When it passed the filter.")

@@ -1,4 +1,4 @@
-"""Orders, fills and what they add up to."""
+"""Orders, fills and the portfolio they add up to."""
 
 from decimal import Decimal
 
@@ -20,7 +20,9 @@ _ORDER = {
 class OrderEvent(Event):
     """What all events of one order share."""
 
-    client_order_id: str = Field(description="Our id, derived from the signal; unique for ever.")
+    client_order_id: str = Field(
+        description="The desk's id, derived from the signal; permanently unique."
+    )
     signal_id: str = Field(description="Event id of the signal behind the order.")
     symbol: Symbol
     side: Side
@@ -82,7 +84,7 @@ class OrderFilled(OrderEvent):
 
 
 class OrderRejected(OrderEvent):
-    """No order was made: a check of ours or the broker refused."""
+    """No order was made: a risk check or the broker refused it."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -44,7 +44,7 @@ def _reasons_from_text(body: JsonObject) -> JsonObject:
 
 
 class SignalGenerated(Event):
-    """The desk should buy or sell, and how much it believes so."""
+    """The desk should buy or sell, and how strongly."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -1,4 +1,4 @@
-"""What the desk says about itself."""
+"""What the desk reports about itself."""
 
 from enum import StrEnum
 
@@ -9,7 +9,7 @@ from streamdesk.contracts.fields import Symbol, Timestamp
 
 
 class Severity(StrEnum):
-    """How soon somebody should look."""
+    """How soon a person should look."""
 
     INFO = "info"
     WARNING = "warning"

@@ -1,11 +1,11 @@
-"""Long work and how far it is."""
+"""Long tasks and their progress."""
 
 from typing import Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from streamdesk.contracts.base import Event
-from streamdesk.contracts.fields import Instrument, Timestamp
+from streamdesk.contracts.fields import InstrumentSymbol, Timestamp
 
 _TASK = {"task_id": "warm-up-7f3a", "timestamp": "2026-11-20T15:30:00Z"}
 
@@ -18,7 +18,7 @@ class TaskEvent(Event):
 
 
 class TaskProgressed(TaskEvent):
-    """A task started or got further."""
+    """A task started or progressed."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -30,7 +30,7 @@ class TaskProgressed(TaskEvent):
 
     name: str = Field(description="Kind of task, as in warm-up.")
     done: int = Field(ge=0, description="Steps finished.")
-    total: int = Field(ge=0, description="Steps in all.")
+    total: int = Field(ge=0, description="Steps in total.")
     message: str = Field(default="", description="What was done last, for a reader.")
 
     @model_validator(mode="after")
@@ -49,12 +49,12 @@ class StockIndicatorsCompleted(TaskEvent):
         }
     )
 
-    symbol: Instrument
+    symbol: InstrumentSymbol
     indicators: dict[str, float] = Field(description="Latest values by name.")
 
 
 class TaskCompleted(TaskEvent):
-    """A task ended, well or not."""
+    """A task ended, completed or not."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -63,6 +63,6 @@ class TaskCompleted(TaskEvent):
     )
 
     name: str = Field(description="Kind of task, as in warm-up.")
-    succeeded: bool = Field(description="Whether it did all it should.")
+    succeeded: bool = Field(description="Whether it was completed.")
     duration_seconds: float = Field(ge=0, description="From start to end, in seconds.")
     message: str = Field(default="", description="What was done last, for a reader.")

@@ -1,1 +1,1 @@
-"""What is told, when, and how it reads: no input or output, no clock, no bus."""
+"""What is reported, when, and in which words: no input or output, no clock, no bus."""

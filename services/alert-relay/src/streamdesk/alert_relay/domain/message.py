@@ -1,36 +1,35 @@
-"""How alerts read on a phone: DingTalk's Markdown, the important things first, never too long.
+"""The text of a message, for a phone: DingTalk's Markdown, most important first, bounded in size.
 
-The robot knows headings, bold, lists, quotes and links; a line ends with two spaces. The title is
-what the phone shows before anybody looks.
+The robot renders headings, bold, lists, quotes and links; a line ends with two spaces. The title is
+what the phone's notification shows.
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
 
-from streamdesk.alert_relay.domain.notice import SEVERITIES, Notice, Severity, worst
+from streamdesk.alert_relay.domain.alert_group import SEVERITIES, AlertGroup, AlertSeverity, worst
 from streamdesk.contracts.events import AlertState
 
 SIGNS = {"critical": "🔴", "warning": "🟡", "info": "🔵"}
 RESOLVED_SIGN = "✅"
 LONGEST_TITLE = 90
 PLAIN_BYTES = 3_000
-"""Size of a message whose first form was refused: perhaps it was its length."""
+"""Size of a message whose first form was refused, possibly for its length."""
 
 DIGEST_ALERTS = 3
 """Alerts of one group that a digest names."""
 
 _ROOM_BYTES = 400
-"""Kept for the lines at the end, and what surrounds the text in the body."""
+"""Reserved for the last lines, and for the JSON around the text."""
 
 _LINKS = ("https://", "http://")
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What the settings say about messages.
+    """How messages are written, from the settings.
 
     Args:
         max_bytes: of a message, as it is sent.
@@ -41,41 +40,28 @@ class Style:
 
     max_bytes: int = 18_000
     utc_offset_hours: float = 0.0
-    mentions: dict[Severity, tuple[str, ...]] = field(default_factory=dict)
+    mentions: dict[AlertSeverity, tuple[str, ...]] = field(default_factory=dict)
     keyword: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class AlertMessage:
     """A message for the robot.
 
     Args:
         title: for the phone's list.
         text: Markdown.
         mentioned: who is mentioned.
-        notices: what is told in it.
+        groups: the groups that it reports.
     """
 
     title: str
     text: str
     mentioned: tuple[str, ...]
-    notices: tuple[Notice, ...]
-
-    def body(self) -> bytes:
-        """The JSON that the robot takes."""
-        people = [name for name in self.mentioned if name != "all"]
-        mobiles = [name for name in people if name.lstrip("+").replace("-", "").isdigit()]
-        at: dict[str, Any] = {
-            "atMobiles": mobiles,
-            "atUserIds": [name for name in people if name not in mobiles],
-            "isAtAll": "all" in self.mentioned,
-        }
-        content = {"title": self.title, "text": self.text}
-        value = {"msgtype": "markdown", "markdown": content, "at": at}
-        return json.dumps(value, ensure_ascii=False).encode()
+    groups: tuple[AlertGroup, ...]
 
 
-class Writer:
+class MessageWriter:
     """Writes messages.
 
     Args:
@@ -86,41 +72,36 @@ class Writer:
         self._style = style
         self._zone = timezone(timedelta(hours=style.utc_offset_hours))
 
-    def message(self, notices: Sequence[Notice], now: float) -> Message:
-        """Tell one notice in full, or of several as many as fit.
+    def message(self, groups: Sequence[AlertGroup], now: float) -> AlertMessage:
+        """Report one group in full, or as many of several as fit.
 
         Args:
-            notices: at least one, the most urgent first.
+            groups: at least one, the most urgent first.
             now: seconds since 1970.
         """
-        return self._full(notices[0], now) if len(notices) == 1 else self._digest(notices, now)
+        return self._full(groups[0], now) if len(groups) == 1 else self._digest(groups, now)
 
-    # -- one notice ---------------------------------------------------------------------------
+    # -- one group ---------------------------------------------------------------------------
 
-    def _full(self, notice: Notice, now: float) -> Message:
-        sign, word = _sign(notice), _word(notice)
-        names = list(dict.fromkeys(alert.name for alert in notice.alerts)) or [notice.group_key]
-        name = names[0] + (f" and {len(names) - 1} more rules" if len(names) > 1 else "")
-        count = len(notice.firing or notice.alerts) + notice.left_out
-        times = f" x{count}" if count > 1 else ""
-        title = _clip(f"{sign} {word} {name}{times}", LONGEST_TITLE)
-        head = [f"### {sign} {word} · {name}{times}"]
-        summaries = list(dict.fromkeys(each.summary for each in notice.alerts if each.summary))
-        if len(summaries) == 1:
-            head.append(f"**{summaries[0]}**")
-        tail = self._tail(notice)
-        limit = self._style.max_bytes if not notice.refusals else PLAIN_BYTES
-        room = limit - _size(title, *head, *tail, *self._mentions([notice])) - _ROOM_BYTES
-        shared = summaries[0] if len(summaries) == 1 else ""
-        lines = [self._alert(each, shared, now) for each in [*notice.firing, *notice.resolved]]
-        kept = _fitting(lines, room)
-        if not kept and lines:
-            kept = [_cut(lines[0], room)]
-        body = ["\n".join(kept)]
-        left_out = notice.left_out + len(lines) - len(kept)
-        if left_out:
-            body.append(f"**… and {left_out} more that are left out here**")
-        return self._message(title, [*head, *body, *tail], [notice])
+    def _full(self, group: AlertGroup, now: float) -> AlertMessage:
+        name = _subject(group)
+        title = _clip(f"{_sign(group)} {_word(group)} {name}", LONGEST_TITLE)
+        head = [f"### {_sign(group)} {_word(group)} · {name}"]
+        # A summary that all alerts share is shown once, at the top: a phone shows few lines.
+        summary = _shared_summary(group)
+        if summary:
+            head.append(f"**{summary}**")
+        tail = self._tail(group)
+        room = self._room(group, title, *head, *tail)
+        lines = [self._alert(each, summary, now) for each in [*group.firing, *group.resolved]]
+        body = _body(lines, room, group.left_out)
+        return self._message(title, [*head, *body, *tail], [group])
+
+    def _room(self, group: AlertGroup, *parts: str) -> int:
+        """Bytes that the lines of the alerts may take beside these parts."""
+        # The robot names no reason that says which part it refuses. Length is the likely one.
+        limit = PLAIN_BYTES if group.refusals else self._style.max_bytes
+        return limit - _size(*parts, *self._mentions([group])) - _ROOM_BYTES
 
     def _alert(self, alert: AlertState, shared: str, now: float) -> str:
         words = [alert.where, "" if alert.summary == shared else alert.summary, alert.detail]
@@ -131,77 +112,77 @@ class Writer:
     def _times(self, alert: AlertState, now: float) -> str:
         began = alert.started_at
         if alert.ended_at is not None:
-            lasted = _span((alert.ended_at - began).total_seconds())
+            lasted = _duration((alert.ended_at - began).total_seconds())
             return f"{self._clock(began, now)} to {self._clock(alert.ended_at, now)} ({lasted})"
-        lasted = _span(now - began.timestamp())
+        lasted = _duration(now - began.timestamp())
         return f"since {self._clock(began, now)} ({lasted})"
 
-    def _tail(self, notice: Notice) -> list[str]:
+    def _tail(self, group: AlertGroup) -> list[str]:
         links = [
-            f"[Runbook{'' if len(_runbooks(notice)) == 1 else ' ' + name}]({url})"
-            for name, url in _runbooks(notice)[:3]
+            f"[Runbook{'' if len(_runbooks(group)) == 1 else ' ' + name}]({url})"
+            for name, url in _runbooks(group)[:3]
         ]
-        if notice.alertmanager_url.startswith(_LINKS):
-            links.append(f"[Alertmanager]({_link(notice.alertmanager_url)})")
+        if group.alertmanager_url.startswith(_LINKS):
+            links.append(f"[Alertmanager]({_link(group.alertmanager_url)})")
         tail = [" · ".join(links)] if links else []
-        if notice.again:
+        if group.again:
             tail.append("> A reminder: this has not changed.")
-        if notice.perhaps_told:
+        if group.possibly_sent:
             tail.append("> Perhaps a repeat: no answer came when it was sent before.")
         return tail
 
     # -- a digest -----------------------------------------------------------------------------
 
-    def _digest(self, notices: Sequence[Notice], now: float) -> Message:
-        room = self._style.max_bytes - 3 * _ROOM_BYTES - _size(*self._mentions(notices))
+    def _digest(self, groups: Sequence[AlertGroup], now: float) -> AlertMessage:
+        room = self._style.max_bytes - 3 * _ROOM_BYTES - _size(*self._mentions(groups))
         chosen: dict[tuple[str, str, str], list[str]] = {}
-        told: list[Notice] = []
-        for notice in notices:
-            heading, lines = _heading(notice), list(self._lines(notice, now))
+        reported: list[AlertGroup] = []
+        for group in groups:
+            heading, lines = _heading(group), list(self._lines(group, now))
             room -= _size(*lines) + (0 if heading in chosen else _size(" ".join(heading)) + 20)
-            if room < 0 and told:
+            if room < 0 and reported:
                 break
             chosen.setdefault(heading, []).extend(lines)
-            told.append(notice)
-        counts = _counts(told)
-        later = len(notices) - len(told)
-        title = _clip(f"{_sign(told[0])} {counts}", LONGEST_TITLE)
-        parts = [f"### {_sign(told[0])} {counts}, in one message"]
+            reported.append(group)
+        counts = _counts(reported)
+        later = len(groups) - len(reported)
+        title = _clip(f"{_sign(reported[0])} {counts}", LONGEST_TITLE)
+        parts = [f"### {_sign(reported[0])} {counts}, in one message"]
         for (sign, name, summary), lines in chosen.items():
             said = f" — {summary}" if summary else ""
             parts.append("\n".join([f"{sign} **{name}**{said}  ", *lines]))
         if later:
             parts.append(f"> {later} more groups follow in the next message.")
-        if any(notice.perhaps_told for notice in told):
+        if any(group.possibly_sent for group in reported):
             parts.append("> Perhaps a repeat in part: no answer came when it was sent before.")
-        return self._message(title, parts, told)
+        return self._message(title, parts, reported)
 
-    def _lines(self, notice: Notice, now: float) -> Iterator[str]:
-        alerts = [*notice.firing, *notice.resolved]
+    def _lines(self, group: AlertGroup, now: float) -> Iterator[str]:
+        alerts = [*group.firing, *group.resolved]
         for alert in alerts[:DIGEST_ALERTS]:
             where = alert.where or alert.name
-            detail = f" — {_clip(alert.detail, 200)}" if notice.urgent and alert.detail else ""
+            detail = f" — {_clip(alert.detail, 200)}" if group.urgent and alert.detail else ""
             yield f"- {_clip(where, 120)}{detail}, {self._times(alert, now)}"
-        more = len(alerts) - DIGEST_ALERTS + notice.left_out
-        if len(alerts) > DIGEST_ALERTS or notice.left_out:
-            yield f"- … and {max(more, notice.left_out)} more of this group"
-        if notice.urgent:
-            yield from (f"- [Runbook]({url})" for _, url in _runbooks(notice)[:1])
+        more = len(alerts) - DIGEST_ALERTS + group.left_out
+        if len(alerts) > DIGEST_ALERTS or group.left_out:
+            yield f"- … and {max(more, group.left_out)} more of this group"
+        if group.urgent:
+            yield from (f"- [Runbook]({url})" for _, url in _runbooks(group)[:1])
 
     # -- both ---------------------------------------------------------------------------------
 
-    def _message(self, title: str, parts: list[str], notices: Sequence[Notice]) -> Message:
-        mentioned = self._mentions(notices)
+    def _message(self, title: str, parts: list[str], groups: Sequence[AlertGroup]) -> AlertMessage:
+        mentioned = self._mentions(groups)
         text = "\n\n".join(part for part in parts if part)
-        if mentioned:  # who is not named in the text, too, is not told
+        if mentioned:  # the robot notifies only people whom the text names as well
             text += "\n\n" + " ".join(f"@{name}" for name in mentioned)
         keyword = self._style.keyword
         if keyword and keyword not in text:
             text += f"\n\n{keyword}"
-        return Message(title, text, mentioned, tuple(notices))
+        return AlertMessage(title, text, mentioned, tuple(groups))
 
-    def _mentions(self, notices: Sequence[Notice]) -> tuple[str, ...]:
-        firing = [alert for notice in notices for alert in notice.firing]
+    def _mentions(self, groups: Sequence[AlertGroup]) -> tuple[str, ...]:
+        firing = [alert for group in groups for alert in group.firing]
         return self._style.mentions.get(worst(firing), ()) if firing else ()
 
     def _clock(self, moment: datetime, now: float) -> str:
@@ -212,36 +193,63 @@ class Writer:
         return f"{day}{local:%H:%M} UTC{f'{hours:+g}' if hours else ''}"
 
 
-def _sign(notice: Notice) -> str:
-    return RESOLVED_SIGN if notice.status == "resolved" else SIGNS[notice.severity]
+def _sign(group: AlertGroup) -> str:
+    return RESOLVED_SIGN if group.status == "resolved" else SIGNS[group.severity]
 
 
-def _word(notice: Notice) -> str:
-    return "RESOLVED" if notice.status == "resolved" else notice.severity.upper()
+def _word(group: AlertGroup) -> str:
+    return "RESOLVED" if group.status == "resolved" else group.severity.upper()
 
 
-def _heading(notice: Notice) -> tuple[str, str, str]:
-    for alert in notice.firing or notice.alerts:
-        return (_sign(notice), alert.name, alert.summary)
-    return (_sign(notice), notice.group_key, "")
+def _subject(group: AlertGroup) -> str:
+    """The rules that fire, and how many alerts: `Lagging and 2 more rules x5`."""
+    names = list(dict.fromkeys(alert.name for alert in group.alerts)) or [group.group_key]
+    more = f" and {len(names) - 1} more rules" if len(names) > 1 else ""
+    # Of a firing group only what fires counts: its resolved alerts are no trouble any more.
+    count = len(group.firing or group.alerts) + group.left_out
+    return f"{names[0]}{more}{f' x{count}' if count > 1 else ''}"
 
 
-def _counts(notices: Sequence[Notice]) -> str:
+def _shared_summary(group: AlertGroup) -> str:
+    """The one summary of all alerts; empty where they differ or have none."""
+    summaries = {alert.summary for alert in group.alerts if alert.summary}
+    return summaries.pop() if len(summaries) == 1 else ""
+
+
+def _body(lines: Sequence[str], room: int, left_out: int) -> list[str]:
+    """The alerts that fit, and how many others there are."""
+    kept = _fitting(lines, room)
+    if not kept and lines:
+        kept = [_cut(lines[0], room)]  # a message that names no alert would be useless
+    body = ["\n".join(kept)]
+    left_out += len(lines) - len(kept)
+    if left_out:
+        body.append(f"**… and {left_out} more that are left out here**")
+    return body
+
+
+def _heading(group: AlertGroup) -> tuple[str, str, str]:
+    for alert in group.firing or group.alerts:
+        return (_sign(group), alert.name, alert.summary)
+    return (_sign(group), group.group_key, "")
+
+
+def _counts(groups: Sequence[AlertGroup]) -> str:
     words = []
     for severity in SEVERITIES:
-        count = sum(n.severity == severity for n in notices if n.status == "firing")
+        count = sum(n.severity == severity for n in groups if n.status == "firing")
         if count:
             words.append(f"{count} {severity}")
-    resolved = sum(notice.status == "resolved" for notice in notices)
+    resolved = sum(group.status == "resolved" for group in groups)
     if resolved:
         words.append(f"{resolved} resolved")
     return ", ".join(words)
 
 
-def _runbooks(notice: Notice) -> list[tuple[str, str]]:
+def _runbooks(group: AlertGroup) -> list[tuple[str, str]]:
     found = {
         alert.runbook_url: alert.name
-        for alert in notice.alerts
+        for alert in group.alerts
         if alert.runbook_url.startswith(_LINKS)
     }
     return [(name, _link(url)) for url, name in found.items()]
@@ -251,7 +259,7 @@ def _link(url: str) -> str:
     return url.replace(" ", "%20").replace("(", "%28").replace(")", "%29")
 
 
-def _span(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     minutes = max(0, round(seconds)) // 60
     if minutes < 1:
         return f"{max(0, round(seconds))} s"

@@ -15,7 +15,7 @@ from streamdesk.contracts.base import Topic
 from streamdesk.contracts.events import BarClosed
 from streamdesk.market import StoreError
 from streamdesk.market.store import BarStore
-from streamdesk.market.store_files import sole, write_durably
+from streamdesk.market.store.files import sole, write_durably
 from streamdesk.runtime import Drain, logger, metrics
 
 log = logger(__name__)

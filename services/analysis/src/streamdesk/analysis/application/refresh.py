@@ -10,14 +10,15 @@ from streamdesk.analysis.adapters.schedule_record import ScheduleRecord
 from streamdesk.analysis.application.analyses.outcomes import RefreshReport
 from streamdesk.analysis.application.schedule.firing import Fire, SchedulePace, ScheduleSnapshot
 from streamdesk.analysis.application.schedule.slot_runner import SlotRunner
-from streamdesk.analysis.application.task_reports import TaskReport
 from streamdesk.analysis.domain.slots import Every, Misfire
 from streamdesk.analysis.errors import BusyScheduleError
 from streamdesk.contracts.base import Event
+from streamdesk.runtime.task_report import TaskReport
 
 NAME = "hama"
 TASK = "hama-refresh"
 MOST_PREVIEWED = 100
+REPORTS_OF_A_REFRESH = 100
 
 
 class SchedulerStatus(BaseModel):
@@ -159,16 +160,20 @@ class Scheduler:
         symbols = await self._symbols()
         if not symbols:
             return RefreshReport()
-        task = TaskReport(TASK, task_id, len(symbols), self._report, self._clock)
-        task.advance(0)
+        task = TaskReport(TASK, task_id, len(symbols), self._clock, resolution=REPORTS_OF_A_REFRESH)
+        self._publish(task.advance(0))
         try:
             report = await self._refresh(symbols)
         except BaseException as error:
-            task.end(f"interrupted: {error!r}", succeeded=False)
+            self._publish(task.end(f"interrupted: {error!r}", succeeded=False))
             raise
-        task.advance(len(symbols))
-        task.end(in_words(report), succeeded=not report.failed)
+        self._publish(task.advance(len(symbols)))
+        self._publish(task.end(in_words(report), succeeded=not report.failed))
         return report
+
+    def _publish(self, event: Event | None) -> None:
+        if event is not None:
+            self._report(event)
 
 
 def in_words(report: RefreshReport) -> str:

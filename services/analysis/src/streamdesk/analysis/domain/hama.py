@@ -36,7 +36,7 @@ from streamdesk.contracts.events.analysis import (
     HamaState,
     HamaTrend,
 )
-from streamdesk.contracts.fields import Instrument, Price, Score
+from streamdesk.contracts.fields import InstrumentSymbol, Price, Score
 from streamdesk.indicators import PRESETS, HamaArrays, atr, hama
 from streamdesk.market.series import BarSeries
 
@@ -70,7 +70,7 @@ class HamaAnalysis(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    symbol: Instrument
+    symbol: InstrumentSymbol
     preset: HamaPreset = Field(description="Which edition of HAMA.")
     interval_seconds: int = Field(gt=0, description="Length of a bar, in seconds.")
     as_of: AwareDatetime = Field(description="End of the last bar.")

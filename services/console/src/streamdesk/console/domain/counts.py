@@ -1,4 +1,4 @@
-"""What a run made, counted from its events."""
+"""Figures of a run, counted from its events."""
 
 from collections import Counter
 from dataclasses import dataclass, fields
@@ -37,8 +37,8 @@ class Result:
         news_raw: articles fetched.
         news_filtered: articles that passed the filter.
         dead: dead letters on the bus at the end.
-        errors: error lines in the logs, ends that nobody asked for, processes that had to be
-            killed at the end.
+        errors: error lines in the logs, unexpected ends of processes, processes that had to
+            be killed at the end.
     """
 
     bars: int
@@ -55,7 +55,7 @@ class Result:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-class Counts:
+class RunCounts:
     """Counts events by kind."""
 
     def __init__(self) -> None:
@@ -91,10 +91,10 @@ class Counts:
         """One line for a person.
 
         Args:
-            waiting: signals not executed yet; None while the bus cannot be asked.
+            waiting: signals not executed yet; None while the bus is unreachable.
         """
         of = self._counter
-        queue = "redis is away" if waiting is None else f"waiting {waiting:,}"
+        queue = "redis unreachable" if waiting is None else f"waiting {waiting:,}"
         return (
             f"bars {of['bars']:,}  signals {of['signals']:,}  orders {of['orders']:,}  "
             f"fills {of['fills']:,}  news {of['news_raw']:,} → {of['news_filtered']:,}  {queue}"

@@ -29,20 +29,20 @@ class WaitingMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class QueueFrame:
     """One look at a queue.
 
     Attributes:
         topic: its name.
         group: whose queue.
-        pending: messages nobody has taken yet.
-        processing: messages in the hands of consumers.
+        pending: messages that no consumer has taken yet.
+        processing: messages that consumers have taken and not finished.
         delayed: messages that wait for their retry.
         failed: dead letters.
         rate_in: messages a second that came, returning ones included; None until it is known.
         rate_out: messages a second that were finished, put back to retry or given up.
         consumers: consumers in the group.
-        oldest_processing_seconds: age of the oldest message in hand; None without any.
+        oldest_processing_seconds: age of the oldest of those; None without any.
         top: the next messages, in the order in which they will be taken.
     """
 
@@ -63,7 +63,7 @@ class Frame:
         return asdict(self)
 
 
-class Rates:
+class QueueRates:
     """Messages a second, over the last ten seconds.
 
     Args:
@@ -80,7 +80,7 @@ class Rates:
         Args:
             at: seconds of a clock that never goes back.
             added: messages that ever came.
-            finished: those of them that neither wait nor are in hand.
+            finished: those of them that neither wait nor are pending.
         """
         samples = self._samples
         if samples and added < samples[-1][1]:

@@ -1,15 +1,16 @@
-"""Which services make a desk, and what each is told."""
+"""The services of a desk, and the environment of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamdesk.console.config import GRACE_SECONDS, UpOptions
+from streamdesk.console.domain.up_options import UpOptions
 
 LOOPBACK = "127.0.0.1"
+GRACE_SECONDS = 3.0  # less than they have before they are killed, so that they end by themselves
 SQLITE = "sqlite:///"
 RECORDED_STEPS_PER_SECOND = 10  # fast enough to see trades, slow enough to watch them
-ANALYSIS_MINUTES = 1  # who looks at a demo does not wait five
+ANALYSIS_MINUTES = 1  # a person looking at a demo does not wait five
 HISTORY_BARS = 200  # a HAMA state needs 144 of them
 
 
@@ -20,7 +21,7 @@ class ServiceSpec:
     Args:
         name: unique; with a number where there are several.
         module: what Python runs.
-        environment: what it is told, on top of the person's own variables.
+        environment: variables on top of the user's own.
     """
 
     name: str
@@ -45,13 +46,13 @@ def services(
         redis_url: where the bus is.
         page_port: where the gateway serves the page.
         analysis_port: where the analysis serves its API.
-        ledger: folder for the ledger and the paper broker's book.
+        ledger: folder for the ledger and the paper broker's account.
         bars: folder for the bars that the analysis keeps.
-        given: the person's own variables; they win over the demo's choices, not over options.
+        given: the user's own variables; they win over the demo's choices, not over options.
     """
-    books = books_of(ledger, given)
+    urls = ledger_urls(ledger, given)
     executors = [
-        _spec("order-executor", options.executors, number, books)
+        _spec("order-executor", options.executors, number, urls)
         for number in range(1, options.executors + 1)
     ]
     specs = [
@@ -62,23 +63,23 @@ def services(
         _spec("analysis", 1, 1, _analysis(options, analysis_port, bars, given)),
         _spec("websocket-gateway", 1, 1, _page(page_port, given)),
     ]
-    if given.get("DINGTALK_URL"):  # somebody is to be told
+    if given.get("DINGTALK_URL"):  # without a robot there is nothing to relay to
         specs.append(_spec("alert-relay", 1, 1, _relay(given)))
     return tuple(_with_common(spec, redis_url) for spec in specs)
 
 
-def books_of(ledger: Path, given: Mapping[str, str]) -> dict[str, str]:
-    """Where executors find the ledger and the paper broker's book.
+def ledger_urls(ledger: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """Where executors find the ledger and the paper broker's account.
 
     Args:
         ledger: the desk's folder for them.
-        given: the person's own variables; they win.
+        given: the user's own variables; they win.
     """
-    books = {
+    urls = {
         "LEDGER_URL": f"{SQLITE}{ledger / 'ledger.db'}",
         "PAPER_BROKER_URL": f"{SQLITE}{ledger / 'paper-broker.db'}",
     }
-    return _unless_given(books, given)
+    return _unless_given(urls, given)
 
 
 def _spec(service: str, count: int, number: int, environment: Mapping[str, str]) -> ServiceSpec:
@@ -103,30 +104,30 @@ def _unless_given(values: Mapping[str, str], given: Mapping[str, str]) -> dict[s
 
 
 def _market(options: UpOptions, given: Mapping[str, str]) -> dict[str, str]:
-    told: dict[str, str] = {}
+    chosen: dict[str, str] = {}
     if options.symbols:
-        told["SYMBOLS"] = ",".join(options.symbols)
+        chosen["SYMBOLS"] = ",".join(options.symbols)
     if options.seed is not None:
-        told["FEED_SEED"] = str(options.seed)
+        chosen["FEED_SEED"] = str(options.seed)
     pace = "FEED_SPEED" if options.bars else "FEED_BARS_PER_SECOND"
     if options.speed is not None:
-        told[pace] = f"{options.speed:g}"
+        chosen[pace] = f"{options.speed:g}"
     if options.bars is None:
-        return {**_unless_given({"FEED_HISTORY_BARS": f"{HISTORY_BARS}"}, given), **told}
+        return {**_unless_given({"FEED_HISTORY_BARS": f"{HISTORY_BARS}"}, given), **chosen}
     recorded = {"FEED": "recorded", "FEED_FILE": str(options.bars)}
     defaults = _unless_given({"FEED_SPEED": f"{RECORDED_STEPS_PER_SECOND}"}, given)
-    return {**defaults, **recorded, **told}
+    return {**defaults, **recorded, **chosen}
 
 
 def _news(options: UpOptions) -> dict[str, str]:
-    told = _tickers(options)
+    chosen = _tickers(options)
     if options.seed is not None:
-        told["NEWS_SEED"] = str(options.seed)
+        chosen["NEWS_SEED"] = str(options.seed)
     if options.news is not None:
-        told["NEWS_SOURCE"] = options.news
+        chosen["NEWS_SOURCE"] = options.news
     if options.news_recording is not None:
-        told["NEWS_RECORDING"] = options.news_recording
-    return told
+        chosen["NEWS_RECORDING"] = options.news_recording
+    return chosen
 
 
 def _tickers(options: UpOptions) -> dict[str, str]:
@@ -137,18 +138,18 @@ def _analysis(
     options: UpOptions, port: int, bars: Path, given: Mapping[str, str]
 ) -> dict[str, str]:
     choices = {
-        "ANALYSIS_HOST": LOOPBACK,  # it asks nobody for a token
+        "ANALYSIS_HOST": LOOPBACK,  # it requires no token
         "BAR_STORE_FOLDER": str(bars),
         "HAMA_SCHEDULER_INTERVAL": f"{ANALYSIS_MINUTES}",
     }
     if options.bars is None:  # then states are those of the bars that the page shows
         choices["HAMA_INTERVAL_SECONDS"] = given.get("FEED_INTERVAL_SECONDS") or "1"
-    told = {"ANALYSIS_PORT": str(port)}
+    chosen = {"ANALYSIS_PORT": str(port)}
     if options.symbols:
-        told["HAMA_SYMBOLS"] = ",".join(options.symbols)
+        chosen["HAMA_SYMBOLS"] = ",".join(options.symbols)
     if options.seed is not None:
-        told["FEED_SEED"] = str(options.seed)
-    return {**_unless_given(choices, given), **told}
+        chosen["FEED_SEED"] = str(options.seed)
+    return {**_unless_given(choices, given), **chosen}
 
 
 def _relay(given: Mapping[str, str]) -> dict[str, str]:

@@ -60,7 +60,7 @@ class Keywords:
         if len(sources) > MOST_KEYWORDS:
             raise PatternError(f"{len(sources)} keywords; at most {MOST_KEYWORDS}")
         self._each = {word: _compiled(f"(?i){source}") for word, source in sources.items()}
-        # Most articles have none: one pass tells, however many there are.
+        # Most articles have none: one pass finds that out, however many keywords there are.
         together = "|".join(sources.values())
         self._any = _compiled(f"(?i){together}", MOST_KEYWORD_BYTES) if together else None
 
@@ -115,22 +115,22 @@ class Patterns:
 
 
 def compile_pattern(source: str) -> Any:  # noqa: ANN401 - the library has no types
-    """A pattern as it is used.
+    """A pattern, compiled.
 
     Raises:
-        PatternError: as above.
+        PatternError: RE2 refuses it, it matches every article, or it is too large.
     """
     try:
         compiled = _compiled(source)
     except re2.error as error:
         why = error.args[0] if error.args else ""
-        said = why.decode("utf-8", "replace") if isinstance(why, bytes) else str(why)
+        problem = why.decode("utf-8", "replace") if isinstance(why, bytes) else str(why)
         raise PatternError(
-            f"pattern {_short(source)} is refused by RE2: {said} ({_NO_LINEAR_TIME})"
+            f"pattern {_short(source)} is refused by RE2: {problem} ({_NO_LINEAR_TIME})"
         ) from error
     if compiled.search(b"\n"):  # the line break after each title
         raise PatternError(
-            f"pattern {_short(source)} matches every article, whatever it says; expected one "
+            f"pattern {_short(source)} matches every article, whatever its text; expected one "
             "that needs some character"
         )
     if compiled.programsize > MOST_INSTRUCTIONS:
@@ -141,7 +141,7 @@ def compile_pattern(source: str) -> Any:  # noqa: ANN401 - the library has no ty
     return compiled
 
 
-def _compiled(source: str, memory_bytes: int = MOST_MEMORY_BYTES) -> Any:  # noqa: ANN401 - as above
+def _compiled(source: str, memory_bytes: int = MOST_MEMORY_BYTES) -> Any:  # noqa: ANN401 - the library has no types
     options = re2.Options()
     options.log_errors = False
     options.never_capture = True  # only whether and where

@@ -30,7 +30,7 @@ class Rule(StrEnum):
     SENTIMENT = "sentiment"
 
 
-class Outcome(StrEnum):
+class ArticleOutcome(StrEnum):
     """What becomes of an article. The values are labels of a metric: they do not change."""
 
     PASSED = "passed"
@@ -49,7 +49,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class FilterRules:
     """What an article must be like.
 
     Attributes:

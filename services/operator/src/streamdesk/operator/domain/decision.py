@@ -1,10 +1,10 @@
-"""What is to be done about a pool, and how to tell people."""
+"""A decision about a pool: what to do, and what to report."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Reason(StrEnum):
+class ScalingReason(StrEnum):
     """Why a pool has the size it has. The values are shown in status and events."""
 
     AS_NEEDED = "AsNeeded"
@@ -26,21 +26,21 @@ class Reason(StrEnum):
     IDLE_WAIT = "IdleWait"
     """Nothing to do, but not for long enough to sleep."""
     PENDING_KEEPS_ONE = "PendingKeepsOne"
-    """Nothing unread, but entries in somebody's hands or on their way keep one replica."""
+    """Nothing unread, but pending or delayed entries keep one replica."""
     LOWER_BOUND = "LowerBound"
-    """At least so many wait: never fewer replicas on that."""
+    """Only a lower bound of the backlog is known: it never removes replicas."""
     LAG_UNKNOWN = "LagUnknown"
     FALLBACK = "Fallback"
     OUT_OF_BOUNDS = "OutOfBounds"
     """The bounds changed."""
     PINNED = "Pinned"
-    """`manualReplicas` says so."""
+    """`manualReplicas` sets the size."""
     EXTERNALLY_SCALED = "ExternallyScaled"
-    """Another hand scaled the target, and it is left so."""
+    """An external actor scaled the target, and the size is kept."""
     REVERTED = "Reverted"
-    """Another hand scaled the target, and it is put back."""
+    """An external actor scaled the target, and the size is put back."""
     MANUAL_ZERO = "ManualZero"
-    """Another hand scaled to zero: so it stays until that hand scales up."""
+    """An external actor scaled to zero: the size is kept until an external actor scales up."""
     PAUSED = "Paused"
     SCALE_IN_PAUSED = "ScaleInPaused"
     DRY_RUN = "DryRun"
@@ -48,10 +48,10 @@ class Reason(StrEnum):
 
 
 class ConditionType(StrEnum):
-    """What can be true of a pool. `Ready` and `ConflictingAutoscaler` are the adapter's to say."""
+    """What can be true of a pool. The adapter adds `Ready` and `ConflictingAutoscaler`."""
 
     ACTIVE = "Active"
-    """There is work, or was until just now."""
+    """There is a backlog, or was until just now."""
     METRICS_AVAILABLE = "MetricsAvailable"
     SCALING_LIMITED = "ScalingLimited"
     """The need is beyond the bounds, or a policy slows the way to it."""
@@ -79,12 +79,12 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Something changed: one event for people.
+    """A change, reported as one event.
 
     Args:
         reason: one word in camel case.
         message: one sentence.
-        warning: somebody should look.
+        warning: whether a person should look at it.
     """
 
     reason: str
@@ -93,8 +93,8 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What is to be done.
+class ScalingDecision:
+    """What to do about a pool.
 
     Args:
         scale_to: number to write into the target's scale now; None to leave it alone.
@@ -111,7 +111,7 @@ class Decision:
 
     desired: int
     raw_desired: int | None
-    reason: Reason
+    reason: ScalingReason
     message: str
     conditions: tuple[Condition, ...]
     scale_to: int | None = None

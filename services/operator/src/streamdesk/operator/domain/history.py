@@ -1,7 +1,7 @@
 """What a decision has to remember of those before it.
 
-It is kept in the resource's status (`history.as_status()`), so that an operator that starts anew
-decides as the one before would have (`History.from_status`). All lists are short by construction.
+It is kept in the resource's status (`history.as_status()`), so that a restarted operator decides as
+the one before would have (`LagHistory.from_status`). All lists are short by construction.
 """
 
 from typing import Any, Self
@@ -36,12 +36,12 @@ class ScaleEvent(Section):
 
 
 class Override(Section):
-    """Another hand scaled the target.
+    """An external actor scaled the target.
 
     Attributes:
-        by: whose hand, as far as is known.
-        replicas: to what.
-        until_seconds: when the pool goes back to its need; None for not by itself.
+        by: the actor, as far as is known.
+        replicas: the size that it set.
+        until_seconds: when the pool returns to its need; None for not by itself.
     """
 
     by: str
@@ -56,7 +56,7 @@ class Count(Section):
         at_seconds: when.
         delivered: entries ever given to the group; None for unknown.
         unread: entries not given to it yet.
-        pending: entries in the hands of consumers.
+        pending: entries that consumers hold.
         ready: ready replicas.
     """
 
@@ -79,7 +79,7 @@ class RateSample(Section):
     per_second: float = Field(gt=0)
 
 
-class History(Section):
+class LagHistory(Section):
     """What is known from before.
 
     Attributes:
@@ -92,11 +92,12 @@ class History(Section):
         last_active_seconds: when there was last anything unread, pending or delayed.
         last_scale_seconds: when the size was last changed.
         failures: looks in a row without an answer.
-        override: another hand's number, while it counts.
+        override: the size that an external actor set, while it counts.
         counts: the newest last, for the rate of arrivals.
         rates: of the last intervals with enough to do, for the rate of a replica.
         last_look_seconds: when the pool was last looked at, whatever was seen.
-        told: conditions that were true, by name, and why; what changes here is an event.
+        announced: conditions that were true, by name, and why; a change of this is an event. In the
+            stored JSON it is `told`, as older operators have it.
     """
 
     target_replicas: int | None = None
@@ -112,7 +113,7 @@ class History(Section):
     counts: tuple[Count, ...] = ()
     rates: tuple[RateSample, ...] = ()
     last_look_seconds: float | None = None
-    told: tuple[str, ...] = ()
+    announced: tuple[str, ...] = Field((), alias="told")
 
     def as_status(self) -> dict[str, Any]:
         """The history as JSON, in camel case; what has its default is left out."""

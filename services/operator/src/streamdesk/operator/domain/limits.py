@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streamdesk.operator.domain.decision import Reason
-from streamdesk.operator.domain.history import History, Recommendation
+from streamdesk.operator.domain.decision import ScalingReason
+from streamdesk.operator.domain.history import LagHistory, Recommendation
 from streamdesk.operator.domain.pool import (
     PolicyType,
     PoolSpec,
@@ -21,7 +21,7 @@ from streamdesk.operator.domain.pool import (
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ScalingStep:
     """What may be done now, and what stood in the way of more.
 
     Args:
@@ -30,13 +30,15 @@ class Step:
     """
 
     replicas: int
-    held_by: Reason | None = None
+    held_by: ScalingReason | None = None
 
 
-def remember(spec: PoolSpec, history: History, wanted: int, current: int, at: float) -> History:
+def remember(
+    spec: PoolSpec, history: LagHistory, wanted: int, current: int, at: float
+) -> LagHistory:
     """The history with what this look wants.
 
-    A window that nobody watched does not count as one in which fewer were wanted: after a first
+    A window without looks does not count as one in which fewer were wanted: after a first
     look, or a long break, what there is counts as wanted now.
     """
     rules = spec.behavior
@@ -62,44 +64,50 @@ def _extremes(rows: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
     return tuple(reversed(kept))
 
 
-def limited(spec: PoolSpec, history: History, wanted: int, current: int, at: float) -> Step:
+def limited(
+    spec: PoolSpec, history: LagHistory, wanted: int, current: int, at: float
+) -> ScalingStep:
     """What may be done now about what is wanted; `history` remembers it already."""
     if wanted == current:
-        return Step(current)
+        return ScalingStep(current)
     return (_up if wanted > current else _down)(spec, history, current, at)
 
 
-def _within(history: History, seconds: float, at: float) -> list[int]:
+def _within(history: LagHistory, seconds: float, at: float) -> list[int]:
     """What was wanted within a window; a window of 0 s is this look alone."""
     *earlier, newest = history.recommendations
     inside = [row for row in earlier if seconds and row.at_seconds >= at - seconds]
     return [row.replicas for row in (*inside, newest)]
 
 
-def _up(spec: PoolSpec, history: History, current: int, at: float) -> Step:
+def _up(spec: PoolSpec, history: LagHistory, current: int, at: float) -> ScalingStep:
     rules = spec.behavior.scale_up
     stable = min(_within(history, rules.stabilization_window_seconds, at))
     if stable <= current:
-        return Step(current, Reason.STABILIZING)
+        return ScalingStep(current, ScalingReason.STABILIZING)
     limit = _limit(rules, history, current, at, up=True)
-    return Step(stable) if stable <= limit else Step(limit, Reason.POLICY_LIMITED)
+    return (
+        ScalingStep(stable) if stable <= limit else ScalingStep(limit, ScalingReason.POLICY_LIMITED)
+    )
 
 
-def _down(spec: PoolSpec, history: History, current: int, at: float) -> Step:
+def _down(spec: PoolSpec, history: LagHistory, current: int, at: float) -> ScalingStep:
     rules = spec.behavior.scale_down
     stable = max(_within(history, rules.stabilization_window_seconds, at))
     if stable >= current:
-        return Step(current, Reason.STABILIZING)
+        return ScalingStep(current, ScalingReason.STABILIZING)
     if spec.pause_scale_in:
-        return Step(current, Reason.SCALE_IN_PAUSED)
+        return ScalingStep(current, ScalingReason.SCALE_IN_PAUSED)
     turned = history.turned_up_seconds
     if turned is not None and 0 <= at - turned < spec.behavior.reversal_seconds:
-        return Step(current, Reason.JUST_TURNED)
+        return ScalingStep(current, ScalingReason.JUST_TURNED)
     limit = _limit(rules, history, current, at, up=False)
-    return Step(stable) if stable >= limit else Step(limit, Reason.POLICY_LIMITED)
+    return (
+        ScalingStep(stable) if stable >= limit else ScalingStep(limit, ScalingReason.POLICY_LIMITED)
+    )
 
 
-def _limit(rules: ScalingRules, history: History, current: int, at: float, *, up: bool) -> int:
+def _limit(rules: ScalingRules, history: LagHistory, current: int, at: float, *, up: bool) -> int:
     """The number that the policies allow to go to."""
     if rules.select_policy is SelectPolicy.DISABLED:
         return current
@@ -111,7 +119,7 @@ def _limit(rules: ScalingRules, history: History, current: int, at: float, *, up
     return max(limit, current) if up else max(0, min(limit, current))
 
 
-def _reach(policy: ScalingPolicy, history: History, current: int, at: float, *, up: bool) -> int:
+def _reach(policy: ScalingPolicy, history: LagHistory, current: int, at: float, *, up: bool) -> int:
     """The number that one policy allows to go to."""
     sign = 1 if up else -1
     changed = sum(

@@ -19,15 +19,15 @@ class LagSource(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What waits and who works, at one time.
+    """The backlog and the replicas, at one time.
 
     Args:
         at_seconds: when, since the epoch.
         unread: entries the group was not given yet, over all streams; None for unknown.
         unread_is_lower_bound: there are at least `unread`, perhaps more.
-        pending: entries in the hands of consumers, dead ones included; None for unknown.
+        pending: entries that consumers hold, dead ones included; None for unknown.
         oldest_pending_seconds: age of the oldest of them since it was published.
-        delayed: messages that wait for their time; only a running consumer brings them back.
+        delayed: messages that are due later; only a running consumer requeues them.
         delivered_total: entries ever given to the group (the sum of `entries-read`); None for
             unknown.
         replicas: what the target's `spec.replicas` says.
@@ -50,5 +50,5 @@ class Observation:
 
     @property
     def is_known(self) -> bool:
-        """Whether the server said what waits and what is in hand; half an answer is none."""
+        """Whether unread and pending entries are both known; half an answer is none."""
         return self.unread is not None and self.pending is not None

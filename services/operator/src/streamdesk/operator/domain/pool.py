@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 
 
 class Section(BaseModel):
-    """A part of the resource: camel case outside, frozen, and deaf to fields of newer versions."""
+    """A part of the resource: camel case outside, frozen; fields of newer versions are ignored."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore"
@@ -133,14 +133,14 @@ class Tolerance(Section):
 
 
 class LossMode(StrEnum):
-    """What to do when nobody knows what waits."""
+    """What to do when the backlog is unknown."""
 
     HOLD = "Hold"
     FALLBACK = "Fallback"
 
 
 class OnMetricLoss(Section):
-    """What to do when the server does not say what waits.
+    """What to do when the server does not report the backlog.
 
     Attributes:
         after_failures: observations in a row without an answer, before `mode` counts.
@@ -154,20 +154,20 @@ class OnMetricLoss(Section):
 
 
 class ExternalMode(StrEnum):
-    """What to do when another hand scaled the target."""
+    """What to do when an external actor scaled the target."""
 
     HOLD = "Hold"
     """Leave it so for `hold_seconds`."""
     ADOPT = "Adopt"
-    """Go on from there: fewer when the windows allow it, more when more are needed."""
+    """Continue from there: fewer when the windows allow it, more when more are needed."""
     REVERT = "Revert"
     """Scale by need at once."""
 
 
 class OnExternalScale(Section):
-    """What to do when another hand scaled the target, as `kubectl scale deployment` does.
+    """What to do when an external actor scaled the target, as `kubectl scale deployment` does.
 
-    Zero is different: in the modes Hold and Adopt it holds until somebody scales up again.
+    Zero is different: in the modes Hold and Adopt it is kept until an external actor scales up.
     """
 
     mode: ExternalMode = ExternalMode.HOLD
@@ -190,10 +190,10 @@ class PoolSpec(Section):
         behavior: how fast it follows.
         tolerance: what it ignores.
         on_metric_loss: what it does when it knows nothing.
-        on_external_scale: what it does when another hand scaled the target.
+        on_external_scale: what it does when an external actor scaled the target.
         paused: nothing changes by itself; `manual_replicas` still counts.
         pause_scale_in: nothing gets less, but for `max_replicas`.
-        dry_run: all is decided and told, and nothing done.
+        dry_run: everything is decided and reported, and nothing is done.
 
     Raises:
         ValueError: bounds that exclude each other, not exactly one of the two targets, or a

@@ -1,12 +1,12 @@
 """How much arrives, and how much a replica does, from counters of looks that follow each other.
 
-Both come from the server's own counters, so nothing has to be told by the consumers:
+Both come from the server's own counters, so consumers report nothing:
 
     arrived = change of (delivered + unread)
     done    = change of (delivered - pending)
 
-An interval tells what a replica *can* do only when there was always something left to take; in
-any other it tells what was asked of it. The median of the last such intervals is the rate, so a
+An interval shows what a replica *can* do only if entries were waiting all the time; otherwise it
+shows what was asked of it. The median of the last such intervals is the rate, so a
 garbage collection, a failover or a replica that was still starting does not shift it.
 """
 
@@ -14,7 +14,7 @@ import math
 from itertools import pairwise
 from statistics import median
 
-from streamdesk.operator.domain.history import Count, History, RateSample
+from streamdesk.operator.domain.history import Count, LagHistory, RateSample
 from streamdesk.operator.domain.observation import Observation
 
 ARRIVAL_WINDOW_SECONDS = 60.0
@@ -38,7 +38,7 @@ SURE_EVENTS = 4.0
 """And when they are more than these few entries off: deviations of zero are zero."""
 
 
-def learn(history: History, observation: Observation) -> History:
+def learn(history: LagHistory, observation: Observation) -> LagHistory:
     """The history with the counters of this look, and with what they say of a replica."""
     if observation.unread is None or observation.pending is None:
         return history
@@ -88,19 +88,19 @@ def _sample(before: Count, now: Count, known: float | None) -> RateSample | None
     return None
 
 
-def service_rate(history: History) -> float | None:
+def service_rate(history: LagHistory) -> float | None:
     """Entries a replica does in a second; None as long as no interval has shown it."""
     if not history.rates:
         return None
     return median(sample.per_second for sample in history.rates)
 
 
-def is_stale(history: History, at_seconds: float) -> bool:
+def is_stale(history: LagHistory, at_seconds: float) -> bool:
     """Whether the rate was measured so long ago that replicas may do more by now."""
     return bool(history.rates) and (at_seconds - history.rates[-1].at_seconds > RATE_STALE_SECONDS)
 
 
-def arrivals(history: History) -> float | None:
+def arrivals(history: LagHistory) -> float | None:
     """Entries that arrive in a second; None before the second look.
 
     The median over the window, or that of the last three intervals when the two differ by more
@@ -125,6 +125,6 @@ def _rate(before: Count, now: Count) -> float:
     return arrived / (now.at_seconds - before.at_seconds)
 
 
-def more_waits(history: History) -> bool:
+def more_waits(history: LagHistory) -> bool:
     """Whether more waited at the last look than at the one before."""
     return len(history.counts) > 1 and history.counts[-1].unread > history.counts[-2].unread

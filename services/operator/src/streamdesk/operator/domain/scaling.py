@@ -1,30 +1,30 @@
 """From what is seen to what is done: `decide`.
 
-need        how many replicas the work asks for                     need.py, rates.py
+need        how many replicas the work asks for                       need.py, rates.py
 bounds      minReplicas, maxReplicas
-limits      windows, turns, policies                                limits.py
-people      manualReplicas, another hand's number, pause, dry run   override.py
-telling     reason, message, conditions, events                     telling.py
+limits      windows, turns, policies                                  limits.py
+people      manualReplicas, an external actor's size, pause, dry run  override.py
+explanation reason, message, conditions, events                       explanation.py
 """
 
 from dataclasses import dataclass, replace
 
-from streamdesk.operator.domain.decision import Decision, Reason, Transition
-from streamdesk.operator.domain.history import History, Recommendation, ScaleEvent
+from streamdesk.operator.domain.decision import ScalingDecision, ScalingReason, Transition
+from streamdesk.operator.domain.explanation import conditions, notable, sentence, transitions
+from streamdesk.operator.domain.history import LagHistory, Recommendation, ScaleEvent
 from streamdesk.operator.domain.limits import limited, longest_period, remember
 from streamdesk.operator.domain.need import Need, need
 from streamdesk.operator.domain.observation import Observation
-from streamdesk.operator.domain.override import Standing, standing
+from streamdesk.operator.domain.override import TargetAssessment, assess_target
 from streamdesk.operator.domain.pool import PoolSpec
 from streamdesk.operator.domain.rates import arrivals, learn, service_rate
-from streamdesk.operator.domain.telling import conditions, notable, sentence, transitions
 
 _BY_NEED = (
-    Reason.SCALED_UP,
-    Reason.SCALED_DOWN,
-    Reason.SCALED_TO_ZERO,
-    Reason.WOKEN,
-    Reason.FALLBACK,
+    ScalingReason.SCALED_UP,
+    ScalingReason.SCALED_DOWN,
+    ScalingReason.SCALED_TO_ZERO,
+    ScalingReason.WOKEN,
+    ScalingReason.FALLBACK,
 )
 
 
@@ -33,10 +33,12 @@ class _Choice:
     """A size and its reason."""
 
     replicas: int
-    reason: Reason
+    reason: ScalingReason
 
 
-def decide(spec: PoolSpec, observation: Observation, history: History) -> tuple[Decision, History]:
+def decide(
+    spec: PoolSpec, observation: Observation, history: LagHistory
+) -> tuple[ScalingDecision, LagHistory]:
     """What to do about a pool, and what to remember of it.
 
     Nothing but the arguments counts: the same three give the same two, also in another process.
@@ -48,17 +50,17 @@ def decide(spec: PoolSpec, observation: Observation, history: History) -> tuple[
 
     Returns:
         The decision, and the history for the next call. If `scale_to` could not be written, the
-        returned history is still right: the next look tells.
+        returned history is still right: the next look shows what happened.
     """
-    stands = standing(spec, observation, history)
-    seen = replace(observation, replicas=stands.current)
-    then = _looked(seen, stands.history)
+    target = assess_target(spec, observation, history)
+    seen = replace(observation, replicas=target.current)
+    then = _looked(seen, target.history)
     needed = need(spec, seen, then)
-    then = _remember(spec, needed, stands, then, seen.at_seconds)
+    then = _remember(spec, needed, target, then, seen.at_seconds)
     choice = _automatic(spec, needed, then, seen)
-    choice = _for_people(spec, choice, then, observation, reverts=stands.reverts)
+    choice = _for_people(spec, choice, then, observation, reverts=target.reverts)
     acts = choice.replicas != observation.replicas and not spec.dry_run
-    decision = Decision(
+    decision = ScalingDecision(
         desired=choice.replicas,
         raw_desired=needed.replicas,
         reason=choice.reason,
@@ -69,10 +71,12 @@ def decide(spec: PoolSpec, observation: Observation, history: History) -> tuple[
         arrivals_per_second=arrivals(then),
     )
     decision = replace(decision, conditions=conditions(spec, seen, needed, decision, then))
-    return _told(spec, observation, decision, _acted(spec, observation, decision, then, stands))
+    return _announced(
+        spec, observation, decision, _acted(spec, observation, decision, then, target)
+    )
 
 
-def _looked(seen: Observation, history: History) -> History:
+def _looked(seen: Observation, history: LagHistory) -> LagHistory:
     """The history with what this look says of rates, answers and activity."""
     then = learn(history, seen)
     unknown = not seen.is_known
@@ -87,12 +91,12 @@ def _looked(seen: Observation, history: History) -> History:
 
 
 def _remember(
-    spec: PoolSpec, needed: Need, stands: Standing, history: History, at: float
-) -> History:
-    wanted = _wanted(spec, needed, stands.current)
-    then = remember(spec, history, wanted, stands.current, at)
-    if stands.adopts:  # as if it had been wanted: it stays for a window
-        adopted = Recommendation(at_seconds=at, replicas=stands.current)
+    spec: PoolSpec, needed: Need, target: TargetAssessment, history: LagHistory, at: float
+) -> LagHistory:
+    wanted = _wanted(spec, needed, target.current)
+    then = remember(spec, history, wanted, target.current, at)
+    if target.adopts:  # as if it had been wanted: it stays for a window
+        adopted = Recommendation(at_seconds=at, replicas=target.current)
         rows = (adopted, *then.recommendations)
         then = then.model_copy(update={"recommendations": rows})
     return then.model_copy(update={"last_look_seconds": at})
@@ -104,7 +108,7 @@ def _wanted(spec: PoolSpec, needed: Need, current: int) -> int:
     return max(wanted, spec.bounded(current)) if needed.only_up else wanted
 
 
-def _automatic(spec: PoolSpec, needed: Need, history: History, seen: Observation) -> _Choice:
+def _automatic(spec: PoolSpec, needed: Need, history: LagHistory, seen: Observation) -> _Choice:
     """The size that need, bounds and limits give, whoever else may have a say."""
     current = seen.replicas
     inside = spec.bounded(current)
@@ -113,34 +117,40 @@ def _automatic(spec: PoolSpec, needed: Need, history: History, seen: Observation
     if step.replicas == current:
         return _Choice(current, step.held_by or needed.reason)
     if step.replicas == inside:
-        return _Choice(inside, Reason.OUT_OF_BOUNDS)
-    if needed.reason is Reason.FALLBACK:
-        return _Choice(step.replicas, Reason.FALLBACK)
+        return _Choice(inside, ScalingReason.OUT_OF_BOUNDS)
+    if needed.reason is ScalingReason.FALLBACK:
+        return _Choice(step.replicas, ScalingReason.FALLBACK)
     if step.replicas > current:
-        return _Choice(step.replicas, Reason.SCALED_UP if current else Reason.WOKEN)
-    return _Choice(step.replicas, Reason.SCALED_DOWN if step.replicas else Reason.SCALED_TO_ZERO)
+        return _Choice(step.replicas, ScalingReason.SCALED_UP if current else ScalingReason.WOKEN)
+    return _Choice(
+        step.replicas, ScalingReason.SCALED_DOWN if step.replicas else ScalingReason.SCALED_TO_ZERO
+    )
 
 
 def _for_people(
-    spec: PoolSpec, choice: _Choice, history: History, seen: Observation, *, reverts: bool
+    spec: PoolSpec, choice: _Choice, history: LagHistory, seen: Observation, *, reverts: bool
 ) -> _Choice:
-    """What people said comes first: a pin, a pause, another hand's number."""
+    """What people set comes first: a pin, a pause, an external actor's size."""
     if spec.manual_replicas is not None:
-        return _Choice(spec.manual_replicas, Reason.PINNED)
+        return _Choice(spec.manual_replicas, ScalingReason.PINNED)
     if spec.paused:
-        return _Choice(seen.replicas, Reason.PAUSED)
+        return _Choice(seen.replicas, ScalingReason.PAUSED)
     if history.override is not None:
         zero = history.override.replicas == 0
-        reason = Reason.MANUAL_ZERO if zero else Reason.EXTERNALLY_SCALED
+        reason = ScalingReason.MANUAL_ZERO if zero else ScalingReason.EXTERNALLY_SCALED
         return _Choice(seen.replicas, reason)
     if reverts and choice.replicas != seen.replicas:
-        return _Choice(choice.replicas, Reason.REVERTED)
+        return _Choice(choice.replicas, ScalingReason.REVERTED)
     return choice
 
 
 def _acted(
-    spec: PoolSpec, seen: Observation, decision: Decision, history: History, stands: Standing
-) -> History:
+    spec: PoolSpec,
+    seen: Observation,
+    decision: ScalingDecision,
+    history: LagHistory,
+    target: TargetAssessment,
+) -> LagHistory:
     """The history with the change that is made now, if one is."""
     at = seen.at_seconds
     if decision.scale_to is None:
@@ -150,7 +160,7 @@ def _acted(
     events = [event for event in history.scale_events if start < event.at_seconds <= at]
     update: dict[str, object] = {
         "target_replicas": decision.scale_to,
-        "replaced_replicas": None if stands.reverts else seen.replicas,
+        "replaced_replicas": None if target.reverts else seen.replicas,
         "scale_events": (*events, ScaleEvent(at_seconds=at, change=change)),
         "last_scale_seconds": at,
     }
@@ -162,22 +172,24 @@ def _acted(
     return history.model_copy(update=update)
 
 
-def _told(
-    spec: PoolSpec, seen: Observation, decision: Decision, history: History
-) -> tuple[Decision, History]:
-    """The decision with the events that are news, and the history that knows they were told."""
+def _announced(
+    spec: PoolSpec, seen: Observation, decision: ScalingDecision, history: LagHistory
+) -> tuple[ScalingDecision, LagHistory]:
+    """The decision with the events that are news, and the history that remembers them."""
     found = notable(spec, decision, history)
-    news = list(transitions(_conditions_told(history), found))
-    told = list(found)
+    news = list(transitions(_announced_conditions(history), found))
+    announced = list(found)
     if decision.scale_to is not None:
         news.append(Transition(decision.reason.value, decision.message))
     elif spec.dry_run and decision.desired != seen.replicas:
-        told.append(f"{Reason.DRY_RUN}/{decision.desired}")
-        if told[-1] not in history.told:
-            news.append(Transition(Reason.DRY_RUN.value, f"not done: {decision.message}"))
-    then = history.model_copy(update={"told": tuple(told)})
+        announced.append(f"{ScalingReason.DRY_RUN}/{decision.desired}")
+        if announced[-1] not in history.announced:
+            news.append(Transition(ScalingReason.DRY_RUN.value, f"not done: {decision.message}"))
+    then = history.model_copy(update={"announced": tuple(announced)})
     return replace(decision, transitions=tuple(news)), then
 
 
-def _conditions_told(history: History) -> tuple[str, ...]:
-    return tuple(key for key in history.told if not key.startswith(Reason.DRY_RUN.value))
+def _announced_conditions(history: LagHistory) -> tuple[str, ...]:
+    return tuple(
+        key for key in history.announced if not key.startswith(ScalingReason.DRY_RUN.value)
+    )

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from opentelemetry.trace import SpanKind
+
 from streamdesk.order_executor.adapters.broker import Broker, TradePage
 from streamdesk.order_executor.adapters.ledger import Ledger
 from streamdesk.order_executor.adapters.ledger.booking import Applied
@@ -101,9 +103,9 @@ class OrderExecution:
         Raises:
             BrokerUnavailableError, OutcomeUnknownError: nothing is known better than before.
         """
-        with order_span("query order", order, kind="client") as step:
+        with order_span("query order", order, kind=SpanKind.CLIENT) as step:
             report = await self._within(self._broker.query(order.client_order_id))
-            step.note(STATE, "unknown" if report is None else report.state)
+            step.set_attribute(STATE, "unknown" if report is None else report.state)
         return await self._submit(order) if report is None else report
 
     async def catch_up(self, client_order_id: str) -> Applied:
@@ -125,9 +127,9 @@ class OrderExecution:
             return await self.book(report)
 
     async def _submit(self, order: Order) -> BrokerReport:
-        with order_span("submit order", order, kind="client") as step:
+        with order_span("submit order", order, kind=SpanKind.CLIENT) as step:
             report = await self._within(self._broker.submit(order.intent))
-            step.note(STATE, report.state)
+            step.set_attribute(STATE, report.state)
         return report
 
     async def trades_since(self, sequence: int) -> TradePage:
@@ -151,8 +153,8 @@ class OrderExecution:
         """
         with span("book", attributes={CLIENT_ORDER_ID: report.client_order_id}) as step:
             applied = await self._ledger.apply(report)
-            step.note(FILLS, len(applied.new_trades))
-            step.note(STATE, applied.order.state)
+            step.set_attribute(FILLS, len(applied.new_trades))
+            step.set_attribute(STATE, applied.order.state)
         intent = applied.order.intent
         if applied.new_trades:
             metrics.FILLS.labels(intent.market, intent.side).inc(len(applied.new_trades))

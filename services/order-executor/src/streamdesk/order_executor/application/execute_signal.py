@@ -101,9 +101,9 @@ class SignalExecution:
         with span("decide", attributes=about) as step:
             decision = await self._ledger.decide(request, self._protection.take_marks(), postpone)
             outcome, code = _outcome_and_code(decision)
-            step.note(DECISION, outcome)
+            step.set_attribute(DECISION, outcome)
             if code:
-                step.note(REFUSAL_CODE, code)
+                step.set_attribute(REFUSAL_CODE, code)
         metrics.SIGNALS_DECIDED.labels(outcome, code).inc()
         return decision
 

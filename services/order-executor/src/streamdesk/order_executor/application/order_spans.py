@@ -1,10 +1,10 @@
 """Spans of an order's way, as the trace shows them."""
 
 from contextlib import AbstractContextManager
-from typing import Literal
+
+from opentelemetry.trace import Span, SpanKind
 
 from streamdesk.runtime import span
-from streamdesk.runtime.tracing import Span
 from streamdesk.trading.orders import Order
 
 CLIENT_ORDER_ID = "streamdesk.order.client_order_id"
@@ -17,7 +17,7 @@ STATE = "streamdesk.order.state"
 
 
 def order_span(
-    name: str, order: Order, *, kind: Literal["internal", "client"] = "internal"
+    name: str, order: Order, *, kind: SpanKind = SpanKind.INTERNAL
 ) -> AbstractContextManager[Span]:
     """A step of an order's way inside the span that is current.
 

@@ -1,15 +1,15 @@
-"""A market to play with: the same seed gives the same prices, for ever.
+"""A simulated market: the same seed always gives the same prices.
 
-Each instrument walks on its own, from its own random numbers, so that a change of the watchlist
-changes nobody else's prices. It passes through phases; each has a drift, a volatility, a volume
-and a usual length, and leads to others:
+Each instrument walks independently, from its own random numbers, so that a change of the watchlist
+does not change the prices of other instruments. It passes through phases; each has a drift, a
+volatility, a volume and a usual length, and leads to others:
 
-    climb -> dip -> rebound -> climb ...     where the strongest purchases are found
-    slide -> bounce -> slide ...             and the sales
+    climb -> dip -> rebound -> climb ...     where the strongest buy signals are found
+    slide -> bounce -> slide ...             and the sell signals
     calm                                     between them
 
-Now and then the price gaps. A weak pull towards the start price keeps a demo that runs for days
-from ending at nothing. It is no model of any real market.
+Now and then the price gaps. A weak pull towards the start price keeps a price from reaching zero
+when a demo runs for days. It is not a model of any real market.
 """
 
 import math
@@ -26,7 +26,7 @@ VOLATILITY = 0.0025
 """Standard deviation of a bar's log return, where a phase does not change it."""
 
 PULL = 0.003
-"""Share of the log distance to the start price that is taken back in a bar."""
+"""Share of the log distance to the start price that a bar takes back."""
 
 GAP_CHANCE = 1 / 150
 GAP_VOLATILITIES = 4.0
@@ -38,14 +38,14 @@ BUSY_TURNOVER = 2_000_000.0
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A mood of the market.
+    """A phase of the market.
 
     Args:
         drift: mean log return of a bar, in volatilities.
         volatility: factor on the volatility.
         volume: factor on the usual volume.
         bars: least and greatest length.
-        then: the phases that may follow, each as often as it is named.
+        then: the phases that may follow; one that is named twice is twice as likely.
     """
 
     drift: float
@@ -69,8 +69,8 @@ class Walk:
     """The bars of one instrument, one after another.
 
     Args:
-        instrument: whose.
-        seed: the same seed, the same bars.
+        instrument: the instrument.
+        seed: the same seed gives the same bars.
         start: end of the bar before the first.
         interval_seconds: length of a bar.
     """
@@ -80,7 +80,7 @@ class Walk:
     ) -> None:
         self._instrument = instrument
         # Seeded by text: independent of PYTHONHASHSEED, of the platform, and of the neighbours.
-        self._random = random.Random(f"{seed}:{instrument.symbol}")  # noqa: S311 - a game, no secret
+        self._random = random.Random(f"{seed}:{instrument.symbol}")  # noqa: S311 - a simulation, not a secret
         self._time = start
         self._step = timedelta(seconds=interval_seconds)
         self._interval_seconds = interval_seconds
@@ -119,8 +119,8 @@ class Walk:
     def _volume(self, move: float) -> float:
         usual = BUSY_TURNOVER / self._instrument.start_price
         burst = self._random.uniform(*BURST_FACTOR) if self._random.random() < BURST_CHANCE else 1
-        mood = self._phase.volume * (1 + 0.3 * move / VOLATILITY)
-        shares = usual * burst * mood * math.exp(self._random.gauss(0, 0.25))
+        intensity = self._phase.volume * (1 + 0.3 * move / VOLATILITY)
+        shares = usual * burst * intensity * math.exp(self._random.gauss(0, 0.25))
         lots = max(1, round(shares / self._instrument.lot_size))
         return float(lots * self._instrument.lot_size)
 

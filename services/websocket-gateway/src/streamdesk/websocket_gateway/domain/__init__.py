@@ -1,10 +1,10 @@
 """The gateway's rules: no I/O, no clock, no bus.
 
-protocol   what clients may say and what they are told
+protocol   the messages of clients and the replies
 closing    why sockets are closed
-frames     an event, encoded once for every socket
-access     who may see which channel
-outbox     the bounded queue of one socket, and what happens when it is full
+frames     an event, encoded once for all sockets
+access     which channels a token allows
+outbox     the bounded queue of one socket, and its rules when full
 history    the recent events a new subscriber is shown
-hub        who listens to what
+hub        the subscriptions
 """

@@ -1,9 +1,9 @@
-"""Who may see which channel.
+"""Which channels a token allows.
 
-A token may carry a `channels` claim: a list of names, each also ending in `*` for all that begin
-so. A name includes its children, as in the channel tree. Without the claim every `events:` channel
-is allowed; an empty list allows none. `user:{sub}` belongs to that user and nobody else, whatever
-the claim says.
+A token may have a `channels` claim: a list of names. A name that ends in `*` stands for all names
+with this prefix, and every name includes its children in the channel tree. Without the claim every
+`events:` channel is allowed; an empty list allows none. `user:{sub}` is open to that user alone,
+regardless of the claim.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ USER_PREFIX = "user:"
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class ChannelAccess:
     """What a connection or a request may do.
 
     Args:
@@ -36,7 +36,7 @@ class Access:
         return name if self.user is not None and is_channel(name) else None
 
     def may_see(self, channel: str) -> bool:
-        """Whether this channel may be subscribed."""
+        """Whether the token allows this channel."""
         if channel.startswith(USER_PREFIX):
             return channel == self.own_channel
         if self.patterns is None:
@@ -45,12 +45,12 @@ class Access:
         return any(_matches(pattern, name) for pattern in self.patterns for name in names if name)
 
     def expired(self, now: float) -> bool:
-        """Whether the token's time is over; `now` in seconds since the epoch."""
+        """Whether the token has expired; `now` in seconds since the epoch."""
         return self.expires_at is not None and now >= self.expires_at
 
 
-# Where no secret is set the gateway is open: it is meant for one machine or a private network.
-OPEN = Access(may_publish=True)
+# Without a secret the gateway is open: for one machine or a private network.
+OPEN = ChannelAccess(may_publish=True)
 
 
 def _matches(pattern: str, name: str) -> bool:

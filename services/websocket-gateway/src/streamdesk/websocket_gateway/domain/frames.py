@@ -1,4 +1,4 @@
-"""An event as the socket carries it, encoded once however many sockets there are."""
+"""An event as sockets carry it, encoded once for all of them."""
 
 import json
 from dataclasses import dataclass
@@ -18,18 +18,19 @@ _REPLAYED = '{"type":"event","replayed":true,'
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """One event, ready to be written.
+class EventFrame:
+    """One event, encoded and ready to be written.
 
     Args:
-        channels: all it is seen on, the most specific first, parents included.
+        channels: all channels that carry it, the most specific first, parents included.
         event: the event's type name.
         live: the text of the socket frame.
         size: bytes of `live` in UTF-8.
-        conflate_key: what it is the newest of; when a socket's queue is full an older frame with
-            the same key makes room. None for an event that must not be dropped.
-        is_state: it holds until the next of its key, which may be long in coming: only that one
-            takes its place in a queue, and a new subscriber is shown the newest, however old.
+        conflate_key: identifies frames of which only the newest matters; when a socket's queue is
+            full an older frame with the same key is dropped. None for an event that must not be
+            dropped.
+        is_state: the frame is valid until the next one with its key, which may not come for days.
+            In a queue only that one replaces it, and a new subscriber is shown it at any age.
     """
 
     channels: tuple[str, ...]
@@ -45,7 +46,7 @@ class Frame:
         return _REPLAYED + self.live[len(_LIVE) :]
 
 
-def frame_of(event: Event, *, event_id: str, at: str) -> Frame:
+def frame_of(event: Event, *, event_id: str, at: str) -> EventFrame:
     """Encode an event of the bus.
 
     Args:
@@ -73,8 +74,8 @@ def frame(
     at: str,
     conflate_key: str | None = None,
     is_state: bool = False,
-) -> Frame:
-    """Put a frame together from a body that is JSON already."""
+) -> EventFrame:
+    """Build a frame from a body that is JSON already."""
     head = json.dumps(
         {
             "channel": channels[0] if channels else None,
@@ -87,11 +88,11 @@ def frame(
         ensure_ascii=False,
     )
     live = f'{_LIVE}{head[1:-1]},"data":{data_json}}}'
-    return Frame(channels, event, live, len(live.encode()), conflate_key, is_state)
+    return EventFrame(channels, event, live, len(live.encode()), conflate_key, is_state)
 
 
 def _conflate_key(event: Event) -> str | None:
-    """A newer one of the same key says all that matters of an older one."""
+    """The key of events of which a newer one makes an older one obsolete."""
     if isinstance(event, BarClosed):
         return f"bar:{event.symbol}"
     if isinstance(event, PortfolioValued):
@@ -101,6 +102,6 @@ def _conflate_key(event: Event) -> str | None:
     if isinstance(event, TaskProgressed):
         return f"progress:{event.task_id}"
     if isinstance(event, StockIndicatorsCompleted):
-        # Thousands come at once: they make room for each other, so that bars need not.
+        # Thousands arrive within a second: they replace each other rather than displace bars.
         return f"stocks:{event.task_id}"
     return None

@@ -1,19 +1,20 @@
 """The recent events a new subscriber is shown, so that no screen starts empty.
 
-One ring an event type; bars have one an instrument. A subscriber of all the market gets the last
-bar of each instrument, a subscriber of one instrument its whole ring. Of a state (`Frame.is_state`)
-the newest of each key stays, however long ago it was: what holds still holds. This is a courtesy,
-not a recovery: who must have every event reads the bus.
+There is one ring for each event type, and for bars one for each instrument. A subscriber of the
+whole market gets the last bar of each instrument, a subscriber of one instrument its whole ring. Of
+a state (`EventFrame.is_state`) the newest of each key is kept regardless of its age, because it is
+still valid. The history fills a screen and does not replace recovery: a client that must have every
+event reads the bus.
 """
 
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable
 
 from streamdesk.contracts.channels import parent_of
-from streamdesk.websocket_gateway.domain.frames import Frame
+from streamdesk.websocket_gateway.domain.frames import EventFrame
 
 MARKET = "events:market"
-_Entry = tuple[int, Frame]
+_Entry = tuple[int, EventFrame]
 
 
 class _Ring:
@@ -32,15 +33,15 @@ class _Ring:
             self._bytes -= self.entries.popleft()[1].size
 
 
-class History:
+class ChannelHistory:
     """Rings of recent frames.
 
     Args:
         events: frames kept of each event type.
         bars: bars kept of each instrument.
         ring_bytes: bytes a ring holds at most.
-        max_rings: rings at most; the one that rested longest goes.
-        max_states: states at most; the one that changed longest ago goes.
+        max_rings: rings at most; the one without a new frame for longest is dropped.
+        max_states: states at most; the one that changed longest ago is dropped.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class History:
     def __len__(self) -> int:
         return len(self._states) + sum(len(ring.entries) for ring in self._rings.values())
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: EventFrame) -> None:
         """Remember a frame."""
         if frame.is_state and frame.conflate_key is not None:
             self._keep_state(frame.conflate_key, frame)
@@ -72,13 +73,13 @@ class History:
             self._keep_recent(frame)
         self._next += 1
 
-    def _keep_state(self, key: str, frame: Frame) -> None:
+    def _keep_state(self, key: str, frame: EventFrame) -> None:
         self._states[key] = (self._next, frame)
         self._states.move_to_end(key)
         if len(self._states) > self._max_states:
             self._states.popitem(last=False)
 
-    def _keep_recent(self, frame: Frame) -> None:
+    def _keep_recent(self, frame: EventFrame) -> None:
         is_bar = MARKET in frame.channels
         name = frame.channels[0] if is_bar else frame.event
         ring = self._rings.get(name)
@@ -90,12 +91,12 @@ class History:
         if len(self._rings) > self._max_rings:
             self._rings.popitem(last=False)
 
-    def replay(self, channels: Collection[str], already: Collection[str]) -> list[Frame]:
-        """What new subscriptions bring, oldest first, each frame once.
+    def replay(self, channels: Collection[str], already: Collection[str]) -> list[EventFrame]:
+        """The frames that new subscriptions add, oldest first, each once.
 
         Args:
             channels: the channels subscribed now.
-            already: channels subscribed before: what they carried is not repeated.
+            already: channels subscribed before; their frames are not repeated.
         """
         wanted, known = set(channels), set(already)
         found = _newly_seen(self._states.values(), wanted, known)
@@ -106,7 +107,7 @@ class History:
                 found.extend(_newly_seen(ring.entries, wanted, known))
         return [frame for _, frame in sorted(found, key=lambda entry: entry[0])]
 
-    def recent(self, channel: str, limit: int) -> list[Frame]:
+    def recent(self, channel: str, limit: int) -> list[EventFrame]:
         """The newest frames of one channel, oldest first."""
         return self.replay((channel,), ())[-limit:]
 
@@ -122,8 +123,10 @@ def _newly_seen(entries: Iterable[_Entry], wanted: set[str], known: set[str]) ->
 def _of_instrument(
     channel: str, ring: _Ring, wanted: set[str], known: set[str]
 ) -> Collection[_Entry]:
+    # Subscribers of the whole market would be flooded by the rings of all instruments, so they get
+    # the last bar of each only.
     if channel in known or MARKET in known:
-        # The parent showed only the last bar; one who asks for the instrument too wants the rest.
+        # The parent replayed only the last bar: a subscriber of the instrument gets the others.
         return list(ring.entries)[:-1] if channel in wanted and channel not in known else ()
     if channel in wanted:
         return ring.entries

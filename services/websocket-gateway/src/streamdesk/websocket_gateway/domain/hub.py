@@ -1,7 +1,7 @@
-"""Who listens to what: channels to connections, and how a frame finds its way.
+"""The subscriptions: which connections listen to which channels.
 
-A frame names all its channels, parents included (contracts.channels), so routing is looking names
-up; a connection gets a frame once, however many of the channels it has subscribed.
+A frame names all its channels, parents included (contracts.channels), so routing only looks names
+up. A connection gets a frame once, even if it has subscribed several of its channels.
 """
 
 from collections import Counter
@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from streamdesk.contracts.channels import is_channel
-from streamdesk.websocket_gateway.domain.access import USER_PREFIX, Access
-from streamdesk.websocket_gateway.domain.frames import Frame
-from streamdesk.websocket_gateway.domain.protocol import ChannelsReply, Refusal
+from streamdesk.websocket_gateway.domain.access import USER_PREFIX, ChannelAccess
+from streamdesk.websocket_gateway.domain.frames import EventFrame
+from streamdesk.websocket_gateway.domain.protocol import ChannelRefusal, ChannelsReply
 
 
 class Recipient(Protocol):
@@ -23,11 +23,11 @@ class Recipient(Protocol):
         ...
 
     @property
-    def access(self) -> Access:
-        """What it may see."""
+    def access(self) -> ChannelAccess:
+        """The channels it may see."""
         ...
 
-    def offer(self, frame: Frame) -> None:
+    def offer(self, frame: EventFrame) -> None:
         """Queue a frame; never blocks, never raises."""
         ...
 
@@ -52,7 +52,7 @@ class Hub:
 
     @property
     def connections(self) -> list[Recipient]:
-        """Everyone connected now."""
+        """The open connections."""
         return list(self._recipients.values())
 
     @property
@@ -68,11 +68,11 @@ class Hub:
         return dict(sorted(counts.items()))
 
     def users(self) -> int:
-        """How many different users are connected."""
+        """How many distinct users are connected."""
         return len({r.access.user for r in self._recipients.values()} - {None})
 
     def channels_of(self, connection_id: str) -> tuple[str, ...]:
-        """What a connection has subscribed, in order."""
+        """The channels of a connection, in the order of subscription."""
         return tuple(self._channels_of.get(connection_id, ()))
 
     def get(self, connection_id: str) -> Recipient | None:
@@ -93,7 +93,7 @@ class Hub:
         self._recipients.pop(connection_id, None)
 
     def subscribe(self, recipient: Recipient, channels: Iterable[str]) -> ChannelsReply:
-        """Subscribe what may be subscribed; a channel that was there already is fine."""
+        """Subscribe the allowed channels; one that is subscribed already is accepted again."""
         accepted, refused = [], []
         for channel in channels:
             refusal = self._refusal(recipient, channel)
@@ -105,20 +105,22 @@ class Hub:
         return ChannelsReply(tuple(accepted), tuple(refused))
 
     def unsubscribe(self, recipient: Recipient, channels: Iterable[str]) -> ChannelsReply:
-        """Leave channels; one that was not subscribed is refused, the others are left."""
+        """Unsubscribe channels; one that is not subscribed is refused, the others are dropped."""
         accepted, refused = [], []
-        mine = self._channels_of[recipient.id]
+        subscribed = self._channels_of[recipient.id]
         for channel in channels:
-            if channel in mine:
-                del mine[channel]
+            if channel in subscribed:
+                del subscribed[channel]
                 self._forget(recipient.id, channel)
                 accepted.append(channel)
             else:
-                refused.append(Refusal(channel, "not-subscribed", "this channel is not subscribed"))
+                refused.append(
+                    ChannelRefusal(channel, "not-subscribed", "this channel is not subscribed")
+                )
         return ChannelsReply(tuple(accepted), tuple(refused))
 
-    def route(self, frame: Frame) -> int:
-        """Offer a frame to everyone who listens to any of its channels; returns how many."""
+    def route(self, frame: EventFrame) -> int:
+        """Offer a frame to all subscribers of any of its channels; returns how many there are."""
         self.routed[frame.event] += 1
         targets: dict[str, Recipient] = {}
         for channel in frame.channels:
@@ -127,14 +129,16 @@ class Hub:
             recipient.offer(frame)
         return len(targets)
 
-    def _refusal(self, recipient: Recipient, channel: str) -> Refusal | None:
-        mine = self._channels_of[recipient.id]
+    def _refusal(self, recipient: Recipient, channel: str) -> ChannelRefusal | None:
+        subscribed = self._channels_of[recipient.id]
         if not is_channel(channel):
-            return Refusal(channel, "unknown-channel", "there is no channel of this name")
+            return ChannelRefusal(channel, "unknown-channel", "there is no channel of this name")
         if not recipient.access.may_see(channel):
-            return Refusal(channel, "forbidden-channel", "the token does not allow this channel")
-        if channel not in mine and len(mine) >= self._max_channels:
-            return Refusal(
+            return ChannelRefusal(
+                channel, "forbidden-channel", "the token does not allow this channel"
+            )
+        if channel not in subscribed and len(subscribed) >= self._max_channels:
+            return ChannelRefusal(
                 channel, "too-many-channels", f"a connection has {self._max_channels} at most"
             )
         return None

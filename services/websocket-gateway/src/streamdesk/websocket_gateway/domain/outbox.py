@@ -1,20 +1,21 @@
-"""The bounded queue of one socket, and what happens when it is full.
+"""The bounded queue of one socket, and its rules when full.
 
-- A frame with a conflate key (a bar, a valuation, a task's progress) takes the place of the oldest
-  one waiting with the same key, or, when there is none, of the oldest that may go. Old prices help
-  nobody.
-- A state (a HAMA state) goes for a newer one of its own key only: the next may be long in coming.
-- Any other frame takes the place of frames with a key that may go, the oldest first. When that does
-  not make enough room the reader is too slow to be kept: it would miss orders without knowing.
-- Frames replayed from the history do not count: they are shared, and the history bounds them. Only
-  who asks for it over and over without reading meets a bound.
+- A frame with a conflate key (a bar, a valuation, a task's progress) replaces the oldest queued
+  frame with the same key or, without one, the oldest droppable frame: an old price is worthless
+  once a newer one is known.
+- A state (a HAMA state) is dropped only for a newer one with its key: no other may come for
+  days.
+- Any other frame replaces droppable frames, the oldest first. When that does not free enough room
+  the connection is closed: the reader is too slow and would miss orders without noticing.
+- Frames replayed from the history do not count: all queues share them, and the history bounds them.
+  Only a client that subscribes again and again without reading reaches their own bound.
 """
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from enum import Enum
 
-from streamdesk.websocket_gateway.domain.frames import Frame
+from streamdesk.websocket_gateway.domain.frames import EventFrame
 
 
 class Offer(Enum):
@@ -22,7 +23,7 @@ class Offer(Enum):
 
     QUEUED = "queued"
     CONFLATED = "conflated"
-    """Queued, or left out itself; something with a conflate key was dropped."""
+    """Queued or not; a frame with a conflate key was dropped, which may be this one."""
     OVERFLOW = "overflow"
     """Refused: nothing more could be dropped."""
 
@@ -32,12 +33,13 @@ MAX_REPLAYED = 50_000
 
 @dataclass(slots=True)
 class _Item:
-    text: str | Frame  # a frame stands for its replayed text, which is made when it is written
+    # A frame stands for its replayed text, which is built when it is written.
+    text: str | EventFrame
     size: int
     key: str | None
 
 
-class Outbox:
+class ClientOutbox:
     """Texts waiting to be written to one socket, oldest first.
 
     Args:
@@ -50,7 +52,7 @@ class Outbox:
         self._max_bytes = max_bytes
         self._items: OrderedDict[int, _Item] = OrderedDict()
         self._by_key: dict[str, deque[int]] = {}
-        self._may_go: OrderedDict[int, None] = OrderedDict()
+        self._droppable: OrderedDict[int, None] = OrderedDict()
         self._next = 0
         self.messages = 0
         """Texts waiting, without the replayed."""
@@ -63,19 +65,21 @@ class Outbox:
         return len(self._items)
 
     def put(self, text: str, size: int, key: str | None = None, *, is_state: bool = False) -> Offer:
-        """Queue a text of `size` bytes; see the module for what a full queue does."""
+        """Queue a text of `size` bytes; the module describes what a full queue does."""
         before = self.dropped
         while not self._fits(size):
             if not self._drop_one(key):
+                # Nothing droppable is left. A conflatable frame is worth no closed connection: it
+                # is the one that is left out. Events and states must arrive.
                 if key is None or is_state:
                     return Offer.OVERFLOW
                 self.dropped += 1
                 return Offer.CONFLATED
-        self._append(_Item(text, size, key), may_go=not is_state)
+        self._append(_Item(text, size, key), droppable=not is_state)
         return Offer.QUEUED if self.dropped == before else Offer.CONFLATED
 
-    def put_replay(self, frames: list[Frame]) -> Offer:
-        """Queue frames of the history, outside the bounds of other texts."""
+    def put_replay(self, frames: list[EventFrame]) -> Offer:
+        """Queue frames of the history; they have a bound of their own."""
         if len(self) - self.messages + len(frames) > MAX_REPLAYED:
             return Offer.OVERFLOW
         for frame in frames:
@@ -84,26 +88,26 @@ class Outbox:
         return Offer.QUEUED
 
     def pop(self) -> str | None:
-        """Take the oldest text; None when nothing waits."""
+        """Remove and return the oldest text; None when the queue is empty."""
         if not self._items:
             return None
         number, item = self._items.popitem(last=False)
-        if isinstance(item.text, Frame):
+        if isinstance(item.text, EventFrame):
             return item.text.replayed
-        self._account(number, item)
+        self._subtract(number, item)
         return item.text
 
     def clear(self) -> None:
-        """Forget everything that waits."""
+        """Drop all texts."""
         self._items.clear()
         self._by_key.clear()
-        self._may_go.clear()
+        self._droppable.clear()
         self.messages = self.bytes = 0
 
     def _fits(self, size: int) -> bool:
         return self.messages < self._max_messages and self.bytes + size <= self._max_bytes
 
-    def _append(self, item: _Item, *, may_go: bool) -> None:
+    def _append(self, item: _Item, *, droppable: bool) -> None:
         number = self._next
         self._next += 1
         self._items[number] = item
@@ -111,24 +115,25 @@ class Outbox:
         self.bytes += item.size
         if item.key is not None:
             self._by_key.setdefault(item.key, deque()).append(number)
-            if may_go:
-                self._may_go[number] = None
+            if droppable:
+                self._droppable[number] = None
 
     def _drop_one(self, key: str | None) -> bool:
+        # First one with the same key, even a state: the new frame makes exactly that one obsolete.
         same = self._by_key.get(key) if key is not None else None
-        number = same[0] if same else next(iter(self._may_go), None)
+        number = same[0] if same else next(iter(self._droppable), None)
         if number is None:
             return False
-        self._account(number, self._items.pop(number))
+        self._subtract(number, self._items.pop(number))
         self.dropped += 1
         return True
 
-    def _account(self, number: int, item: _Item) -> None:
-        """Take an item that left the queue out of the books; it is the oldest of its key."""
+    def _subtract(self, number: int, item: _Item) -> None:
+        """Subtract an item that left the queue from the totals; it is the oldest with its key."""
         self.messages -= 1
         self.bytes -= item.size
         if item.key is not None:
-            self._may_go.pop(number, None)
+            self._droppable.pop(number, None)
             numbers = self._by_key[item.key]
             numbers.popleft()
             if not numbers:

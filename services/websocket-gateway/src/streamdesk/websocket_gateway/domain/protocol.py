@@ -1,12 +1,13 @@
-"""The protocol on the socket: client messages in, server messages out.
+"""The protocol of the socket: messages of clients and messages of the server.
 
-Everything is a JSON object in a text frame with a `type`. A client may put an `id` (string or
-integer) into a message; the reply carries it back.
+Every message is a JSON object with a `type`, in a text frame. A client may add an `id` (string or
+integer) to a message; the reply repeats it.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic_core import from_json
@@ -17,16 +18,18 @@ PROTOCOL_VERSION = 1
 SUBPROTOCOL = "streamdesk.v1"
 TOKEN_SUBPROTOCOL_PREFIX = "token."  # noqa: S105 - a prefix, not a secret
 
+BusState = Literal["ok", "degraded"]
+
 _TYPES = ("subscribe", "unsubscribe", "heartbeat")
 _MAX_ECHO = 100
 
 
 @dataclass(frozen=True, slots=True)
 class ClientMessage:
-    """A message of a client that keeps the protocol.
+    """A valid message of a client.
 
     Args:
-        type: what the client wants.
+        type: the request.
         channels: the channels it names, each once, unchecked; empty for a heartbeat.
         message_id: echoed in the reply.
     """
@@ -37,7 +40,7 @@ class ClientMessage:
 
 
 def parse(text: str | bytes) -> ClientMessage:
-    """Read one frame of a client.
+    """Parse one frame of a client.
 
     Raises:
         ProtocolError: `bad-json`, `bad-message` or `unknown-type`, with what was expected.
@@ -78,7 +81,7 @@ def _shown(value: object) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ChannelRefusal:
     """One channel that was not subscribed or unsubscribed, and why."""
 
     channel: str
@@ -88,10 +91,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ChannelsReply:
-    """What became of a subscribe or unsubscribe, channel by channel."""
+    """The outcome of a subscribe or unsubscribe, channel by channel."""
 
     accepted: tuple[str, ...]
-    refused: tuple[Refusal, ...]
+    refused: tuple[ChannelRefusal, ...]
 
 
 def encode(message: Mapping[str, object]) -> str:
@@ -104,7 +107,7 @@ def channels_reply(
     reply: ChannelsReply,
     message_id: str | int | None,
 ) -> str:
-    """The answer to subscribe and unsubscribe: what holds now, and what was refused."""
+    """The answer to subscribe and unsubscribe: the accepted channels, and those refused."""
     errors = [
         {"channel": _clip(r.channel), "code": r.code, "message": r.message} for r in reply.refused
     ]
@@ -123,8 +126,8 @@ def heartbeat(at: str, message_id: str | int | None = None) -> str:
     return encode(_with_id({"type": "heartbeat", "at": at}, message_id))
 
 
-def state(name: Literal["ok", "degraded"], reason: str = "") -> str:
-    """Whether events flow: `degraded` while Redis is out of reach."""
+def state(name: BusState, reason: str = "") -> str:
+    """Whether events flow: `degraded` while Redis is unreachable."""
     return encode({"type": "state", "state": name, "reason": reason})
 
 
@@ -132,12 +135,12 @@ def hello(
     *,
     connection: str,
     user: str | None,
-    state_name: Literal["ok", "degraded"],
+    state_name: BusState,
     channels: Sequence[str],
     limits: Mapping[str, float],
     at: str,
 ) -> str:
-    """The first message on a socket: who you are here, and the rules."""
+    """The first message on a socket: the connection's identity, state and limits."""
     return encode(
         {
             "type": "hello",
@@ -150,6 +153,16 @@ def hello(
             "at": at,
         }
     )
+
+
+def rfc3339(at: datetime) -> str:
+    """A moment in UTC as messages carry it, to the millisecond."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def timestamp(seconds: float) -> str:
+    """The same of seconds since the epoch."""
+    return rfc3339(datetime.fromtimestamp(seconds, UTC))
 
 
 def _with_id(message: dict[str, object], message_id: str | int | None) -> dict[str, object]:

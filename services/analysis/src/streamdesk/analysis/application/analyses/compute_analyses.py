@@ -9,8 +9,8 @@ from streamdesk.analysis.domain.hama import HamaAnalysis, analyse, bars_needed
 from streamdesk.analysis.errors import BrokenAnalysisError, NotEnoughBarsError
 from streamdesk.indicators import InputError
 from streamdesk.market import BarSeries, MarketError
-from streamdesk.market.chain import Chain
-from streamdesk.market.errors import SourceUnavailableError, UnknownInstrumentError
+from streamdesk.market.errors import BarSourceUnavailableError, UnknownInstrumentError
+from streamdesk.market.sources.chain import Chain
 from streamdesk.runtime import logger, metrics
 
 log = logger(__name__)
@@ -58,7 +58,9 @@ class ComputeAnalyses:
         self, symbol: str, series: BarSeries | MarketError | None, source: str, preset: str
     ) -> Result:
         if series is None:
-            return SourceUnavailableError(f"{symbol}: the source did not answer for it; ask again")
+            return BarSourceUnavailableError(
+                f"{symbol}: the source did not answer for it; ask again"
+            )
         if isinstance(series, MarketError):
             return series
         try:
@@ -66,7 +68,7 @@ class ComputeAnalyses:
         except NotEnoughBarsError as error:
             return error
         except InputError as error:
-            return SourceUnavailableError(f"{symbol}: its bars cannot be used: {error}")
+            return BarSourceUnavailableError(f"{symbol}: its bars cannot be used: {error}")
         except Exception:
             # A bug that the numbers of one instrument trigger must not fail the others.
             log.exception("analysis failed", symbol=symbol, preset=preset)
@@ -77,7 +79,7 @@ def _reason(error: Exception) -> str:
     for kind, reason in (
         (UnknownInstrumentError, "unknown-symbol"),
         (NotEnoughBarsError, "not-enough-bars"),
-        (SourceUnavailableError, "source-unavailable"),
+        (BarSourceUnavailableError, "source-unavailable"),
     ):
         if isinstance(error, kind):
             return reason

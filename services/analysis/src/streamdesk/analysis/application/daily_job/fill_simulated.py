@@ -7,7 +7,7 @@ from datetime import datetime
 from streamdesk.analysis.domain.job import DAY_SECONDS, HISTORY_BARS
 from streamdesk.market.instruments import Instrument
 from streamdesk.market.series import BarSeries
-from streamdesk.market.source_simulated import SimulatedSource
+from streamdesk.market.sources.simulated import SimulatedBarSource
 from streamdesk.market.store import BarStore
 
 MOST = 20_000
@@ -47,7 +47,7 @@ async def fill(
         StoreError: the bars cannot be written.
     """
     wanted = instruments(count)
-    source = SimulatedSource(seed, clock, wanted)
+    source = SimulatedBarSource(seed, clock, wanted)
     newest = (await source.latest([wanted[-1].symbol], DAY_SECONDS, 1))[wanted[-1].symbol]
     there = await asyncio.to_thread(
         store.read_market, "US", DAY_SECONDS, 1, [one.symbol for one in wanted]

@@ -20,7 +20,7 @@ from streamdesk.analysis.errors import (
     RequestError,
 )
 from streamdesk.bus import BusUnavailableError, ServerFullError
-from streamdesk.market.errors import MarketError, SourceUnavailableError, UnknownInstrumentError
+from streamdesk.market.errors import BarSourceUnavailableError, MarketError, UnknownInstrumentError
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -159,7 +159,7 @@ def failure(error: Exception | None) -> HttpReply:
         return refusal(status, "something failed here that should not; the service's log says how")
     headers: Headers = []
     if status == 503:  # noqa: PLR2004 - the one status with Retry-After
-        wait = error.retry_after_seconds if isinstance(error, SourceUnavailableError) else None
+        wait = error.retry_after_seconds if isinstance(error, BarSourceUnavailableError) else None
         headers.append((b"retry-after", b"%d" % math.ceil(wait or RETRY_SECONDS)))
     return refusal(status, str(error), headers)
 

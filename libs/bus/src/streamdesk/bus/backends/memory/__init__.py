@@ -1,0 +1,1 @@
+"""The backend inside one process, for tests."""

@@ -1,0 +1,1 @@
+"""From stream entries to handlers, and what follows from their outcomes."""

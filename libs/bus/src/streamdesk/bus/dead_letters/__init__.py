@@ -1,0 +1,1 @@
+"""Messages that could not be handled: what is kept of them, and their way back."""

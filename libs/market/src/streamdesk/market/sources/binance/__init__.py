@@ -1,0 +1,1 @@
+"""Klines of Binance over HTTP."""

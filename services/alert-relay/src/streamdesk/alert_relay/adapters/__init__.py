@@ -1,0 +1,1 @@
+"""The outside: Alertmanager, DingTalk, the journal in Redis, metrics."""

@@ -1,0 +1,1 @@
+"""The use cases: queue a notification, send alerts, send a test alert."""

@@ -1,0 +1,1 @@
+"""The outside: processes, servers, files, the terminal."""

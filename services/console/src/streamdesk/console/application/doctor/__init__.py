@@ -1,0 +1,1 @@
+"""Checks of a running installation: each module asks about one subject, and judges the answers."""

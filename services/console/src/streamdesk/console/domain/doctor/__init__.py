@@ -1,1 +1,0 @@
-"""What the doctor decides from what was read; each check is a function of facts."""

@@ -1,0 +1,1 @@
+"""What is outside of the fetcher: news sources, Redis, metrics, notices."""

@@ -1,0 +1,1 @@
+"""EODHD's news over HTTP."""

@@ -1,0 +1,1 @@
+"""News played from a recording."""

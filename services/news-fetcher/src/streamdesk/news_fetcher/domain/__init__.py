@@ -1,0 +1,1 @@
+"""The rules of fetching: pure, without a clock, input or output."""

@@ -1,0 +1,1 @@
+"""How a fetch begins: on a schedule, or from the command line."""

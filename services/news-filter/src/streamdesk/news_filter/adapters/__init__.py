@@ -1,0 +1,1 @@
+"""What is outside of the filter: the file of rules, scorers, the cache of scores."""

@@ -1,0 +1,1 @@
+"""Sentiment by FinBERT, a language model that the user mounts."""

@@ -1,0 +1,1 @@
+"""Sentiment by VADER with a finance lexicon."""

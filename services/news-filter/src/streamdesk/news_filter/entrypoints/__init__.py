@@ -1,0 +1,1 @@
+"""How an article comes in: from the bus, or from the command line."""

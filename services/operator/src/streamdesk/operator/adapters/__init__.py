@@ -1,0 +1,1 @@
+"""The outside: Kubernetes, Redis streams, Sentinels, metrics."""

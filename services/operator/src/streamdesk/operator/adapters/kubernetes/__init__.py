@@ -1,0 +1,1 @@
+"""The API server: pools, workloads, the Lease, status and events."""

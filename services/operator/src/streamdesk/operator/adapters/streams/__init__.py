@@ -1,0 +1,1 @@
+"""The Redis streams of the pools, and the connections to their servers."""

@@ -1,0 +1,1 @@
+"""The use cases: reconcile the pools, and watch the Redis masters."""

@@ -1,0 +1,1 @@
+"""Where a tick of a schedule comes in."""

@@ -1,0 +1,1 @@
+"""The outside: feeds of bars, the bus, the watchlist's file."""

@@ -1,0 +1,1 @@
+"""Where bars come from: the port, and a feed for each kind of source."""

@@ -1,0 +1,1 @@
+"""The use cases: scan a feed of bars."""

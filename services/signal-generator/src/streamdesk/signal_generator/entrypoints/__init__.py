@@ -1,0 +1,1 @@
+"""What starts the use cases: the bars of a feed."""

@@ -1,0 +1,1 @@
+"""The outside: the bus, sockets, tokens, metrics."""

@@ -1,0 +1,1 @@
+"""Requests, sockets and command lines; each leads to one call of the application."""
