@@ -32,7 +32,7 @@ $(READY): $(UV) requirements/dev.txt $(addsuffix pyproject.toml,$(MEMBERS))
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps $(addprefix -e ./,$(MEMBERS))
 	@touch $(READY)
 
-demo: $(READY) ## bring the whole desk up on this machine; the page is at http://localhost:8080
+demo: $(READY) ## start the whole desk on this machine; the page is at http://localhost:8080
 	@exec $(BIN)/streamdesk up $(ARGS)
 
 test: $(READY) ## run the tests with coverage
@@ -56,7 +56,7 @@ lint: $(READY) ## formatting, lint, types, layers, words, lock, generated files,
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(addsuffix src,$(MEMBERS)) tests tools grafana conftest.py
-	@# One call a member: two files named alike (conftest.py) are two modules only then.
+	@# One call for each member: only then are files of the same name (conftest.py) separate modules.
 	@for tests in $(addsuffix tests,$(MEMBERS)); do $(BIN)/mypy --no-error-summary $$tests || exit 1; done
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/services.py --check
@@ -68,8 +68,8 @@ lint: $(READY) ## formatting, lint, types, layers, words, lock, generated files,
 	@$(BIN)/python tools/check_readme.py
 	@$(call biome,check --error-on-warnings)
 
-# What the bus is compared with has environments of its own, made at first use. The failover rows
-# compare with nothing.
+# The peers of the bus benchmark have environments of their own, created at first use. The failover
+# rows have no peers.
 PEERS := $(patsubst requirements/bench-%.in,.bench/%/.ready,$(wildcard requirements/bench-*.in))
 
 .bench/%/.ready: requirements/bench-%.txt $(UV)
@@ -83,7 +83,7 @@ bench-bus: $(READY) $(if $(findstring --failover,$(ARGS)),,$(PEERS)) ## time the
 bench-operator: $(READY) ## simulate the scaling rule beside those of an HPA and of KEDA
 	@$(BIN)/python -m tests.benchmarks.operator_bench
 
-bench-sentiment: $(READY) ## judge labelled headlines with plain VADER and with our lexicon
+bench-sentiment: $(READY) ## score labelled headlines with plain VADER and with our lexicon
 	@$(BIN)/python -m tests.benchmarks.sentiment
 
 bench-analysis: $(READY) ## time the analysis service and the daily job (ARGS=--quick: within 50 s)
@@ -101,7 +101,7 @@ bench: ## the same as bench-bus with ARGS=--quick
 chaos: $(READY) ## break the bus at random and count what it lost (ARGS="--minutes 15 --seed 1")
 	@$(BIN)/python -m tests.chaos.run $(ARGS)
 
-images: ## build the services' images, streamdesk/<service>:dev, and say what each weighs
+images: ## build the services' images, streamdesk/<service>:dev, and print their sizes
 	@$(PYTHON) -m tools.images --docker "$(DOCKER)" --tag "$(TAG)" $(ARGS)
 
 # Schema, table of values and goldens follow from the chart: ARGS=--write writes them again.
@@ -118,16 +118,16 @@ kind-up: ## make a cluster on this machine with kind, for the chart and skaffold
 	@kind get clusters 2>/dev/null | grep -qx streamdesk || kind create cluster --config k8s/kind.yaml --wait 300s
 	@kubectl config use-context kind-streamdesk
 
-kind-load: ## copy the services' images into that cluster
+kind-load: ## load the services' images into that cluster
 	@kind load docker-image --name streamdesk $$($(PYTHON) tools/services.py --images | sed 's|.*|streamdesk/&:$(TAG)|')
 
-kind-down: ## remove that cluster and all that is in it
+kind-down: ## remove that cluster with everything in it
 	@kind delete cluster --name streamdesk
 
 e2e: $(READY) ## install the chart on the cluster that KUBECONFIG names, and test it end to end
 	@STREAMDESK_E2E=1 $(BIN)/python -m pytest tests/charts/test_streamdesk_cluster.py services/operator/tests/test_cluster_*.py tests/e2e -v -rs --durations=0 $(ARGS)
 
-chaos-k8s: $(READY) ## take the Redis master away 65 times on the cluster that KUBECONFIG names
+chaos-k8s: $(READY) ## make the Redis master fail 65 times on the cluster that KUBECONFIG names
 	@$(BIN)/python -m tests.e2e.redis_failover_run $(ARGS)
 
 format: $(READY) ## rewrite the code in the project's style

@@ -1,7 +1,7 @@
-"""What all dashboards are made of: panels, rows, variables and links, in one look.
+"""The building blocks of all dashboards: panels, rows, variables and links, in one style.
 
-A query is written with `$SEL` where its label matchers belong: namespace and job, as chosen at the
-top of the dashboard. The rules of Grafana's own dashboard linter hold for whatever is made here.
+A query has `$SEL` in place of its label matchers: namespace and job, as chosen at the top of the
+dashboard. Dashboards built here satisfy the rules of Grafana's own dashboard linter.
 """
 
 from collections.abc import Sequence
@@ -45,11 +45,11 @@ class Panel:
         about: what to read from it, and when to worry.
         unit: of Grafana's names, as in `s`, `short`, `reqps`, `percentunit`.
         queries: what it draws.
-        kind: lines over time, or what is now as a number.
+        kind: lines over time, or the current value as a number.
         width: of 24 columns.
-        bad_above: value from which it is red; below it green.
-        bad_below: the other way round.
-        stacked: whether lines are parts of a whole.
+        bad_above: value from which it is red; below, it is green.
+        bad_below: value below which it is red; from it on, it is green.
+        stacked: whether the lines add up to a whole.
     """
 
     title: str
@@ -76,10 +76,10 @@ class Board:
     """One dashboard.
 
     Args:
-        uid: stays for ever: links name it.
+        uid: never changes: links contain it.
         title: after "Streamdesk / ".
         about: one sentence.
-        jobs: regular expression of the jobs that it can be about.
+        jobs: regular expression of the jobs that can be selected.
         rows: what it shows.
     """
 
@@ -91,7 +91,7 @@ class Board:
 
 
 def built(board: Board) -> models.Dashboard:
-    """The dashboard as Grafana wants it."""
+    """The dashboard as a Grafana model."""
     builder = (
         dashboards.Dashboard(f"Streamdesk / {board.title}")
         .uid(board.uid)

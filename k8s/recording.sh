@@ -8,6 +8,6 @@ kubectl() { command kubectl ${SKAFFOLD_KUBE_CONTEXT:+--context "$SKAFFOLD_KUBE_C
 
 [ -f "$file" ] || { echo "BARS_FILE=$file: no such file; name a CSV file with bars" >&2; exit 1; }
 kubectl create namespace "$namespace" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
-# Server-side: the other way keeps a second copy of the file in an annotation, which is too long.
+# Server-side: a client-side apply keeps a copy of the file in an annotation, for which it is too long.
 kubectl create configmap desk-recording --namespace "$namespace" --from-file=bars.csv="$file" \
     --dry-run=client -o yaml | kubectl apply --server-side --force-conflicts -f -

@@ -1,4 +1,4 @@
-"""Alert relays as processes of their own, and what Alertmanager would post to them."""
+"""Alert relays as separate processes, and the payloads that Alertmanager would post."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.servers import LOOPBACK, free_port
 BEGAN = datetime(2026, 11, 20, 15, 26, tzinfo=UTC)
 RELAY_TOKEN = "an-example-of-a-token"  # noqa: S105 - made up
 CONNECTIONS = 8
-GUARD_SECONDS = 120.0  # only ends a wait that would never end
+GUARD_SECONDS = 120.0  # only ends a wait that hangs
 
 
 def alert(name: str = "RedisPELTooHigh", severity: str = "warning", **changes: Any) -> AlertState:
@@ -156,7 +156,7 @@ class RelayProcess:
             return [(await client.post(self.webhook, json=each)).status_code for each in bodies]
 
     async def post_at_once(self, *bodies: dict[str, Any]) -> list[int]:
-        """The same in any order, a few concurrently."""
+        """The same over several concurrent connections, in no order."""
         share = -(-len(bodies) // CONNECTIONS)
         rows = [bodies[at : at + share] for at in range(0, len(bodies), share)]
         return [code for codes in await asyncio.gather(*map(self._post, rows)) for code in codes]

@@ -38,7 +38,7 @@ def find_alertmanager() -> str | None:
 
 
 class Alertmanager:
-    """One that tells a webhook of all its alerts.
+    """An Alertmanager that posts all its alerts to a webhook.
 
     Args:
         folder: for its settings and data.
@@ -83,7 +83,7 @@ class Alertmanager:
                 await asyncio.sleep(0.05)
 
     async def set_alerts(self, *names: str, ended: bool = False, severity: str = "warning") -> None:
-        """Tell it, as Prometheus does, that alerts fire, or that they have ended."""
+        """Report alerts as firing or resolved, as Prometheus does."""
         now = datetime.now(UTC)
         alerts = [
             {

@@ -31,7 +31,7 @@ class Replica:
             "METRICS_PORT": "0",
             "LOG_FORMAT": "json",
             "HAMA_SCHEDULER_ENABLED": "false",
-            # A machine that is busy with tests is no server that does not answer.
+            # A busy machine must not be mistaken for an unresponsive server.
             "HAMA_CACHE_TIMEOUT_SECONDS": "60",
         }
         self._process = subprocess.Popen(
@@ -90,7 +90,7 @@ class Replica:
         return [entry["event"] for entry in self.log]
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """SIGKILL."""
         self._process.kill()
         self._process.wait(60)
 

@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 Value = str | int | float | bool
-LONGEST_WAIT_SECONDS = 120  # only ends a test that would wait for ever
+LONGEST_WAIT_SECONDS = 120  # only ends a test that hangs
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-LONGEST_WAIT_SECONDS = 120  # only ends a test that would wait for ever
+LONGEST_WAIT_SECONDS = 120  # only ends a test that hangs
 ENDED = re.compile(r"Every process has ended, in ([0-9.]+) s")
 COUNTED_LEVELS = ("error", "critical")
 
@@ -65,8 +65,8 @@ class Up:
         """Wait until something holds; fails at once when the desk has ended."""
         deadline = time.monotonic() + LONGEST_WAIT_SECONDS
         while not holds():
-            assert self.process.poll() is None, f"the desk ended; {self.told()}"
-            assert time.monotonic() < deadline, f"{what} did not happen; {self.told()}"
+            assert self.process.poll() is None, f"the desk ended; {self.output()}"
+            assert time.monotonic() < deadline, f"{what} did not happen; {self.output()}"
             time.sleep(0.05)
 
     def wait_until_up(self) -> None:
@@ -80,15 +80,15 @@ class Up:
         self.state()
         os.killpg(self.process.pid, signal.SIGINT)
         self.process.wait(LONGEST_WAIT_SECONDS)
-        found = ENDED.search(self.told())
-        assert found, self.told()
+        found = ENDED.search(self.output())
+        assert found, self.output()
         return float(found[1])
 
     def left_over(self) -> set[int]:
         """Processes of the desk that are still there."""
         return {pid for pid in self.seen_pids if is_alive(pid)}
 
-    def told(self) -> str:
+    def output(self) -> str:
         """What `up` printed."""
         return self.out.read_text()
 

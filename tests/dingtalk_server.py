@@ -1,4 +1,4 @@
-"""A server on loopback that takes messages as DingTalk's robot does, and misbehaves on request.
+"""A server on loopback that acts as DingTalk's robot, and can be scripted to misbehave.
 
 It checks what the robot checks: the token, the signature (encoded once) and its clock, the keyword,
 the length, and how many messages come in a minute.

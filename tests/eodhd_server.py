@@ -1,8 +1,8 @@
-"""A server that speaks EODHD's news API as it is documented, and misbehaves on demand.
+"""A server with EODHD's documented news API, which can be scripted to misbehave.
 
 Tests run it in their own loop (`EodhdServer().running()`). It is also a program of its own that
-needs nothing but Python: `python tests/eodhd_server.py --port 8080 --generate 200`; a running one
-is controlled over HTTP (`POST /_script`, `POST /_articles`, `GET /_requests`).
+needs only Python: `python tests/eodhd_server.py --port 8080 --generate 200`; a running one
+is scripted over HTTP (`POST /_script`, `POST /_articles`, `GET /_requests`).
 
 What it follows: https://eodhd.com/financial-apis/stock-market-financial-news-api and
 https://eodhd.com/financial-apis/api-limits. Pages by limit and offset, newest first; `from` and
@@ -59,7 +59,7 @@ def article(
     made: Article = {
         "date": at.astimezone(UTC).isoformat(timespec="seconds"),
         "title": title or f"Story {number}: profit beats estimates",
-        "content": f"The text of story {number}. It goes on elsewhere [...]",
+        "content": f"The text of story {number}. It continues elsewhere [...]",
         "link": f"https://news.example/{number}",
         "symbols": list(symbols),
         "tags": ["EARNINGS RESULTS"],
@@ -87,7 +87,7 @@ class EodhdServer:
         user: what it does about requests for /api/user, if set.
         after_page: done after the next answers with articles, one after another: more arrive.
         requests: all requests, in order.
-        most_at_once: the most requests for news that were pending at one time.
+        most_at_once: the most requests for news that were in progress at once.
     """
 
     articles: list[Article] = field(default_factory=list)
@@ -111,7 +111,7 @@ class EodhdServer:
 
     @asynccontextmanager
     async def running(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator["EodhdServer"]:
-        """Listen; on a free port of loopback unless a port is given."""
+        """Listen, by default on a free port of loopback."""
         server = await asyncio.start_server(self._connection, host, port)
         self.url = f"http://{host}:{server.sockets[0].getsockname()[1]}"
         try:

@@ -1,4 +1,4 @@
-"""A server on loopback that speaks Binance's klines, and misbehaves when it is told to."""
+"""A server on loopback with Binance's klines API, which can be scripted to misbehave."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ class KlinesServer:
         requests: the parameters of all requests, in order.
         answers: what it does about the next requests instead, one after another.
         always: what it does about all requests, if set.
-        most_at_once: the most requests that were in hand at one time.
+        most_at_once: the largest number of concurrent requests.
     """
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from tests.servers import LOOPBACK
 
 PAUSE_SECONDS = 0.05
 LONGEST_START_SECONDS = 120
-LONGEST_WORK_SECONDS = 300  # only ends a wait that would never end
+LONGEST_WORK_SECONDS = 300  # only ends a wait that hangs
 LONGEST_ANSWER_SECONDS = 60
 LONGEST_END_SECONDS = 60
 
@@ -106,7 +106,7 @@ class NewsProcess:
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """End it as a power cut would, whatever state it is in."""
+        """SIGKILL, in any state."""
         self._process.kill()
         self._close()
 

@@ -1,4 +1,4 @@
-"""A made-up world of news, fetchers in it that can be killed anywhere, and what they published."""
+"""A simulated news source, fetchers that can be killed at any step, and what they published."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,7 +31,7 @@ round; Redis executes a command, or does not, and the answer is lost either way.
 
 
 class KilledError(BaseException):
-    """The process was killed: nothing in it handles that."""
+    """The process was killed; no code of it may handle this."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Story:
 
 @dataclass
 class World:
-    """What there is to fetch, by a clock that the test sets."""
+    """The articles that exist, by a clock that the test sets."""
 
     name: str = field(default_factory=lambda: f"world-{uuid4().hex[:12]}")
     now: datetime = NOON
@@ -67,7 +67,7 @@ class World:
         self.stories.append(Story(number, self.now, self.now - late, tuple(tickers)))
 
     def articles(self, query: NewsQuery) -> list[RawArticle]:
-        """What a source would answer; each article twice, as readers' links differ."""
+        """A source's answer; each article twice, with different links."""
         since = query.since
         if self.whole_days:
             since = since.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -102,11 +102,11 @@ class Steps:
         self._rob: Callable[[], Awaitable[None]] | None = None
 
     def plan(self, at: int, mishap: Mishap, rob: Callable[[], Awaitable[None]]) -> None:
-        """So many steps from here."""
+        """The step this many steps from now."""
         self._at, self._mishap, self._rob = self.taken + at, mishap, rob
 
     def forget(self) -> None:
-        """Nothing happens any more."""
+        """Disarm all faults."""
         self._at = None
 
     async def step(self, call: Callable[[], Awaitable[Any]], *, on_bus: bool) -> Any:
@@ -242,7 +242,7 @@ class WorldFetcher:
             return None
 
     async def rob(self) -> None:
-        """Its lease runs out, though it does not know."""
+        """Let its lease expire unnoticed."""
         await self._bus.keys.drop(f"{self.keeper.key}:lease")
 
 

@@ -17,7 +17,7 @@ import yaml
 from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
-LONGEST_WAIT_SECONDS = 180  # only ends a test that would wait indefinitely
+LONGEST_WAIT_SECONDS = 180  # only ends a test that hangs
 TARGET = "desk-order-executor"
 STREAM = "{trading:signals}:90"
 GROUP = "order-executors"

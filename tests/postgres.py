@@ -141,13 +141,13 @@ class PostgresServer:
         self._process.wait(LONGEST_WAIT_SECONDS)
 
     def freeze(self) -> None:
-        """Let it hang: connections stay open, new ones are not answered."""
+        """Freeze it: connections stay open, new ones are not answered."""
         os.kill(self._process.pid, signal.SIGSTOP)  # first, so that it forks no more
         for pid in self._sessions():
             os.kill(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Resume it."""
         for pid in (*self._sessions(), self._process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)

@@ -11,7 +11,7 @@ Moment = Literal["before", "after"]
 
 
 class FlakyLine:
-    """Passes everything on, until it is told to cut.
+    """Forwards everything, until it is configured to cut.
 
     Args:
         url: of the server.

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback: slow, cut, silent, or broken off in the middle of an answer."""
+"""A TCP proxy on loopback: slow, cut, silent, or closed in the middle of a response."""
 
 import asyncio
 from types import TracebackType
@@ -10,7 +10,7 @@ Outbox = asyncio.Queue[tuple[float, bytes | None]]
 
 
 class Proxy:
-    """Stands before one server. Use it as an async context manager.
+    """A proxy in front of one server. Use it as an async context manager.
 
     Attributes:
         port: where it listens.
@@ -57,24 +57,24 @@ class Proxy:
         return len(self._lines)
 
     def cut(self) -> None:
-        """Break off every connection."""
+        """Close every connection."""
         for ends in self._lines.values():
             self._break(ends)
 
     def cut_answer_after(self, count: int) -> None:
-        """Break off the connection whose answer exceeds so many bytes, counted from now on."""
+        """Close the connection whose response exceeds this many bytes, counted from now on."""
         self._answer_bytes_left = count
 
     def swallow(self) -> None:
-        """Go on accepting, but forward nothing until `forward`."""
+        """Keep accepting connections, but forward nothing until `forward`."""
         self._open.clear()
 
     def forward(self) -> None:
-        """Forward again, what was held back first: a network drops no byte of a connection."""
+        """Forward again, withheld bytes first: a network loses no byte of a connection."""
         self._open.set()
 
     def heal(self) -> None:
-        """Be an ordinary network again."""
+        """Remove all faults."""
         self.delay_seconds = 0.0
         self._answer_bytes_left = None
         self.forward()

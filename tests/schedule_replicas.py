@@ -14,7 +14,7 @@ from pathlib import Path
 
 PROGRAM = Path(__file__).with_name("schedule_replica.py")
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-GUARD_SECONDS = 120  # only ends a wait that would never end
+GUARD_SECONDS = 120  # only ends a wait that hangs
 
 
 def minutes(number: float) -> datetime:
@@ -51,7 +51,7 @@ class Replicas:
         self.set_clock(minutes(1))
 
     def start(self, count: int) -> list[int]:
-        """So many more; returns their process ids once they run."""
+        """Start more replicas; returns their process ids once they run."""
         pids = []
         for _ in range(count):
             process = subprocess.Popen(
@@ -111,7 +111,7 @@ class Replicas:
         return [process.pid for process in self._processes if process.poll() is None]
 
     def kill(self, pid: int) -> None:
-        """As a power cut would."""
+        """SIGKILL."""
         process = next(process for process in self._processes if process.pid == pid)
         process.kill()
         process.wait(GUARD_SECONDS)

@@ -14,16 +14,17 @@ from typing import Any
 import hiredis
 
 LOOPBACK = "127.0.0.1"
-LONGEST_WAIT_SECONDS = 60  # only ends a wait that would never end
+LONGEST_WAIT_SECONDS = 60  # only ends a wait that hangs
 MASTER_NAME = "desk"
 QUORUM = 2
-# The second to give a master up makes the quorum: after one second. Not all at once: each would
-# vote for itself, none be elected, and the next attempt come after twice the failover time-out.
+# The second Sentinel to detect a dead master, after one second, completes the quorum. They must not
+# detect it at once: each would vote for itself, none would be elected, and the next attempt would
+# come after twice the failover time-out.
 DOWN_AFTER_MS = (850, 1000, 1150)
 FAILOVER_TIMEOUT_MS = 10_000
-# How often a Sentinel pings, and tries to connect again. By itself it does so once a second, which
-# is as long as the down time: after one failover in ten some Sentinel connected to the new master
-# too late, took it for dead, and moved the role once more, away from a master that was writing.
+# How often a Sentinel pings and reconnects. The default of one second is as long as the down time:
+# after one failover in ten, some Sentinel connected to the new master too late, considered it down,
+# and moved the role once more, away from a healthy master.
 PING_PERIOD_MS = 250
 PAUSE_MS = 20_000  # a planned failover takes a tenth of it
 # A Sentinel's words about a node that cannot be promoted now, or about a failover on its way.
@@ -31,7 +32,7 @@ UNFIT = {"s_down", "o_down", "disconnected", "failover_in_progress", "force_fail
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A port that is free now."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
@@ -41,7 +42,7 @@ def ask(port: int, *words: str | int, timeout_seconds: float = 5.0) -> Any:
     """One command on a connection of its own, and the answer.
 
     Raises:
-        OSError: nobody listens, or nothing was answered in time.
+        OSError: no server listens, or it did not answer in time.
         hiredis.ReplyError: what the server answered.
     """
     reader = hiredis.Reader(encoding="utf-8")
@@ -59,7 +60,7 @@ def ask(port: int, *words: str | int, timeout_seconds: float = 5.0) -> Any:
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Poll until something holds; a server that does not answer is one for which it does not."""
+    """Poll until a condition holds; without an answer of the server it does not hold."""
     deadline = time.monotonic() + LONGEST_WAIT_SECONDS
     while True:
         with contextlib.suppress(OSError, hiredis.HiredisError):
@@ -125,7 +126,7 @@ class StreamServer:
         self._process.wait(30)
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """SIGKILL."""
         self._process.kill()
         self._process.wait(30)
 
@@ -135,11 +136,11 @@ class StreamServer:
         self._folder.mkdir()
 
     def freeze(self) -> None:
-        """Let it hang: connections stay open, nothing answers."""
+        """Freeze it: connections stay open, but nothing answers."""
         os.kill(self._process.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Resume it."""
         if self._process.poll() is None:
             os.kill(self._process.pid, signal.SIGCONT)
 
@@ -270,7 +271,7 @@ class SentinelCluster:
         return self.master()
 
     def kill_master(self) -> StreamServer:
-        """SIGKILL the master; returns it, dead. The Sentinels find out by themselves."""
+        """SIGKILL the master and return it. The Sentinels have to detect it."""
         master = self.master()
         master.kill()
         return master
@@ -282,8 +283,8 @@ class SentinelCluster:
     def planned_failover(self) -> StreamServer:
         """Move the master's role elsewhere without losing a write; returns the old master, back.
 
-        Writes are held while the role moves, and the old master ends as soon as the Sentinels
-        name another: it would go on accepting writes that nobody keeps.
+        Writes are paused while the role moves, and the old master ends as soon as the Sentinels
+        name another: it would otherwise keep accepting writes that are lost.
         """
         old = self.master()
         old.ask("CLIENT", "PAUSE", PAUSE_MS, "WRITE")

@@ -113,13 +113,13 @@ class Floor:
     """Workers that share one log of what was begun, in its order."""
 
     def __init__(self, desk: Any) -> None:
-        """Nobody is there yet."""
+        """Start without workers."""
         self.desk = desk
         self.log: Log = []
         self.workers: list[Worker] = []
 
     def worker(self, answer: Answer | None = None, **changes: Any) -> Worker:
-        """One more; its leases do not run out by themselves, unless told so."""
+        """One more worker; by default its leases do not expire during a test."""
         backend: Any = Proxied(self.desk.another_bus()._backend)
         name = "ABCDEF"[len(self.workers)]
         config = BusConfig(
@@ -138,7 +138,7 @@ class Floor:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for something to come true."""
+    """Wait until a condition holds."""
     async with asyncio.timeout(30):
         while not holds():
             await asyncio.sleep(0.002)

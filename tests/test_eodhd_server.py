@@ -20,7 +20,7 @@ from tests.eodhd_server import KEY
 GUARD_SECONDS = 60
 
 
-async def test_the_fake_server_needs_nothing_but_python_and_is_told_what_to_do_over_http() -> None:
+async def test_the_fake_server_needs_only_python_and_is_scripted_over_http() -> None:
     program = str(Path(eodhd_server.__file__))
     command = [sys.executable, "-I", "-S", program, "--generate", "8", "--tickers", "AAPL.US"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: ASYNC220 - its first line is awaited

@@ -78,7 +78,7 @@ def test_coverage_is_held_against_its_mark_only_when_all_tests_run(
     assert run_tests.chooses(arguments) is part
 
 
-def test_the_tests_run_in_parallel_unless_told_otherwise() -> None:
+def test_the_tests_run_in_parallel_by_default() -> None:
     assert "-n" in run_tests.pytest_command([])
     assert run_tests.pytest_command(["-n0"]).count("-n") == 0
 

@@ -1,4 +1,4 @@
-"""A model of FinBERT's shape that weighs a kilobyte, and knows four words."""
+"""A model with FinBERT's interface, of one kilobyte and four words."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from tokenizers.processors import BertProcessing
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "rises", "falls", "pro", "##fit")
 LABELS = ("positive", "negative", "neutral")  # as the best known FinBERT orders them
 # What a word adds to the logits of LABELS, in that order. The padding has the largest: it shows
-# when the attention mask is not minded.
+# when the attention mask is ignored.
 PULLS = {
     "[PAD]": (0.0, 50.0, 0.0),
     "rises": (4.0, 0.0, 0.0),
@@ -105,7 +105,7 @@ def tokenizer() -> Tokenizer:
 
 
 def write_model(folder: Path, model: onnx.ModelProto | None = None) -> Path:
-    """Write a model that works into a folder, or another `model.onnx` beside its other files."""
+    """Write a valid model into a folder, or another `model.onnx` with the same other files."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config()))
     tokenizer().save(str(folder / "tokenizer.json"))

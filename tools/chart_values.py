@@ -3,7 +3,7 @@
 `values.schema.json` and the table of values in README.md, of the chart streamdesk and of its
 subchart monitoring. A comment that begins with `# --` describes the key below it; a map with such a
 comment is one row, whatever is in it. `# @schema {…}` adds to the schema what the default does not
-tell. Names of settings come from the services' own `config.py`, so that a mistyped one is refused.
+say. Names of settings come from the services' own `config.py`, so that a mistyped one is refused.
 """
 
 import argparse

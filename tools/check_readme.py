@@ -1,4 +1,4 @@
-"""Check that what the pages tell a reader to type exists.
+"""Check that the commands and links on the pages exist.
 
 Every `make …`, `streamdesk …` and `python -m streamdesk.…` in the code of README.md,
 CONTRIBUTING.md, docs/, the charts' and the members' READMEs: targets in the Makefile, commands and
@@ -98,7 +98,7 @@ def check_python(words: list[str]) -> str | None:
     return None if found else f"no module {module!r}"
 
 
-def check_page(page: Path, targets: set[str], console: Any) -> Iterator[str]:  # noqa: ANN401 - as above
+def check_page(page: Path, targets: set[str], console: Any) -> Iterator[str]:  # noqa: ANN401 - typer's private copy
     """One line for everything on a page that does not exist."""
     text = page.read_text(encoding="utf-8")
     where = page.relative_to(ROOT)

@@ -1,4 +1,4 @@
-"""What goes into an image, and what does not: called by services/Dockerfile.
+"""Select and slim the files of an image: called by services/Dockerfile.
 
 `image_files.py members SERVICE` prints the folders of the service and of the libraries that it
 needs, themselves and through others, as its pyproject.toml says.
@@ -43,7 +43,7 @@ SUFFIXES = {
 NOTES = {"direct_url.json", "uv_cache.json", "uv_build.json", "REQUESTED", "RECORD", "INSTALLER"}
 # What makes a folder an environment to work in, for people and their shells.
 SHELLS = {"CACHEDIR.TAG", ".gitignore", ".lock"}
-# Larger than this a compiled module is worth a look; the small ones together weigh nothing.
+# Only compiled modules larger than this are stripped; the small ones together are negligible.
 STRIPPED_FROM_BYTES = 50_000
 # ZIP files know no earlier time, and a time of 0 is taken for "none" by some tools.
 FIXED_TIME_SECONDS = 315_532_800  # 1980-01-01

@@ -135,7 +135,7 @@ def too_large(sizes: Mapping[str, int], base_bytes: int, limit_mb: float) -> lis
 
 
 def main() -> int:
-    """Read the arguments, build, and tell."""
+    """Read the arguments, build, and print the sizes."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("--docker", default="docker", help="the client [docker]")
     parser.add_argument("--tag", default="dev", help="tag of the images, and their version [dev]")

@@ -84,7 +84,7 @@ def unit_of(name: str, kind: str, meaning: str) -> str:
     """What a value of it counts.
 
     Raises:
-        ValueError: nobody said.
+        ValueError: the unit is unknown.
     """
     for suffix, unit in SUFFIXES.items():
         if name.removesuffix("_total").endswith(suffix):

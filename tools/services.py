@@ -107,7 +107,7 @@ def _artifacts(root: Path) -> Iterator[str]:
         yield "    dockerfile: services/Dockerfile"
         yield f"    buildArgs: {{SERVICE: {service.name}}}"
         if not named:
-            yield "  # What no rule names, as a pyproject.toml or a lock, makes a new image."
+            yield "  # A change of any other file (pyproject.toml, the lock) builds a new image."
         yield "  sync:"
         yield "    manual:"
         for name in libraries(root):

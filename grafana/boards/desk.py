@@ -1,11 +1,11 @@
-"""The desk at a glance: what people of the desk ask first."""
+"""The desk at a glance: account, signals and orders."""
 
 from grafana.parts import Board, Panel, Query, Row
 
 DESK = Board(
     uid="streamdesk-desk",
     title="Desk",
-    about="Signals, orders, fills and what it is all worth.",
+    about="Signals, orders, fills, and the value of the account.",
     jobs="streamdesk-(signal-generator|order-executor|operator)",
     rows=[
         Row(
@@ -13,7 +13,7 @@ DESK = Board(
             [
                 Panel(
                     "Equity",
-                    "Cash plus the worth of all positions, at the last prices seen.",
+                    "Cash plus the value of all positions, at their last prices.",
                     "currencyUSD",
                     [Query("max(portfolio_equity_usd{$SEL})")],
                     kind="number",
@@ -21,15 +21,15 @@ DESK = Board(
                 ),
                 Panel(
                     "Cash",
-                    "What is not in positions, reservations included.",
+                    "Cash in the account, reservations included.",
                     "currencyUSD",
                     [Query("max(portfolio_cash_usd{$SEL})")],
                     kind="number",
                     width=5,
                 ),
                 Panel(
-                    "Change since the beginning of the range",
-                    "Equity now less equity at the left edge.",
+                    "Change over the time range",
+                    "Equity now minus equity at the start of the time range.",
                     "currencyUSD",
                     [
                         Query(
@@ -51,7 +51,7 @@ DESK = Board(
                 ),
                 Panel(
                     "Blocked",
-                    "1 while an executor decides nothing: not reconciled, or an outcome unknown.",
+                    "1 while an executor decides nothing: not reconciled, or an unknown outcome.",
                     "short",
                     [Query("max(trading_blocked{$SEL})")],
                     kind="number",
@@ -60,7 +60,7 @@ DESK = Board(
                 ),
                 Panel(
                     "Halted",
-                    "1 while the kill switch is on: purchases are refused.",
+                    "1 while the kill switch is on: buys are refused.",
                     "short",
                     [Query("max(trading_halted{$SEL})")],
                     kind="number",
@@ -69,7 +69,7 @@ DESK = Board(
                 ),
                 Panel(
                     "Equity and cash over time",
-                    "The distance between the lines is what is invested.",
+                    "The gap between the lines is the value of the positions.",
                     "currencyUSD",
                     [
                         Query("max(portfolio_equity_usd{$SEL})", "equity"),
@@ -78,9 +78,9 @@ DESK = Board(
                     width=12,
                 ),
                 Panel(
-                    "Books",
-                    "Figures that do not follow from the fills, or differ from the broker's book. "
-                    "Anything above 0 wants a person.",
+                    "Discrepancies",
+                    "Ledger figures that do not follow from the fills, or that differ from the "
+                    "broker's. Anything above 0 needs a person.",
                     "short",
                     [
                         Query("max(ledger_discrepancies{$SEL})", "ledger"),
@@ -96,7 +96,7 @@ DESK = Board(
             [
                 Panel(
                     "Bars",
-                    "Bars taken from the feed. None while the feed is open: no signal can be made.",
+                    "Bars taken from the feed. Without bars no signal can be made.",
                     "ops",
                     [
                         Query(
@@ -107,7 +107,7 @@ DESK = Board(
                 ),
                 Panel(
                     "Signals by type",
-                    "Signals put into the queue.",
+                    "Signals published to the queue.",
                     "ops",
                     [
                         Query(
@@ -132,7 +132,7 @@ DESK = Board(
                 ),
                 Panel(
                     "Scores",
-                    "Half and nine tenths of the signals score at most this.",
+                    "Median and 90th percentile of the signals' scores.",
                     "short",
                     [
                         Query(
@@ -145,7 +145,7 @@ DESK = Board(
                 ),
                 Panel(
                     "Scan duration",
-                    "From the bars of one moment to their last signal.",
+                    "Time from the bars of one moment to their last signal.",
                     "s",
                     [
                         Query(
@@ -157,15 +157,16 @@ DESK = Board(
                     ],
                 ),
                 Panel(
-                    "Signals that wait",
-                    "In the queue, and in hand. More than a thousand for five minutes is an alert.",
+                    "Signal backlog",
+                    "Waiting in the queue, and pending. More than a thousand for five minutes "
+                    "raises an alert.",
                     "short",
                     [
                         Query('max(streams_lag{$SEL, topic="signals"})', "waiting"),
                         Query(
                             "sum(max by (stream) (redis_pending_messages{$SEL, "
                             'group="order-executors"}))',
-                            "in hand",
+                            "pending",
                         ),
                     ],
                     bad_above=1000,
@@ -177,7 +178,7 @@ DESK = Board(
             [
                 Panel(
                     "Decisions",
-                    "Signals by what became of them.",
+                    "Signals by result.",
                     "ops",
                     [
                         Query(
@@ -189,7 +190,7 @@ DESK = Board(
                 ),
                 Panel(
                     "Refusals by code",
-                    "Why signals became no order. One code that takes all points at a setting.",
+                    "Why signals became no order. A single code points to a setting.",
                     "ops",
                     [
                         Query(
@@ -213,7 +214,7 @@ DESK = Board(
                 ),
                 Panel(
                     "From signal to decision",
-                    "From the queue to the acknowledgement, waiting included.",
+                    "Time from publish to acknowledgement, waiting included.",
                     "s",
                     [
                         Query(
@@ -226,8 +227,8 @@ DESK = Board(
                     ],
                 ),
                 Panel(
-                    "Answers of the broker that were lost",
-                    "Each order is asked for before anything is sent again.",
+                    "Lost responses of the broker",
+                    "Each order is looked up at the broker before anything is sent again.",
                     "short",
                     [
                         Query(
@@ -237,8 +238,8 @@ DESK = Board(
                     ],
                 ),
                 Panel(
-                    "Events that wait in the ledger",
-                    "The outbox: what happened and is not published yet.",
+                    "Outbox backlog",
+                    "Events of the ledger that are not published yet.",
                     "short",
                     [Query("max(outbox_backlog{$SEL})", "outbox")],
                     bad_above=500,

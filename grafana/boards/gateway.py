@@ -1,4 +1,4 @@
-"""The gateway: browsers, and how fresh what they see is."""
+"""The gateway: connected browsers, and how fresh their data is."""
 
 from grafana.parts import Board, Panel, Query, Row
 
@@ -21,7 +21,7 @@ GATEWAY = Board(
                 ),
                 Panel(
                     "Bus",
-                    "1 while every gateway's bus answers.",
+                    "1 while every gateway is connected to Redis.",
                     "short",
                     [Query("min(gw_redis_up{$SEL})")],
                     kind="number",
@@ -29,8 +29,8 @@ GATEWAY = Board(
                     bad_below=1,
                 ),
                 Panel(
-                    "Left out",
-                    "Events a second that slow readers get newer ones for.",
+                    "Dropped",
+                    "Events a second that were replaced by newer ones for slow readers.",
                     "ops",
                     [Query("sum(rate(gw_dropped_total{$SEL}[$__rate_interval]))")],
                     kind="number",
@@ -39,14 +39,14 @@ GATEWAY = Board(
                 ),
                 Panel(
                     "Sockets by gateway",
-                    "How evenly they are spread.",
+                    "How evenly sockets are distributed.",
                     "short",
                     [Query("sum by (instance) (gw_connections{$SEL})", "{{instance}}")],
                     stacked=True,
                 ),
                 Panel(
-                    "Ended, by close code",
-                    "4xxx are ours and say why; peer: the client left.",
+                    "Closed, by close code",
+                    "4xxx are the gateway's own codes; peer: the client disconnected.",
                     "short",
                     [
                         Query(
@@ -58,7 +58,7 @@ GATEWAY = Board(
                 ),
                 Panel(
                     "Messages sent",
-                    "Texts written to sockets a second.",
+                    "Messages written to sockets a second.",
                     "ops",
                     [
                         Query(
@@ -75,8 +75,8 @@ GATEWAY = Board(
             [
                 Panel(
                     "Delivery lag",
-                    "From an event's publication to its routing; above a second for five minutes: "
-                    "an alert.",
+                    "Time from an event's publication to its routing. More than a second for five "
+                    "minutes raises an alert.",
                     "s",
                     [
                         Query(

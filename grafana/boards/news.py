@@ -5,7 +5,7 @@ from grafana.parts import Board, Panel, Query, Row
 NEWS = Board(
     uid="streamdesk-news",
     title="News",
-    about="Is the source well, what passes the filter, and how fast.",
+    about="Health of the source, what passes the filter, and how fast.",
     jobs="streamdesk-news-.*",
     rows=[
         Row(
@@ -13,8 +13,8 @@ NEWS = Board(
             [
                 Panel(
                     "Requests that succeed",
-                    "Share of the requests answered with articles. Below 90 % for five minutes: an "
-                    "alert.",
+                    "Share of the requests answered with articles. Below 90 % for five minutes "
+                    "raises an alert.",
                     "percentunit",
                     [
                         Query(
@@ -29,14 +29,14 @@ NEWS = Board(
                 ),
                 Panel(
                     "Calls left today",
-                    "Until 00:00 GMT. No data: a source without a quota.",
+                    "Calls left until 00:00 GMT. No data for a source without a quota.",
                     "short",
                     [Query("min by (source) (news_quota_left_calls{$SEL})", "{{source}}")],
                     kind="number",
                     width=6,
                 ),
                 Panel(
-                    "Fetchers that are active",
+                    "Active fetchers",
                     "Exactly one replica fetches.",
                     "short",
                     [Query("sum(news_fetcher_active{$SEL})")],
@@ -45,8 +45,8 @@ NEWS = Board(
                     bad_below=1,
                 ),
                 Panel(
-                    "Since the last whole round",
-                    "All tickers were asked, and answered.",
+                    "Since the last complete round",
+                    "Time since a round in which the source answered for every ticker.",
                     "s",
                     [Query("time() - max(news_last_round_timestamp_seconds{$SEL} > 0)")],
                     kind="number",
@@ -55,7 +55,7 @@ NEWS = Board(
                 ),
                 Panel(
                     "Requests by outcome",
-                    "Answered with articles, and not, by reason.",
+                    "Answered with articles, or failed, by reason.",
                     "short",
                     [
                         Query(
@@ -73,7 +73,7 @@ NEWS = Board(
                 ),
                 Panel(
                     "Articles",
-                    "Returned by the source, published, and known already.",
+                    "Returned by the source, published, duplicates, and invalid ones.",
                     "short",
                     [
                         Query(
@@ -84,17 +84,18 @@ NEWS = Board(
                             "published",
                         ),
                         Query(
-                            "sum(increase(news_duplicates_total{$SEL}[$__rate_interval]))", "known"
+                            "sum(increase(news_duplicates_total{$SEL}[$__rate_interval]))",
+                            "duplicate",
                         ),
                         Query(
                             "sum(increase(news_articles_invalid_total{$SEL}[$__rate_interval]))",
-                            "unusable",
+                            "invalid",
                         ),
                     ],
                 ),
                 Panel(
                     "Articles by ticker",
-                    "Published, the ten with most.",
+                    "Articles published, for the top ten tickers.",
                     "short",
                     [
                         Query(
@@ -112,7 +113,7 @@ NEWS = Board(
             [
                 Panel(
                     "Judged, by outcome",
-                    "Passed, or the rule that dropped it.",
+                    "Passed, or the rule that dropped the article.",
                     "ops",
                     [
                         Query(
@@ -138,7 +139,7 @@ NEWS = Board(
                 ),
                 Panel(
                     "From fetched to filtered",
-                    "How long articles take; the aim is 95 of 100 within a second.",
+                    "Time from fetch to publication as filtered news; the aim is 95 % within 1 s.",
                     "s",
                     [
                         Query(
@@ -152,7 +153,7 @@ NEWS = Board(
                 ),
                 Panel(
                     "Age at the filter",
-                    "From publication to judgement: how old news is when we see it.",
+                    "Time from an article's publication at the source to the filter's verdict.",
                     "s",
                     [
                         Query(
@@ -164,8 +165,8 @@ NEWS = Board(
                     ],
                 ),
                 Panel(
-                    "Articles that wait for the filter",
-                    "Not given to any filter yet.",
+                    "Lag of the filter",
+                    "Articles not yet delivered to a filter.",
                     "short",
                     [Query('max(streams_lag{$SEL, topic="news_raw"})', "waiting")],
                     bad_above=1000,

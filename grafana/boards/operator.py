@@ -5,7 +5,7 @@ from grafana.parts import Board, Panel, Query, Row
 OPERATOR = Board(
     uid="streamdesk-operator",
     title="Operator",
-    about="Desired and actual executors, what waits for them, and each decision.",
+    about="Desired and actual executors, their backlog, and each decision.",
     jobs="streamdesk-operator",
     rows=[
         Row(
@@ -13,7 +13,7 @@ OPERATOR = Board(
             [
                 Panel(
                     "Replicas",
-                    "Desired, asked of the workload, and ready.",
+                    "Desired, requested of the workload, and ready.",
                     "short",
                     [
                         Query(
@@ -29,17 +29,17 @@ OPERATOR = Board(
                 ),
                 Panel(
                     "Backlog",
-                    "Entries that nobody was given yet, and those in hand. A gap: not known.",
+                    "Unread and pending entries. A gap: the lag is unknown.",
                     "short",
                     [
                         Query("max by (pool) (executorpool_unread{$SEL})", "{{pool}} unread"),
-                        Query("max by (pool) (executorpool_pending{$SEL})", "{{pool}} in hand"),
+                        Query("max by (pool) (executorpool_pending{$SEL})", "{{pool}} pending"),
                     ],
                     width=12,
                 ),
                 Panel(
-                    "Oldest entry in hand",
-                    "Since it was published.",
+                    "Oldest pending entry",
+                    "Time since it was published.",
                     "s",
                     [
                         Query(
@@ -50,7 +50,7 @@ OPERATOR = Board(
                 ),
                 Panel(
                     "Decisions by reason",
-                    "What the operator found at each look.",
+                    "Reason of the decision in each round.",
                     "short",
                     [
                         Query(
@@ -68,8 +68,8 @@ OPERATOR = Board(
             "The operator itself",
             [
                 Panel(
-                    "Pools that are ready",
-                    "1 while the condition Ready is true.",
+                    "Ready pools",
+                    "1 while a pool's Ready condition is true.",
                     "short",
                     [Query("min by (pool) (executorpool_ready{$SEL})", "{{pool}}")],
                     kind="number",
@@ -77,15 +77,15 @@ OPERATOR = Board(
                 ),
                 Panel(
                     "Lease",
-                    "Exactly one operator acts.",
+                    "Operators that hold the lease; there must be exactly one.",
                     "short",
                     [Query("sum(operator_lease_held{$SEL})")],
                     kind="number",
                     bad_below=1,
                 ),
                 Panel(
-                    "Since the last round that worked",
-                    "More than a minute: the executors keep the number they have.",
+                    "Since the last successful round",
+                    "Above a minute, the number of executors does not change.",
                     "s",
                     [Query("min(operator_tick_age_seconds{$SEL})")],
                     kind="number",
@@ -93,7 +93,7 @@ OPERATOR = Board(
                 ),
                 Panel(
                     "Rounds by result",
-                    "Looks at all pools.",
+                    "Rounds over all pools a second.",
                     "ops",
                     [
                         Query(

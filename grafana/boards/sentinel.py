@@ -1,11 +1,11 @@
-"""Redis and its Sentinels, by redis_exporter and by the operator's watchdog."""
+"""Redis and its Sentinels, as seen by redis_exporter and the operator's watchdog."""
 
 from grafana.parts import Board, Panel, Query, Row
 
 SENTINEL = Board(
     uid="streamdesk-sentinel",
     title="Redis Sentinel",
-    about="Who is the master, who agrees, and what the servers need.",
+    about="The master, the Sentinels' agreement, and the load of the servers.",
     jobs="streamdesk-(redis|operator).*",
     rows=[
         Row(
@@ -13,8 +13,7 @@ SENTINEL = Board(
             [
                 Panel(
                     "Masters",
-                    "Servers that say that they are the master, asked one by one. Other than 1: "
-                    "a fault.",
+                    "Servers that report themselves as master. Anything but 1 is a fault.",
                     "short",
                     [Query("max by (service) (streamdesk_redis_masters{$SEL})", "{{service}}")],
                     kind="number",
@@ -23,7 +22,7 @@ SENTINEL = Board(
                 ),
                 Panel(
                     "The Sentinels agree",
-                    "1 while all that answer name the one master.",
+                    "1 while all Sentinels that answer name the same master.",
                     "short",
                     [
                         Query(
@@ -36,7 +35,7 @@ SENTINEL = Board(
                 ),
                 Panel(
                     "Quorum",
-                    "1 while enough Sentinels see each other to choose another master.",
+                    "1 while enough Sentinels reach each other to promote another master.",
                     "short",
                     [
                         Query(
@@ -49,8 +48,8 @@ SENTINEL = Board(
                     bad_below=1,
                 ),
                 Panel(
-                    "Masters in the range",
-                    "Servers that the Sentinels named. More than one: Redis failed over.",
+                    "Masters over the time range",
+                    "Servers that the Sentinels named as master. More than one: Redis failed over.",
                     "short",
                     [
                         Query(
@@ -62,8 +61,8 @@ SENTINEL = Board(
                     width=6,
                 ),
                 Panel(
-                    "Sentinels and replicas that answer",
-                    "As the Sentinels count them.",
+                    "Reachable Sentinels and replicas",
+                    "As reported by the Sentinels.",
                     "short",
                     [
                         Query("min(redis_sentinel_master_ok_sentinels{$SEL})", "Sentinels"),
@@ -72,8 +71,8 @@ SENTINEL = Board(
                     width=12,
                 ),
                 Panel(
-                    "Sentinels by the master that they name",
-                    "One line for each address. Two at a time: they do not agree.",
+                    "Sentinels by named master",
+                    "One line for each master address. Two lines at once: the Sentinels disagree.",
                     "short",
                     [
                         Query(
@@ -90,7 +89,7 @@ SENTINEL = Board(
             [
                 Panel(
                     "Memory",
-                    "Used, as a share of maxmemory. At 100 % every publish is refused.",
+                    "Used share of maxmemory. At 100 % every publish is refused.",
                     "percentunit",
                     [
                         Query(
@@ -115,7 +114,7 @@ SENTINEL = Board(
                 ),
                 Panel(
                     "Clients",
-                    "Connections open.",
+                    "Open connections.",
                     "short",
                     [Query("max by (instance) (redis_connected_clients{$SEL})", "{{instance}}")],
                 ),
@@ -127,7 +126,7 @@ SENTINEL = Board(
                 ),
                 Panel(
                     "Append-only file",
-                    "1 while the last write and the last rewrite went well.",
+                    "1 while the last write and the last rewrite succeeded.",
                     "short",
                     [
                         Query(
@@ -143,7 +142,7 @@ SENTINEL = Board(
                 ),
                 Panel(
                     "Bytes out",
-                    "What readers and replicas take.",
+                    "Bytes sent to clients and replicas.",
                     "Bps",
                     [
                         Query(

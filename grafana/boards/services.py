@@ -1,4 +1,4 @@
-"""Every process alike: is it up, ready, busy, and how late."""
+"""What holds for every process: up, ready, load and delays."""
 
 from grafana.parts import Board, Panel, Query, Row
 
@@ -9,10 +9,10 @@ SERVICES = Board(
     jobs="streamdesk-.*",
     rows=[
         Row(
-            "Work",
+            "Messages and requests",
             [
                 Panel(
-                    "Handled",
+                    "Handled messages",
                     "Messages handled a second.",
                     "ops",
                     [
@@ -24,8 +24,8 @@ SERVICES = Board(
                     ],
                 ),
                 Panel(
-                    "Not handled",
-                    "Share of the messages that were put back or given up.",
+                    "Failed messages",
+                    "Share of the messages that were retried or given up.",
                     "percentunit",
                     [
                         Query(
@@ -38,7 +38,7 @@ SERVICES = Board(
                 ),
                 Panel(
                     "Time in the handler",
-                    "99 of 100 calls take at most this.",
+                    "99th percentile.",
                     "s",
                     [
                         Query(
@@ -49,7 +49,7 @@ SERVICES = Board(
                     ],
                 ),
                 Panel(
-                    "Requests of the analysis",
+                    "Analysis requests",
                     "By route and status.",
                     "reqps",
                     [
@@ -61,8 +61,8 @@ SERVICES = Board(
                     ],
                 ),
                 Panel(
-                    "Answers of the analysis",
-                    "99 of 100 requests take at most this.",
+                    "Analysis response time",
+                    "99th percentile.",
                     "s",
                     [
                         Query(
@@ -102,13 +102,13 @@ SERVICES = Board(
                 ),
                 Panel(
                     "Ready",
-                    "Processes that say that they are ready.",
+                    "Processes that report themselves as ready.",
                     "short",
                     [Query("sum by (job) (streamdesk_ready{$SEL})", "{{job}}")],
                 ),
                 Panel(
-                    "Processor",
-                    "Seconds of processor time a second.",
+                    "CPU",
+                    "CPU seconds a second.",
                     "short",
                     [
                         Query(
@@ -126,14 +126,14 @@ SERVICES = Board(
                 ),
                 Panel(
                     "Event loop",
-                    "How late the event loop wakes up; everything a process does is late by that.",
+                    "How late the event loop wakes up; the whole process is late by that.",
                     "s",
                     [Query("max by (job) (streamdesk_event_loop_lag_seconds{$SEL})", "{{job}}")],
                     bad_above=1,
                 ),
                 Panel(
                     "Restarts",
-                    "Processes that began anew.",
+                    "Process starts.",
                     "short",
                     [
                         Query(

@@ -1,11 +1,11 @@
-"""Redis Streams: who waits for what."""
+"""Redis Streams: lag, pending entries, throughput and consumers."""
 
 from grafana.parts import Board, Panel, Query, Row
 
 STREAMS = Board(
     uid="streamdesk-streams",
     title="Redis Streams",
-    about="Length, lag, pending entries, throughput and consumers, a group.",
+    about="Length, lag, pending entries, throughput and consumers of each group.",
     jobs="streamdesk-.*",
     rows=[
         Row(
@@ -13,15 +13,15 @@ STREAMS = Board(
             [
                 Panel(
                     "Lag by group",
-                    "Entries that a group was not given yet. Each process that consumes shows its "
-                    "groups' figures, so the largest counts.",
+                    "Entries not yet delivered to a group. Each consuming process exposes the "
+                    "figures of its groups; the panel shows the maximum.",
                     "short",
                     [Query("max by (topic, group) (streams_lag{$SEL})", "{{topic}} {{group}}")],
                     bad_above=1000,
                 ),
                 Panel(
                     "Pending by group",
-                    "Entries in the hands of a group's consumers, all classes of a topic together.",
+                    "Entries delivered and not acknowledged, summed over a topic's classes.",
                     "short",
                     [
                         Query(
@@ -33,8 +33,8 @@ STREAMS = Board(
                     bad_above=100,
                 ),
                 Panel(
-                    "Oldest entry in hand",
-                    "Since it was published. It grows while one is retried or a handler hangs.",
+                    "Oldest pending entry",
+                    "Time since it was published. It grows while it is retried or a handler hangs.",
                     "s",
                     [
                         Query(
@@ -45,21 +45,21 @@ STREAMS = Board(
                     bad_above=300,
                 ),
                 Panel(
-                    "Messages that wait for their time",
-                    "Retries and delays.",
+                    "Delayed messages",
+                    "Messages that wait for a retry or a delay.",
                     "short",
                     [Query("max by (topic, group) (streams_delayed{$SEL})", "{{topic}} {{group}}")],
                 ),
                 Panel(
                     "Length by stream",
-                    "Entries kept. A topic with classes is one stream a class.",
+                    "Entries in the stream. A topic with classes has one stream for each class.",
                     "short",
                     [Query("max by (stream) (redis_stream_length{$SEL})", "{{stream}}")],
                     bad_above=50000,
                 ),
                 Panel(
-                    "Consumers that are alive",
-                    "None: nobody takes the topic's messages.",
+                    "Live consumers",
+                    "0: no consumer takes the topic's messages.",
                     "short",
                     [
                         Query(
@@ -75,7 +75,7 @@ STREAMS = Board(
             [
                 Panel(
                     "Published",
-                    "Events written a second.",
+                    "Events published a second.",
                     "ops",
                     [
                         Query(
@@ -88,7 +88,7 @@ STREAMS = Board(
                 ),
                 Panel(
                     "Consumed by outcome",
-                    "Acknowledged, put back to be tried again, given up.",
+                    "Acknowledged, retried, or given up.",
                     "ops",
                     [
                         Query(
@@ -101,7 +101,7 @@ STREAMS = Board(
                 ),
                 Panel(
                     "From publish to acknowledgement",
-                    "99 of 100 messages take at most this.",
+                    "99th percentile.",
                     "s",
                     [
                         Query(
@@ -114,7 +114,7 @@ STREAMS = Board(
                 ),
                 Panel(
                     "Time in the handler",
-                    "99 of 100 calls take at most this.",
+                    "99th percentile.",
                     "s",
                     [
                         Query(
@@ -128,18 +128,18 @@ STREAMS = Board(
             ],
         ),
         Row(
-            "Trouble",
+            "Errors",
             [
                 Panel(
                     "Dead letters",
-                    "Messages that were given up and that nobody has dealt with.",
+                    "Messages that were given up, and not yet redriven or purged.",
                     "short",
                     [Query("max by (topic) (streams_dead_letters_waiting{$SEL})", "{{topic}}")],
                     bad_above=1,
                 ),
                 Panel(
                     "Retries",
-                    "Messages put back to be handled again.",
+                    "Messages that are delivered again after a failure.",
                     "ops",
                     [
                         Query(
@@ -170,8 +170,8 @@ STREAMS = Board(
                     bad_below=1,
                 ),
                 Panel(
-                    "Breakers open",
-                    "Consumers that pause because most of their messages die.",
+                    "Open circuit breakers",
+                    "Consumers that are paused because most of their messages failed.",
                     "short",
                     [
                         Query(
@@ -182,8 +182,8 @@ STREAMS = Board(
                     bad_above=1,
                 ),
                 Panel(
-                    "Seconds without Redis",
-                    "Outages, counted when they are over.",
+                    "Redis outages",
+                    "Seconds without Redis, counted when an outage ends.",
                     "s",
                     [
                         Query(

@@ -37,10 +37,10 @@ NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of everything.
+    """The sizes of all rounds.
 
     Args:
-        hits: questions of each of the 50 clients in a round.
+        hits: requests of each of the 50 clients in a round.
         warm: warm batches in a round.
         stocks: of the job.
         rounds: of each row; of the hits, which are short, four times as many.

@@ -1,4 +1,4 @@
-"""The rows of the analysis benchmark: what one client, or many, wait for."""
+"""The rows of the analysis benchmark: response times for one client and for many."""
 
 import json
 import os
@@ -25,12 +25,12 @@ HIT_CLIENTS = 50
 HIT_ROUNDS = 4  # for one of the others: they are short
 PACE_SECONDS = 0.02
 STAMPEDE_CLIENTS = 100
-LONGEST_SECONDS = 180  # only ends what would never end
+LONGEST_SECONDS = 180  # only ends what hangs
 
 
 @contextmanager
 def replicas(server: StreamServer, count: int = 1) -> Iterator[list[Replica]]:
-    """So many new replicas at an empty server, listening."""
+    """This number of new replicas on an empty server, listening."""
     clear(server)
     started = [Replica(REDIS_URL=server.url) for _ in range(count)]
     try:
@@ -43,7 +43,7 @@ def replicas(server: StreamServer, count: int = 1) -> Iterator[list[Replica]]:
 
 
 def put_on(load: Load) -> Answered:
-    """What came of a load; its clients are a process of their own."""
+    """The result of a load; its clients run in a separate process."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.http_clients"],
         input=json.dumps(asdict(load)),
@@ -59,7 +59,7 @@ def put_on(load: Load) -> Answered:
 
 
 def hits(server: StreamServer, requests: int, rounds: int) -> dict[str, float]:
-    """Answers from the cache: as many as it can give, and at a pace."""
+    """Cached responses: at full speed, and at a fixed rate."""
     path = f"{PREFIX}/analyze-symbol"
     with replicas(server) as [replica]:
         assert replica.post("preload").json()["data"]["refreshed"] == len(SYMBOLS)
@@ -79,7 +79,7 @@ def hits(server: StreamServer, requests: int, rounds: int) -> dict[str, float]:
 
 
 def cold_symbols(server: StreamServer, rounds: int) -> dict[str, float]:
-    """The first question about each symbol, one after the other."""
+    """The first request for each symbol, one after the other."""
     slow_ms = []
     for _ in range(rounds):
         with replicas(server) as [replica]:
@@ -114,7 +114,7 @@ def stampede(server: StreamServer, rounds: int) -> dict[str, float]:
 
 
 def job(server: StreamServer, stocks: int, rounds: int) -> dict[str, float]:
-    """The daily indicators of so many stocks, from the bar store to the store and the bus."""
+    """The daily indicators of many stocks, from the bar store to the store and the bus."""
     seconds, events = [], []
     with tempfile.TemporaryDirectory() as folder:
         _indicators(server, folder, "--simulate", str(stocks))

@@ -21,14 +21,14 @@ from tests.servers import StreamServer
 C_TITLE = "redis-benchmark in C"
 NOTES = (
     "Publishing: pipelines of 500 where there are any (ours, redis-benchmark, FastStream), else",
-    "one by one or 50 at a time. Consuming: batches of 500 where there are any (ours, FastStream).",
-    "Ours, FastStream and taskiq validate every event; arq, dramatiq and Celery hand on a dict.",
+    "one by one or 50 concurrently. Consuming: batches of 500 if possible (ours, FastStream).",
+    "Ours, FastStream and taskiq validate every event; arq, dramatiq and Celery pass on a dict.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of everything.
+    """The sizes of all rounds.
 
     Args:
         frame_events: of a round of frames between two processes.
@@ -74,7 +74,7 @@ def say(*lines: str) -> None:
 
 
 def our_figures(server: StreamServer, size: Size) -> dict[str, float]:
-    """All rows that need nothing but the bus and one server."""
+    """All rows that need only the bus and one server."""
     figures: dict[str, float] = {}
     for rows in OUR_ROWS:
         figures |= rows(server, size)
@@ -82,7 +82,7 @@ def our_figures(server: StreamServer, size: Size) -> dict[str, float]:
 
 
 def compared(server: StreamServer, size: Size) -> tuple[dict[str, float], dict[str, str]]:
-    """Ours, a client in C, and the peers; and what each of those is called."""
+    """Figures of ours, a client in C and the peers, with the title of each."""
     figures = our_figures(server, size)
     figures["c_publish_per_s"] = ours.c_rate(server, size.entry_events, size.rounds)
     titles = {"c": C_TITLE}

@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parents[2]
-LONGEST_ANSWER_SECONDS = 180  # only ends a child that would never answer
+LONGEST_ANSWER_SECONDS = 180  # only ends a child that hangs
 
 
 class ChildError(Exception):
-    """A child process ended, or was ended, without its answer."""
+    """A child process ended without a response."""
 
 
 class Child:
@@ -52,7 +52,7 @@ class Child:
         """Wait for one line.
 
         Raises:
-            ChildError: none came; what the child said of it is on stderr.
+            ChildError: none came; the child's errors are on stderr.
         """
         assert self._process.stdout
         patience = threading.Timer(LONGEST_ANSWER_SECONDS, self._process.kill)

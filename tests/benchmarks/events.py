@@ -1,4 +1,4 @@
-"""What the benchmarks send, and where."""
+"""The events of the benchmarks, and their topics."""
 
 import gc
 
@@ -12,7 +12,7 @@ GROUP = "bench"
 
 
 class Tick(Event):
-    """200 bytes as JSON: a number that tells one from another, and the usual types."""
+    """200 bytes as JSON: a unique number, and the usual types."""
 
     number: int
     symbol: str = "AAPL.US"
@@ -21,7 +21,7 @@ class Tick(Event):
 
 
 def ticks(count: int) -> list[Tick]:
-    """Events made before the clock runs, and out of the garbage collector's sight."""
+    """Events made before timing starts, and hidden from the garbage collector."""
     made = [Tick(number=FIRST_NUMBER + place) for place in range(count)]
     gc.collect()
     gc.freeze()

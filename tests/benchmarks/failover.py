@@ -32,7 +32,7 @@ MIN_REPLICAS = 1
 
 
 class Written(Event):
-    """A number that must be found again."""
+    """A number that must not be lost."""
 
     number: int
 
@@ -49,7 +49,7 @@ TOPIC = Topic(
 
 @dataclass(slots=True)
 class Publisher:
-    """Publishes without end and remembers when each event was acknowledged."""
+    """Publishes continuously and records when each event was acknowledged."""
 
     bus: Bus
     acked: set[int] = field(default_factory=set)
@@ -81,7 +81,7 @@ class Publisher:
             await asyncio.sleep(PAUSE_SECONDS)
 
     def longest_gap(self, since: float) -> float:
-        """Seconds of the longest time without an acknowledged publish since then."""
+        """The longest time without an acknowledged publish since then, in seconds."""
         times = [at for at in self.times if at >= since]
         return max(later - earlier for earlier, later in itertools.pairwise(times))
 
@@ -119,7 +119,7 @@ async def _rounds(cluster: SentinelCluster, publisher: Publisher, rounds: int) -
 
 
 def _stored(master: StreamServer) -> Counter[int]:
-    """How often each number stands in the master's stream."""
+    """How often the master's stream has each number."""
     found: Counter[int] = Counter()
     start = "-"
     while rows := master.ask("XRANGE", TOPIC.key, start, "+", "COUNT", PAGE):

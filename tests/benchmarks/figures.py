@@ -1,4 +1,4 @@
-"""What the figures must be, and the table that says whether they are."""
+"""The bounds of the figures, and the table of results."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ WANTED = {
 
 
 def rounded(figures: Mapping[str, float]) -> dict[str, float]:
-    """The figures without digits that mean nothing."""
+    """The figures, rounded to significant digits."""
     return {
         name: round(value) if value == round(value) or value >= 1_000 else round(value, 3)
         for name, value in figures.items()
@@ -57,7 +57,7 @@ def _shown(value: float) -> str:
 def our_lines(
     figures: Mapping[str, float], wanted_figures: Mapping[str, Wanted] = WANTED
 ) -> Iterator[str]:
-    """A line a figure: what it is, what it must be, whether it is."""
+    """One line for each figure: value, bound, and whether it is met."""
     yield f"{'ours':<26}{'figure':>12}{'wanted':>14}"
     for name, wanted in wanted_figures.items():
         if name in figures:
@@ -67,7 +67,7 @@ def our_lines(
 
 
 def peer_lines(figures: Mapping[str, float], titles: Mapping[str, str]) -> Iterator[str]:
-    """A line a peer: its rates, and ours as multiples of them.
+    """One line for each peer: its rates, and ours as multiples of them.
 
     Args:
         figures: `<peer>_publish_per_s`, `<peer>_consume_per_s` where it consumes, and ours.

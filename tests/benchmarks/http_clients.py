@@ -1,4 +1,4 @@
-"""Many HTTP clients in one process, so cheap that what they measure is the server.
+"""Many HTTP clients in one process, cheap enough to measure only the server.
 
 `python -m tests.benchmarks.http_clients` reads a `Load` as JSON from its input and prints an
 `Answered` as JSON. Each client has a connection that stays open, and asks again as soon as it is
@@ -19,20 +19,20 @@ import uvloop
 LOOPBACK = "127.0.0.1"
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length: "
-SPREAD = 7  # so that clients begin at different questions
+SPREAD = 7  # so that clients start with different requests
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What to ask.
+    """The load to generate.
 
     Args:
-        ports: of the servers; the clients are dealt out over them.
+        ports: of the servers; the clients are distributed over them.
         clients: how many there are at once.
         path: where they post.
         bodies: what; each client begins at another one.
         requests: of each client.
-        warm_up: of these requests, so many at the beginning do not count.
+        warm_up: number of first requests that do not count.
         pause_seconds: from an answer to the next question.
     """
 
@@ -47,7 +47,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came of it.
+    """The result.
 
     Args:
         statuses: answers by HTTP status.
@@ -67,11 +67,11 @@ class Answered:
 
 
 class Client(asyncio.Protocol):
-    """One connection; one question at a time, the next one out of the answer's own callback.
+    """One connection with sequential requests; the callback of a response sends the next request.
 
     Args:
-        requests: what to ask, again and again.
-        first: which of them comes first.
+        requests: the requests to send, repeatedly.
+        first: index of the first request.
         load: how often, and how fast.
     """
 
@@ -145,7 +145,7 @@ def request(path: str, body: str) -> bytes:
 
 
 async def ask_all(load: Load) -> Answered:
-    """Put the whole load on the servers."""
+    """Run the whole load against the servers."""
     loop = asyncio.get_running_loop()
     requests = [request(load.path, body) for body in load.bodies]
     clients: list[Client] = []
@@ -167,7 +167,7 @@ async def ask_all(load: Load) -> Answered:
 
 
 def main() -> None:
-    """Read a load, put it on, print what came of it."""
+    """Read a load, run it, print the result."""
     load = Load(**json.load(sys.stdin))
     answered = asyncio.Runner(loop_factory=uvloop.new_event_loop).run(ask_all(load))
     sys.stdout.write(json.dumps(asdict(answered)))

@@ -1,4 +1,4 @@
-"""How long one event takes: to be written, and to reach its handler in another process."""
+"""The latency of one event: until it is written, and until its handler in another process runs."""
 
 import statistics
 import time

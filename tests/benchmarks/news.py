@@ -30,15 +30,15 @@ NOTES = (
     "article, of both filters together and of the server. Least of rounds.",
     "e2e: two filters at 1,000 articles a second, from the fetch of an article (when it was due)",
     "to the entry of the filtered one, of those that passed. Best of rounds.",
-    "lost, doubled: at 1,000 articles a second, all such as pass, one of two filters is killed",
-    "with SIGKILL every 5 s, and another started. left_in_hand: what the killed ones held. Their",
-    "lease is 5 s instead of 30, so that the end of the run need not be waited for.",
+    "lost, doubled: at 1,000 articles a second, all of which pass, one of two filters is killed",
+    "with SIGKILL every 5 s, and replaced. left_in_hand: pending at the killed ones. Their",
+    "lease is 5 s instead of 30, so that the run ends sooner.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of everything.
+    """The sizes of all rounds.
 
     Args:
         articles: of a round at full speed.

@@ -1,6 +1,6 @@
 """Articles for the news benchmark: each with a headline of its own, as the fetcher publishes them.
 
-Number n is the same article in every process: a counting process needs no list of what was sent.
+Number n is the same article in every process, so that the counting process knows what was sent.
 No sentence is about a real event.
 """
 
@@ -48,7 +48,7 @@ AGE = timedelta(minutes=5)
 
 
 def link_of(number: int) -> str:
-    """Where article `number` stands."""
+    """The link of article `number`."""
     return f"https://news.example/2026/11/{number % 28 + 1:02}/article-{number}"
 
 
@@ -61,9 +61,9 @@ def article(number: int, fetched_at: datetime, *, is_loud: bool = False) -> News
     """Article `number`: young, about one instrument of the watchlist, some 400 characters long.
 
     Args:
-        number: which; no two have the same headline.
+        number: of the article; no two have the same headline.
         fetched_at: when it was fetched.
-        is_loud: whether its headline must say something good or bad, plainly.
+        is_loud: whether its headline must be clearly positive or negative.
     """
     at = number % len(COMPANIES)
     tones = (GOOD, BAD) if is_loud else TONES

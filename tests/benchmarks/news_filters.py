@@ -1,4 +1,4 @@
-"""Filters at one server, and what they have yet to do."""
+"""A pool of news filters on one server, and their unfinished articles."""
 
 import asyncio
 import signal
@@ -17,18 +17,18 @@ from tests.servers import StreamServer, wait_until
 [GROUP] = NEWS_RAW.groups
 FILTERS = 2
 CPU = "process_cpu_seconds_total"
-PENDING_SECONDS = 1.0
-LONGEST_WORK_SECONDS = 300  # only ends a run that would never end
+PENDING_WAIT_SECONDS = 1.0
+LONGEST_WORK_SECONDS = 300  # only ends a run that hangs
 
 
 @dataclass(slots=True)
 class FilterPool:
-    """Filters at one server, as many as there should be.
+    """A pool of news filters on one server.
 
     Attributes:
-        server: theirs.
+        server: the Redis server that they use.
         environment: their settings.
-        running: by name.
+        running: the processes that run, by name.
         begun: how many were started so far.
     """
 
@@ -46,21 +46,21 @@ class FilterPool:
         )
 
     def kill_one(self) -> int:
-        """SIGKILL the one that runs longest, with articles pending; returns how many.
+        """SIGKILL the oldest filter while it has pending articles; return their number.
 
-        One that has none for a second is killed all the same.
+        A filter without pending articles for a second is killed all the same.
         """
         name = next(iter(self.running))
-        deadline = time.monotonic() + PENDING_SECONDS
+        deadline = time.monotonic() + PENDING_WAIT_SECONDS
         while not self.pending(name) and time.monotonic() < deadline:
             time.sleep(0.001)
         self.running.pop(name).kill()
         return self.pending(name)
 
     def pending(self, name: str) -> int:
-        """Articles that this filter, dead or alive, was given and has not acknowledged."""
+        """The number of pending articles of this filter, dead or alive."""
         holders = self.holders().items()
-        return sum(count for holder, count in holders if f"-{name}-" in holder)
+        return sum(pending for holder, pending in holders if f"-{name}-" in holder)
 
     def holders(self) -> dict[str, int]:
         """Pending articles by consumer, as the server names them."""
@@ -79,7 +79,7 @@ class FilterPool:
 
 
 def finish(server: StreamServer) -> None:
-    """Wait until nothing is unread, pending, or waiting to be tried again, and nothing given up."""
+    """Wait until nothing is unread, pending or delayed, and check that nothing was given up."""
 
     async def wait() -> None:
         async with (
@@ -95,13 +95,13 @@ def finish(server: StreamServer) -> None:
 
 @contextmanager
 def filters(server: StreamServer, **environment: str) -> Iterator[FilterPool]:
-    """New filters at an empty server, taking."""
+    """A new pool of filters on an empty server, ready to consume."""
     clear(server)
     pool = FilterPool(server, environment)
     try:
         for _ in range(FILTERS):
             pool.add()
-        wait_until(lambda: len(pool.holders()) == FILTERS, "two filters that take")
+        wait_until(lambda: len(pool.holders()) == FILTERS, "two consuming filters")
         yield pool
     finally:
         for each in pool.running.values():

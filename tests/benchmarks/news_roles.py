@@ -1,8 +1,8 @@
 """The other processes of the news benchmark: `python -m tests.benchmarks.news_roles ROLE URL`.
 
-As in `roles.py`, each line that comes in is one round and has its settings. The publisher stands
-for the fetcher: it writes many raw articles in one call, under ids that follow from their links.
-The reader stands for the consumers of filtered news.
+As in `roles.py`, each input line is one round, with its settings. The publisher replaces the
+fetcher: it writes raw articles in batches, under ids that follow from their links. The reader
+replaces the consumers of filtered news.
 """
 
 import asyncio
@@ -41,9 +41,9 @@ async def fill(bus: Bus, first: int, count: int) -> None:
 
 
 async def pace(bus: Bus, first: int, count: int, rate: int, *, is_loud: bool) -> None:
-    """Write `count` articles at `rate` a second, whatever becomes of them.
+    """Write `count` articles at `rate` a second, without waiting for the filters.
 
-    Each is fetched when it is due: where this process comes too late, they are the older.
+    Each counts as fetched when it is due, so a delay of this process adds to its age.
     """
     started = time.time()
     size = max(1, round(rate * TICK_SECONDS))
@@ -58,9 +58,9 @@ async def pace(bus: Bus, first: int, count: int, rate: int, *, is_loud: bool) ->
 
 
 async def read(bus: Bus) -> None:
-    """Read along up to the entry that the next line names.
+    """Read filtered news up to the entry that the next line names.
 
-    Tells the hash of each article, and the seconds from its fetch to its place on the stream.
+    Prints the hash of each article, and the seconds from its fetch to its publication.
     """
     hashes: list[str] = []
     seconds: list[float] = []

@@ -1,4 +1,4 @@
-"""The rows of the news benchmark: filters as processes, articles from outside."""
+"""The rows of the news benchmark: filters run as processes, a publisher feeds them."""
 
 import signal
 import statistics
@@ -41,7 +41,7 @@ def server_cpu_seconds(server: StreamServer) -> float:
 def full_speed(
     server: StreamServer, count: int, rounds: int, warm_up: int = WARM_UP
 ) -> dict[str, float]:
-    """Two filters, and articles that are all in the stream before the clock runs."""
+    """Two filters, with all articles in the stream before timing starts."""
     with filters(server) as pool, role("fill", server) as publisher:
         publisher.ask(first=0, count=warm_up)
         finish(server)
@@ -74,9 +74,9 @@ def _full_speed(pool: FilterPool, publisher: Child, first: int, count: int) -> d
 
 
 def _expect_scored(pool: FilterPool, count: int) -> float:
-    """How many passed; every article was judged by its sentiment, and none's was known already.
+    """How many passed. Checks that every article was scored, and none from the cache.
 
-    On a machine that hardly gets on, some are not acknowledged in time and are judged again.
+    On a slow machine some are not acknowledged in time and are judged again.
     """
     passed = pool.total(PROCESSED, outcome="passed")
     scored = passed + pool.total(PROCESSED, outcome="sentiment-weak")
@@ -89,7 +89,7 @@ def _expect_scored(pool: FilterPool, count: int) -> float:
 def end_to_end(
     server: StreamServer, seconds: float, rounds: int, warm_up: int = WARM_UP
 ) -> dict[str, float]:
-    """From the fetch of an article to its place among the filtered, at a steady rate."""
+    """From the fetch of an article to its publication as filtered news, at a steady rate."""
     count = round(RATE_PER_S * seconds)
     starts = range(warm_up, warm_up + count * rounds, count)
     with (
@@ -120,7 +120,7 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def killed(server: StreamServer, seconds: float, rate_per_s: int = RATE_PER_S) -> dict[str, float]:
-    """One of two filters is killed again and again, and another one started."""
+    """One of two filters is killed repeatedly, and replaced."""
     count = round(rate_per_s * seconds)
     with (
         filters(server, **SHORT_LEASE, **ANYTHING_LOUD) as pool,

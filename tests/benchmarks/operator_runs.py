@@ -1,4 +1,4 @@
-"""One autoscaler on one trace, and what came of it."""
+"""The run of one autoscaler on one trace."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ PEERS = ("hpa", "keda")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of it.
+    """The result.
 
     Attributes:
         backlog_seconds: integral of all undone entries: the seconds that entries waited, summed.
         replica_seconds: integral of the replicas asked for.
         flaps: most changes of direction within any `FLAP_WINDOW_SECONDS`.
-        wrong_scale_downs: scale-downs below what the work needed at that time.
+        wrong_scale_downs: scale-downs below what the load needed at that time.
         undone: entries left at the end.
         largest: most replicas.
     """
@@ -66,9 +66,9 @@ def run(make: Make, trace: Trace, seed: int, target_seconds: float) -> Result:
 
 
 def is_wrong(world: World, target_seconds: float) -> bool:
-    """Whether the replicas left cannot do in time what waits, or lies in dead hands.
+    """Whether the remaining replicas cannot drain the backlog in time, dead pods' entries included.
 
-    The truth counts, not what the server says. Zero replicas are wrong with anything at all.
+    The true backlog counts, not what the server reports. Zero replicas are wrong with any backlog.
     """
     waits = world.unread + world.orphans + world.buffered
     return waits > world.replicas * RATE * target_seconds * WRONG_TOLERANCE

@@ -1,6 +1,6 @@
 """The autoscalers that are compared, each as its own documentation describes and advises it.
 
-All have the same target: what waits is to be worked off within `target_seconds`. For ours that is
+All have the same target: the backlog is drained within `target_seconds`. For ours that is
 `drainSeconds` (and in another row the peers' own target, as `backlogPerReplica`), everything else
 is default. For the peers it is an AverageValue of
 `RATE * target_seconds` entries a replica: the true rate, which a user would have to know, is
@@ -47,10 +47,10 @@ HPA_TOLERANCE = 0.1
 
 
 class Scaler(Protocol):
-    """Something that scales a world."""
+    """An autoscaler of a simulated world."""
 
     def act(self, world: World) -> None:
-        """Do what is due in this second."""
+        """Act if something is due in this second."""
         ...
 
 
@@ -110,7 +110,7 @@ class HpaWithLag:
 
 @dataclass(slots=True)
 class Keda:
-    """KEDA's operator beside the HPA that it made."""
+    """KEDA's operator with the HPA that it created."""
 
     hpa: Hpa
     seed: int
@@ -144,14 +144,14 @@ class Keda:
 
 @dataclass(slots=True)
 class Ours:
-    """The operator's decision, on what its adapter would see."""
+    """The operator's decision, based on what its adapter would report."""
 
     spec: PoolSpec
     seed: int
     history: LagHistory = field(default_factory=LagHistory)
 
     def act(self, world: World) -> None:
-        """Look and decide, when due."""
+        """Read and decide, when due."""
         period = round(self.spec.poll_seconds)
         if world.now % period == _phase(self.seed, "ours", period):
             decision, self.history = decide(self.spec, observe(world), self.history)
@@ -160,7 +160,7 @@ class Ours:
 
 
 def observe(world: World) -> Observation:
-    """What the operator's adapter makes of the server's answer."""
+    """The operator's adapter's reading of the server's answer."""
     answer = world.answer()
     unread: int | None = None
     source, least = LagSource.UNKNOWN, False
@@ -198,7 +198,7 @@ def keda(seed: int, target_seconds: float, min_replicas: int) -> Scaler:
 
 
 def spec_of(min_replicas: int, **target: float) -> PoolSpec:
-    """A pool with nothing but a target and bounds."""
+    """A pool with only a target and bounds."""
     return PoolSpec.model_validate(_fields(min_replicas) | target)
 
 

@@ -1,4 +1,4 @@
-"""What arrives, and what goes wrong: the traces that all autoscalers are run on.
+"""The traces that all autoscalers are run on: arrivals and faults.
 
 Every trace is an hour long. Seeds are fixed; a seed shifts the bursts by up to a poll, so that no
 autoscaler's period is in step with them, and draws the Poisson arrivals.
@@ -27,7 +27,7 @@ class Trace:
         name: what it is called.
         about: one line for people.
         mean: entries a second at a second.
-        faults: what goes wrong.
+        faults: the faults of the trace.
         min_replicas: of autoscalers that can go to zero; the others have at least 1.
         is_burst: whether the ratios are taken from it.
     """
@@ -60,7 +60,7 @@ def _poisson(draw: random.Random, mean: float) -> int:
 
 
 def steady(t: float) -> float:
-    """Five replicas and a half have enough to do."""
+    """A constant load for five and a half replicas."""
     return 55.0 if t > 0 else 20.0
 
 

@@ -1,15 +1,15 @@
-"""A stream, its consumers' pods and what a server says of them, second by second.
+"""A simulated stream, its consumers' pods and the server's figures, second by second.
 
 Assumptions, the same for every autoscaler:
 
-- A replica does `RATE` entries a second, times a factor of its own (standard deviation 10 %) that
+- A replica handles `RATE` entries a second, times its own factor (standard deviation 10 %) that
   changes every ten seconds; it holds up to `HAND` entries.
 - A new pod is ready after 15 s +- 4 s (scheduling, image in the node's cache, start), within
-  [8, 30]. A removed pod finishes what it holds and takes nothing more.
+  [8, 30]. A removed pod finishes its pending entries and takes no more.
 - Of a smaller pool the pods that are not ready go first, then the newest, as a ReplicaSet does.
 - Arrivals are a Poisson process whose mean is the trace's. Every autoscaler gets the same
   arrivals, and the n-th pod the same start-up time and the same factors.
-- What a dead consumer holds is free again after the lease; any ready pod takes it then.
+- The pending entries of a dead consumer are taken over by any ready pod after the lease.
 """
 
 import random
@@ -47,16 +47,16 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What goes wrong, as spans of seconds.
+    """Faults, as ranges of seconds.
 
     Args:
         nil_lag: the server does not know the lag.
-        gone: no server.
+        gone: the server is down.
         trimmed_from: from then on the lag is too high by `overshoot`.
         overshoot: entries that the lag says too much.
         no_group: there is no group until a pod is ready.
-        dies_at: one pod dies then, with all in its hands.
-        lease_seconds: for so long nobody else may take what a dead pod held.
+        dies_at: one pod dies then, with its pending entries.
+        lease_seconds: how long the pending entries of a dead pod cannot be taken over.
     """
 
     nil_lag: tuple[int, int] = (0, 0)
@@ -77,7 +77,7 @@ class Answer:
         length: entries on the stream; acknowledged ones are trimmed.
         caught_up: the group's last entry is the stream's.
         delivered: entries read by the group; None when there is no group.
-        pending: entries that consumers hold, dead ones included.
+        pending: pending entries, those of dead pods included.
         oldest_pending_seconds: age of the oldest of them.
         group: whether there is a group.
     """
@@ -93,7 +93,7 @@ class Answer:
 
 @dataclass(slots=True)
 class World:
-    """All there is, at one second."""
+    """The simulated world at one second."""
 
     seed: int
     arrivals: list[int]
@@ -127,7 +127,7 @@ class World:
         return pod
 
     def scale(self, replicas: int) -> None:
-        """Have so many replicas from now on."""
+        """Set the number of replicas."""
         self.replicas = replicas
         while len(self.pods) < replicas:
             self._start()
@@ -137,7 +137,7 @@ class World:
 
     @property
     def is_gone(self) -> bool:
-        """Whether there is no server now."""
+        """Whether the server is down now."""
         return self.faults.gone[0] <= self.now < self.faults.gone[1]
 
     @property
@@ -147,12 +147,12 @@ class World:
 
     @property
     def pending(self) -> int:
-        """Entries that consumers hold, dead ones included."""
+        """Pending entries, those of dead pods included."""
         return self.orphans + sum(pod.hand for pod in (*self.pods, *self.leaving))
 
     @property
     def undone(self) -> int:
-        """Entries that arrived, and that nobody has finished."""
+        """Entries that arrived and are not finished."""
         return self.unread + self.pending + self.buffered
 
     def step(self) -> None:
@@ -194,7 +194,7 @@ class World:
         pod.hand = held
 
     def answer(self) -> Answer | None:
-        """What the server says now; None when there is none."""
+        """The server's answer now; None while it is down."""
         if self.is_gone:
             return None
         pending = self.pending

@@ -1,4 +1,4 @@
-"""Our own rows: how much goes through, and whether all of it arrives once."""
+"""Our own rows: throughput, and whether every event arrives once."""
 
 import asyncio
 import base64
@@ -41,10 +41,10 @@ def total_of(count: int) -> int:
 
 
 def expect(what: str, found: object, wanted: object) -> None:
-    """A figure counts only if the work was done.
+    """Check that the events were processed: only then a figure counts.
 
     Raises:
-        AssertionError: it was not.
+        AssertionError: they were not.
     """
     assert found == wanted, f"{what}: {found} instead of {wanted}"
 
@@ -131,7 +131,7 @@ def c_rate(server: StreamServer, count: int, rounds: int) -> float:
 
 
 async def _publish_and_wait(url: str, count: int) -> None:
-    """Publish, and return when the group has nothing more to do."""
+    """Publish, and return when the group has finished everything."""
     events = ticks(count)
     async with Bus.connect(BusConfig(url=url, service="bench")) as bus:
         for start in range(0, count, CALL):
@@ -144,7 +144,7 @@ async def _publish_and_wait(url: str, count: int) -> None:
 
 
 def consumers_100(server: StreamServer, count: int) -> dict[str, float]:
-    """What is lost and doubled among a hundred consumers of one group, in two processes."""
+    """Lost and duplicate events of a hundred consumers of one group, in two processes."""
     clear(server)
     with ExitStack() as stack:
         members = [stack.enter_context(role("join-group", server)) for _ in range(PROCESSES)]

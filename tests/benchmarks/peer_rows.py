@@ -1,4 +1,4 @@
-"""What the peers do on the same server, each in an environment of its own (`make bench-bus`)."""
+"""The peers' rows on the same server, each in an environment of its own (`make bench-bus`)."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ ENVIRONMENTS = ROOT / ".bench"
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One that we compare with.
+    """A peer that we compare with.
 
     Args:
         name: its program in `peers/`, and prefix of its figures.
         environment: which of the environments has it.
-        count: events of a round that takes it about half a second.
+        count: events of a round of about half a second.
     """
 
     name: str
@@ -39,8 +39,8 @@ def peer_rates(
     """Its figures, and its name with its version.
 
     Args:
-        server: where to.
-        peer: who.
+        server: the server to use.
+        peer: the peer to run.
         size: multiple of its count.
         rounds: of which the best counts.
 
@@ -54,8 +54,8 @@ def peer_rates(
     clear(server)
     module = f"tests.benchmarks.peers.{peer.name}"
     with Child(python, module, server.url, peer.count * size, rounds) as child:
-        told = child.hear()
+        result = child.hear()
     figures = {
-        f"{peer.name}_{verb}_per_s": told[f"{verb}_per_s"] for verb in ("publish", "consume")
+        f"{peer.name}_{verb}_per_s": result[f"{verb}_per_s"] for verb in ("publish", "consume")
     }
-    return figures, f"{told['package']} {told['version']}"
+    return figures, f"{result['package']} {result['version']}"

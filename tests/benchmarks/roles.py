@@ -1,7 +1,7 @@
-"""What the other processes of our own rows do: `python -m tests.benchmarks.roles ROLE URL …`.
+"""The other processes of our own rows: `python -m tests.benchmarks.roles ROLE URL …`.
 
-Each line that comes in is one round and has its settings; each line that goes out says that the
-role is ready, or how the round went. Times are of the monotonic clock, which all processes of a
+Each input line is one round, with its settings; each output line says that the role is ready, or
+gives the result of the round. Times are of the monotonic clock, which all processes of a
 machine share.
 """
 
@@ -37,7 +37,7 @@ def tell(**values: Any) -> None:
 
 
 async def until_running(subscription: Subscription) -> None:
-    """Wait until its group exists and it takes."""
+    """Wait until its group exists and it consumes."""
     while subscription.state == "starting":
         await asyncio.sleep(0.002)
 
@@ -57,7 +57,7 @@ async def produce_frames(bus: Bus, count: int) -> None:
 
 
 async def consume_frames(bus: Bus, count: int) -> None:
-    """Handle `count` events in batches, and tell when the last was acknowledged."""
+    """Handle `count` events in batches, and print when the last was acknowledged."""
     handled = total = 0
     stop = asyncio.Event()
 
@@ -89,7 +89,7 @@ async def publish_paced(bus: Bus, count: int, rate: int) -> None:
 
 
 async def handle_paced(bus: Bus, count: int) -> None:
-    """Tell how old each of `count` events was, in nanoseconds, when its handler began."""
+    """Print how old each of `count` events was, in nanoseconds, when its handler began."""
     ages: list[int] = []
     stop = asyncio.Event()
 
@@ -107,7 +107,7 @@ async def handle_paced(bus: Bus, count: int) -> None:
 
 
 async def join_group(bus: Bus, count: int, consumers: int) -> None:
-    """Be some consumers of a group until the next line; tell how often each event was handled."""
+    """Run consumers of a group until the next line; print how often each event was handled."""
     times = bytearray(count)
     stop = asyncio.Event()
 

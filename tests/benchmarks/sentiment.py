@@ -1,9 +1,9 @@
-"""How well headlines are judged: VADER as it is, and with our finance lexicon over it.
+"""How well headlines are scored: with plain VADER, and with our finance lexicon over it.
 
 The table has macro-F1, the mean over the three labels of the harmonic mean of precision and recall
 (Sokolova & Lapalme, Information Processing & Management 45, 2009), on the part of the headlines
-that the lexicon was tuned with and on the part that nobody has looked at. The last line is JSON;
-in it, `us_per_headline` is what one headline takes ours, in microseconds.
+that the lexicon was tuned with and on the held-out part. The last line is JSON; in it,
+`us_per_headline` is the time of our lexicon for one headline, in microseconds.
 """
 
 import json
@@ -32,7 +32,7 @@ def read_headlines() -> dict[str, Part]:
 
 
 def label_of(score: float) -> str:
-    """What a score from -1 to 1 says, with VADER's own neutral band."""
+    """The label of a score from -1 to 1, with VADER's own neutral band."""
     if abs(score) < NEUTRAL_BAND:
         return "neutral"
     return "positive" if score > 0 else "negative"
@@ -55,7 +55,7 @@ def _f1(judged: Sequence[tuple[str, str]], label: str) -> float:
 
 
 def microseconds_per_headline(scorer: SentimentScorer, parts: Mapping[str, Part]) -> float:
-    """The quickest of a few passes over all headlines: what else the machine does only slows."""
+    """The fastest of a few passes over all headlines, the least affected by other load."""
     articles = [
         (headline, "") for part in parts.values() for rows in part.values() for headline in rows
     ]
@@ -68,7 +68,7 @@ def microseconds_per_headline(scorer: SentimentScorer, parts: Mapping[str, Part]
 
 
 def figures() -> dict[str, float]:
-    """All that the benchmark says."""
+    """All figures of the benchmark."""
     parts = read_headlines()
     scorers: dict[str, SentimentScorer] = {
         "vader": VaderScorer(None),

@@ -1,4 +1,4 @@
-"""The one server that all rows run on, and the same work done by its own client in C."""
+"""The server that all rows run on, and its own benchmark client in C."""
 
 import csv
 import shutil
@@ -20,7 +20,7 @@ PROGRAMS = ("valkey-benchmark", "redis-benchmark")
 def bench_server() -> Iterator[StreamServer]:
     """A server with an append-only file synced every second.
 
-    No rewrite of that file may fall into a row by chance: `clear` asks for each of them.
+    No rewrite of that file may start during a row: `clear` triggers each of them.
     """
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -34,7 +34,7 @@ def bench_server() -> Iterator[StreamServer]:
 
 
 def clear(server: StreamServer) -> None:
-    """Drop everything, in memory and on disk, and wait until the server is at rest."""
+    """Drop everything, in memory and on disk, and wait until the server is idle."""
     server.ask("FLUSHALL", "SYNC", timeout_seconds=60)
     server.ask("BGREWRITEAOF")
     while _rewrites(server):
@@ -50,7 +50,7 @@ def c_publish_per_s(server: StreamServer, fields: dict[str, str], count: int) ->
     """XADD by the server's own benchmark: one connection, the same depth of pipeline as ours.
 
     Args:
-        server: where to.
+        server: the server to use.
         fields: of an entry as the bus writes it. The client in C sends one and the same entry
             again and again, with bodies of as many bytes; it encodes nothing, makes no ids and
             looks at no answer.

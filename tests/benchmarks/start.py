@@ -40,7 +40,7 @@ COMMANDS = {
     "streamdesk_help": ("streamdesk.console", "--help"),
 }
 EXECUTOR_CPU, SERVICE_CPU, COMMAND_CPU = 1.3, 0.8, 0.4
-LONGEST_SECONDS = 120  # only ends what would never end
+LONGEST_SECONDS = 120  # only ends what hangs
 KIB_IN_MB = 1000 / 1024
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -81,7 +81,7 @@ def environment(folder: Path, url: str, port: int) -> dict[str, str]:
 
 @contextmanager
 def running(words: Sequence[str], variables: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A process for as long as the block lasts."""
+    """A process that ends with the block."""
     process = subprocess.Popen(
         [sys.executable, "-m", *words],
         env=dict(variables),

@@ -1,4 +1,4 @@
-"""That the analysis benchmark measures what it says: tiny rounds. No speed is asserted."""
+"""The analysis benchmark measures what it claims: tiny rounds. No speed is asserted."""
 
 from collections.abc import Callable
 

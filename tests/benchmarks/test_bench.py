@@ -1,4 +1,4 @@
-"""That the benchmark measures what it says: tiny rounds on a real server. No speed is asserted."""
+"""The benchmark measures what it claims: tiny rounds on a real server. No speed is asserted."""
 
 import json
 import shutil
@@ -105,5 +105,5 @@ def test_the_table_says_what_is_missed_and_where_ours_loses() -> None:
     assert fast.split()[-5:] == ["180,000", "0.50x", "<-", "ours", "loses"]
 
 
-def test_rates_lose_their_digits_and_small_figures_keep_three() -> None:
+def test_rates_are_whole_numbers_and_small_figures_keep_three_digits() -> None:
     assert rounded({"a": 123_456.7, "b": 0.12345, "c": 0.0}) == {"a": 123_457, "b": 0.123, "c": 0}

@@ -1,4 +1,4 @@
-"""That the news benchmark measures what it says: tiny rounds. No speed is asserted."""
+"""The news benchmark measures what it claims: tiny rounds. No speed is asserted."""
 
 import json
 from collections.abc import Callable

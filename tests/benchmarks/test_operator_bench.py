@@ -1,4 +1,4 @@
-"""That the simulation simulates what it says: entries are conserved, rules are the peers' own."""
+"""The simulation is correct: entries are conserved, the rules are those of the peers."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def steps(of: World, seconds: int) -> World:
 
 
 @pytest.mark.parametrize("trace", TRACES, ids=lambda trace: trace.name)
-def test_every_entry_is_done_or_still_there(trace: Trace) -> None:
+def test_every_entry_is_handled_or_still_in_the_stream(trace: Trace) -> None:
     arrivals = trace.arrivals(1)
     at_work = World(1, arrivals, trace.faults, replicas=3)
     for second in range(1, 1200):
@@ -33,7 +33,7 @@ def test_every_entry_is_done_or_still_there(trace: Trace) -> None:
         assert 0 <= at_work.pending <= at_work.delivered
 
 
-def test_a_replica_does_its_rate_and_a_new_one_takes_its_time_to_start() -> None:
+def test_a_replica_handles_its_rate_and_a_new_one_starts_after_a_delay() -> None:
     at_work = steps(world(mean=100, replicas=2), 300)
     assert at_work.done / 300 == pytest.approx(2 * RATE, rel=0.05)
     at_work.scale(3)
@@ -41,14 +41,14 @@ def test_a_replica_does_its_rate_and_a_new_one_takes_its_time_to_start() -> None
     assert steps(at_work, 25).ready == 3
 
 
-def test_a_removed_pod_finishes_what_it_holds() -> None:
+def test_a_removed_pod_finishes_its_pending_entries() -> None:
     at_work = steps(world(mean=100, replicas=3), 10)
     at_work.scale(0)
     assert at_work.pending == 3 * HAND
     assert steps(at_work, 5).pending == 0
 
 
-def test_what_a_dead_pod_held_is_free_after_the_lease() -> None:
+def test_the_entries_of_a_dead_pod_are_taken_over_after_the_lease() -> None:
     at_work = world(mean=30, faults=Faults(dies_at=50, lease_seconds=100))
     assert steps(at_work, 149).orphans == HAND
     assert steps(at_work, 1).orphans == 0
@@ -75,7 +75,7 @@ def test_keda_goes_to_zero_on_a_nil_lag_after_its_cooldown_and_not_on_an_error()
         assert at_work.replicas == left
 
 
-def test_ours_sees_what_its_adapter_would() -> None:
+def test_our_scaler_sees_what_the_operators_adapter_would() -> None:
     cases = [
         (Faults(nil_lag=(0, 99)), 1000, True),
         (Faults(trimmed_from=0, overshoot=10_000), 2000, False),
@@ -93,7 +93,7 @@ def test_turns_within_a_window_are_flaps() -> None:
     assert flaps([1, 5, 5, 5, 2] + [2] * 400 + [5] * 400 + [1]) == 1
 
 
-def test_a_scale_down_is_judged_by_what_really_waits() -> None:
+def test_a_scale_down_is_judged_by_the_true_backlog() -> None:
     at_work = world(replicas=2)
     at_work.unread = round(2 * RATE * 30)
     assert not is_wrong(at_work, 30)

@@ -1,4 +1,4 @@
-"""The labelled set is what it says; the lexicon keeps its lead where nobody has looked."""
+"""The labelled set has the stated properties; the lexicon leads on held-out headlines."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ def test_the_labelled_set_is_large_balanced_and_a_third_of_it_is_held_out() -> N
     assert abs(sum(sizes["held_out"]) / everything - 1 / 3) < 0.01
 
 
-def test_no_headline_stands_twice() -> None:
+def test_no_headline_occurs_twice() -> None:
     parts = read_headlines().values()
     headlines = [headline for part in parts for rows in part.values() for headline in rows]
     assert len(set(headlines)) == len(headlines)

@@ -1,4 +1,4 @@
-"""The place where things are broken: a server, a network before it, and consumers as processes."""
+"""The chaos arena: a server, a network in front of it, and consumers as processes."""
 
 import asyncio
 import contextlib
@@ -20,19 +20,19 @@ from tests.proxy import Proxy
 from tests.servers import StreamServer
 
 ROOT = Path(__file__).resolve().parents[2]
-# Every write reaches the disk before it is answered: what a kill takes is then a rule, not luck.
+# Every write reaches the disk before it is acknowledged, so what a kill loses is predictable.
 DURABLE = ("--appendfsync", "always")
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long things take.
+    """Durations of a round.
 
     Attributes:
         socket_timeout_seconds: of every process.
         lease_seconds: of every consumer.
-        freeze_seconds: how long a frozen server stays so; longer than the socket time-out.
-        trouble_seconds: how long a bad network stays so.
+        freeze_seconds: how long a server stays frozen; longer than the socket time-out.
+        trouble_seconds: how long the network stays bad.
         pause_seconds: between two publishes of one publisher.
     """
 
@@ -75,14 +75,14 @@ class Consumer:
             )
 
     def complaint(self) -> str:
-        """Why it ended, when nobody had asked it to."""
+        """Why it ended unexpectedly; empty if it did not."""
         if self._was_ended or self._process.poll() is None:
             return ""
-        told = self._errors.read_text()[-2000:]
-        return f"{self.name} ended by itself with {self._process.returncode}: {told}"
+        errors = self._errors.read_text()[-2000:]
+        return f"{self.name} ended by itself with {self._process.returncode}: {errors}"
 
     def kill(self) -> None:
-        """End it at once, whatever it is about."""
+        """SIGKILL."""
         self._was_ended = True
         self._process.kill()
         self._process.wait(30)
@@ -94,18 +94,18 @@ class Consumer:
         self._process.wait(30)
 
     def freeze(self) -> None:
-        """Let it hang, with what it holds."""
+        """Stop it with SIGSTOP; its pending messages stay."""
         if self._process.poll() is None:
             os.kill(self._process.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on, if it is there."""
+        """Resume it, if it still exists."""
         if self._process.poll() is None:
             os.kill(self._process.pid, signal.SIGCONT)
 
 
 class Arena:
-    """Everything that can be broken, and the desk that publishes meanwhile."""
+    """Everything that can be broken, and the desk that keeps publishing."""
 
     def __init__(
         self, server: StreamServer, proxy: Proxy, folder: Path, pace: Pace, chance: random.Random
@@ -131,7 +131,7 @@ class Arena:
         )
 
     def new_desk(self) -> Desk:
-        """Begin new books."""
+        """Start new records."""
         self.desk = Desk(
             self.bus, self._folder, self._numbers, self.pace.pause_seconds, self.complaints
         )
@@ -145,7 +145,7 @@ class Arena:
         self.consumers.append(consumer)
 
     def remove_one(self) -> Consumer:
-        """One of the consumers, which does not count any more."""
+        """Remove a consumer from the arena and return it."""
         return self.consumers.pop(self.chance.randrange(len(self.consumers)))
 
     async def ask(self, *words: str | int) -> Any:
@@ -153,7 +153,7 @@ class Arena:
         return await asyncio.to_thread(self.server.ask, *words)
 
     def complaints(self) -> list[str]:
-        """What those said that ended by themselves."""
+        """The output of the processes that ended unexpectedly."""
         return [text for one in self.consumers if (text := one.complaint())]
 
 
@@ -161,7 +161,7 @@ class Arena:
 async def open_arena(
     binary: str, folder: Path, *, pace: Pace, consumers: int, chance: random.Random
 ) -> AsyncIterator[Arena]:
-    """An arena with so many consumers; everything in it ends with the context."""
+    """An arena with this number of consumers; everything in it ends with the context."""
     data, books = folder / "data", folder / "books"
     data.mkdir()
     books.mkdir()

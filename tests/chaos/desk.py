@@ -20,7 +20,7 @@ from streamdesk.contracts.base import Topic
 from tests.chaos.traffic import FRAMES, ORDERED, SINGLES, TOPICS, Job, is_poison
 from tests.chaos.worker import Line
 
-PATIENCE_SECONDS = 90  # only ends a wait that would never end: something hangs
+PATIENCE_SECONDS = 90  # only ends a wait that hangs
 MANY = 25
 ACCOUNTS = tuple("abcdefgh")
 LIST_AT_MOST = 100
@@ -39,7 +39,7 @@ class Acked:
 
 @dataclass(slots=True)
 class Books:
-    """What was published, and what became of it."""
+    """Published events and their outcomes."""
 
     acked: dict[int, Acked] = field(default_factory=dict)
     unknown: set[int] = field(default_factory=set)
@@ -51,15 +51,15 @@ class Books:
     struck_ns: int = 0
 
     def add(self, one: Acked) -> None:
-        """Note an acknowledgement; one that was on its way when data was lost is worth nothing."""
+        """Record an acknowledgement, unless data was lost since its publish began."""
         (self.forgiven if one.began_ns < self.struck_ns else self.acked)[one.number] = one
 
     def forgive(self, before_ns: int) -> int:
-        """Strike off what a fault that loses data may have taken.
+        """Remove from the records what a fault that loses data may have lost.
 
-        All that began before its end and was not handled; dead letters, too.
+        That is all that began before its end and was not handled, dead letters included.
 
-        Returns how many were to be handled.
+        Returns how many of them had still to be handled.
         """
         self.struck_ns = before_ns
         gone = {
@@ -74,7 +74,7 @@ class Books:
         return sum(not is_poison(one.topic, number) for number, one in gone.items())
 
     def note(self, line: Line) -> None:
-        """Take over what a worker wrote."""
+        """Add what a worker wrote."""
         if line.word == "fenced":
             self.fenced += 1
             return
@@ -83,7 +83,7 @@ class Books:
         self.handled[line.number] = min(first, line, key=lambda one: one.at_ns)
 
     def unhandled(self) -> list[Acked]:
-        """Acknowledged, not meant to die, and not handled by anybody yet."""
+        """Acknowledged events that still have to be handled."""
         return [
             one
             for number, one in self.acked.items()
@@ -91,7 +91,7 @@ class Books:
         ]
 
     def out_of_order(self) -> list[str]:
-        """Events of one account that were handled before one that was published earlier."""
+        """Events of an account that were handled before an earlier one."""
         latest: dict[str, Line] = {}
         wrong = []
         for number, one in sorted(self.acked.items()):
@@ -111,7 +111,7 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How the books stand when everything has come to rest."""
+    """The result once everything is finished."""
 
     acked: int
     handled: int
@@ -126,7 +126,7 @@ class Verdict:
 
     @property
     def is_good(self) -> bool:
-        """Whether every promise was kept."""
+        """Whether every guarantee held."""
         return not self.lost and not self.wrong
 
     def __str__(self) -> str:
@@ -140,7 +140,7 @@ class Verdict:
 
 
 class Desk:
-    """Publishes on one bus, and reads what the workers wrote into a folder."""
+    """Publishes on one bus, and reads the lines of the workers in a folder."""
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ class Desk:
             await asyncio.sleep(pause_seconds)
 
     async def _publish(self, topic: Topic[Job], jobs: list[Job]) -> None:
-        """Publish and note what came of it; a frame is written whole or not at all."""
+        """Publish and record the outcome; a frame is written whole or not at all."""
         numbers = {job.number for job in jobs}
         began_ns = time.monotonic_ns()
         try:
@@ -218,7 +218,7 @@ class Desk:
                     self.books.note(line)
 
     async def traffic(self, count: int = 50) -> None:
-        """Let so many events more be acknowledged, and so many more be handled."""
+        """Wait until this many more events are acknowledged, and this many more handled."""
         acked = len(self.books.acked) + count
         handled = len(self.books.handled) + count
         await self.until(
@@ -226,7 +226,7 @@ class Desk:
         )
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until the books show something.
+        """Wait until the records satisfy a condition.
 
         Raises:
             TimeoutError: it hangs.
@@ -239,7 +239,7 @@ class Desk:
                 self.read()
 
     async def verdict(self) -> Verdict:
-        """Wait until everything is at rest, and check the books."""
+        """Wait until everything is finished, and check the records."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while await self._left_over() or self.books.unhandled():
@@ -250,7 +250,7 @@ class Desk:
         return _verdict(self.books, dead, [*self._complaints(), *await self._left_over()])
 
     async def _left_over(self) -> list[str]:
-        """What the server says is not finished."""
+        """The unfinished messages according to the server."""
         lags = [lag for topic in TOPICS for lag in await self._bus.lag(topic)]
         self.read()
         return [
@@ -260,7 +260,7 @@ class Desk:
         ]
 
     async def _dead(self) -> dict[int, str]:
-        """The numbers among the dead letters, with the reason."""
+        """The numbers and reasons of the dead letters."""
         letters = [s.letter for topic in TOPICS for s in await self._bus.dead(topic, 1_000_000)]
         found = {int(json.loads(letter.body)["number"]): letter.reason for letter in letters}
         return {number: reason for number, reason in found.items() if number >= self._first}

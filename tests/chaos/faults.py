@@ -1,4 +1,4 @@
-"""What can go wrong, each thing under its name: `strike` breaks it, keeps it so, and mends it."""
+"""The faults, by name: `strike` breaks something, waits, and repairs it."""
 
 import asyncio
 import time
@@ -18,13 +18,13 @@ CUTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One kind of trouble.
+    """One kind of fault.
 
     Attributes:
         name: as it is counted.
         where: what it breaks; two faults of different places may strike at the same time.
-        strike: breaks and mends; raises when it cannot have had an effect.
-        loses: whether it takes what the server has: then only what comes after it counts.
+        strike: breaks and repairs; raises when it cannot have had an effect.
+        loses: whether the server loses its data: then only later events count.
     """
 
     name: str
@@ -37,19 +37,19 @@ class Fault:
 
 
 async def kill_server(arena: Arena) -> None:
-    """As a power cut; what was answered is on disk."""
+    """Like a power cut; acknowledged writes are on disk."""
     arena.server.kill()
     await asyncio.to_thread(arena.server.start)
 
 
 async def restart_server(arena: Arena) -> None:
-    """In order, as an upgrade does it."""
+    """An orderly restart, as in an upgrade."""
     await asyncio.to_thread(arena.server.stop)
     await asyncio.to_thread(arena.server.start)
 
 
 async def restart_server_empty(arena: Arena) -> None:
-    """As a server that has no append-only file, or has lost its disk."""
+    """Like a server without an append-only file, or one that lost its disk."""
     arena.server.kill()
     arena.server.forget()
     await asyncio.to_thread(arena.server.start)
@@ -63,17 +63,17 @@ async def freeze_server(arena: Arena) -> None:
 
 
 async def flush_all(arena: Arena) -> None:
-    """Streams, groups, dead letters: gone."""
+    """Streams, groups and dead letters are deleted."""
     await arena.ask("FLUSHALL")
 
 
 async def flush_scripts(arena: Arena) -> None:
-    """The server forgets the scripts that everybody calls by their hash."""
+    """The server forgets the scripts that are called by their hash."""
     await arena.ask("SCRIPT", "FLUSH")
 
 
 async def kill_clients(arena: Arena) -> None:
-    """The server hangs up on some of its clients."""
+    """The server closes the connections of some clients."""
     rows = (await arena.ask("CLIENT", "LIST", "TYPE", "normal")).splitlines()
     ids = [row.split()[0].removeprefix("id=") for row in rows]
     for client in arena.chance.sample(ids, max(1, len(ids) // 2)):
@@ -81,9 +81,9 @@ async def kill_clients(arena: Arena) -> None:
 
 
 async def fill_memory(arena: Arena) -> None:
-    """At the memory limit publishes are refused, and consumers go on nevertheless.
+    """At the memory limit publishes are refused, but consumers continue.
 
-    Even if they had been away until all their leases were over.
+    They do so even if they were down until all their leases had expired.
     """
     books = arena.desk.books
     refused, consumers = len(books.refused), list(arena.consumers)
@@ -106,7 +106,7 @@ async def fill_memory(arena: Arena) -> None:
 
 
 async def slow_network(arena: Arena) -> None:
-    """Everything takes its time."""
+    """The network is slow."""
     arena.proxy.delay_seconds = SLOW_SECONDS
     await asyncio.sleep(arena.pace.trouble_seconds)
     arena.proxy.delay_seconds = 0
@@ -137,19 +137,19 @@ async def black_hole(arena: Arena) -> None:
 
 
 async def kill_consumer(arena: Arena) -> None:
-    """A consumer dies with what it has in hand; another one takes its place."""
+    """A consumer dies with pending messages; another one replaces it."""
     arena.remove_one().kill()
     arena.add_consumer()
 
 
 async def stop_consumer(arena: Arena) -> None:
-    """A consumer is asked to go, as in a rollout."""
+    """A consumer is stopped, as in a rollout."""
     await asyncio.to_thread(arena.remove_one().stop)
     arena.add_consumer()
 
 
 async def freeze_consumer(arena: Arena) -> None:
-    """A consumer hangs until others have what it holds, and then it goes on as if nothing were."""
+    """A consumer hangs until others have taken its messages over, and then resumes."""
     consumer = arena.chance.choice(arena.consumers)
     consumer.freeze()
     await asyncio.sleep(2 * arena.pace.lease_seconds)
@@ -157,7 +157,7 @@ async def freeze_consumer(arena: Arena) -> None:
 
 
 async def step_server_clock(arena: Arena) -> None:
-    """The clock went back: the newest ids are from a time that is still to come."""
+    """The clock goes back: the newest entry ids are in the future."""
     ahead_ms = round(1000 * (time.time() + arena.chance.uniform(0.1, 1) * HOUR_SECONDS))
     for key in [SINGLES.key, *await arena.ask("KEYS", f"{{{ORDERED.key}:*")]:
         if await arena.ask("TYPE", key) != "stream":
@@ -169,7 +169,7 @@ async def step_server_clock(arena: Arena) -> None:
 
 
 async def step_consumer_clock(arena: Arena) -> None:
-    """A consumer believes that it is an hour earlier or later than it is."""
+    """The clock of a consumer is an hour early or late."""
     arena.remove_one().kill()
     arena.add_consumer(arena.chance.choice((-HOUR_SECONDS, HOUR_SECONDS)))
 
@@ -196,9 +196,9 @@ FAULTS = (
 
 
 async def strike(arena: Arena, fault: Fault) -> int:
-    """Let a fault happen, and settle the books if it is one that loses data.
+    """Run a fault, and adjust the records if it loses data.
 
-    Returns how many acknowledged events it may have taken that nobody had handled.
+    Returns how many acknowledged but unhandled events it may have lost.
     """
     await fault.strike(arena)
     if not fault.loses:

@@ -1,9 +1,9 @@
 """The bus against a model of it: random histories of publishing, handling, failing and crashing.
 
 The model knows of each unfinished message how often it failed, how often a consumer died with it,
-and whether a dead consumer's lease still holds it. Which message a consumer gets next is the bus's
-affair. That it is one that may be handed out, with these very numbers, and that in the end each one
-is handled, or dead for the reason that the model knows, is the rule.
+and whether a dead consumer's lease still holds it. The bus chooses which message a consumer gets
+next. It must be one that may be delivered, with exactly these numbers. In the end each message is
+handled, or dead for the reason that the model knows.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ MAX_DELIVERIES = 3
 # Leases end when the model says so, never because a machine was slow.
 LEASE_SECONDS = 3600
 LONG_IDLE_MS = 2 * 1000 * LEASE_SECONDS
-PATIENCE_SECONDS = 60  # only ends a wait that would never end
+PATIENCE_SECONDS = 60  # only ends a wait that hangs
 STEPS = 20
 
 
@@ -86,7 +86,7 @@ class BusModel(RuleBasedStateMachine):
         )
 
     def teardown(self) -> None:
-        """Whatever happened: drain, and compare the books."""
+        """At the end: drain, and compare bus and model."""
         try:
             self.end_leases()
             self._runner.run(self._drain())
@@ -96,7 +96,7 @@ class BusModel(RuleBasedStateMachine):
             self._runner.close()
 
     def _free(self) -> set[int]:
-        """What a consumer may be given now."""
+        """The messages that may be delivered now."""
         return {number for number, one in self._unfinished.items() if not one.is_leased}
 
     def _has_free(self) -> bool:
@@ -104,7 +104,7 @@ class BusModel(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 5))
     def publish(self, count: int) -> None:
-        """A few messages more."""
+        """Publish a few more messages."""
         numbers = range(self._published, self._published + count)
         self._published += count
         events = [Noted(number=number) for number in numbers]
@@ -114,13 +114,13 @@ class BusModel(RuleBasedStateMachine):
     @precondition(_has_free)
     @rule()
     def handle_one(self) -> None:
-        """A consumer comes, handles one message, and goes."""
+        """A consumer starts, handles one message, and stops."""
         self._runner.run(self._consume_one(fails=False))
 
     @precondition(_has_free)
     @rule()
     def fail_one(self) -> None:
-        """A consumer comes, fails with one message, and goes."""
+        """A consumer starts, fails with one message, and stops."""
         self._runner.run(self._consume_one(fails=True))
 
     @precondition(_has_free)
@@ -131,7 +131,7 @@ class BusModel(RuleBasedStateMachine):
 
     @rule()
     def end_leases(self) -> None:
-        """The leases of the dead run out."""
+        """The leases of dead consumers expire."""
         if not self._has_crashed:
             return
         key, ask = self._topic.key, self.server.ask

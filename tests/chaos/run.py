@@ -1,7 +1,7 @@
-"""Break the bus at random for a while, and check that it kept its promises: `make chaos`.
+"""Break the bus at random for a while, and check its guarantees: `make chaos`.
 
 Consumers are processes, publishers remember what was acknowledged, faults come one after the other
-or two at a time. The last line counts; the exit code is 1 when a promise was broken.
+or two at once. The last line counts them; the exit code is 1 when a guarantee was violated.
 """
 
 import argparse
@@ -37,7 +37,7 @@ class Round:
         self.hung = False
 
     async def run(self, seconds: float) -> None:
-        """Go through one round; notes it when something hangs."""
+        """Run one round; reports when something hangs."""
         try:
             await self._publish_and_strike(time.monotonic() + seconds)
         except* (TimeoutError, AssertionError) as group:
@@ -78,7 +78,7 @@ def say(text: str) -> None:
 
 
 async def round_of(options: argparse.Namespace, pace: Pace) -> bool:
-    """One round; prints its counts and returns whether every promise was kept."""
+    """One round; prints its counts and returns whether every guarantee held."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         binary = shutil.which(options.server) if options.server else str(find_server(folder))

@@ -1,4 +1,4 @@
-"""Scenes that several of the complaints are made of; each checks what it shows."""
+"""Scenes shared by several complaints; each checks its own outcome."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from tests.proxy import Proxy
 
 
 async def slow_but_alive(stage: Stage) -> None:
-    """Everything in hand is made to look a day old: what is renewed in time stays where it is."""
+    """Pending entries are made to look a day old: those renewed in time are not taken over."""
     topic, proceed = stage.topic(), asyncio.Event()
 
     async def wait(_message: Message[Task]) -> None:
@@ -47,7 +47,7 @@ async def slow_but_alive(stage: Stage) -> None:
             return bool(idle_ms < HOUR_SECONDS * 1000)
 
         await until_asked(is_renewed)
-        # It goes through all that is in hand, oldest first: what it takes is not the slow one.
+        # It checks all pending entries, oldest first: the one that it takes is not the slow one.
         async with stage.consuming(bus, topic, rival):
             await rival.has(1)
             proceed.set()
@@ -57,7 +57,7 @@ async def slow_but_alive(stage: Stage) -> None:
 
 
 async def frozen_beyond_its_lease(stage: Stage) -> None:
-    """A process that was frozen cannot know that its time is over: the fence's number says so."""
+    """A process that was frozen cannot know that its lease expired: the fence's number shows it."""
     topic, rival = stage.topic("classes"), Recorder()
     victim = stage.victim("classes")
     async with stage.bus() as bus:
@@ -79,7 +79,7 @@ async def frozen_beyond_its_lease(stage: Stage) -> None:
 
 
 async def publish_executed_late(stage: Stage, bus: Bus, proxy: Proxy, topic: Any) -> None:
-    """The server executes a command when its caller has long asked again."""
+    """The server executes a command after its caller has already retried it."""
     proxy.swallow()
     waiting = asyncio.create_task(bus.publish(topic, Task(number=5), event_id="late"))
     await until(lambda: not bus.connected)
@@ -91,7 +91,7 @@ async def publish_executed_late(stage: Stage, bus: Bus, proxy: Proxy, topic: Any
 
 
 async def unreadable(stage: Stage) -> None:
-    """Five entries that no handler could be called with, among four that are good."""
+    """Five invalid entries among four valid ones."""
     topic, recorder = stage.topic(), Recorder()
     good = {"id": "x", "at": "1", "t": "Task", "v": "1", "k": "a", "b": '{"number": 0}'}
     async with stage.bus() as bus:
@@ -135,7 +135,7 @@ async def deadly(stage: Stage) -> None:
 
 
 async def all_die(stage: Stage) -> None:
-    """When most die the fault is elsewhere: the rest waits until it is over."""
+    """When most messages die, the fault is elsewhere: the rest waits until it is fixed."""
     topic, listener = stage.topic(key=f"{stage.prefix}:broken"), Listener()
 
     async def fail_until_heard(_message: Message[Task]) -> None:
@@ -155,7 +155,7 @@ async def all_die(stage: Stage) -> None:
 
 
 async def stopped(stage: Stage) -> None:
-    """As in a rollout: SIGTERM while one message is in work and many wait in hand."""
+    """As in a rollout: SIGTERM while one message is handled and many are pending."""
     topic, recorder = stage.topic(), Recorder()
     async with stage.bus() as bus:
         await bus.publish_many(topic, tasks(200))
@@ -177,11 +177,11 @@ async def stopped(stage: Stage) -> None:
     assert done[:6] == list(range(6))
     assert done == [line.number for line in victim.lines("begun")]
     assert done + recorder.numbers == list(range(200))
-    assert {message.deliveries for message in recorder.seen} == {1}, "nobody had looked at them"
+    assert {message.deliveries for message in recorder.seen} == {1}, "they were delivered before"
 
 
 async def deleted(stage: Stage) -> None:
-    """Somebody tidies up and deletes the name of a consumer that is alive."""
+    """The name of a live consumer is deleted on the server."""
     topic, proceed = stage.topic(key=f"{stage.prefix}:deleted"), asyncio.Event()
 
     async def fail_once(message: Message[Task]) -> None:
@@ -206,7 +206,7 @@ async def deleted(stage: Stage) -> None:
 
 
 async def classes_of_a_full_backlog(stage: Stage) -> None:
-    """Whatever the order of arrival, and even if something urgent comes in the middle."""
+    """In any order of arrival, and even if an urgent message arrives in between."""
     topic, proceed = stage.topic("classes"), asyncio.Event()
 
     async def work(message: Message[Task]) -> None:
@@ -229,7 +229,7 @@ async def classes_of_a_full_backlog(stage: Stage) -> None:
 
 
 async def keys_of_a_dead_owner(stage: Stage) -> None:
-    """The next owner goes on where the dead one was, key by key, with a greater fence."""
+    """The next owner resumes where the dead one stopped, key by key, with a greater fence."""
     topic, recorder, accounts = stage.topic("shards"), Recorder(), "abcdefgh"
     async with stage.bus() as bus:
         events = [Task(number=n, account=account) for n in range(20) for account in accounts]

@@ -1,4 +1,4 @@
-"""What every complaint needs: topics of its own on a real server, consumers, and victims."""
+"""Test bench of a complaint: topics of its own on a real server, consumers, and victims."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from streamdesk.contracts.base import Topic
 from tests.chaos.victim import GROUP, Orders, Task, Victim, topic_of
 from tests.servers import StreamServer
 
-PATIENCE_SECONDS = 60  # only ends a wait that would never end
+PATIENCE_SECONDS = 60  # only ends a wait that hangs
 HOUR_SECONDS = 3600
 SOON_SECONDS = 0.05
 DAY_MS = 24 * 3600 * 1000
@@ -24,7 +24,7 @@ Answer = Callable[[Message[Task]], Awaitable[Outcome | None]]
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for something to come true."""
+    """Wait until a condition holds."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not holds():
             await asyncio.sleep(0.01)
@@ -38,43 +38,43 @@ async def until_asked(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 class Listener(BusObserver):
-    """Notes what the bus reports that somebody should hear of."""
+    """Records the notable reports of the bus."""
 
     def __init__(self) -> None:
         self.said: list[tuple[Any, ...]] = []
 
     def connection_lost(self, error: str) -> None:
-        """Note."""
+        """Record it."""
         assert error
         self.said.append(("lost",))
 
     def connection_restored(self, outage_seconds: float) -> None:
-        """Note."""
+        """Record it."""
         assert outage_seconds >= 0
         self.said.append(("restored",))
 
     def paused(self, topic: str, group: str, why: str) -> None:
-        """Note."""
+        """Record it."""
         assert topic
         assert group
         self.said.append(("paused", why))
 
     def resumed(self, topic: str, group: str) -> None:
-        """Note."""
+        """Record it."""
         assert topic
         self.said.append(("resumed", group))
 
     def cap_reached(self, topic: str, stream: str, length: int, cap: int) -> None:
-        """Note."""
+        """Record it."""
         self.said.append(("cap", topic, stream, length, cap))
 
     def group_recreated(self, topic: str, group: str, cursor: str) -> None:
-        """Note."""
+        """Record it."""
         self.said.append(("recreated", topic, group, cursor))
 
 
 class Recorder:
-    """A handler that notes what it gets and answers as told."""
+    """A handler that records its messages and returns the configured outcome."""
 
     def __init__(self, answer: Answer | None = None) -> None:
         self.seen: list[Message[Task]] = []
@@ -86,21 +86,21 @@ class Recorder:
 
     @property
     def numbers(self) -> list[int]:
-        """What came, in order."""
+        """The received numbers, in order."""
         return [message.event.number for message in self.seen]
 
     @property
     def times(self) -> Counter[tuple[str, int]]:
-        """How often each came, by topic and number."""
+        """How often each was received, by topic and number."""
         return Counter((message.topic, message.event.number) for message in self.seen)
 
     async def has(self, count: int) -> None:
-        """Wait for so many."""
+        """Wait until this many were received."""
         await until(lambda: len(self.seen) >= count)
 
 
 class Stage:
-    """One server, or cluster, for one test, with keys that nobody else has."""
+    """One server, or cluster, for one test, with keys of its own."""
 
     def __init__(self, url: str, server: Callable[[], StreamServer], folder: Path) -> None:
         """Set up.
@@ -126,7 +126,7 @@ class Stage:
         return topic_of(kind, self.prefix, **options)
 
     def bus(self, listener: Listener | None = None, **changes: Any) -> Bus:
-        """Another bus. Its leases do not run out by themselves, unless it is told so."""
+        """Another bus. By default its leases do not expire during a test."""
         settings: dict[str, Any] = {
             "url": self.url,
             "service": "test",
@@ -181,7 +181,7 @@ class Stage:
         return lags[0]
 
     async def all_taken(self, bus: Bus, topic: Topic[Task]) -> GroupLag:
-        """Wait until all there is, is in somebody's hands."""
+        """Wait until every entry is pending."""
         lags: list[GroupLag] = []
 
         async def is_taken() -> bool:
@@ -192,7 +192,7 @@ class Stage:
         return lags[0]
 
     async def pending(self, topic: Topic[Task]) -> list[tuple[str, list[Any]]]:
-        """What is in hand: the stream of each entry; its id, consumer, idle time, deliveries."""
+        """The pending entries: stream, id, consumer, idle time, deliveries."""
         held = []
         for key in keys_of(topic).streams:
             rows = await self.ask("XPENDING", key, GROUP, "-", "+", 1000)
@@ -200,7 +200,7 @@ class Stage:
         return held
 
     async def age(self, topic: Topic[Task]) -> None:
-        """Let all that is in hand, shards too, look as if nobody had renewed it for a day."""
+        """Make all pending entries, and shards, look as if their leases were a day old."""
         for key, (entry_id, owner, _, deliveries) in await self.pending(topic):
             words = ("IDLE", DAY_MS, "RETRYCOUNT", deliveries, "JUSTID")
             await self.ask("XCLAIM", key, GROUP, owner, 0, entry_id, *words)
@@ -216,7 +216,7 @@ class Stage:
         return 0
 
     async def add_raw(self, topic: Topic[Task], **fields: str) -> str:
-        """An entry as no bus would write it."""
+        """Write a raw entry, past the bus."""
         flat = itertools.chain(*fields.items())
         return str(await self.ask("XADD", topic.key, "*", *flat))
 
@@ -227,7 +227,7 @@ class Stage:
 
 
 def tasks(count: int, *, first: int = 0, **fields: Any) -> list[Task]:
-    """So many, numbered."""
+    """This many tasks, numbered."""
     return [Task(number=number, **fields) for number in range(first, first + count)]
 
 

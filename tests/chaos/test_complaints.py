@@ -1,8 +1,8 @@
-"""The twelve things that people complain about most in event libraries, done to this bus.
+"""The twelve most frequent complaints about event libraries, tried on this bus.
 
  #  complaint                                       what answers it
- 1  what a dead consumer held is never handled      every consumer looks for it, on every topic_keys
- 2  the lock of a killed reclaimer stays for ever   no lock: the idle time decides, in one step
+ 1  what a dead consumer held is never handled      every consumer looks for it, on every layout
+ 2  the lock of a killed reclaimer is never freed   no lock: the idle time decides, in one step
  3  slow handlers run twice                         leases are renewed; a fence for those cut off
  4  NOGROUP: consumers stop, spin or skip           the group is made again where it had finished
  5  clients dial a dead master for a minute         Sentinel's announcement is heard and believed
@@ -69,7 +69,7 @@ with_cluster = pytest.mark.parametrize("stage", ["sentinel"], indirect=True)
 
 @pytest.fixture(scope="module")
 def server_of(start_server: Callable[..., StreamServer]) -> Callable[[str], StreamServer]:
-    """One server of each kind for all tests: each has keys of its own, and mends what it breaks."""
+    """One server of each kind; each test uses its own keys and repairs what it breaks."""
     return cache(lambda name: start_server(BINARIES[name]))
 
 
@@ -201,7 +201,9 @@ async def test_04_a_lost_group_is_made_again_where_it_had_finished_and_said_so_o
         proceed.set()
         await recorder.has(17)
         await stage.settled(bus, topic)
-        assert recorder.numbers == [*range(11), *range(10, 16)], "nothing but what was in hand"
+        assert recorder.numbers == [*range(11), *range(10, 16)], (
+            "only pending messages were repeated"
+        )
         await stage.ask("FLUSHALL")
         await bus.publish_many(topic, tasks(5, first=16))
         await recorder.has(22)
@@ -387,7 +389,7 @@ async def test_09_a_group_that_never_reads_stops_publishers_at_the_cap_and_loses
         assert listener.said == [("cap", "plain", topic.key, 200, 200)]
         async with stage.consuming(bus, topic, sleeper, group="sleepers"):
             await sleeper.has(200)
-            # All but the one in hand may go; the one before it, too, unless it bears the id that
+            # All but the pending entry may be trimmed, and the one before it too, unless its id
             # comes right before.
             await until_asked(lambda: _has_length(stage, topic, 140, 141))
             assert json.loads((await stage.read_all(topic.key))[-140]["b"])["number"] == 60

@@ -18,7 +18,7 @@ from tests.servers import SentinelCluster
 
 @asynccontextmanager
 async def desk_on(url: str, folder: Path) -> AsyncIterator[Desk]:
-    """A desk that publishes only what a replica has, and two consumer processes."""
+    """A desk that waits for a replica with each publish, and two consumer processes."""
     config = bus_config(
         url,
         "desk",
@@ -41,7 +41,7 @@ async def desk_on(url: str, folder: Path) -> AsyncIterator[Desk]:
 
 
 @pytest.mark.parametrize("kind", ["killed", "planned"])
-async def test_what_a_replica_had_is_handled_after_a_failover(
+async def test_replicated_events_are_handled_after_a_failover(
     sentinel: SentinelCluster, tmp_path: Path, kind: str
 ) -> None:
     folder = tmp_path / "books"

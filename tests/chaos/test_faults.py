@@ -26,7 +26,9 @@ async def arena(
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
-async def test_what_was_acknowledged_is_handled_whatever_breaks(arena: Arena, fault: Fault) -> None:
+async def test_acknowledged_events_are_handled_despite_any_fault(
+    arena: Arena, fault: Fault
+) -> None:
     desk = arena.new_desk()
     async with desk.publishing():
         await desk.traffic()

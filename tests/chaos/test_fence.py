@@ -1,4 +1,4 @@
-"""A consumer that was cut off until its lease had passed must not decide about what it held."""
+"""A consumer that was cut off until its lease expired must not settle its messages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,11 +16,11 @@ from tests.servers import StreamServer
 
 LEASE_SECONDS = 2.0  # a machine's hiccup must not end one
 DRAIN_SECONDS = 0.2
-PATIENCE_SECONDS = 30  # only ends a wait that would never end
+PATIENCE_SECONDS = 30  # only ends a wait that hangs
 
 
 class Holder:
-    """A consumer whose first handler waits until it is told to go on, and may fail then."""
+    """A consumer whose first handler waits until it is released, and may fail then."""
 
     def __init__(self, url: str, name: str, *, fails: bool = False) -> None:
         config = bus_config(url, name, lease_seconds=LEASE_SECONDS, socket_timeout_seconds=0.5)
@@ -59,7 +59,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 async def finished(bus: Bus, topic: Topic[Job]) -> GroupLag:
-    """Wait until nothing is in hand; the drain's time is too short to rely on."""
+    """Wait until nothing is pending; the drain's time is too short to rely on."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while (lag := (await bus.lag(topic))[0]).pending:
             await asyncio.sleep(0.01)
@@ -115,7 +115,7 @@ async def test_a_message_that_was_lost_and_came_back_is_handled_by_a_handler_tha
                 late.stop.set()  # its handler does not end in time: the message is given back
                 await until(lambda: other.state == "stopped")
             await until(lambda: owner() == subscription.consumer)
-            # Its first handler goes on now and does nothing, as it should: the lease was lost.
+            # Its first handler resumes now and must do nothing, since the lease was lost.
             early.go_on.set()
             await until(lambda: early.effects == 1)
             await until(lambda: owner() == "")

@@ -1,4 +1,4 @@
-"""Filters are killed with articles pending: each article is filtered once all the same."""
+"""Filters are killed with pending articles: each article is still filtered exactly once."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -14,9 +14,7 @@ from tests.benchmarks.news_rows import ANYTHING_LOUD, SHORT_LEASE
 from tests.benchmarks.ours import run
 from tests.servers import StreamServer, wait_until
 
-ARTICLES_A_KILL = (
-    2_000  # far more than a filter takes in one batch: some are pending when it is killed
-)
+ARTICLES_A_KILL = 2_000  # far more than a filter takes at once: some are pending when it is killed
 KILLS = 4
 JUDGED = 500
 
@@ -28,7 +26,7 @@ def server(start_server: Callable[[], StreamServer]) -> StreamServer:
 
 @pytest.fixture
 def pool(server: StreamServer) -> Iterator[FilterPool]:
-    """Two filters that let everything pass that is plainly good or bad."""
+    """Two filters that pass every clearly positive or negative article."""
     with filters(server, **SHORT_LEASE, **ANYTHING_LOUD) as both:
         yield both
 
@@ -45,13 +43,13 @@ def publish(server: StreamServer, first: int, count: int) -> None:
 
 
 def filtered(server: StreamServer) -> list[str]:
-    """The hash of every filtered article, as often as it is there."""
+    """The hash of every filtered article, with duplicates."""
     entries = server.ask("XRANGE", NEWS_FILTERED.key, "-", "+", timeout_seconds=60)
     fields = [dict(zip(flat[::2], flat[1::2], strict=True)) for _, flat in entries]
     return [json.loads(each["b"])["link_hash"] for each in fields]
 
 
-def test_no_article_is_lost_or_filtered_twice_when_filters_are_killed_with_some_in_hand(
+def test_no_article_is_lost_or_filtered_twice_when_filters_with_pending_articles_are_killed(
     server: StreamServer, pool: FilterPool
 ) -> None:
     left = 0
@@ -59,7 +57,7 @@ def test_no_article_is_lost_or_filtered_twice_when_filters_are_killed_with_some_
         publish(server, number * ARTICLES_A_KILL, ARTICLES_A_KILL)
         left += pool.kill_one()
         pool.add()
-    assert left > 0, "every filter was killed with nothing pending"
+    assert left > 0, "every filter was killed without pending articles"
     finish(server)
     wanted = [hash_of(number) for number in range(KILLS * ARTICLES_A_KILL)]
     assert sorted(filtered(server)) == sorted(wanted)

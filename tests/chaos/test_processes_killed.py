@@ -1,4 +1,4 @@
-"""Whatever is killed, the desk goes on; and when the desk itself is killed, nothing is left."""
+"""The desk survives killed processes; when the desk itself is killed, no process remains."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def test_no_process_is_left_when_up_is_ended_by_a_signal(up: Start, number: sign
     assert desk.left_over() == set()
 
 
-def test_killed_services_come_back_and_the_desk_trades_on(up: Start) -> None:
+def test_killed_services_restart_and_the_desk_continues_to_trade(up: Start) -> None:
     desk = up("--executors", "2")
     desk.wait_until_up()
     before = desk.pids()

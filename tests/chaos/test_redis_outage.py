@@ -1,4 +1,4 @@
-"""Redis is gone for 20 seconds under a whole desk: every service waits, and nothing is lost."""
+"""Redis is down for 20 seconds under a whole desk: every service waits, and nothing is lost."""
 
 import asyncio
 import json
@@ -87,7 +87,7 @@ async def watched(desk: Any) -> AsyncIterator[tuple[Seen, ClientConnection]]:
 
 
 async def audit(folder: Path) -> list[str]:
-    """What does not add up in the desk's books."""
+    """Discrepancies in the desk's ledger."""
     url = "sqlite:///"
     settings = Settings(
         ledger_url=SecretStr(f"{url}{folder / 'ledger' / 'ledger.db'}"),
@@ -102,7 +102,7 @@ async def wait(desk: Any, holds: Callable[[], bool], what: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["frozen", "shut down"])
-async def test_services_outlive_an_outage_say_so_once_and_lose_nothing(
+async def test_services_survive_an_outage_report_it_once_and_lose_nothing(
     kind: str, up: Start, start_server: Callable[..., Any]
 ) -> None:
     server = start_server() if kind == "shut down" else None

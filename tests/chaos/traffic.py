@@ -1,4 +1,4 @@
-"""What travels while things break: three topics, and the fate that each number has coming."""
+"""The traffic during faults: three topics, and the outcome that each number must have."""
 
 from streamdesk.bus import BusConfig, RetryPolicy
 from streamdesk.contracts.base import Consumer, Event, Topic
@@ -51,14 +51,14 @@ def fails_at_first(topic: str, number: int) -> bool:
 def bus_config(
     url: str, instance: str, *, lease_seconds: float, socket_timeout_seconds: float
 ) -> BusConfig:
-    """How every process of a round uses the bus."""
+    """The bus settings of every process of a round."""
     return BusConfig(
         url=url,
         service="chaos",
         instance=instance,
         retry=RetryPolicy(max_retries=1000, base_seconds=0.05, cap_seconds=0.2),
         lease_seconds=lease_seconds,
-        # Consumers are killed again and again; that is no fault of what they held.
+        # Consumers are killed repeatedly; their messages are not to blame.
         max_deliveries=1000,
         drain_seconds=5,
         socket_timeout_seconds=socket_timeout_seconds,

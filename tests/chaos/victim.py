@@ -1,7 +1,7 @@
-"""A consumer process that is killed, stopped or frozen while it has something in hand.
+"""A consumer process that is killed, stopped or frozen while it has pending messages.
 
-It writes a line when a handler begins and another when it is done, so that a test knows what was
-in hand when it struck, and what came of it.
+It writes a line when a handler begins and another when it is done, so that a test knows which
+messages were being handled when the fault occurred, and how they ended.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ def topic_of(kind: str, prefix: str, **options: Any) -> Topic[Task]:
         "name": kind,
         "key": key,
         "models": (Task,),
-        "about": "What somebody complained about.",
+        "about": "What users complained about.",
         "dead_key": f"{key}:dead",
         "key_field": "account",
         "consumers": (Consumer("desk", GROUP),),
@@ -55,20 +55,20 @@ def topic_of(kind: str, prefix: str, **options: Any) -> Topic[Task]:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a victim does.
+    """The settings of a victim.
 
     Attributes:
         url: the server's.
         prefix: of the topics' keys.
         book: file to which it writes.
         kinds: the topics it consumes.
-        gate: while this file is not there, handlers wait,
+        gate: file for which handlers wait,
         holds_from: but only those of tasks with this number or a higher one.
         fatal: number of the task that kills the process; none by default.
         lease_seconds: of its messages and shards; a test ends leases itself.
         max_deliveries: as in `BusConfig`.
-        batch: entries in hand.
-        concurrency: handlers at a time.
+        batch: entries taken at once.
+        concurrency: concurrent handlers.
     """
 
     url: str
@@ -98,7 +98,7 @@ class Line:
 
 
 class Victim:
-    """The process as a test sees it."""
+    """A victim process, controlled by a test."""
 
     def __init__(self, orders: Orders) -> None:
         """Start it."""
@@ -116,7 +116,7 @@ class Victim:
         return [line for line in lines if line.word == word]
 
     def open_gate(self) -> None:
-        """Let its handlers end."""
+        """Open the gate for its handlers."""
         Path(self._orders.gate).touch()
 
     def signal(self, number: signal.Signals) -> None:
@@ -124,7 +124,7 @@ class Victim:
         os.kill(self.process.pid, number)
 
     def end(self) -> None:
-        """End it if it runs still, whatever state it is in."""
+        """End it if it still runs, in any state."""
         self.process.kill()
         self.process.wait(30)
 
@@ -144,7 +144,7 @@ async def _consume(orders: Orders) -> None:
             message.fence,
             message.deliveries,
         )
-        # One write a line: it is in the file, whole, or not at all, whenever the process dies.
+        # One write for each line: whenever the process dies, the line is complete or missing.
         os.write(book, (json.dumps(asdict(line)) + "\n").encode())
 
     async def handle(message: Message[Task]) -> None:

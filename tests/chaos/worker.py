@@ -1,8 +1,8 @@
 """A consumer process of the chaos: handles jobs, and writes down each one before it returns.
 
-What it wrote is its effect. An effect without a valid lease would be one too many, so it writes
-"fenced" instead of "handled" when the bus says that the lease is lost: then whoever has the message
-by now must handle it.
+The line is the effect of the handler. An effect without a valid lease would be a duplicate, so the
+worker writes "fenced" instead of "handled" when the bus says that the lease is lost: the consumer
+that has the message by then must handle it.
 """
 
 import argparse
@@ -51,11 +51,11 @@ class Line:
 
 
 class Worker:
-    """Handles every topic until it is told to stop."""
+    """Handles every topic until SIGTERM."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        # One write a line: it is in the file, whole, or not at all, whenever the process dies.
+        # One write for each line: whenever the process dies, the line is complete or missing.
         self._book = os.open(options.book, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     async def run(self) -> None:
@@ -89,7 +89,7 @@ class Worker:
 
 
 def step_clock(offset_seconds: float) -> None:
-    """Let this process believe that it is another time of day."""
+    """Shift the clock of this process."""
     true_ns = time.time_ns
     offset_ns = round(offset_seconds * 1e9)
     time.time_ns = lambda: true_ns() + offset_ns

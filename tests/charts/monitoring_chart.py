@@ -1,4 +1,4 @@
-"""The chart `monitoring` as a part of the desk: rendered, and its Prometheus started."""
+"""The chart `monitoring` as a subchart of the desk: rendered, and its Prometheus started."""
 
 import contextlib
 import functools
@@ -30,7 +30,7 @@ BOTH = [
     for kind in ("PodMonitor", "PrometheusRule")
     for word in ("--api-versions", f"monitoring.coreos.com/v1/{kind}")
 ]
-LONGEST_WAIT_SECONDS = 120  # only ends a wait that would never end
+LONGEST_WAIT_SECONDS = 120  # only ends a wait that hangs
 
 
 def watched(
@@ -103,7 +103,7 @@ def without_discovery(objects: list[Object]) -> dict[str, Any]:
 
 
 def targets_of(objects: list[Object], folder: Path) -> list[dict[str, Any]]:
-    """What a real Prometheus would scrape of the chart's pods. Nothing answers: they do not run."""
+    """The targets that a real Prometheus finds for the chart's pods, which do not run."""
     program = shutil.which("prometheus")
     if program is None:
         pytest.skip("no prometheus on the PATH")

@@ -35,7 +35,7 @@ def render(chart: Path = CHART, values: Mapping[str, Any] | None = None) -> list
 
 
 def refusal(chart: Path, values: Mapping[str, Any]) -> str:
-    """What helm says about values that it must refuse."""
+    """Helm's error for values that it must refuse."""
     words = ["template", RELEASE, str(chart)]
     for name, value in values.items():
         words += ["--set-json", f"{name}={json.dumps(value)}"]
@@ -63,12 +63,12 @@ def user_rules(objects: list[Object]) -> dict[str, str]:
 
 
 def password_of(user: str) -> str:
-    """What stands for the password that the secret would have."""
+    """The password that replaces the one from the secret."""
     return f"{user}-secret"
 
 
 def server_with_users(binary: str, folder: Path, rules: Mapping[str, str]) -> StreamServer:
-    """A server that knows these users and nobody else, but lets `default` ping until it is up."""
+    """A server with only these users, except that `default` may ping until it is up."""
     lines = [f"user {name} on >{password_of(name)} {rule}" for name, rule in rules.items()]
     acl = folder / "users.acl"
     acl.write_text("\n".join(["user default on nopass -@all +ping", *lines]) + "\n")

@@ -1,4 +1,4 @@
-"""Clients of a server with users: by the bus, and one command at a time."""
+"""Clients of a server with users: through the bus, and with single commands."""
 
 import contextlib
 import socket

@@ -22,11 +22,11 @@ NEEDED = ("redis-server", "redis-cli", "flock", "timeout", "sha256sum")
 MASTER_NAME = "streamdesk"
 SYSTEM_USERS = ("admin", "replication", "sentinel", "exporter")
 ALONE_SECONDS, YIELD_SECONDS = 3, 60
-LONGEST_WAIT_SECONDS = 240  # only ends a wait that would never end
+LONGEST_WAIT_SECONDS = 240  # only ends a wait that hangs
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Poll until something holds; a server that does not answer is one for which it does not."""
+    """Poll until a condition holds; without an answer of the server it does not hold."""
     deadline = time.monotonic() + LONGEST_WAIT_SECONDS
     while True:
         with contextlib.suppress(OSError, hiredis.HiredisError):
@@ -37,7 +37,7 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
 
 
 def free_ports() -> tuple[int, int]:
-    """Two ports that nobody has on any address now."""
+    """Two ports that are free on all addresses now."""
     with socket.socket() as first, socket.socket() as second:
         first.bind(("", 0))
         second.bind(("", 0))
@@ -84,7 +84,7 @@ def certificates(folder: Path) -> Path:
 
 @dataclass(slots=True)
 class Node:
-    """One pod: it keeps its disk, unless it is taken away."""
+    """One pod; it keeps its disk unless the disk is removed."""
 
     ordinal: int
     address: str
@@ -115,7 +115,7 @@ class Node:
             )
 
     def start(self, *names: str) -> None:
-        """Start the containers of a new pod: nothing is left in its memory."""
+        """Start the containers of a new pod, with empty memory volumes."""
         shutil.rmtree(self.environment["RUN"], ignore_errors=True)
         Path(self.environment["RUN"]).mkdir()
         for name in names or ("start-redis.sh", "start-sentinel.sh"):
@@ -151,7 +151,7 @@ class Node:
         return ask(self.address, port, "SENTINEL", *words, authority=self.authority)
 
     def named(self) -> str:
-        """Whom its Sentinel names."""
+        """The master that its Sentinel names."""
         return str(self.ask_sentinel("GET-MASTER-ADDR-BY-NAME", MASTER_NAME)[0])
 
     def role(self) -> str:
@@ -181,7 +181,7 @@ class Nodes:
         )
 
     def master(self) -> Node:
-        """The one that all Sentinels that run name, and that is it; waits for that."""
+        """The master that all running Sentinels name; waits until they agree and it serves."""
         found: list[Node] = []
 
         def agreed() -> bool:
@@ -204,7 +204,7 @@ class Nodes:
         wait_until(whole, "two replicas that follow")
 
     def write(self, key: str) -> None:
-        """Something that would be missed, on all three."""
+        """Write a key, and wait until all three have it."""
         self.wait_until_whole()
         self.master().ask("SET", key, "x" * 1000)
         wait_until(
@@ -213,7 +213,7 @@ class Nodes:
         )
 
     def others(self, node: Node) -> list[Node]:
-        """All but this one."""
+        """The other pods."""
         return [other for other in self.nodes if other is not node]
 
 
@@ -239,7 +239,7 @@ def passwords(folder: Path) -> None:
 
 @contextlib.contextmanager
 def make_nodes(folder: Path, network: str = "127.0.0", tls: Path | None = None) -> Iterator[Nodes]:
-    """Three pods that do not run yet; `folder` may be that of an earlier set.
+    """Three pods that are not started yet; `folder` may be that of an earlier set.
 
     Args:
         folder: for their disks.

@@ -32,7 +32,7 @@ def desk(**values: Any) -> list[Object]:
 
 
 def external(**values: Any) -> list[Object]:
-    """The same with Redis and PostgreSQL elsewhere: what this chart itself makes."""
+    """The same with external Redis and PostgreSQL: only the objects of this chart."""
     return render(CHART, EXTERNAL | {key.replace("__", "."): item for key, item in values.items()})
 
 
@@ -74,7 +74,7 @@ def policy(objects: list[Object], name: str) -> Object:
 
 
 def reached(objects: list[Object], name: str) -> set[tuple[str, int]]:
-    """Whom it may speak to, by component or `outside`, and on which port, DNS left out."""
+    """Allowed destinations, by component or `outside`, and their ports, without DNS."""
     found = set()
     for rule in policy(objects, name)["egress"]:
         for peer in rule.get("to", [{}]):

@@ -1,4 +1,4 @@
-"""What the charts of Redis and PostgreSQL render, alone."""
+"""The objects that the charts of Redis and PostgreSQL render on their own."""
 
 import base64
 from pathlib import Path
@@ -106,7 +106,7 @@ def test_the_nodes_of_streams_are_a_setting() -> None:
     assert settings["stream-node-max-entries"] == ["50"]
 
 
-def test_with_tls_no_port_speaks_plainly() -> None:
+def test_with_tls_no_port_accepts_plain_connections() -> None:
     values = {"tls.enabled": True, "tls.existingSecret": "certificates"}
     for name, port in (("redis.conf", "6379"), ("sentinel.conf", "26379")):
         settings = config(name, values)
@@ -116,7 +116,7 @@ def test_with_tls_no_port_speaks_plainly() -> None:
     assert "--redis.addr=rediss://127.0.0.1:6379" in containers(values=values)["exporter"]["args"]
 
 
-def test_a_sentinel_takes_no_orders_from_whoever_reaches_it() -> None:
+def test_a_sentinel_accepts_no_changes_from_anonymous_clients() -> None:
     (rules,) = [rule for rule in config("sentinel.conf")["user"] if rule.startswith("default")]
     allowed = {word for word in rules.split() if word.startswith("+")}
     assert "+@all" not in allowed
@@ -188,18 +188,18 @@ def test_the_image_and_its_programs_are_settings() -> None:
     ],
     ids=str,
 )
-def test_what_cannot_work_is_refused_with_a_reason(
+def test_invalid_values_are_refused_with_a_reason(
     chart: Path, values: dict[str, Any], said: str
 ) -> None:
     assert said in refusal(chart, values)
 
 
 @pytest.mark.parametrize("chart", [CHART, POSTGRES], ids=["redis", "postgres"])
-def test_a_chart_takes_what_the_chart_around_it_hands_down(chart: Path) -> None:
+def test_a_subchart_accepts_the_values_of_its_parent(chart: Path) -> None:
     assert render(chart, {"enabled": True, "global": {"any": "thing"}})
 
 
-def test_postgres_keeps_its_password_and_speaks_to_nobody() -> None:
+def test_postgres_keeps_its_password_and_connects_to_nothing() -> None:
     objects = render(POSTGRES)
     secret = one(objects, "Secret", "desk-postgres-auth")
     assert secret["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"

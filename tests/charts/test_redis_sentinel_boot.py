@@ -1,4 +1,4 @@
-"""Who becomes the master when pods start, end, come back, and lose their disks."""
+"""Which pod becomes the master when pods start, end, come back, and lose their disks."""
 
 import shutil
 import signal
@@ -36,12 +36,12 @@ def test_the_first_pod_of_a_new_set_is_the_master_and_the_others_follow(nodes: N
         assert known == names - {node.ask_sentinel("MYID")}
 
 
-def test_a_master_that_comes_back_without_its_disk_wipes_nobody(nodes: Nodes) -> None:
+def test_a_master_that_comes_back_without_its_disk_does_not_wipe_its_replicas(nodes: Nodes) -> None:
     nodes.write("kept")
     old = nodes.master()
     old.end()
     old.lose_disk()
-    old.start()  # before anybody has noticed
+    old.start()  # before its loss is noticed
     wait_until(lambda: nodes.master() is not old, "another master")
     nodes.wait_until_whole()
     assert [node.ask("EXISTS", "kept") for node in nodes.nodes] == [1, 1, 1]
@@ -93,7 +93,7 @@ def test_a_set_whose_first_pod_lost_its_disk_while_all_were_down_keeps_its_data(
     assert [node.ask("EXISTS", "kept") for node in nodes.nodes] == [1, 1, 1]
 
 
-def test_a_pod_is_told_to_end_only_after_another_has_its_role(nodes: Nodes) -> None:
+def test_a_master_pod_stops_only_after_another_has_its_role(nodes: Nodes) -> None:
     nodes.write("kept")
     old = nodes.master()
     assert old.script("stop-redis.sh").wait(LONGEST_WAIT_SECONDS) == 0
@@ -105,7 +105,7 @@ def test_a_pod_is_told_to_end_only_after_another_has_its_role(nodes: Nodes) -> N
     assert old.role() == "slave"
 
 
-def test_a_replica_that_is_told_to_end_moves_nothing(nodes: Nodes) -> None:
+def test_a_replica_that_stops_does_not_move_the_role(nodes: Nodes) -> None:
     master = nodes.master()
     for node in nodes.others(master):
         assert node.script("stop-redis.sh").wait(LONGEST_WAIT_SECONDS) == 0
@@ -152,7 +152,7 @@ def test_a_pod_without_data_waits_alive_while_it_must_not_be_the_master(nodes: N
     assert old.ask("EXISTS", "kept") == 1
 
 
-def test_over_tls_the_role_moves_as_it_does_in_the_clear(tmp_path: Path) -> None:
+def test_the_role_moves_over_tls_as_it_does_without(tmp_path: Path) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("no openssl on the PATH")
     with make_nodes(tmp_path, tls=certificates(tmp_path / "tls")) as nodes:

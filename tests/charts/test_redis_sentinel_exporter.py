@@ -99,12 +99,12 @@ def exporter(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     log = Path(tmp_path_factory.mktemp("exporter")) / "log"
-    with log.open("wb") as told:
+    with log.open("wb") as output:
         process = subprocess.Popen(
             [program, f"--web.listen-address={address}", *arguments],
             env={"REDIS_PASSWORD": password_of("exporter")},
-            stdout=told,
-            stderr=told,
+            stdout=output,
+            stderr=output,
         )
     try:
         wait_until(lambda: bool(read(f"http://{address}/health")), "start of the exporter")
@@ -123,15 +123,15 @@ def read(url: str) -> str:
 def test_the_exporter_shows_a_class_of_a_topic_and_its_group(node: Node, exporter: str) -> None:
     node.ask("XADD", "{trading:signals}:90", "*", "a", "b")
     node.ask("XGROUP", "CREATE", "{trading:signals}:90", "order-executors", "0")
-    told = read(f"{exporter}/metrics")
-    assert "redis_up 1" in told
-    assert 'redis_stream_length{db="db0",stream="{trading:signals}:90"} 1' in told
-    assert 'group="order-executors",stream="{trading:signals}:90"' in told
-    assert "redis_aof_last_write_status 1" in told
+    metrics = read(f"{exporter}/metrics")
+    assert "redis_up 1" in metrics
+    assert 'redis_stream_length{db="db0",stream="{trading:signals}:90"} 1' in metrics
+    assert 'group="order-executors",stream="{trading:signals}:90"' in metrics
+    assert "redis_aof_last_write_status 1" in metrics
 
 
 def test_the_exporter_shows_the_sentinel_that_a_scrape_names(node: Node, exporter: str) -> None:
-    told = read(f"{exporter}/scrape?target=redis://{node.address}:{node.sentinel_port}")
-    assert "redis_up 1" in told
-    assert f'redis_sentinel_master_ckquorum_status{{master_name="{MASTER_NAME}"' in told
-    assert "redis_sentinel_tilt" in told
+    metrics = read(f"{exporter}/scrape?target=redis://{node.address}:{node.sentinel_port}")
+    assert "redis_up 1" in metrics
+    assert f'redis_sentinel_master_ckquorum_status{{master_name="{MASTER_NAME}"' in metrics
+    assert "redis_sentinel_tilt" in metrics

@@ -1,4 +1,4 @@
-"""Plain keys beside the streams: who has some, and that nobody else touches them."""
+"""Plain keys beside the streams: each service may use its own and no others."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ async def test_a_service_has_keys_of_its_own(
 
 
 @pytest.mark.parametrize(("owner", "name", "lease"), OWNED)
-def test_nobody_else_touches_them(
+def test_no_other_service_may_use_these_keys(
     server: StreamServer, owner: str, name: str, lease: str | None
 ) -> None:
     for service in {*SERVICES} - {owner}:
@@ -44,7 +44,7 @@ def test_nobody_else_touches_them(
 
 
 @pytest.mark.parametrize(("owner", "name", "lease"), [row for row in OWNED if row[2]])
-async def test_who_leads_writes_its_state_under_a_fenced_lease(
+async def test_a_leader_writes_its_state_under_a_fenced_lease(
     server: StreamServer, owner: str, name: str, lease: str
 ) -> None:
     async with bus_of(server, owner) as bus:

@@ -49,7 +49,7 @@ ADMINISTRATION = [
     ("CLIENT", "PAUSE", "1"), ("MONITOR",), ("SUBSCRIBE", "any"), ("PUBLISH", "any", "x"),
     ("FUNCTION", "LIST"), ("SCRIPT", "FLUSH"), ("PSYNC", "?", "-1"), ("DBSIZE",),
 ]  # fmt: skip
-THEIRS = "somebody:else"
+THEIRS = "another:service"
 
 
 def named(value: Any) -> str:
@@ -175,7 +175,7 @@ async def test_a_service_follows_all_its_topics_in_one_read(
 
 
 @pytest.mark.parametrize(("service", "topic"), WATCHED, ids=named)
-async def test_who_watches_a_group_sees_how_far_it_is(
+async def test_a_user_that_monitors_a_group_sees_its_lag(
     server: StreamServer, service: str, topic: AnyTopic
 ) -> None:
     await fill(server, topic)
@@ -202,7 +202,7 @@ def test_a_topic_that_is_not_its_own_is_closed_to_a_service(
 
 
 @pytest.mark.parametrize(("service", "topic"), ONLY_READ, ids=named)
-def test_who_only_reads_a_topic_cannot_change_it(
+def test_a_user_that_only_reads_a_topic_cannot_change_it(
     server: StreamServer, service: str, topic: AnyTopic
 ) -> None:
     for key in keys_of(topic).streams:

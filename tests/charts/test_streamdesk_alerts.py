@@ -24,7 +24,7 @@ def component(objects: list[Object]) -> list[Object]:
     return [each for each in objects if each["metadata"]["labels"][label] == RELAY]
 
 
-def test_nobody_is_told_of_alerts_unless_it_is_wanted() -> None:
+def test_the_alert_relay_is_off_by_default() -> None:
     assert component(external()) == []
 
 
@@ -32,7 +32,7 @@ def test_without_a_secret_helm_says_what_to_set() -> None:
     assert "alertRelay.existingSecret" in refusal(CHART, {"alertRelay.enabled": True})
 
 
-def test_what_is_secret_comes_from_the_secret_alone(objects: list[Object]) -> None:
+def test_secret_variables_come_only_from_the_secret(objects: list[Object]) -> None:
     def source(name: str) -> Any:
         return env(objects, RELAY)[name]["valueFrom"]["secretKeyRef"]
 
@@ -43,7 +43,7 @@ def test_what_is_secret_comes_from_the_secret_alone(objects: list[Object]) -> No
     assert source("DINGTALK_SECRET") == signing
 
 
-def test_it_speaks_to_redis_and_to_the_outside_by_https(objects: list[Object]) -> None:
+def test_it_reaches_redis_and_public_addresses_over_https(objects: list[Object]) -> None:
     assert ("outside", 443) in reached(objects, RELAY)
     private = [
         rule["ipBlock"]["except"]

@@ -11,7 +11,7 @@ CLAIM = "desk-analysis-bars"
 
 
 def volume(objects: list[Object]) -> Object:
-    """What is mounted where the service is told to keep bars."""
+    """What is mounted at the folder that is configured for bars."""
     folder = settings(objects, "analysis")["BAR_STORE_FOLDER"]
     mounts = container(objects, "analysis")["volumeMounts"]
     (name,) = (mount["name"] for mount in mounts if mount["mountPath"] == folder)
@@ -46,14 +46,14 @@ def test_a_claim_is_made_and_stays_after_an_uninstall() -> None:
     }
 
 
-def test_a_claim_of_ones_own_is_used_and_none_is_made() -> None:
+def test_an_existing_claim_is_used_and_none_is_made() -> None:
     objects = external(analysis__barStore={"persistent": True, "existingClaim": "mine"})
     assert volume(objects)["persistentVolumeClaim"] == {"claimName": "mine"}
     assert not [item for item in objects if item["kind"] == "PersistentVolumeClaim"]
 
 
 @pytest.mark.parametrize("claim", [{"persistent": True}, {"existingClaim": "mine"}])
-def test_a_volume_for_one_node_is_let_go_before_the_next_pod_wants_it(
+def test_a_volume_for_one_node_is_released_before_the_next_pod_needs_it(
     claim: dict[str, Any],
 ) -> None:
     assert kind_of_update(**claim) == "Recreate"

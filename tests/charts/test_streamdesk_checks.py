@@ -1,4 +1,4 @@
-"""What linters say about the rendered chart, and how it looks as a whole."""
+"""Linters on the rendered chart, and its golden files."""
 
 import json
 import os
@@ -47,14 +47,14 @@ def rendered(values: dict[str, object]) -> list[Object]:
 
 @pytest.mark.parametrize("chart", [CHART, *sorted((CHART / "charts").iterdir())])
 @pytest.mark.parametrize("helm", ["helm", "helm3"])
-def test_helm_finds_nothing_to_blame(helm: str, chart: Path) -> None:
+def test_helm_lint_finds_nothing(helm: str, chart: Path) -> None:
     words = [program(helm), "lint", "--strict", str(chart)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("values", [{}, EXTERNAL, RELAY], ids=["defaults", "external", "relay"])
-def test_kube_score_finds_nothing_to_blame(values: dict[str, object]) -> None:
+def test_kube_score_finds_nothing(values: dict[str, object]) -> None:
     objects = yaml.safe_dump_all(rendered(values))
     words = [program("kube-score"), "score", "--output-format", "ci", "--exit-one-on-warning", "-"]
     done = subprocess.run(words, input=objects, capture_output=True, text=True, check=False)

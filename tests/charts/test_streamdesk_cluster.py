@@ -75,7 +75,7 @@ def release(request: pytest.FixtureRequest) -> Iterator[Release]:
     command("kubectl", "delete", "namespace", namespace, "--wait=false")
 
 
-def test_a_size_set_by_hand_and_the_key_outlive_upgrade_and_rollback(release: Release) -> None:
+def test_a_manually_set_size_and_the_key_survive_upgrade_and_rollback(release: Release) -> None:
     release.apply("install", executorPool__enabled=False)
     key = release.key()
     release.kube.run("scale", "deployment", "desk-order-executor", "--replicas=3")
@@ -107,5 +107,5 @@ def test_the_server_takes_every_object_of_the_defaults(release: Release) -> None
         item["metadata"].pop("namespace", None)
     text = yaml.safe_dump_all(objects)
     words = ("apply", "--dry-run=server", "--validate=strict", "--filename", "-")
-    told = release.kube.run(*words, stdin=text)
-    assert len(told.splitlines()) == len(objects)
+    output = release.kube.run(*words, stdin=text)
+    assert len(output.splitlines()) == len(objects)

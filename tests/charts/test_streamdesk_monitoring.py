@@ -75,7 +75,7 @@ def test_the_defaults_need_no_definition_and_no_image() -> None:
 @pytest.mark.parametrize(
     ("section", "kind"), [("podMonitor", OPERATORS[0]), ("rules", OPERATORS[1])]
 )
-def test_an_operators_kinds_are_made_where_they_are_known_or_by_force(
+def test_objects_of_the_prometheus_operator_are_created_where_known_or_always(
     section: str, kind: str
 ) -> None:
     name = f"monitoring.{section}.create"
@@ -120,8 +120,8 @@ def test_an_alert_can_be_left_out_but_not_one_that_does_not_exist() -> None:
     rule = one(objects, "PrometheusRule", f"{RELEASE}-streamdesk")
     assert "TradingHalted" not in str(rule)
     assert "TradingBlocked" in str(rule)
-    told = refusal(CHART, {"monitoring.rules.exclude": ["TradingHalt"]})
-    assert 'no alert "TradingHalt"' in told
+    output = refusal(CHART, {"monitoring.rules.exclude": ["TradingHalt"]})
+    assert 'no alert "TradingHalt"' in output
 
 
 def test_a_pod_monitor_scrapes_as_the_small_prometheus_does() -> None:
@@ -145,14 +145,14 @@ def test_promtool_and_amtool_find_nothing_wrong(values: dict[str, Any], tmp_path
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
     data = one(objects, "ConfigMap", f"{RELEASE}-prometheus")["data"]
     (tmp_path / "rules.yml").write_text(data["rules.yml"])
-    told = check("promtool", "check", "config", str(tmp_path / "prometheus.yml"))
-    assert f"{sum(len(group['rules']) for group in GROUPS)} rules found" in told
+    output = check("promtool", "check", "config", str(tmp_path / "prometheus.yml"))
+    assert f"{sum(len(group['rules']) for group in GROUPS)} rules found" in output
     data = one(objects, "ConfigMap", f"{RELEASE}-alertmanager")["data"]
     (tmp_path / "alertmanager.yml").write_text(data["alertmanager.yml"])
     check("amtool", "check-config", str(tmp_path / "alertmanager.yml"))
 
 
-def test_kube_score_finds_nothing_to_blame_in_the_small_stack(tmp_path: Path) -> None:
+def test_kube_score_finds_nothing_in_the_small_stack(tmp_path: Path) -> None:
     file = tmp_path / "objects.yaml"
     file.write_text(yaml.safe_dump_all(watched(WATCHED)))
     check("kube-score", "score", "--output-format", "ci", "--exit-one-on-warning", str(file))
@@ -197,7 +197,7 @@ def test_alerts_go_to_the_relay_with_its_token_once_it_is_named() -> None:
 
 
 def egress(objects: list[Object], name: str) -> set[tuple[str, int]]:
-    """Whom it may reach, by its labels but the release's, and on which port, DNS left out."""
+    """Allowed destinations, by labels without the release's, and their ports, without DNS."""
     found = set()
     for rule in one(objects, "NetworkPolicy", f"{RELEASE}-{name}")["spec"]["egress"]:
         for peer in rule.get("to", [{}]):
@@ -208,7 +208,7 @@ def egress(objects: list[Object], name: str) -> set[tuple[str, int]]:
     return found
 
 
-def test_the_network_lets_the_small_stack_do_its_work_and_no_more() -> None:
+def test_the_network_policies_allow_the_small_stack_what_it_needs_and_no_more() -> None:
     objects = watched(STACK | RELAY)
     ports = {9464, 9121, 9090, 9093, 3000}
     api = {("anywhere", 443), ("anywhere", 6443)}
@@ -218,7 +218,7 @@ def test_the_network_lets_the_small_stack_do_its_work_and_no_more() -> None:
     assert egress(watched(STACK), "alertmanager") == set()
 
 
-def test_every_service_and_redis_let_the_small_prometheus_in() -> None:
+def test_every_service_and_redis_allow_the_small_prometheus() -> None:
     objects = watched(STACK)
     pod = one(objects, "Deployment", f"{RELEASE}-prometheus")["spec"]["template"]["metadata"]
     assert pod["labels"]["app.kubernetes.io/name"] == "prometheus"

@@ -86,7 +86,7 @@ def test_a_fetcher_that_is_off_needs_no_key() -> None:
     assert not [item for item in objects if "fetcher" in item["metadata"]["name"]]
 
 
-def test_a_key_in_a_secret_of_ones_own_is_read_from_there() -> None:
+def test_a_key_in_an_existing_secret_is_read_from_there() -> None:
     eodhd = {"existingSecret": "my-eodhd", "secretKey": "token"}
     objects = external(newsFetcher__source="eodhd", newsFetcher__eodhd=eodhd)
     assert secret_of(objects) == {"name": "my-eodhd", "key": "token"}
@@ -148,7 +148,7 @@ def test_fetchers_stand_by_for_one_another_so_a_new_one_starts_before_the_old_on
     assert deployment(external(), FETCHER)["spec"]["strategy"]["type"] == "RollingUpdate"
 
 
-def test_who_is_asked_for_is_let_pass_unless_the_filter_is_told_otherwise() -> None:
+def test_fetched_tickers_pass_the_filter_unless_it_is_configured_otherwise() -> None:
     tickers = ["AAPL.US", "700.HK"]
     objects = external(newsFetcher__tickers=tickers, newsFetcher__intervalSeconds=300)
     assert settings(objects, FETCHER)["NEWS_TICKERS"] == "AAPL.US,700.HK"

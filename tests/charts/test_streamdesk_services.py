@@ -77,13 +77,13 @@ def test_the_three_probes_of_a_service_differ(whole: list[Object], service: str)
 
 
 @pytest.mark.parametrize(("service", "section"), SECTIONS.items())
-def test_a_service_that_is_off_leaves_nothing_behind(service: str, section: str) -> None:
+def test_a_disabled_service_has_no_objects(service: str, section: str) -> None:
     objects = external(**{f"{section}__enabled": False})
     names = {(item["kind"], item["metadata"]["name"]) for item in objects}
     assert not {name for name in names if name[1].startswith(f"{RELEASE}-{service}")}
 
 
-def test_each_service_speaks_to_redis_with_a_user_of_its_own(whole: list[Object]) -> None:
+def test_each_service_connects_to_redis_with_a_user_of_its_own(whole: list[Object]) -> None:
     for service in SECTIONS:
         variables = env(whole, service)
         hosts = ",".join(f"desk-redis-{n}.trading.svc:26379" for n in range(3))
@@ -175,7 +175,7 @@ def test_a_disruption_never_waits_for_a_pod_that_is_broken(whole: list[Object]) 
         assert (spec["maxUnavailable"], spec["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
 
 
-def test_what_must_never_run_twice_is_replaced_by_recreate(whole: list[Object]) -> None:
+def test_services_that_must_never_run_twice_use_recreate(whole: list[Object]) -> None:
     kinds = {name: deployment(whole, name)["spec"]["strategy"]["type"] for name in SECTIONS}
     twice = {name for name, kind in kinds.items() if kind == "RollingUpdate"}
     assert twice == set(SECTIONS) - {"signal-generator", "operator"}
@@ -254,7 +254,7 @@ def test_selectors_hold_nothing_that_an_upgrade_changes(whole: list[Object]) -> 
         }
 
 
-def test_the_gateways_key_is_kept_or_somebody_elses_or_off(whole: list[Object]) -> None:
+def test_the_gateways_key_is_generated_and_kept_or_given_or_disabled(whole: list[Object]) -> None:
     secret = one(whole, "Secret", "desk-websocket-gateway-jwt")
     assert secret["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
     other = external(websocketGateway__auth={"existingSecret": "mine", "secretKey": "key"})

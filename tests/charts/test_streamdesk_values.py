@@ -74,7 +74,7 @@ def test_the_pools_streams_are_the_classes_of_the_topic() -> None:
         ),
     ],
 )
-def test_the_notes_tell_what_fits_what_was_installed(
+def test_the_notes_describe_what_was_installed(
     values: dict[str, object], expected: list[str]
 ) -> None:
     sets = [f"--set={name}={str(value).lower()}" for name, value in (EXTERNAL | values).items()]

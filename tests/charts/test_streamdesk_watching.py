@@ -1,4 +1,4 @@
-"""What Helm tells of the chart `monitoring` after an install."""
+"""What Helm prints about the chart `monitoring` after an install."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_the_notes_say_where_the_desk_is_seen(values: dict[str, object], expecte
     assert expected in done.stdout.partition("NOTES:")[2]
 
 
-def test_the_notes_are_silent_about_what_is_off() -> None:
+def test_the_notes_do_not_mention_what_is_disabled() -> None:
     words = ["--dry-run=client", "--set=monitoring.enabled=false"]
     done = run_helm("install", RELEASE, str(CHART), *words)
     assert "ashboard" not in done.stdout.partition("NOTES:")[2]

@@ -1,7 +1,7 @@
-"""What skaffold would make of skaffold.yaml: its schema's rules, profiles, sync and helm's command.
+"""How skaffold reads skaffold.yaml: schema rules, profiles, sync and the helm command.
 
-The schema is kept here by hand, for the parts that the file uses: an unknown key, a missing one or
-a value of another type is what skaffold itself refuses. skaffold/v4beta14, version 2.14 and later.
+The schema covers the parts that the file uses: like skaffold itself, it refuses an unknown key, a
+missing one or a value of another type. skaffold/v4beta14, version 2.14 and later.
 """
 
 import copy

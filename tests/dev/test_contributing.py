@@ -86,9 +86,16 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.applied(path.read_text() if path.exists() else ""))
     (folder / SERVICE / "src/streamdesk/halt_watcher/py.typed").touch()
-    done = run(folder, "tools/services.py")
-    assert done.returncode == 0, done.stderr
+    for words in (("tools/services.py",), ("-m", "ruff", "format", *python_files())):
+        done = run(folder, *words)
+        assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+def python_files() -> list[str]:
+    """What the walks touch, and ruff reads."""
+    touched = {block.file for listed in WALKS.values() for block in listed}
+    return sorted(name for name in touched if name.endswith(".py"))
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -120,11 +127,8 @@ def test_a_walk_says_how_many_files_it_touches(title: str) -> None:
 
 
 def test_what_the_walks_build_is_in_the_projects_style(copy: Path) -> None:
-    touched = {block.file for listed in WALKS.values() for block in listed}
-    python = sorted(name for name in touched if name.endswith(".py"))
-    for words in (("check",), ("format", "--check")):
-        done = run(copy, "-m", "ruff", *words, *python)
-        assert done.returncode == 0, done.stdout + done.stderr
+    done = run(copy, "-m", "ruff", "check", *python_files())
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_what_the_walks_build_keeps_the_layers_and_rooms(copy: Path) -> None:

@@ -1,6 +1,6 @@
 """One desk, installed once on the cluster that KUBECONFIG names, for all tests of this folder.
 
-Only `make e2e` sets STREAMDESK_E2E: a plain run of all tests must not touch somebody's cluster.
+Only `make e2e` sets STREAMDESK_E2E: a plain run of all tests must not touch a real cluster.
 """
 
 import os
@@ -17,7 +17,7 @@ NAMESPACE = os.environ.get("E2E_NAMESPACE", "streamdesk-e2e")
 # While writing tests: leave the desk as it is, and take the one that an earlier run left.
 KEEP = bool(os.environ.get("E2E_KEEP"))
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
-# As a desk lives: the last of them removes it.
+# In the order of a desk's lifecycle: the last file removes it.
 ORDER = (
     "install",
     "flow",
@@ -39,7 +39,7 @@ if not os.environ.get("STREAMDESK_E2E"):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the files in the order of a desk's life."""
+    """Run the files in the order of a desk's lifecycle."""
     here = Path(__file__).parent
 
     def place(item: pytest.Item) -> int:
@@ -71,7 +71,7 @@ def kube() -> Iterator[Kube]:
 
 @pytest.fixture(scope="session")
 def tell(request: pytest.FixtureRequest) -> Tell:
-    """Prints a figure beside the tests, whatever pytest captures."""
+    """Prints a figure, even if pytest captures output."""
     plugins = request.config.pluginmanager
     terminal, capture = (
         plugins.get_plugin("terminalreporter"),

@@ -39,7 +39,7 @@ SERVICES = (
 )
 WORKLOADS = {"deployment": SERVICES, "statefulset": ("redis", "postgres")}
 TOKEN_SECONDS = 3600
-# A pod that does nothing until it is told to end.
+# A pod that does nothing until SIGTERM.
 IDLE = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit()); signal.pause()"
 
 
@@ -71,7 +71,7 @@ class Desk:
         for kind, components in WORKLOADS.items():
             for component in components:
                 is_up = functools.partial(self._is_up, kind, component)
-                wait_until(is_up, f"all of {component} ready", self.kube.told)
+                wait_until(is_up, f"all of {component} ready", self.kube.pod_states)
 
     def _is_up(self, kind: str, component: str) -> bool:
         found = self.kube.get(kind, f"{RELEASE}-{component}")
@@ -106,7 +106,7 @@ class Desk:
         return name
 
     def outsider(self, name: str, command: list[str], labels: dict[str, str] | None = None) -> None:
-        """A pod that belongs to nobody and has no rights, as another application would."""
+        """A pod outside the release, without permissions, as of another application."""
         spec: Object = self.kube.get("pod", self.stand_in("signal-generator"))["spec"]
         (container,) = spec["containers"]
         kept = {name: container[name] for name in ("image", "securityContext", "resources")}
@@ -132,7 +132,7 @@ class Desk:
         return self.kube.run("exec", pod, "--", PYTHON, "-c", source, *arguments)
 
     def start_in(self, pod: str, script: str, *arguments: str) -> subprocess.Popen[str]:
-        """The same, without waiting; it is told to end by the end of its standard input."""
+        """The same, without waiting; the script ends when its standard input does."""
         source = (SCRIPTS / script).read_text()
         words = ["exec", "--stdin", pod, "--", PYTHON, "-c", source, *arguments]
         return subprocess.Popen(
@@ -176,14 +176,16 @@ class Desk:
         return wait_until(
             lambda: load.acked <= self.decided(load.prefix),
             "a decision about every acknowledged signal",
-            lambda: f"{len(load.acked - self.decided(load.prefix))} missing {self.kube.told()}",
+            lambda: (
+                f"{len(load.acked - self.decided(load.prefix))} missing {self.kube.pod_states()}"
+            ),
         )
 
     def wait_until_books_agree(self) -> None:
-        """Ledger, fills and the broker's book tell the same.
+        """Check that ledger, fills and the broker's records agree.
 
-        The desk trades on meanwhile, and the two books are not read in the same instant: what does
-        not fit because of that fits a moment later, what is wrong never does.
+        The desk keeps trading, and the two are not read in the same instant. A difference caused by
+        that disappears a moment later; a wrong figure does not.
         """
         found: list[str] = []
 
@@ -207,11 +209,11 @@ class Desk:
         return jwt.encode(claims, key, algorithm="HS256")
 
     def backlog(self, port: int) -> int:
-        """Signals that wait or are in hand, as the gateway sees them."""
+        """Waiting and pending signals, as the gateway reports them."""
         request = Request(
             f"http://127.0.0.1:{port}/api/lag", headers={"Authorization": f"Bearer {self.token()}"}
         )
-        with urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
+        with urlopen(request, timeout=30) as answer:  # noqa: S310 - the desk's own
             groups: list[dict[str, Any]] = json.load(answer)["groups"]
         (signals,) = (one for one in groups if one["group"] == "order-executors")
         return int(signals["waiting"]) + int(signals["pending"])

@@ -20,7 +20,7 @@ POLL_SECONDS = 0.5
 def wait_until(
     holds: Callable[[], object],
     what: str,
-    told: Callable[[], str] = str,
+    details: Callable[[], str] = str,
     longest_seconds: float = LONGEST_WAIT_SECONDS,
 ) -> float:
     """Poll until something holds.
@@ -28,7 +28,7 @@ def wait_until(
     Args:
         holds: what to wait for; true means it does.
         what: for the failure, "… did not happen".
-        told: what else to say then.
+        details: more text for the failure.
         longest_seconds: when to give up.
 
     Returns:
@@ -37,7 +37,7 @@ def wait_until(
     began = time.monotonic()
     while not holds():
         waited = time.monotonic() - began
-        assert waited < longest_seconds, f"{what} did not happen in {waited:.0f} s {told()}"
+        assert waited < longest_seconds, f"{what} did not happen in {waited:.0f} s {details()}"
         time.sleep(POLL_SECONDS)
     return time.monotonic() - began
 
@@ -101,10 +101,10 @@ class Kube:
         return wait_until(
             lambda: len(self.ready_pods(component)) == len(self.pods(component)) == count,
             f"{count} ready {component}",
-            self.told,
+            self.pod_states,
         )
 
-    def told(self) -> str:
+    def pod_states(self) -> str:
         """The state of all pods, for a failure."""
         return "\n" + self.run("get", "pods", "--output", "wide")
 

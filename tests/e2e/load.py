@@ -8,7 +8,7 @@ END_SECONDS = 180  # a publish waits a minute for a server
 
 
 class Load:
-    """What a publisher in a pod has told so far.
+    """The output of a publisher in a pod so far.
 
     Args:
         prefix: of its signals' ids.
@@ -41,7 +41,7 @@ class Load:
         return self._finished
 
     def end(self) -> None:
-        """Tell it to stop, and wait until it has told everything."""
+        """Stop it, and wait for the rest of its output."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it ended before
             self._process.stdin.close()

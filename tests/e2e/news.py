@@ -145,8 +145,8 @@ def eodhd(desk: Desk, *arguments: str) -> Iterator[str]:
         desk.kube.run("delete", "pod", SOURCE, "--wait=false")
 
 
-def script(desk: Desk, **told: object) -> None:
-    """Tell that server what to answer; see `scripted` there."""
+def script(desk: Desk, **settings: object) -> None:
+    """Script that server's answers; see `scripted` there."""
     with desk.kube.forward(f"pod/{SOURCE}", SOURCE_PORT) as port:
-        request = Request(f"http://127.0.0.1:{port}/_script", json.dumps(told).encode())
+        request = Request(f"http://127.0.0.1:{port}/_script", json.dumps(settings).encode())
         urlopen(request, timeout=PATIENCE_SECONDS).close()  # noqa: S310 - our own port

@@ -26,7 +26,7 @@ USER = "order-executor"
 ORDINALS = range(3)
 REDIS_PORT, SENTINEL_PORT = 6379, 26379
 ASK_SECONDS = 1.0
-LONGEST_WAIT_SECONDS = 240.0  # only ends a wait that would never end
+LONGEST_WAIT_SECONDS = 240.0  # only ends a wait that hangs
 UNFIT = {"s_down", "o_down", "disconnected", "failover_in_progress", "force_failover"}
 Fault = Literal["deleted", "forced", "crashed", "wiped"]
 """`deleted`: kubectl delete pod. `forced`: without grace. `crashed`: the process ends by itself,
@@ -38,7 +38,7 @@ async def ask(host: str, port: int, *commands: tuple[str, ...]) -> list[Any]:
     """Commands on a connection of their own; the answers.
 
     Raises:
-        OSError: nobody listens, or nothing was answered in time.
+        OSError: no server listens, or it did not answer in time.
         hiredis.ReplyError: what the server answered to one of them.
     """
     parser = hiredis.Reader(encoding="utf-8")
@@ -176,7 +176,7 @@ class RedisSet:
         except (OSError, hiredis.HiredisError) as error:
             return repr(error)
 
-    def told(self, seconds: float) -> str:
+    def recent_logs(self, seconds: float) -> str:
         """What the Sentinels and servers wrote in the last seconds."""
         words = ("--selector", "app.kubernetes.io/component=redis", "--prefix", "--tail=-1")
         since = f"--since={round(seconds) + 15}s"

@@ -43,7 +43,7 @@ BOUND_SECONDS: dict[Fault, float] = {"deleted": 3.0, "forced": 5.0, "crashed": 5
 
 
 class Written(Event):
-    """A number that must be found again."""
+    """A number that must not be lost."""
 
     number: int
 
@@ -67,7 +67,7 @@ class Watch:
     late: list[tuple[float, float]] = field(default_factory=list)
 
     async def run(self) -> None:
-        """Ask for ever."""
+        """Ask the Sentinels until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._clock())
             for address in self.redis.addresses:
@@ -98,7 +98,7 @@ class Watch:
 
 @dataclass(slots=True)
 class Publisher:
-    """Publishes without end and remembers when each event was acknowledged."""
+    """Publishes continuously and records when each event was acknowledged."""
 
     bus: Bus
     acked: set[int] = field(default_factory=set)
@@ -106,7 +106,7 @@ class Publisher:
     unconfirmed: int = 0
 
     async def run(self) -> None:
-        """Publish for ever."""
+        """Publish until cancelled."""
         for number in itertools.count(1):
             try:
                 await self.bus.publish(TOPIC, Written(number=number), durable=DURABLE)
@@ -118,7 +118,7 @@ class Publisher:
             await asyncio.sleep(PAUSE_SECONDS)
 
     def longest_gap(self, since: float) -> float:
-        """Seconds of the longest time without an acknowledged publish since then."""
+        """The longest time without an acknowledged publish since then, in seconds."""
         times = [at for at in self.times if at >= since]
         return max(later - earlier for earlier, later in itertools.pairwise(times))
 
@@ -264,7 +264,7 @@ async def run(redis: RedisSet, faults: list[Fault]) -> dict[str, object]:
             rounds.append(await checked.round(fault))
             say(f"{number:3}/{len(faults)} {rounds[-1]}")
             if rounds[-1].is_late or rounds[-1].lost:
-                say(redis.told(rounds[-1].whole_seconds))
+                say(redis.recent_logs(rounds[-1].whole_seconds))
         return summary(rounds, checked)
 
 

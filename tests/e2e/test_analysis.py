@@ -1,4 +1,4 @@
-"""The analysis at work: its API, one schedule for two replicas, and what people see of it."""
+"""The analysis service in the cluster: its API, and one schedule for two replicas."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ def test_bars_of_the_feed_are_kept_on_the_claim_when_the_pod_goes(whole: Desk) -
     assert bar_files(whole)
 
 
-def test_two_replicas_fire_every_slot_once_and_go_on_without_the_leader(
+def test_two_replicas_fire_every_slot_once_and_continue_without_the_leader(
     two: Desk, tell: Tell
 ) -> None:
     pods = two.kube.ready_pods(COMPONENT)
@@ -96,8 +96,8 @@ def test_the_daily_job_computes_in_the_pod_and_its_end_reaches_the_socket(
 ) -> None:
     with listening(whole, "events:tasks") as messages:
         words = ("/app/run", "indicators", "--fresh", "--simulate", str(STOCKS))
-        told = whole.kube.run("exec", f"deploy/{DEPLOYMENT}", "--", *words)
-        report = json.loads(told.splitlines()[-1])
+        output = whole.kube.run("exec", f"deploy/{DEPLOYMENT}", "--", *words)
+        report = json.loads(output.splitlines()[-1])
         done = next(
             one
             for one in messages

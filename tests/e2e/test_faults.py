@@ -1,4 +1,4 @@
-"""A pod of every kind dies while signals come: nothing is lost, and the books agree."""
+"""A pod of every kind dies while signals arrive: nothing is lost, and the ledger balances."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ time.sleep(600)
 
 
 @pytest.mark.parametrize("component", [*SERVICES, "postgres"])
-def test_a_pod_killed_under_load_costs_no_signal_and_the_books_balance(
+def test_a_pod_killed_under_load_loses_no_signal_and_the_ledger_balances(
     whole: Desk, component: str, tell: Tell
 ) -> None:
     count = len(whole.kube.pods(component))

@@ -31,20 +31,20 @@ LONGEST_WAIT_SECONDS = 900
 ALERT = "StreamHasNoConsumer"
 ROBOT, ROBOT_PORT = "e2e-robot", 8080
 RELAY = "alert-relay"
-# Nobody asks the analysis here.
+# This test sends no requests to the analysis service.
 UNUSED = re.compile(f"{OF_TROUBLE.pattern}|analysis_request")
 
 
 @pytest.fixture(scope="module")
 def robot(desk: Desk) -> Iterator[Callable[[], list[dict[str, str]]]]:
-    """Tells which messages a stand-in for DingTalk's robot took; it is a pod of its own."""
+    """The messages that a stand-in for DingTalk's robot received; it is a pod of its own."""
     source = (ROOT / "tests" / "dingtalk_server.py").read_text()
     words = ["--host", "0.0.0.0", "--port", str(ROBOT_PORT)]  # noqa: S104 - in a pod
     desk.outsider(ROBOT, [PYTHON, "-c", source, *words], {"app": ROBOT})
     address = desk.kube.get("pod", ROBOT)["status"]["podIP"]
     url = f"http://{address}:{ROBOT_PORT}/robot/send?access_token={DINGTALK_TOKEN}"
-    told = {"url": url, "signing-secret": SECRET, "token": RELAY_TOKEN}
-    made = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": ROBOT}, "stringData": told}
+    keys = {"url": url, "signing-secret": SECRET, "token": RELAY_TOKEN}
+    made = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": ROBOT}, "stringData": keys}
     desk.kube.run("apply", "--filename", "-", stdin=json.dumps(made))
 
     def taken() -> list[dict[str, str]]:
@@ -107,8 +107,8 @@ def test_every_pod_of_the_desk_is_scraped_and_answers(
             counts[job] = counts.get(job, 0) + (target["health"] == "up")
         return counts == expected and len(found) == sum(expected.values())
 
-    told = ("labels", "health", "lastError")
-    wait_until(all_up, "an answer of all", lambda: str([[one[k] for k in told] for one in found]))
+    shown = ("labels", "health", "lastError")
+    wait_until(all_up, "an answer of all", lambda: str([[one[k] for k in shown] for one in found]))
     assert {target["labels"]["namespace"] for target in found} == {watched.kube.namespace}
     tell(f"{len(found)} targets, all up")
 
@@ -180,7 +180,7 @@ def test_every_panel_of_every_dashboard_has_data(asked: Callable[[str, str], Any
     wait_until(lambda: not silent(), "data for every panel", lambda: "\n".join(silent()))
 
 
-def test_an_executor_that_is_gone_is_told_to_people_and_its_return_too(
+def test_the_loss_of_the_executors_is_reported_to_people_and_their_return_too(
     watched: Desk,
     asked: Callable[[str, str], Any],
     robot: Callable[[], list[dict[str, str]]],
@@ -205,7 +205,7 @@ def test_an_executor_that_is_gone_is_told_to_people_and_its_return_too(
     seconds = wait_until(lambda: bool(ours()), ALERT, lambda: str(alerts()), LONGEST_WAIT_SECONDS)
     [labels, *_] = ours()
     assert (labels["severity"], labels["topic"]) == ("critical", "signals")
-    told = wait_until(lambda: f"🔴 CRITICAL {ALERT}" in titles(), "the message", robot_said)
+    sent = wait_until(lambda: f"🔴 CRITICAL {ALERT}" in titles(), "the message", robot_said)
     scale(watched, "order-executor", 1)
     back = wait_until(
         lambda: not ours(), f"the end of {ALERT}", lambda: str(alerts()), LONGEST_WAIT_SECONDS
@@ -213,5 +213,5 @@ def test_an_executor_that_is_gone_is_told_to_people_and_its_return_too(
     wait_until(lambda: titles()[-1] == f"✅ RESOLVED {ALERT}", "its end", robot_said)
     tell(
         f"{ALERT} at Alertmanager {seconds:.0f} s after the last executor, at the robot "
-        f"{told:.0f} s later; over {back:.0f} s after the next executor: {titles()}"
+        f"{sent:.0f} s later; over {back:.0f} s after the next executor: {titles()}"
     )

@@ -1,4 +1,4 @@
-"""The news at work: a recording with two fetchers, rules that change, and a source that fails."""
+"""News in the cluster: a recording with two fetchers, changing rules, and a failing source."""
 
 import collections
 import json
@@ -45,8 +45,8 @@ def as_before(desk: Desk) -> Iterator[None]:
     desk.kube.helm("upgrade", RELEASE, CHART, *FILES)
 
 
-def told(**values: object) -> list[str]:
-    """Values as Helm's words; of a name the dots are written as two underscores."""
+def set_arguments(**values: object) -> list[str]:
+    """Arguments of Helm that set values; two underscores in a name stand for a dot."""
     words = []
     for name, value in values.items():
         words += ["--set-json", f"{name.replace('__', '.')}={json.dumps(value)}"]
@@ -73,7 +73,7 @@ def test_with_two_fetchers_the_active_one_is_killed_and_no_article_is_lost_or_do
     whole.kube.run("scale", "deployment", f"{RELEASE}-{FETCHER}", "--replicas=2")
     links = [f"https://news.example/{prefix}-good-{number}" for number in range(SECONDS)]
     with listening(whole) as news, ExitStack() as stack:
-        whole.upgrade(*told(**RECORDED))
+        whole.upgrade(*set_arguments(**RECORDED))
         whole.kube.wait_ready(FETCHER, 2)
         pods = whole.kube.ready_pods(FETCHER)
         meters = {pod: stack.enter_context(meter(whole, pod)) for pod in pods}
@@ -82,7 +82,9 @@ def test_with_two_fetchers_the_active_one_is_killed_and_no_article_is_lost_or_do
         (other,) = {*pods} - {active}
         whole.kube.kill(active)
         seconds = wait_until(
-            lambda: meters[other].sum("news_fetcher_active"), f"{other} fetching", whole.kube.told
+            lambda: meters[other].sum("news_fetcher_active"),
+            f"{other} fetching",
+            whole.kube.pod_states,
         )
         news.wait_for({*links})
         raw = whole.run_in(whole.stand_in(FILTER), "raw_links.py", prefix).split()
@@ -107,7 +109,7 @@ def test_changed_rules_are_in_force_in_the_pod_that_runs(whole: Desk) -> None:
     prefix = uuid.uuid4().hex
     with meter(whole, pod) as counts, listening(whole) as news:
         loaded = counts.sum("news_rules_loaded_total", outcome="loaded")
-        whole.upgrade(*told(**RECORDED, newsFilter__rules=RULES))
+        whole.upgrade(*set_arguments(**RECORDED, newsFilter__rules=RULES))
         # The kubelet looks at a pod's files when the pod changes, and else about once a minute.
         whole.kube.run("annotate", "pod", pod, f"e2e/looked-at={prefix}")
         wait_until(
@@ -135,7 +137,7 @@ def test_failures_of_eodhd_are_counted_and_its_news_arrives_nevertheless(
         peers = [{"podSelector": {"matchLabels": SOURCE_LABELS}}]
         source = {"existingSecret": KEY_SECRET, "url": url, "to": peers}
         whole.upgrade(
-            *told(
+            *set_arguments(
                 newsFetcher__source="eodhd",
                 newsFetcher__tickers=TICKERS,
                 newsFetcher__intervalSeconds=60,

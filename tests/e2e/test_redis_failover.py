@@ -1,4 +1,4 @@
-"""The Redis master goes, and no acknowledged event goes with it."""
+"""The Redis master fails, and no acknowledged event is lost."""
 
 import asyncio
 import statistics
@@ -53,7 +53,7 @@ async def test_deleting_the_masters_pod_stops_writes_for_three_seconds_and_loses
 
 
 @pytest.mark.parametrize("fault", ["forced", "crashed", "wiped"])
-async def test_a_master_that_goes_without_a_word_takes_no_acknowledged_event_along(
+async def test_a_master_that_fails_without_warning_loses_no_acknowledged_event(
     redis: RedisSet, fault: Fault, tell: Tell
 ) -> None:
     rounds = await rounds_of(redis, [fault] * 3, tell)

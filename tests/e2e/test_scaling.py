@@ -26,7 +26,7 @@ def wait_until_automatic_at(desk: Desk, count: int) -> None:
     desk.kube.wait_ready("order-executor", count)
 
 
-def test_executors_scaled_by_hand_share_the_work_and_an_upgrade_keeps_their_number(
+def test_manually_scaled_executors_share_the_load_and_an_upgrade_keeps_their_number(
     whole: Desk, tell: Tell
 ) -> None:
     least = pool(whole)["spec"]["minReplicas"]
@@ -36,7 +36,7 @@ def test_executors_scaled_by_hand_share_the_work_and_an_upgrade_keeps_their_numb
     tell(f"kubectl scale to {least + 1} executors: ready in {seconds:.0f} s")
     wait_until(
         lambda: conditions(whole).get("Overridden") == "True",
-        "the operator to report that an external actor set the size",
+        "the condition Overridden, after an external change of the size",
         lambda: str(pool(whole).get("status")),
     )
     with whole.load(rate=10) as load:

@@ -58,7 +58,7 @@ def uncompiled(module: str) -> list[str]:
 
 
 def main() -> None:
-    """Look and tell."""
+    """Inspect the image and print the result."""
     (packages,) = Path("/app/lib").glob("python3*/site-packages")
     files = [path for path in packages.rglob("*") if path.is_file()]
     own = list(SOURCES.rglob("*"))

@@ -40,13 +40,13 @@ def test_a_library_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("library", ["indicators", "market"])
-def test_only_who_computes_with_bars_takes_the_libraries_for_it(library: str) -> None:
+def test_only_services_that_compute_with_bars_get_the_libraries_for_it(library: str) -> None:
     names = sorted(service.name for service in in_cluster())
     takers = [name for name in names if ROOT / "libs" / library in members(ROOT, name)]
     assert takers == ["analysis", "signal-generator"]
 
 
-def test_what_no_program_reads_goes_and_the_rest_stays(tmp_path: Path) -> None:
+def test_files_that_no_program_reads_are_removed_and_the_rest_stays(tmp_path: Path) -> None:
     packages = tmp_path / "lib/python3.13/site-packages"
     stays = {
         "number/__init__.py", "number/testing/tools.py", "number/data.json", "number/fast.so",

@@ -71,12 +71,12 @@ def test_a_service_explains_itself_on_a_read_only_root_without_a_network(
     assert "REDIS_URL" in shown
 
 
-def test_a_service_runs_as_a_user_who_may_write_nowhere_but_in_tmp(inside: dict[str, Any]) -> None:
+def test_a_service_runs_as_a_user_that_may_write_only_in_tmp(inside: dict[str, Any]) -> None:
     assert (inside["uid"], inside["gid"]) == (USER, USER)
     assert inside["writable"] == ["/tmp"]  # noqa: S108 - the container's own
 
 
-def test_what_could_build_or_install_stays_outside(inside: dict[str, Any]) -> None:
+def test_an_image_has_nothing_that_could_build_or_install(inside: dict[str, Any]) -> None:
     assert inside["tools"] == []
     assert inside["installers"] == []
 
@@ -143,7 +143,7 @@ def test_an_image_has_no_tests_headers_or_sources_of_compiled_modules(
     assert not SUFFIXES & set(inside["suffixes"])
 
 
-def test_whatever_a_start_imports_comes_compiled(inside: dict[str, Any]) -> None:
+def test_every_module_that_a_start_imports_is_precompiled(inside: dict[str, Any]) -> None:
     assert inside["uncompiled"] == []
 
 

@@ -21,9 +21,9 @@ def test_a_desk_trades_by_itself_without_an_error_and_its_last_line_is_the_resul
 ) -> None:
     desk = up("--seconds", str(SECONDS), "--executors", "2")
     code = desk.process.wait(120)
-    result = json.loads(desk.told().splitlines()[-1])
+    result = json.loads(desk.output().splitlines()[-1])
     assert list(result) == FIGURES
-    assert (result["dead"], result["errors"]) == (0, 0), desk.told()
+    assert (result["dead"], result["errors"]) == (0, 0), desk.output()
     assert desk.errors_logged() == []
     assert all(result[name] > 0 for name in FIGURES[:6]), result
     assert code == 0
@@ -52,7 +52,7 @@ def test_the_analysis_answers_where_the_desk_says_and_keeps_the_feeds_bars(up: S
     desk.wait_until_up()
     url = f"{desk.state()['analysis']}/analyze-batch"
     question = Request(url, json.dumps({"symbols": ["AAPL.US", "BTCUSDT"]}).encode())  # noqa: S310 - the desk's own
-    with urlopen(question, timeout=120) as answer:  # noqa: S310 - as above
+    with urlopen(question, timeout=120) as answer:  # noqa: S310 - the desk's own
         envelope = json.load(answer)
     assert (envelope["code"], envelope["data"]["succeeded"]) == (1, 2)
     desk.wait_for(
@@ -67,8 +67,8 @@ def test_a_second_desk_in_the_same_folder_is_refused_in_one_line(up: Start) -> N
     first.wait_for(lambda: bool(first.state()), "the first desk has begun")
     second = up("--data", str(first.folder))
     assert second.process.wait(60) == 1
-    assert second.told().count("\n") == 1
-    assert "streamdesk down" in second.told()
+    assert second.output().count("\n") == 1
+    assert "streamdesk down" in second.output()
     assert first.process.poll() is None
 
 

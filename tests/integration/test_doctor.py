@@ -1,4 +1,4 @@
-"""`streamdesk doctor` at a whole desk, with a real Prometheus that scrapes it."""
+"""`streamdesk doctor` on a whole desk, with a real Prometheus that scrapes it."""
 
 import json
 import os
@@ -104,7 +104,7 @@ def wrong(findings: dict[str, dict[str, str]]) -> dict[str, str]:
 
 
 def until(*words: str, well: bool) -> dict[str, dict[str, str]]:
-    """What the doctor says once the desk is as it should be, or no longer is."""
+    """The doctor's report once the desk is healthy, or no longer is."""
     deadline = time.monotonic() + GUARD_SECONDS
     while True:
         code, findings = doctor(*words)
@@ -113,7 +113,7 @@ def until(*words: str, well: bool) -> dict[str, dict[str, str]]:
         assert time.monotonic() < deadline, wrong(findings)
 
 
-def test_a_desk_that_runs_is_well_and_one_without_its_executor_is_not(up: Start) -> None:
+def test_a_running_desk_is_healthy_and_one_without_its_executor_is_not(up: Start) -> None:
     desk = up()
     desk.wait_until_up()
     data = ("--data", str(desk.folder))

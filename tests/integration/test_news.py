@@ -180,7 +180,7 @@ def test_an_api_that_answers_has_a_failure_rate_of_nothing(
     assert failure_rate(Metrics(""), round_ended(fetcher())) == 0
 
 
-def test_a_busy_api_is_told_apart_from_a_broken_one(api: EodhdThread, fetcher: Start) -> None:
+def test_a_busy_api_is_distinguished_from_a_broken_one(api: EodhdThread, fetcher: Start) -> None:
     api.api.answers = [too_many("1")]
     process = fetcher()
     shown = process.metrics_when(lambda shown: shown.total(FAILURE) > 0, "a 429")
@@ -248,7 +248,7 @@ def test_a_fetcher_that_ends_in_the_middle_of_a_round_is_followed_by_one_that_sk
     assert links(server, NEWS_RAW.key) == links_of(api.api.articles)
 
 
-def test_of_two_fetchers_one_asks_and_the_other_goes_on_without_asking_again_when_it_is_killed(
+def test_of_two_fetchers_one_fetches_and_the_other_resumes_without_repeats_when_it_is_killed(
     server: StreamServer, api: EodhdThread, fetcher: Start
 ) -> None:
     api.api.articles += stories(0, 20, "AAPL.US")

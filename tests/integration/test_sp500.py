@@ -1,4 +1,4 @@
-"""Twenty years of real daily bars through the whole pipeline, to the cent, twice the same.
+"""Twenty years of real daily bars through the whole pipeline, exact to the cent and repeatable.
 
 The pipeline is the services' own parts on a real bus: feed, scanner and publication of the
 signal-generator; handler, ledger, paper broker and outbox of the order-executor. For the ledger
@@ -121,7 +121,7 @@ class InStep:
 
 @dataclass
 class Run:
-    """What a run left behind."""
+    """The result of a run."""
 
     signals: dict[str, SignalGenerated]
     orders: list[Event]
@@ -199,7 +199,7 @@ async def first_of(bus: Bus, topic: Topic[Any], count: int) -> dict[str, Any]:
 
 
 async def all_orders(bus: Bus) -> list[Event]:
-    """All that the executors told, read up to a mark of our own behind it."""
+    """All events of the executors, read up to a mark that is published after them."""
     mark = OrderCanceled.model_validate(
         {
             "client_order_id": "mark",
@@ -237,7 +237,7 @@ async def collect(bus: Bus, desk: OrderExecutor, signal_count: int) -> Run:
 
 
 def check_books(run: Run) -> None:
-    """Everything adds up, worked out here from the events alone."""
+    """Check that everything adds up, recomputed from the events alone."""
     assert run.findings == []
     assert run.cash + run.positions_value == run.equity
     fills = [event for event in run.orders if isinstance(event, OrderFilled)]
@@ -279,7 +279,7 @@ def private_url(start_server: Callable[..., Any]) -> str:
     return url
 
 
-async def test_twenty_years_of_real_bars_add_up_to_the_cent_and_twice_to_the_same_ledger(
+async def test_twenty_years_of_real_bars_add_up_to_the_cent_and_repeat_exactly(
     tmp_path: Path, private_url: str
 ) -> None:
     folders = tmp_path / "first", tmp_path / "second"
@@ -328,8 +328,8 @@ async def test_a_running_desk_answers_every_signal_of_the_recording_and_its_book
 
 def feed_ended(desk: Any) -> dict[str, Any]:
     """What the generator said at the end of the recording; empty before."""
-    told: list[dict[str, Any]] = desk.log("signal-generator")
-    return next((line for line in told if line["event"] == "feed ended"), {})
+    logged: list[dict[str, Any]] = desk.log("signal-generator")
+    return next((line for line in logged if line["event"] == "feed ended"), {})
 
 
 async def unfinished(bus: Bus) -> int:

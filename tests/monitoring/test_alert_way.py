@@ -1,4 +1,4 @@
-"""An alert's whole way: desk, Prometheus, Alertmanager, relay, robot, and back to well."""
+"""The full path of an alert: desk, Prometheus, Alertmanager, relay, robot, and its resolution."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def impatient(folder: Path) -> Path:
-    """The one alert as it is, but that it waits for seconds instead of minutes."""
+    """The alert unchanged, except that it waits seconds instead of minutes."""
     [rule] = [rule.body for rule in alerts() if rule.name == ALERT]
     file = folder / "rules.yaml"
     group = {"name": "redis-streams", "rules": [{**rule, "for": f"{2 * EVERY_SECONDS}s"}]}
@@ -35,7 +35,7 @@ def impatient(folder: Path) -> Path:
     return file
 
 
-async def test_an_executor_that_hangs_is_told_of_once_and_its_return_once(
+async def test_a_hanging_executor_is_reported_once_and_its_return_once(
     up: Start, tmp_path: Path, any_port: int, another_port: int
 ) -> None:
     async with DingTalkServer().running() as robot:
@@ -68,5 +68,5 @@ async def test_an_executor_that_hangs_is_told_of_once_and_its_return_once(
         finally:
             manager.stop()
         assert robot.titles == [f"🔴 CRITICAL {ALERT}", f"✅ RESOLVED {ALERT}"]
-        assert "Nobody takes signals" in robot.taken[0].text
+        assert "signals has no consumer" in robot.taken[0].text
         assert robot.refused == []

@@ -52,7 +52,7 @@ def test_the_files_are_what_the_boards_say() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_dashboard_can_be_told_apart_linked_to_and_not_edited(name: str) -> None:
+def test_a_dashboard_is_unique_linked_and_read_only(name: str) -> None:
     read = board(name)
     assert read["uid"] == "streamdesk-" + name.removesuffix(".json")
     assert read["title"].startswith("Streamdesk / ")
@@ -115,7 +115,7 @@ def test_a_query_is_about_what_was_chosen_and_its_rates_fit_the_scrapes(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_a_dashboard_reads_is_exposed_by_somebody(name: str) -> None:
+def test_every_series_of_a_dashboard_is_exposed_by_a_process(name: str) -> None:
     known = own_series() | EXPORTER | COMMON | PROCESS | recorded()
     for panel in panels(board(name)):
         for target in panel["targets"]:

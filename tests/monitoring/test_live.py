@@ -1,4 +1,4 @@
-"""The desk and a real Prometheus: what rules and dashboards read is there."""
+"""The desk and a real Prometheus: everything that rules and dashboards read exists."""
 
 import json
 import re
@@ -18,17 +18,17 @@ from tests.monitoring.test_dashboards import panels, plain
 
 Start = Callable[..., Any]
 
-# Shown by the operator, which a desk on one machine does not have.
-# Nor does it have a relay, unless it is given a robot.
+# Exposed by the operator, which a desk on one machine does not have.
+# Nor does it have a relay, unless a robot is configured.
 ELSEWHERE = re.compile(r"^(executorpool_|operator_|streamdesk_redis_|alert_relay_)")
-# What a desk that is well has nothing to say of: a counter with labels begins with its first count.
+# Missing on a healthy desk: a counter with labels appears with its first count.
 OF_TROUBLE = re.compile(
     r"^(streams_(dead_letters_total|retries|cap_reached|groups_recreated|publishes_refused"
     r"|tail_undecodable)"
     r"|news_(articles_invalid|fetch_failure|quota|circuit|rules_loaded|sentiment_cache|duplicates)"
     r"|scheduler_missed_slots|gw_dropped|gw_disconnect|fills|hama_compute_failures|bars_refused)"
 )
-# A machine with too little time may be slow, and its executor may be right to refuse.
+# An overloaded machine may be slow, and its executor may rightly refuse signals.
 OF_PACE = {
     "EventLoopSlow",
     "ExecutorRefusesEverything",
@@ -93,7 +93,7 @@ def test_what_rules_and_dashboards_read_is_in_the_scrapes_of_a_running_desk(
 
 
 def silent_panels(server: Prometheus) -> list[str]:
-    """Panels with a query that gives no data, although nothing excuses it."""
+    """Panels with a query that returns no data, without a known reason."""
     found = []
     for name in BOARDS:
         for panel in panels(json.loads(documents()[f"{name}.json"])):
@@ -107,7 +107,7 @@ def silent_panels(server: Prometheus) -> list[str]:
 
 
 def false_alarms(server: Prometheus) -> dict[str, Any]:
-    """Alerts that are pending or fire, although the desk is well; but for those about its pace."""
+    """Pending or firing alerts of a healthy desk, except those about its speed."""
     found = {rule.name: server.query(rule.body["expr"]) for rule in alerts()}
     return {name: rows for name, rows in found.items() if rows and name not in OF_PACE}
 

@@ -112,7 +112,7 @@ def test_every_runbook_belongs_to_an_alert() -> None:
 
 
 @pytest.mark.parametrize("rule", list(rules()), ids=lambda rule: rule.name)
-def test_every_series_that_a_rule_reads_is_exposed_by_somebody(rule: Rule) -> None:
+def test_every_series_that_a_rule_reads_is_exposed_by_a_process(rule: Rule) -> None:
     assert rule.metrics - own_series() - EXPORTER - COMMON - recorded() == set()
 
 

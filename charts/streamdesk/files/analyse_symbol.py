@@ -1,4 +1,4 @@
-"""`helm test`: the analysis answers for one symbol and for a batch."""
+"""`helm test`: the analysis service answers for one symbol and for a batch."""
 
 import json
 import os
@@ -14,17 +14,17 @@ POLL_SECONDS = 0.5
 
 
 def ask(path: str, body: object) -> Any:  # noqa: ANN401 - any JSON
-    """What is in the envelope of an answer; ends the test when that says that something is wrong.
+    """The data of a response; ends the test if the response reports an error.
 
-    The network learns a moment after the start of a pod what the pod may reach: until then it is
-    refused.
+    Network policies take effect a moment after a pod has started: until then connections are
+    refused, and are tried again.
     """
     url = f"{os.environ['ANALYSIS_URL']}/api/gainer-analysis/{path}"
     request = Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310 - our own Service
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            with urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - as above
+            with urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - our own Service
                 envelope = json.load(answer)
             break
         except URLError as error:
@@ -37,7 +37,7 @@ def ask(path: str, body: object) -> Any:  # noqa: ANN401 - any JSON
 
 
 def main() -> None:
-    """Ask for both."""
+    """Request an analysis of one symbol, then a batch."""
     one = ask("analyze-symbol", {"symbol": SYMBOLS[0]})
     sys.stdout.write(f"{SYMBOLS[0]}: {one['state']}, score {one['score']}, as of {one['as_of']}\n")
     batch = ask("analyze-batch", {"symbols": SYMBOLS})

@@ -1,4 +1,4 @@
-"""`helm test`: an event goes out and comes back, with the rights of the gateway."""
+"""`helm test`: an event is published and read back, with the permissions of the gateway."""
 
 import asyncio
 import os

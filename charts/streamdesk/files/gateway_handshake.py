@@ -1,4 +1,4 @@
-"""`helm test`: the gateway lets in who has a token, and nobody else when it asks for one."""
+"""`helm test`: the gateway accepts a client with a token and, if required, refuses one without."""
 
 import asyncio
 import json
@@ -19,14 +19,14 @@ async def greeting(url: str, headers: dict[str, str]) -> str:
     async with connect(url, additional_headers=headers) as socket:
         try:
             while json.loads(await socket.recv())["type"] != "hello":
-                pass  # before it closes it says why
+                pass  # before it closes, it sends the reason
         except ConnectionClosed:
             return str(socket.close_code)
         return "hello"
 
 
 async def main() -> None:
-    """Shake hands with a token, and without one."""
+    """Connect with a token, and without one."""
     url = os.environ["GATEWAY_URL"]
     secret = os.environ.get("GATEWAY_JWT_SECRET", "")
     headers = {}

@@ -1,6 +1,6 @@
 """`helm test`: a signal becomes an order and a fill, and the position is sold again.
 
-It trades HELM.US on paper, a symbol that no feed has, and leaves nothing of it but the fees.
+It trades HELM.US on paper, a symbol that no feed has, and costs only the fees.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from streamdesk.contracts.events import (
 from streamdesk.contracts.topics import TRADING_ORDERS, TRADING_SIGNALS
 
 SYMBOL = "HELM.US"
-# A desk whose book is full has filled orders before: its answer is as good as a fill.
+# An account that is fully invested has filled orders before: this refusal passes the test too.
 FULL = {"POSITION_LIMIT_EXCEEDED", "INSUFFICIENT_FUNDS"}
 
 
@@ -45,7 +45,7 @@ def signal(side: Side) -> SignalGenerated:
 
 
 async def answers(orders: Bus, signal_id: str, since: str) -> AsyncIterator[str]:
-    """What the executors say to a signal: `filled`, or the code of a refusal."""
+    """The executors' outcome of a signal: `filled`, or the code of a refusal."""
     topic = TRADING_ORDERS.configured(key=os.environ.get("ORDERS_KEY") or None)
     async for message in orders.tail(topic, since=since):
         event = message.event
@@ -78,10 +78,10 @@ async def main() -> None:
         if bought in FULL:
             return
         if bought not in {"filled", "POSITION_ALREADY_OPEN"}:
-            sys.exit(f"the purchase was refused: {bought}")
+            sys.exit(f"the buy was refused: {bought}")
         sold = await trade(signals, orders, Side.SELL)
         if sold != "filled":
-            sys.exit(f"the sale was refused: {sold}")
+            sys.exit(f"the sell was refused: {sold}")
 
 
 if __name__ == "__main__":

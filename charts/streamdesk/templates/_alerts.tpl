@@ -1,13 +1,13 @@
-{{/* What the alert relay has beyond the others. */}}
+{{/* What only the alert relay has. */}}
 
-{{/* Stops with a sentence when the values cannot tell anybody of an alert. */}}
+{{/* Fails with a message when the relay lacks its secret. */}}
 {{- define "streamdesk.alertsCheck" -}}
 {{- if and .Values.alertRelay.enabled (not .Values.alertRelay.existingSecret) }}
 {{- fail "alertRelay.enabled is true: set alertRelay.existingSecret to a secret with the robot's address, its signing secret, and a token for Alertmanager" }}
 {{- end }}
 {{- end }}
 
-{{/* The three variables that are secrets; a robot that asks for no signature has no second one. */}}
+{{/* The three variables that are secrets; the second is optional, for robots that require a signature. */}}
 {{- define "streamdesk.alertsEnv" -}}
 {{- $relay := .Values.alertRelay -}}
 {{- range $name, $key := dict "DINGTALK_URL" $relay.urlKey "DINGTALK_SECRET" $relay.signingKey "ALERT_RELAY_TOKEN" $relay.tokenKey }}

@@ -1,4 +1,4 @@
-{{/* Everything that a service consists of: root, name, own, facts. */}}
+{{/* All objects of a service: root, name, own, facts. */}}
 {{- define "streamdesk.component" -}}
 ---
 apiVersion: v1
@@ -13,7 +13,7 @@ kind: Deployment
 metadata:
   {{- include "streamdesk.metadata" (merge (dict "exemptions" (include "streamdesk.exemptions" . | fromYaml)) .) | nindent 2 }}
 spec:
-  # No replicas: their number belongs to the operator and to `kubectl scale`, and stays over upgrades.
+  # No replicas: the operator and `kubectl scale` set the number, and upgrades do not change it.
   revisionHistoryLimit: 3
   selector:
     matchLabels:
@@ -59,7 +59,7 @@ metadata:
   {{- include "streamdesk.metadata" . | nindent 2 }}
 spec:
   maxUnavailable: {{ .own.pdb.maxUnavailable }}
-  # A pod that is not ready does no work: it must not hold up the drain of a node.
+  # A pod that is not ready processes nothing: it must not block the drain of a node.
   unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
     matchLabels:
@@ -67,7 +67,7 @@ spec:
 {{- end }}
 {{- end }}
 
-{{/* For the bars; it stays after an uninstall, as what Redis and PostgreSQL have. */}}
+{{/* The claim for the bars; like those of Redis and PostgreSQL it is kept after an uninstall. */}}
 {{- define "streamdesk.claim" -}}
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -90,10 +90,10 @@ spec:
 {{- end }}
 
 {{/*
-What kube-score would have otherwise:
+Checks of kube-score that do not apply here:
   container-image-pull-policy  a tag or digest never changes its meaning here; pulling it again at each
                                start would make every start depend on the registry
-  deployment-replicas          the number belongs to the operator and to `kubectl scale`
+  deployment-replicas          the operator and `kubectl scale` set the number
   deployment-strategy          what must never run twice is replaced by Recreate
 */}}
 {{- define "streamdesk.exemptions" -}}
@@ -112,7 +112,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* For scrapes, and for what else listens. */}}
+{{/* The Service for scrapes and for the service's own port. */}}
 {{- define "streamdesk.service" -}}
 {{- $service := .own.service | default (dict "type" "ClusterIP") -}}
 apiVersion: v1

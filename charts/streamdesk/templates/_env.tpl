@@ -19,7 +19,7 @@
 {{- end }}
 {{- end }}
 
-{{/* The three Sentinels by the Service of each pod; $(…) is put in by the kubelet. */}}
+{{/* The three Sentinels by the Service of each pod; the kubelet expands $(…). */}}
 {{- define "streamdesk.redisUrl" -}}
 {{- $redis := .root.Values.redis -}}
 {{- $hosts := list -}}
@@ -28,11 +28,11 @@
 {{- end -}}
 redis{{ if $redis.tls.enabled }}s{{ end }}+sentinel://{{ .user }}:$({{ .prefix | default "" }}REDIS_USER_PASSWORD)@
 {{- join "," $hosts }}/{{ $redis.masterName }}/0
-{{- /* The master is reached by its address, which a certificate seldom names. */ -}}
+{{- /* Clients reach the master by its address, which certificates rarely name. */ -}}
 {{- if $redis.tls.enabled }}?ssl_ca_certs=/redis-tls/ca.crt&ssl_check_hostname=false{{ end -}}
 {{- end }}
 
-{{/* The certificate authority of the Redis with TLS, where a pod speaks to it. */}}
+{{/* The certificate authority of Redis, for pods that connect to it over TLS. */}}
 {{- define "streamdesk.redisVolume" -}}
 {{- if and .Values.redis.enabled .Values.redis.tls.enabled }}
 - name: redis-tls
@@ -48,7 +48,7 @@ redis{{ if $redis.tls.enabled }}s{{ end }}+sentinel://{{ .user }}:$({{ .prefix |
 {{- end }}
 {{- end }}
 
-{{/* LEDGER_URL, and the paper broker's book in the same database. */}}
+{{/* LEDGER_URL, and PAPER_BROKER_URL for the same database. */}}
 {{- define "streamdesk.ledgerEnv" -}}
 {{- $postgres := .root.Values.postgres -}}
 {{- if $postgres.enabled -}}

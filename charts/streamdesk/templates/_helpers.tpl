@@ -1,5 +1,5 @@
 {{/*
-What every template shares. A service's templates take one map, made by streamdesk.context:
+Shared by all templates. A service's templates take one map, made by streamdesk.context:
   root  the chart's root (.Values, .Release, .Chart …)
   name  the service, as in signal-generator
   own   its values, merged over `defaults`
@@ -7,8 +7,8 @@ What every template shares. A service's templates take one map, made by streamde
 */}}
 
 {{/*
-The services: their section in values.yaml, what they speak to, what listens beside 9464 (`http`),
-where they keep bars, whether _news.tpl has more of them.
+The services: their section in values.yaml, what they connect to, their port besides 9464 (`http`), their
+folder for bars, whether _news.tpl has more of them.
 */}}
 {{- define "streamdesk.services" -}}
 # services.toml: facts
@@ -29,7 +29,7 @@ operator: {section: operator, speaks: [redis, apiServer]}
 {{- if $facts.bars -}}
 {{- $bars := $own.barStore -}}
 {{- if and (or $bars.persistent $bars.existingClaim) (not (has "ReadWriteMany" $bars.accessModes)) -}}
-{{- /* A second pod, on another node, would wait for the volume for ever. */ -}}
+{{- /* A second pod, on another node, would wait for the volume indefinitely. */ -}}
 {{- $own = set $own "strategy" ($own.strategy | default (dict "type" "Recreate")) -}}
 {{- end -}}
 {{- end -}}
@@ -99,7 +99,7 @@ annotations:
 {{- else if .own.barStore.persistent }}{{ .root.Release.Name }}-{{ .name }}-bars{{ end -}}
 {{- end }}
 
-{{/* Stops with a sentence when the values cannot make a desk. */}}
+{{/* Fails with a message when the values are inconsistent. */}}
 {{- define "streamdesk.check" -}}
 {{- include "streamdesk.alertsCheck" . }}
 {{- if gt (len .Release.Name) 40 }}

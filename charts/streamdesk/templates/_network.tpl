@@ -1,4 +1,4 @@
-{{/* What a pod may speak to, and who to it: root, name, own, facts. */}}
+{{/* What a pod may connect to, and which clients may connect to it: root, name, own, facts. */}}
 {{- define "streamdesk.networkPolicy" -}}
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy

@@ -1,9 +1,9 @@
 {{/*
-What the two news services have beyond the others: the source and its key, the recording, the rules
-file, the FinBERT model. All take a service's map (root, name, own, facts).
+What only the two news services have: the source and its key, the recording, the rules file, the FinBERT
+model. All take a service's map (root, name, own, facts).
 */}}
 
-{{/* Stops with a sentence when the values cannot make news. */}}
+{{/* Fails with a message when the values of the news services are inconsistent. */}}
 {{- define "streamdesk.newsCheck" -}}
 {{- $fetcher := .Values.newsFetcher -}}
 {{- $eodhd := $fetcher.eodhd -}}
@@ -54,7 +54,7 @@ file, the FinBERT model. All take a service's map (root, name, own, facts).
       key: {{ .Values.newsFetcher.eodhd.secretKey | quote }}
 {{- end }}
 
-{{/* Of an https address 443, of an http one 80, if it names no other. */}}
+{{/* The port of an address: the one that it names, else 443 for https and 80 for http. */}}
 {{- define "streamdesk.eodhdPort" -}}
 {{- $url := urlParse .Values.newsFetcher.eodhd.url -}}
 {{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) -}}
@@ -62,7 +62,7 @@ file, the FinBERT model. All take a service's map (root, name, own, facts).
 
 {{- define "streamdesk.newsVolumes" -}}
 {{- if eq .name "news-filter" }}
-# Mounted as a folder: the kubelet puts a changed file into the running pod, and the filter reads it.
+# Mounted as a folder, so that the kubelet updates the file in the running pod and the filter reads it.
 - name: rules
   configMap:
     name: {{ .root.Release.Name }}-news-filter-rules
@@ -95,7 +95,7 @@ file, the FinBERT model. All take a service's map (root, name, own, facts).
 {{- end }}
 {{- end }}
 
-{{/* The rules file. No pod knows its checksum: a change needs no new pod. */}}
+{{/* The rules file. Pods have no checksum of it: a change needs no new pod. */}}
 {{- define "streamdesk.newsRules" -}}
 apiVersion: v1
 kind: ConfigMap

@@ -36,7 +36,7 @@ spec:
       command: [/app/bin/python, /tests/{{ .script }}.py]
       securityContext:
         {{- toYaml $context.own.securityContext | nindent 8 }}
-      # The keys of the topics, where they are not the usual ones.
+      # The keys of the topics, where they are not the defaults.
       envFrom:
         - configMapRef:
             name: {{ .root.Release.Name }}-{{ .name }}

@@ -92,7 +92,7 @@ async def test_an_article_is_taken_as_it_is() -> None:
                 title="Story 7: profit beats estimates",
                 link="https://news.example/7",
                 published_at="2026-11-20T14:00:00+00:00",
-                content="The text of story 7. It goes on elsewhere [...]",
+                content="The text of story 7. It continues elsewhere [...]",
                 symbols=["AAPL.US", "MSFT.US"],
                 tags=["EARNINGS RESULTS"],
                 polarity=0.5,

@@ -214,9 +214,9 @@ def test_an_article_that_breaks_several_rules_has_the_first_as_its_outcome(
     }
     rules = {"blocked": Keywords(["sponsored"]), "keywords": Keywords(["beats"])}
     outcomes = []
-    for good in ("published_at", "symbols", "title", ""):
+    for mended in ("published_at", "symbols", "title", ""):
         outcomes.append(judged(changes, sentiment=0, **rules).rule)
-        changes.pop(good, None)
+        changes.pop(mended, None)
     assert outcomes == [
         ArticleOutcome.TOO_OLD,
         ArticleOutcome.TICKER_NOT_LISTED,

@@ -1,4 +1,4 @@
-"""arq: concurrent enqueueing, many jobs at a time, no results kept.
+"""arq: concurrent enqueueing, many concurrent jobs, no results kept.
 
 It does not validate arguments: a job gets the event's fields as they were pickled.
 """
@@ -14,7 +14,7 @@ from arq.worker import Worker, func
 from tests.benchmarks.peers.common import QUEUE, Plan
 
 AT_ONCE = 50
-"""Enqueueings and jobs at a time; there is no way to enqueue several in one call."""
+"""Concurrent enqueueings and jobs; there is no way to enqueue several in one call."""
 
 
 async def main(plan: Plan) -> None:

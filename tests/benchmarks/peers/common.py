@@ -1,4 +1,4 @@
-"""What the peers' programs share.
+"""Shared by the peers' programs.
 
 They run in environments of their own, which have pydantic and the peer, but nothing of ours.
 Every program publishes all rounds first and then consumes them all in one go: the start of its
@@ -36,7 +36,7 @@ class Tick(BaseModel):
 
 @dataclass
 class Plan:
-    """What to do, from the command line, and what came of it."""
+    """The rounds to run, from the command line, and their results."""
 
     url: str
     count: int
@@ -73,7 +73,7 @@ class Plan:
         self._since = time.perf_counter()
 
     def handle(self, events: int, numbers: int) -> None:
-        """So many events, with this sum of their numbers, are in a handler."""
+        """Count events whose handler has begun, with the sum of their numbers."""
         if not self._since:
             self.start_clock()
         self.handled += events
@@ -89,7 +89,7 @@ class Plan:
         """Print the result as one line of JSON.
 
         Args:
-            package: whose version is told.
+            package: the peer's package, whose version is printed.
             left: events that the server still has for this consumer.
         """
         numbers = self.count * (2 * FIRST_NUMBER + self.count - 1) // 2

@@ -13,7 +13,7 @@ from taskiq_redis import RedisStreamBroker
 from tests.benchmarks.peers.common import CALL, QUEUE, Plan, Tick
 
 AT_ONCE = 50
-"""Kicks and tasks at a time; there is no way to kick several in one call."""
+"""Concurrent kicks and tasks; there is no way to kick several in one call."""
 
 
 async def main(plan: Plan) -> None:

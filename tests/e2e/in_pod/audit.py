@@ -1,4 +1,4 @@
-"""Runs in an executor's pod: works the ledger out again and compares it with the broker's book."""
+"""Runs in an executor's pod: recomputes the ledger and compares it with the broker's records."""
 
 import asyncio
 import sys

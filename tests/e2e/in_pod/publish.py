@@ -51,7 +51,7 @@ async def publish(bus: Bus, number: int, prefix: str, began: datetime) -> None:
 
 
 async def main(prefix: str, rate: float, count: int) -> None:
-    """Publish until told to stop."""
+    """Publish until standard input ends."""
     config = BusConfig(url=os.environ["REDIS_URL"], service="e2e", durable=Wait(1, 100))
     ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
     began, places = datetime.now(UTC), asyncio.Semaphore(AT_A_TIME)

@@ -28,7 +28,7 @@ def visit(url: str) -> str:
 
 
 def main(url: str) -> None:
-    """Visit, count, tell."""
+    """Visit until standard input ends, and print the counts."""
     ended = threading.Event()
 
     def wait_for_the_end() -> None:

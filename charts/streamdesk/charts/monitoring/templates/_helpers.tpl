@@ -1,11 +1,11 @@
 {{/*
-What every template shares. A part of the small stack takes one map:
+Shared by all templates. A part of the small stack takes one map:
   root  the chart's root
   name  prometheus, alertmanager or grafana: also the section of its values
   port  what it listens on
 */}}
 
-{{/* Selects a part of the small stack. Not `streamdesk`: others look for a Prometheus by this name. */}}
+{{/* Selects a part of the small stack. The name is the program's, not `streamdesk`: selectors for a Prometheus use it. */}}
 {{- define "monitoring.selector" -}}
 app.kubernetes.io/name: {{ .name }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
@@ -26,7 +26,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 {{- end }}
 
-{{/* Of what belongs to no pod: dashboards, PodMonitor, PrometheusRule. */}}
+{{/* Labels of objects without a pod: dashboards, PodMonitor, PrometheusRule. */}}
 {{- define "monitoring.ownLabels" -}}
 app.kubernetes.io/name: streamdesk
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -47,7 +47,7 @@ labels:
 {{- if .digest }}@{{ .digest }}{{ else }}:{{ .tag }}{{ end -}}
 {{- end }}
 
-{{/* Whether to make an object of the Prometheus operator: root, kind, create. */}}
+{{/* Whether to create an object of the Prometheus operator: root, kind, create. */}}
 {{- define "monitoring.makes" -}}
 {{- if or (eq .create "always") (and (eq .create "auto") (.root.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" .kind))) -}}
 yes
@@ -65,7 +65,7 @@ to:
 {{- end }}
 {{- end }}
 
-{{/* Stops with a sentence when the values cannot work. */}}
+{{/* Fails with a message when the values are inconsistent. */}}
 {{- define "monitoring.check" -}}
 {{- if and .Values.grafana.enabled (not .Values.prometheus.enabled) (not .Values.grafana.prometheusUrl) }}
 {{- fail "grafana.enabled is true and prometheus.enabled is not: set grafana.prometheusUrl to the Prometheus that it shall ask" }}

@@ -1,6 +1,6 @@
-{{/* The groups of prometheus/rules, to which files/rules leads. */}}
+{{/* The groups of prometheus/rules, which files/rules links to. */}}
 
-{{/* As they are in the files. */}}
+{{/* Unchanged from the files. */}}
 {{- define "monitoring.allGroups" -}}
 {{- $groups := list }}
 {{- range $path, $_ := .Files.Glob "files/rules/*.yaml" }}
@@ -9,7 +9,7 @@
 {{- toYaml $groups }}
 {{- end }}
 
-{{/* Without the excluded alerts, and with whole addresses of runbooks. */}}
+{{/* Without the excluded alerts, and with full addresses of runbooks. */}}
 {{- define "monitoring.groups" -}}
 {{- $base := trimSuffix "/" .Values.runbooks.baseUrl }}
 {{- $groups := list }}

@@ -1,7 +1,7 @@
 {{/*
-How the pods of the desk are scraped, for the PodMonitor and for the small Prometheus alike: written
-as Prometheus has it. Rules and dashboards expect the job `streamdesk-<component>`; a pod's name says
-more to people than its address.
+How the pods of the desk are scraped, for the PodMonitor and the small Prometheus, in Prometheus' own
+format. Rules and dashboards expect the job `streamdesk-<component>`. The instance is the pod's name,
+which people recognise, rather than its address.
 */}}
 {{- define "monitoring.relabel" -}}
 - source_labels: [__meta_kubernetes_namespace]
@@ -14,14 +14,14 @@ more to people than its address.
   regex: (.+)
   target_label: job
   replacement: streamdesk-$1
-# Beside a Redis listens its exporter.
+# The exporter listens in the pod of its Redis.
 - source_labels: [__meta_kubernetes_pod_label_app_kubernetes_io_component]
   regex: redis
   target_label: job
   replacement: streamdesk-redis-exporter
 {{- end }}
 
-{{/* The exporter beside a Sentinel asks that one, too, at the address in the pod's annotation. */}}
+{{/* The exporter also scrapes the Sentinel in its pod, at the address in the pod's annotation. */}}
 {{- define "monitoring.relabelSentinel" -}}
 - source_labels: [__meta_kubernetes_pod_annotation_streamdesk_io_sentinel]
   regex: (.+)
@@ -35,7 +35,7 @@ more to people than its address.
   replacement: $1-sentinel
 {{- end }}
 
-{{/* The same as a PodMonitor has it. */}}
+{{/* The same in the PodMonitor's format. */}}
 {{- define "monitoring.relabelings" -}}
 {{ . | replace "source_labels:" "sourceLabels:" | replace "target_label:" "targetLabel:" }}
 {{- end }}
@@ -58,7 +58,7 @@ alerting:
         - targets: {{ toJson . }}
 {{- end }}
 scrape_configs:
-  # What a pod calls its own figures stays: `namespace` and `service` among them.
+  # A pod's own labels take precedence: `namespace` and `service` among them.
   - job_name: streamdesk
     honor_labels: true
     {{- include "monitoring.discovery" . | nindent 4 }}
@@ -94,7 +94,7 @@ relabel_configs:
     action: drop
 {{- end }}
 
-{{/* alertmanager.yml. The relay paces, sorts and puts together: it is told soon, and all of it. */}}
+{{/* alertmanager.yml. The relay limits the rate, sorts and groups, so it gets all alerts without delay. */}}
 {{- define "monitoring.alertmanagerConfig" -}}
 {{- $relay := .Values.alertmanager.relay -}}
 route:

@@ -1,4 +1,4 @@
-{{/* What each part of the small stack consists of: root, name, port, own, checksum, pod (its parts as YAML). */}}
+{{/* All objects of a part of the small stack: root, name, port, own, checksum, pod (its parts as YAML). */}}
 {{- define "monitoring.workload" -}}
 apiVersion: v1
 kind: ServiceAccount
@@ -22,7 +22,7 @@ kind: PodDisruptionBudget
 metadata:
   {{- include "monitoring.metadata" . | nindent 2 }}
 spec:
-  # It is one pod, and a drain may take it.
+  # There is only one pod, and a drain may evict it.
   maxUnavailable: 1
   unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
@@ -52,7 +52,7 @@ kind: Deployment
 metadata:
   {{- include "monitoring.metadata" . | nindent 2 }}
   annotations:
-    # An image by tag does not change; one pod, which must not run twice on one disk.
+    # An image by tag does not change. Recreate: two pods must never share the disk.
     kube-score/ignore: container-image-pull-policy,deployment-replicas,deployment-strategy
 spec:
   replicas: 1
@@ -124,7 +124,7 @@ spec:
   {{- end }}
 {{- end }}
 
-{{/* Where a part keeps what it writes. */}}
+{{/* The volume that a part writes to. */}}
 {{- define "monitoring.dataVolume" -}}
 - name: data
   {{- if .own.persistence.existingClaim }}
@@ -136,7 +136,7 @@ spec:
   {{- end }}
 {{- end }}
 
-{{/* The same for all: up, alive, ready; replaying a log takes its time. */}}
+{{/* The probes, the same for all parts; replaying a log at the start can take long. */}}
 {{- define "monitoring.probes" -}}
 startupProbe:
   httpGet: {path: {{ .healthy }}, port: http}
@@ -175,7 +175,7 @@ spec:
       {{- with .own.allowFrom }}
       from:
         {{- toYaml . | nindent 8 }}
-        # The small Prometheus and Grafana, whoever else may.
+        # The small Prometheus and Grafana always may, whatever the values allow.
         - podSelector:
             matchLabels:
               app.kubernetes.io/instance: {{ $.root.Release.Name }}
@@ -193,7 +193,7 @@ spec:
     {{- end }}
 {{- end }}
 
-{{/* A rule to a part of this release: root, ports, and which by labels. */}}
+{{/* A rule for a part of this release: root, ports, and labels that select it. */}}
 {{- define "monitoring.inwards" -}}
 - to:
     - podSelector:

@@ -1,19 +1,19 @@
-# What the scripts of this chart share. POSIX sh; needs redis-cli, getent, timeout and sha*sum.
+# Shared by the scripts of this chart. POSIX sh; needs redis-cli, getent, timeout and sha*sum.
 # shellcheck shell=sh
 #
-# NODES are the names of the Services, one a pod, in the order of the ordinals. Their addresses stay
-# while pods come and go: they are what servers and Sentinels announce. A pod's own address would
-# live on in the Sentinels' memory after the pod.
+# NODES are the names of the Services, one for each pod, in the order of the ordinals. Servers and
+# Sentinels announce the addresses of the Services, which do not change when pods are replaced.
+# Sentinels would remember a pod's own address after the pod is gone.
 : "${DATA:=/data}" "${RUN:=/run/redis}" "${CONF:=/etc/redis}" "${AUTH:=/etc/redis-auth}"
 : "${REDIS_PORT:=6379}" "${SENTINEL_PORT:=26379}" "${LOCAL:=127.0.0.1}" "${TLS_ARGUMENTS:=}"
 ordinal=${POD_NAME##*-}
-# A shell that is a container's first process would otherwise not end when it is told to.
+# A shell that is a container's first process would otherwise ignore SIGTERM.
 trap 'exit 143' TERM INT
 
 say() { printf '%s %s\n' "${0##*/}:" "$*" >&2; }
 
-# cli HOST WORDS…: ask a data server as `admin`. sentinel HOST WORDS…: ask a Sentinel. A pod that is not
-# there may refuse or say nothing: nobody waits long for it.
+# cli HOST WORDS…: ask a data server as `admin`. sentinel HOST WORDS…: ask a Sentinel. A missing pod may
+# refuse the connection or not answer at all, so the time-out is short.
 cli() {
     host=$1
     shift
@@ -25,13 +25,13 @@ cli() {
 sentinel() {
     host=$1
     shift
-    # shellcheck disable=SC2086 # as above
+    # shellcheck disable=SC2086 # no or several words
     REDISCLI_AUTH=$(cat "$AUTH/admin-password") timeout 1 \
         redis-cli $TLS_ARGUMENTS --no-auth-warning --user admin -h "$host" -p "$SENTINEL_PORT" "$@" 2>&1
 }
 
-# Sets `addresses`, `me` and `peers`. A name that does not resolve says nothing about its pod: the
-# Service is there as long as the set is.
+# Sets `addresses`, `me` and `peers`. A name that does not resolve is retried: it belongs to a Service,
+# which exists as long as the set does, whether or not its pod runs.
 find_addresses() {
     while :; do
         addresses='' me='' peers='' at=0
@@ -39,7 +39,7 @@ find_addresses() {
             # shellcheck disable=SC2046 # the first word is the address
             set -- $(getent hosts "$node")
             [ $# -gt 0 ] || break
-            # The pod's own name alone is its own address.
+            # Only the name of the pod itself, not of its Service, resolves to the pod's address.
             [ "$1" != "${POD_IP:-}" ] || { say "$node is this pod's own address: expected its Service's"; exit 1; }
             addresses="$addresses $1"
             if [ "$at" = "$ordinal" ]; then me=$1; else peers="$peers $1"; fi
@@ -52,8 +52,8 @@ find_addresses() {
     done
 }
 
-# named_by HOST: the master's address, as this Sentinel says; nothing when it does not answer. While
-# it leads a failover this is the new one from the promotion on.
+# named_by HOST: the master's address according to this Sentinel; empty when it does not answer. While
+# it leads a failover, this is the new master from the promotion on.
 named_by() {
     sentinel "$1" SENTINEL GET-MASTER-ADDR-BY-NAME "$MASTER_NAME" | {
         read -r named && is_ours "$named" && echo "$named"
@@ -62,8 +62,8 @@ named_by() {
 
 is_ours() { case " $addresses " in *" $1 "*) ;; *) return 1 ;; esac; }
 
-# opinion_of HOST: "<epoch> <address>": the master by this Sentinel, and the number of the failover
-# that made it one.
+# opinion_of HOST: "<epoch> <address>": the master according to this Sentinel, and the number of the
+# failover that promoted it.
 opinion_of() {
     printf 'SENTINEL %s %s\n' GET-MASTER-ADDR-BY-NAME "$MASTER_NAME" MASTER "$MASTER_NAME" | sentinel "$1" | {
         read -r named && is_ours "$named" && read -r _ || return 0
@@ -73,8 +73,8 @@ opinion_of() {
     }
 }
 
-# saved_opinion: "<epoch> <address>" out of this pod's own Sentinel's file, if there is one. The set
-# may have been installed anew since: then the Services have other addresses in the same order.
+# saved_opinion: "<epoch> <address>" from the file of this pod's own Sentinel, if there is one. If the set
+# has been reinstalled since, the Services have other addresses in the same order.
 saved_opinion() {
     [ -s "$DATA/sentinel/sentinel.conf" ] && [ -s "$DATA/sentinel/addresses" ] || return 0
     epoch=0 named=''
@@ -84,7 +84,7 @@ saved_opinion() {
         'sentinel config-epoch') epoch=$fourth ;;
         esac
     done <"$DATA/sentinel/sentinel.conf"
-    # shellcheck disable=SC2086 # one word an address
+    # shellcheck disable=SC2086 # one word for each address
     set -- $addresses
     for old in $(cat "$DATA/sentinel/addresses"); do
         [ "$old" != "$named" ] || echo "$epoch $1"
@@ -92,7 +92,7 @@ saved_opinion() {
     done
 }
 
-# better_of OPINION OPINION: the one that knows the later failover; the first when both are alike.
+# better_of OPINION OPINION: the one that knows the later failover; the first if both know the same.
 better_of() {
     if [ -z "$1" ] || { [ -n "$2" ] && [ "${2%% *}" -gt "${1%% *}" ]; }; then echo "$2"; else echo "$1"; fi
 }
@@ -104,6 +104,6 @@ opinion_of_peers() {
     echo "$best"
 }
 
-# id_of ORDINAL: a Sentinel's name, the same whatever becomes of its disk: to the others it is the
-# one that they know.
+# id_of ORDINAL: a Sentinel's id. It does not depend on the disk, so that the other Sentinels recognise
+# it after the disk is lost.
 id_of() { printf '%s' "$SET_NAME/$1" | sha1sum | cut -d ' ' -f 1; }

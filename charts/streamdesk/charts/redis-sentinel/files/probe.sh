@@ -7,7 +7,8 @@ field() { printf '%s\n' "$info" | tr -d '\r' | sed -n "s/^$1://p"; }
 
 case $1 in
 redis-live)
-    # While it loads, runs a long script or boots it is alive, too: to kill it would start that anew.
+    # A server that is loading, running a long script or booting is alive: a restart would only begin
+    # that again.
     [ ! -e "$RUN/booting" ] || exit 0
     case $(cli "$LOCAL" PING) in PONG | LOADING* | BUSY* | MASTERDOWN*) exit 0 ;; esac
     ;;
@@ -16,15 +17,15 @@ redis-ready)
     [ "$(cli "$LOCAL" PING)" = PONG ] || exit 1
     info=$(cli "$LOCAL" INFO replication)
     [ "$(field role)" = slave ] || exit 0
-    # A replica is ready when it has what its master has. While there is no master it has all that
-    # can be had; were it not ready then, a set that starts as a whole would never get further.
+    # A replica is ready when it is in sync with its master. Without a reachable master it counts as
+    # ready too; otherwise a set in which all pods start at once would never become ready.
     [ "$(field master_link_status)" != up ] || exit 0
     [ "$(field master_sync_in_progress)" = 0 ] || exit 1
     case $(cli "$(field master_host)" PING) in PONG | LOADING*) exit 1 ;; esac
     exit 0
     ;;
 sentinel-live)
-    # In TILT it answers this, too, and must be left alone: killed, it would begin anew.
+    # It answers this in TILT too, and must not be restarted then: TILT would begin again.
     [ "$(sentinel "$LOCAL" PING)" = PONG ] && exit 0
     ;;
 sentinel-ready)

@@ -1,19 +1,19 @@
 #!/bin/sh
 # Starts the data server, as the master or as the replica of the one that the Sentinels name.
 #
-# What must never happen is that a server without data becomes the master of those that have some:
-# they would throw theirs away. And a master that comes back after a crash may lack what its replicas
-# confirmed: it lets the Sentinels name one of them.
+# A server without data must never become the master of servers with data: they would discard theirs.
+# And a master that comes back after a crash may lack what its replicas confirmed: it waits until the
+# Sentinels name one of them.
 set -eu
 . "${0%/*}/lib.sh"
 
-# has_data: whether there is anything on disk. An empty server's files are smaller than that.
+# has_data: whether the disk has data. The files of an empty server are smaller than this limit.
 has_data() {
     [ -n "$(find "$DATA/redis" -type f \( -name '*.rdb' -o -name '*.aof' \) -size +256c 2>/dev/null)" ]
 }
 
-# decide: sets `master`, `epoch` and `is_alone`. Asks the Sentinels of the other pods, not our own: it
-# knows no more than they do. Nobody there means a new set, or one that starts as a whole.
+# decide: sets `master`, `epoch` and `is_alone`. Asks the Sentinels of the other pods, not our own, which
+# knows no more than they do. If none answers, the set is new, or all of its pods are starting.
 decide() {
     is_alone=no since=$(date +%s)
     while :; do
@@ -33,7 +33,7 @@ decide() {
     done
 }
 
-# peers_are_empty: whether a peer answers, and none that does has data. One that loads does not say.
+# peers_are_empty: whether at least one peer answers and none has data. A loading peer counts as no answer.
 peers_are_empty() {
     answered=no
     for peer in $peers; do
@@ -46,7 +46,7 @@ peers_are_empty() {
     [ "$answered" = yes ]
 }
 
-# is_failover_under_way: whether a Sentinel has begun one: it goes on with it although we are back.
+# is_failover_under_way: whether a Sentinel has begun one: it completes it although this server is back.
 is_failover_under_way() {
     for peer in $peers; do
         if sentinel "$peer" SENTINEL MASTER "$MASTER_NAME" | grep -q failover_in_progress; then return 0; fi
@@ -54,7 +54,7 @@ is_failover_under_way() {
     return 1
 }
 
-# may_be_master: whether this server, which is named, should serve.
+# may_be_master: whether this server, named as the master, should serve.
 may_be_master() {
     if has_data; then
         [ "$is_alone" = yes ] ||
@@ -64,12 +64,12 @@ may_be_master() {
     fi
 }
 
-# is_newborn HOST: whether it is a master that began with nothing and that nobody has followed yet.
+# is_newborn HOST: whether it is a master that started empty and has had no replica yet.
 is_newborn() {
     [ "$(cli "$1" DBSIZE)" = 0 ] && cli "$1" CONFIG GET replica-priority | grep -qx 0
 }
 
-# Sentinel may promote a server that began with nothing once it has what the others have.
+# Lets Sentinels promote a server that started empty, once it has synced with the others.
 watch_first_sync() {
     while sleep 1; do
         info=$(cli "$me" INFO replication | tr -d '\r')
@@ -85,7 +85,7 @@ write_users() {
     (
         umask 077
         {
-            # Where the file says nothing of it, this one may do everything without a password.
+            # A file that omits this user would leave it with all permissions and no password.
             echo 'user default off resetpass resetkeys resetchannels -@all'
             for file in "$CONF"/user.*; do
                 user=${file##*/user.}
@@ -112,14 +112,14 @@ write_config() {
 
 mkdir -p "$DATA/redis" "$RUN"
 : >"$RUN/booting"
-# A pod deleted by force may have a successor while it still runs: never two servers on one disk.
+# A pod deleted by force may still run when its successor starts: two servers must never share a disk.
 exec 9>"$DATA/redis.lock"
 flock 9
 find_addresses
 decide
 began=$(date +%s)
 if [ "$master" = "$me" ] && ! may_be_master; then
-    # The Sentinel beside us may start: it helps to elect.
+    # Let the Sentinel of this pod start: its vote is needed for the election.
     echo "$epoch $master" >"$RUN/opinion"
     say 'the Sentinels name this server, which just came back: waiting for them to name another'
 fi
@@ -128,8 +128,8 @@ while [ "$master" = "$me" ] && ! may_be_master; do
     decide
 done
 if [ "$master" != "$me" ] && has_data && is_newborn "$master"; then
-    # The whole set starts, and the first pod has lost its disk. Our Sentinel convinces the others by
-    # a failover that is later than theirs.
+    # The whole set is starting, and the first pod has lost its disk. The other Sentinels accept the
+    # later epoch of ours.
     say "$master is the master and has no data, this server has some: taking its place"
     master=$me epoch=$((epoch + 1))
 fi

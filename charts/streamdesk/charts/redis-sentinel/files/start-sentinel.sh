@@ -1,17 +1,17 @@
 #!/bin/sh
-# Starts the Sentinel. Its file goes to the disk of the pod, for what it must remember: which failovers
-# there were and whom it voted for. Everything else in it is written anew.
+# Starts the Sentinel. Its file is saved on the disk of the pod, because it must remember past failovers
+# and its votes. Everything else in it is written again at each start.
 #
-# It works on a copy in memory, which goes to the disk within a second. A Sentinel syncs its file at
-# each vote and waits for that; two seconds of a busy disk, and it distrusts its clock and does nothing
-# for half a minute (TILT).
+# It uses a copy in memory, which is saved to the disk within a second. A Sentinel syncs its file at each
+# vote and waits for that. If a busy disk takes two seconds, it distrusts its clock and does nothing for
+# half a minute (TILT).
 set -eu
 . "${0%/*}/lib.sh"
 
 saved="$DATA/sentinel/sentinel.conf"
 working="$RUN/sentinel/sentinel.conf"
 
-# remembered NAME: the epoch that a line of the old file ends in.
+# remembered NAME: the epoch at the end of this line of the saved file; 0 without one.
 remembered() {
     line=$(grep "^sentinel $1 " "$saved" 2>/dev/null | tail -n 1)
     case ${line##* } in *[!0-9]* | '') echo 0 ;; *) echo "${line##* }" ;; esac
@@ -28,7 +28,7 @@ write_config() {
     echo "sentinel announce-ip $me"
     echo "sentinel announce-port $SENTINEL_PORT"
     echo "user admin on #$(hash_of admin) &* +@all"
-    # It says who it is to servers and Sentinels alike; it needs no more than `default` may.
+    # The exporter authenticates to servers and Sentinels alike; it needs no more than `default` may.
     echo "user exporter on #$(hash_of exporter) resetchannels -@all +ping +info +client|setname +sentinel|masters +sentinel|ckquorum +sentinel|sentinels +sentinel|slaves +sentinel|replicas"
     echo "sentinel monitor $MASTER_NAME $master $REDIS_PORT $QUORUM"
     echo "sentinel down-after-milliseconds $MASTER_NAME $((DOWN_AFTER_MS - (2 - ordinal) * STAGGER_MS))"
@@ -48,7 +48,7 @@ write_config() {
     done
 }
 
-# keep: bring the working file to the disk whenever it has changed. The Sentinel replaces it whole.
+# keep: saves the working file to the disk whenever it has changed. The Sentinel replaces it as a whole.
 keep() {
     while sleep 1; do
         cmp -s "$working" "$saved" || {
@@ -57,12 +57,12 @@ keep() {
     done
 }
 
-# tune: what no file can say. When the master goes, two Sentinels must not stand for election at once:
-# each votes for itself, none wins, and the next attempt comes after twice the failover time-out. They
-# give the master up one after the other (STAGGER_MS), which means nothing while they ping once a second:
-# hence PING-PERIOD. The first asks the others whether they agree, the second finds that the first does
-# and stands; hence ASK-PERIOD, so that the first does not ask again in just that moment. And ten seconds
-# after it was held up a Sentinel has seen enough to trust its clock again.
+# tune: settings that the file cannot have. When the master dies, two Sentinels must not become candidates
+# at once: each votes for itself, neither wins, and the next attempt comes after twice the failover
+# time-out. STAGGER_MS lets them detect the failure one after the other, which needs a PING-PERIOD much
+# shorter than the default second. The first one asks the others whether they agree; when the second one
+# does, it becomes a candidate too. ASK-PERIOD keeps the first from asking again at that moment. And a
+# Sentinel that was delayed trusts its clock again after ten seconds (TILT-PERIOD).
 tune() {
     tries=0
     until [ "$tries" -ge 300 ] || [ "$(sentinel "$LOCAL" SENTINEL DEBUG PING-PERIOD 200 ASK-PERIOD 3000 TILT-PERIOD 10000)" = OK ]; do
@@ -72,13 +72,13 @@ tune() {
 }
 
 mkdir -p "$DATA/sentinel" "$RUN/sentinel"
-# As for the data server: the pod before this one may still run.
+# As for the data server: the previous pod may still run.
 exec 9>"$DATA/sentinel.lock"
 flock 9
 find_addresses
-# After a restart of this container alone the copy in memory is there still, and newer.
+# If only this container was restarted, the copy in memory still exists, and is newer.
 [ ! -s "$working" ] || cp "$working" "$saved"
-# The data server decides at each start of the pod who the master is.
+# At each start of the pod, the data server decides which server is the master.
 until [ -s "$RUN/opinion" ]; do sleep 0.2; done
 opinion=$(better_of "$(opinion_of_peers)" "$(better_of "$(saved_opinion)" "$(cat "$RUN/opinion")")")
 epoch=${opinion%% *} master=${opinion##* }

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Before the data server is told to end: moves the master's role to another, and loses no write.
+# Runs before the data server gets SIGTERM: moves the master's role to another server without losing a write.
 #
-# Writes are held first: what an old master confirms after the promotion would be lost. Then a
-# Sentinel moves the role. As soon as it names another we are done: the server ends, and clients
-# whose writes were held go to the new master. An old master that stays would be told after ten
-# seconds only.
+# Writes are paused first: what an old master confirms after the promotion would be lost. Then a Sentinel
+# moves the role. As soon as it names another master, this script ends, the server stops, and clients whose
+# writes were paused connect to the new master. If the old master kept running, it would be demoted only
+# after ten seconds.
 set -eu
 . "${0%/*}/lib.sh"
 
-HOLD_MS=20000 # longer than we wait: it ends with the server
+HOLD_MS=20000 # longer than this script runs: the pause ends with the server
 STEPS=150
 ROUNDS=3
 
@@ -28,7 +28,7 @@ while [ -z "$asked" ] && [ "$round" -lt "$ROUNDS" ]; do
     round=$((round + 1))
 done
 if [ -z "$asked" ]; then
-    # No Sentinel is there, or nobody can take over: better to serve until the end.
+    # No Sentinel answers, or no replica can take over: keep serving until SIGTERM.
     cli "$LOCAL" CLIENT UNPAUSE >/dev/null
     exit 0
 fi

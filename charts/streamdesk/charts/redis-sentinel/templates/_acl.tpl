@@ -1,7 +1,8 @@
 {{/*
-What a user may do, as rules of Redis. A topic's keys are the topic itself, its dead letters and
-what begins with its hash tag: classes, shards and helper keys. One selector a role, so that who
-reads a topic cannot write it because he may write another. Lua scripts may do what their user may.
+The permissions of a user, as ACL rules of Redis. A topic's keys are the topic itself, its dead letters
+and all keys with its hash tag: classes, shards and helper keys. Each role has a selector of its own, so
+that the right to read one topic and the right to write another do not combine. Lua scripts have the
+permissions of their user.
 */}}
 
 {{- define "redis-sentinel.patterns" -}}

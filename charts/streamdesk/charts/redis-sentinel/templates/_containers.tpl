@@ -44,7 +44,7 @@
   args:
     - --redis.addr={{ ternary "rediss" "redis" .Values.tls.enabled }}://127.0.0.1:6379
     - --redis.user=exporter
-    # It may not read the configuration, which has passwords.
+    # It may not read the configuration, which contains passwords.
     - --config-command=-
     - --check-single-streams={{ join "," $exporter.streams }}
     {{- if .Values.tls.enabled }}

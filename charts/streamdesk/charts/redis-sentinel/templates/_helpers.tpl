@@ -44,7 +44,7 @@ capabilities: {drop: [ALL]}
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
-{{/* What a wrong value would break later, said now. */}}
+{{/* Fails with a message when a value would break the pods later. */}}
 {{- define "redis-sentinel.check" -}}
 {{- if and .Values.tls.enabled (not .Values.tls.existingSecret) }}
 {{- fail "tls.enabled needs tls.existingSecret: the name of a secret with ca.crt, tls.crt and tls.key" }}

@@ -187,7 +187,7 @@ def _trading(processes: Sequence[ProcessFacts]) -> Finding:
         failed(
             check,
             f"{one.name} finds {one.discrepancies} figures that contradict the ledger or broker",
-            f"{one.where_to_look}; compare the account with the broker's statement by hand",
+            f"{one.where_to_look}; compare the account with the broker's statement",
         )
         for one in executors
         if one.discrepancies
