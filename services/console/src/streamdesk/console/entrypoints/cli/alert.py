@@ -15,7 +15,7 @@ from streamdesk.console.entrypoints.cli.options import DataOption, JsonOption, U
 
 MODULE = "streamdesk.alert_relay"
 
-app = new_app("Tries the way that alerts take to people.")
+app = new_app("Send a test alert the way that alerts take to people.")
 
 
 class TestSeverity(StrEnum):

@@ -21,11 +21,11 @@ COMMANDS = {
     "down": "End the desk that runs in this folder.",
     "doctor": "Check a running installation, and say what to do about what is wrong.",
     "queue": "Watch a queue: what waits, what is pending, what failed, how fast it moves.",
-    "bus": "Looks at the bus: lag, health, traffic now and before, dead letters.",
-    "job": "Runs a job of the desk once.",
-    "news": "News: fetch it once, follow it, and ask why an article passes.",
-    "trading": "Halts trading, and lets it resume: the kill switch.",
-    "alert": "Tries the way that alerts take to people.",
+    "bus": "Inspect the bus: lag, health, live and past traffic, dead letters.",
+    "job": "Run a job of the desk once.",
+    "news": "Fetch news once, follow it, and explain why an article passes.",
+    "trading": "Halt trading, and resume it: the kill switch.",
+    "alert": "Send a test alert the way that alerts take to people.",
 }
 """All commands, and the first line of each one's help."""
 

@@ -27,7 +27,7 @@ from streamdesk.console.errors import ConsoleError, UsageError
 from streamdesk.contracts.documents import asyncapi
 from streamdesk.event_bus import EventBus, EventType
 
-app = new_app("Looks at the bus: lag, health, traffic now and before, dead letters.")
+app = new_app("Inspect the bus: lag, health, live and past traffic, dead letters.")
 app.add_typer(dead.app, name="dead", invoke_without_command=True)
 
 

@@ -20,7 +20,7 @@ from streamdesk.console.errors import NoDeskError, UsageError
 MODULE = "streamdesk.analysis"
 SIMULATED = "simulated"
 
-app = new_app("Runs a job of the desk once.")
+app = new_app("Run a job of the desk once.")
 
 
 class StockMarket(StrEnum):

@@ -29,12 +29,12 @@ FETCHER, FILTER = "streamdesk.news_fetcher", "streamdesk.news_filter"
 RAW, FILTERED = "news_raw", "news_filtered"
 NOW = "$"
 
-app = new_app("News: fetch it once, follow it, and ask why an article passes.")
+app = new_app("Fetch news once, follow it, and explain why an article passes.")
 
 
 @app.callback()
 def news() -> None:
-    """News: fetch it once, follow it, and ask why an article passes."""
+    """Fetch news once, follow it, and explain why an article passes."""
 
 
 SourceOption = Annotated[

@@ -19,7 +19,7 @@ from streamdesk.console.errors import UsageError
 
 MODULE = "streamdesk.order_executor"
 
-app = new_app("Halts trading, and lets it resume: the kill switch.")
+app = new_app("Halt trading, and resume it: the kill switch.")
 
 
 @app.command("halt")
