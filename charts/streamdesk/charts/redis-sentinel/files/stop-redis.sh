@@ -8,30 +8,39 @@
 set -eu
 . "${0%/*}/lib.sh"
 
-HOLD_MS=20000 # longer than this script runs: the pause ends with the server
+HOLD_MS=20000 # longer than the rest of this script runs: the pause ends with the server
 STEPS=150
 ROUNDS=3
+YOUNG_ROUNDS=24 # of half a second: a Sentinel looks at a new replica within ten seconds, and promotes none before
 
-find_addresses
-case $(cli "$LOCAL" ROLE | head -n 1) in master) ;; *) exit 0 ;; esac
-cli "$LOCAL" CLIENT PAUSE "$HOLD_MS" WRITE >/dev/null
-asked='' round=0
-while [ -z "$asked" ] && [ "$round" -lt "$ROUNDS" ]; do
+# Ask the Sentinels on the other pods to move the role, while writes are held. Sets `asked` to the pod of
+# the one that does, or `young` when one only lacks a replica that it knows well enough.
+ask_for_failover() {
+    cli "$LOCAL" CLIENT PAUSE "$HOLD_MS" WRITE >/dev/null
     for peer in $peers; do
         case $(sentinel "$peer" SENTINEL FAILOVER "$MASTER_NAME") in
         OK* | INPROG*)
             asked=$peer
-            break
+            return
             ;;
+        NOGOODSLAVE*) young=yes ;;
         esac
     done
+    cli "$LOCAL" CLIENT UNPAUSE >/dev/null
+}
+
+find_addresses
+case $(cli "$LOCAL" ROLE | head -n 1) in master) ;; *) exit 0 ;; esac
+asked='' young='' round=0
+while [ "$round" -lt "$ROUNDS" ] || { [ -n "$young" ] && [ "$round" -lt "$YOUNG_ROUNDS" ]; }; do
+    young=''
+    ask_for_failover
+    [ -z "$asked" ] || break
+    [ -z "$young" ] || sleep 0.4
     round=$((round + 1))
 done
-if [ -z "$asked" ]; then
-    # No Sentinel answers, or no replica can take over: keep serving until SIGTERM.
-    cli "$LOCAL" CLIENT UNPAUSE >/dev/null
-    exit 0
-fi
+# No Sentinel answers, or no replica can take over: keep serving until SIGTERM.
+[ -n "$asked" ] || exit 0
 step=0
 while [ "$step" -lt "$STEPS" ]; do
     named=$(named_by "$asked")
