@@ -68,6 +68,7 @@ lint: $(READY) ## formatting, lint, types, layers, words, lock, generated files,
 	@PATH="$(CURDIR)/.uv/bin:$$PATH" $(BIN)/python tools/lock.py --check
 	@$(BIN)/python -m streamdesk.contracts.documents --check
 	@$(BIN)/python tools/metrics_page.py --check
+	@$(BIN)/python tools/market_tables_page.py --check
 	@$(BIN)/python -m grafana.generate --check
 	@$(BIN)/python tools/check_readme.py
 	@$(call biome,check --error-on-warnings)
@@ -142,9 +143,10 @@ format: $(READY) ## rewrite the code in the project's style
 services: $(READY) ## write what follows from services.toml (ARGS=--check only looks)
 	@$(BIN)/python tools/services.py $(ARGS)
 
-docs: $(READY) ## write docs/data-flow.md and docs/asyncapi.json from the topics, docs/metrics.md from the registry
+docs: $(READY) ## write docs/data-flow.md and docs/asyncapi.json from the topics, docs/metrics.md from the registry, docs/market-tables.md from the tables
 	@$(BIN)/python -m streamdesk.contracts.documents $(ARGS)
 	@$(BIN)/python tools/metrics_page.py $(ARGS)
+	@$(BIN)/python tools/market_tables_page.py $(ARGS)
 	@$(BIN)/python -m grafana.generate $(ARGS)
 
 lock: $(UV) ## resolve requirements/ again (ARGS=--upgrade takes the newest)

@@ -161,14 +161,12 @@ def test_money_keeps_every_digit() -> None:
     assert '"0.1000000000000000000001"' in fill.model_dump_json()
 
 
-@pytest.mark.parametrize("symbol", ["AAPL.US", "700.HK", "BRK.B.US", "BF-B.US", "9988.HK"])
+@pytest.mark.parametrize("symbol", ["AAPL.US", "700.HK", "BRK.B.US", "BF.B.US", "9988.HK"])
 def test_a_symbol_names_its_market(symbol: str) -> None:
     assert BarClosed.decode(1, example(BarClosed, symbol=symbol)).symbol == symbol
 
 
-@pytest.mark.parametrize(
-    "symbol", ["", "AAPL", "aapl.US", "AAPL.LN", ".US", "A APL.US", "AAPL.US\n"]
-)
+@pytest.mark.parametrize("symbol", ["", "AAPL", "aapl", "AAPL.LN", ".US", "A APL.US", "AAPL.US\n"])
 def test_what_is_not_a_symbol_is_refused(symbol: str) -> None:
     with pytest.raises(InvalidBodyError, match="symbol"):
         BarClosed.decode(1, example(BarClosed, symbol=symbol))
@@ -187,7 +185,7 @@ def test_prices_and_what_follows_from_them_are_of_shares_and_of_crypto_pairs(
 
 @pytest.mark.parametrize(
     "symbol",
-    ["USDT", "BUSDT", "btcusdt", "BTC-USDT", "BTC/USDT", "BTCJPY", "BTCUSDT.US.LN", "BTCUSDT\n",
+    ["USDT", "BUSDT", "busdt", "BTC-USDT", "BTC/USDT", "BTCJPY", "BTCUSDT.US.LN", "BTCUSDT\n",
      "A1234567890123USDT", "BTCUSDT:PERP"],
 )  # fmt: skip
 def test_what_is_no_pair_is_refused_as_an_instrument(symbol: str) -> None:

@@ -166,6 +166,16 @@ def test_a_row_with_a_malformed_symbol_is_refused(csv_of: CsvOf) -> None:
     ]
 
 
+@pytest.mark.parametrize("spelled", ["0700.HK", "700.hk", "00700.HK"])
+def test_a_recording_may_spell_its_instruments_in_any_way(csv_of: CsvOf, spelled: str) -> None:
+    header = "symbol,date,open,high,low,close,volume"
+    in_column = csv_of((spelled, *DAY), name="bars.csv", header=header)
+    wanted = frozenset({"700.HK"})
+    assert read_recording(in_column, PLAIN, wanted).bars[0].symbol == "700.HK"
+    named_by_file = csv_of(DAY, name=f"{spelled}.csv")
+    assert read_recording(named_by_file, PLAIN, wanted).bars[0].symbol == "700.HK"
+
+
 def test_a_file_without_its_symbol_is_an_error_with_the_remedy(csv_of: CsvOf) -> None:
     with pytest.raises(BarFileError, match="in FEED_SYMBOL or as the file's name"):
         read_recording(csv_of(DAY, name="prices.csv"), PLAIN)

@@ -57,6 +57,27 @@ def store(tmp_path: Path) -> BarStore:
     return BarStore(tmp_path)
 
 
+def test_bars_are_found_by_any_spelling_of_their_instrument(store: BarStore) -> None:
+    store.write([bar("700.HK"), bar("BRK.B.US")])
+    assert len(store.read("0700.hk", 60, 10)) == 1
+    assert list(store.read_market("US", 60, 10, ["BRK-B.US"])) == ["BRK.B.US"]
+
+
+def test_a_file_of_an_earlier_release_is_read_in_our_spelling(store: BarStore) -> None:
+    def old(symbol: str, number: int, volume: float) -> Any:
+        at = NOON + timedelta(minutes=number)
+        return bar(symbol, at, volume).model_copy(update={"symbol": symbol})
+
+    # BRK-B.US sorts before BRK.A.US, BRK.B.US after it.
+    store.write([old("BRK-B.US", 0, 1), old("BRK.A.US", 0, 2), old("BRK.B.US", 1, 3)])
+    store.write([old("BRK-B.US", 2, 4)])
+    assert store.symbols() == ["BRK.A.US", "BRK.B.US"]
+    assert store.read("BRK.B.US", 60, 10).volume.tolist() == [1, 3, 4]
+    assert store.read("BRK.A.US", 60, 10).volume.tolist() == [2]
+    store.compact()
+    assert BarStore(store.folder).read("BRK.B.US", 60, 10).volume.tolist() == [1, 3, 4]
+
+
 def test_a_bar_comes_back_exactly_as_it_was_written(store: BarStore) -> None:
     written = minutes(5)
     assert store.write(written) == 5

@@ -1,10 +1,14 @@
-from datetime import UTC, date, datetime
+import re
+from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamdesk.contracts.symbols import canonical_symbol
+from streamdesk.trading.market_tables import built_in, read_tables
 from streamdesk.trading.markets import Instruments, MarketCode, Ticks
 
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
@@ -35,14 +39,6 @@ def test_a_tick_is_the_one_in_force_on_the_day_at_the_exchange() -> None:
     )
 
 
-def test_phase_2_ticks_hold_from_the_day_that_is_set() -> None:
-    ticks, price = Ticks(hk_phase2_from=date(2026, 11, 20)), Decimal(5)
-    assert ticks.tick(MarketCode.HK, price, datetime(2026, 11, 19, 6, tzinfo=UTC)) == Decimal(
-        "0.01"
-    )
-    assert ticks.tick(MarketCode.HK, price, NOW) == Decimal("0.005")
-
-
 def test_us_ticks_are_a_cent_from_one_dollar_on_and_finer_below() -> None:
     assert Ticks().tick(MarketCode.US, Decimal(1), NOW) == Decimal("0.01")
     assert Ticks().tick(MarketCode.US, Decimal("0.9999"), NOW) == Decimal("0.0001")
@@ -60,25 +56,55 @@ def test_rounding_gives_valid_prices_around_the_price(market: MarketCode, price:
 
 
 def test_every_us_code_is_known_and_trades_in_single_shares() -> None:
-    instrument = Instruments().find("BRK-B.US")
+    instrument = Instruments().find("BRK.B.US", NOW)
     assert instrument is not None
     assert (instrument.lot_size, instrument.currency) == (1, "USD")
 
 
-def test_a_hong_kong_symbol_is_known_with_its_lot() -> None:
-    instrument = Instruments().find("700.HK")
+@pytest.mark.parametrize(("symbol", "lot"), [("700.HK", 100), ("9992.HK", 200), ("5.HK", 400)])
+def test_a_hong_kong_symbol_is_known_with_its_lot(symbol: str, lot: int) -> None:
+    instrument = Instruments().find(symbol, NOW)
     assert instrument is not None
-    assert (instrument.lot_size, instrument.currency) == (100, "HKD")
+    assert (instrument.lot_size, instrument.currency) == (lot, "HKD")
+
+
+def test_every_instrument_that_the_pages_name_is_known() -> None:
+    root = Path(__file__).parents[3]
+    pages = [root / "README.md", *root.glob("docs/**/*.md"), *root.glob("*/*/README.md")]
+    named = {
+        canonical_symbol(symbol)
+        for page in pages
+        for symbol in re.findall(r"\b[0-9]{1,5}\.HK\b", page.read_text("utf-8"))
+    }
+    assert "700.HK" in named
+    assert [symbol for symbol in sorted(named) if Instruments().find(symbol, NOW) is None] == []
+
+
+def test_a_lot_is_the_one_of_the_day_at_the_exchange() -> None:
+    texts = {
+        "lots.csv": "symbol,from,lot,source\n9992.HK,2020-12-11,200,a\n0992.HK,2027-03-01,500,b\n"
+        "9992.HK,2027-03-01,100,c\n"
+    }
+    instruments = Instruments(tables=built_in().extended(read_tables(texts)).lots)
+    # 1 March 2027 begins in Hong Kong at 16:00 UTC on 28 February.
+    before, after = (datetime(2027, 2, 28, hour, tzinfo=UTC) for hour in (15, 16))
+    lots = [
+        found.lot_size
+        for symbol in ("9992.HK", "992.HK", "700.HK")
+        for moment in (before, after)
+        if (found := instruments.find(symbol, moment)) is not None
+    ]
+    assert lots == [200, 100, 2000, 500, 100, 100]
 
 
 def test_a_hong_kong_symbol_without_a_lot_is_unknown_unless_a_lot_is_given() -> None:
-    assert Instruments().find("4321.HK") is None
-    assert Instruments({"4321.HK": 2000}).find("4321.HK") is not None
-    assert Instruments(hk_default_lot=100).find("4321.HK") is not None
+    assert Instruments().find("4321.HK", NOW) is None
+    assert Instruments({"4321.HK": 2000}).find("4321.HK", NOW) is not None
+    assert Instruments(hk_default_lot=100).find("4321.HK", NOW) is not None
 
 
 @pytest.mark.parametrize(
     "symbol", ["AAPL", "AAPL.XX", "12A.HK", "-.US", "", ".HK", "00700.HK", "BTCUSDT"]
 )
 def test_what_no_market_lists_is_unknown(symbol: str) -> None:
-    assert Instruments(hk_default_lot=100).find(symbol) is None
+    assert Instruments(hk_default_lot=100).find(symbol, NOW) is None

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamdesk.contracts.events import Side
-from streamdesk.trading.fees import HK_FEES, US_FEES, FeeSchedule
 from streamdesk.trading.markets import MarketCode, Ticks, TradableInstrument
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.sizing import (
@@ -25,7 +24,7 @@ INSTRUMENTS = st.sampled_from(
     ]
 )
 PRICES = st.decimals("0.05", "5000", places=3)
-FEES = {MarketCode.US: US_FEES, MarketCode.HK: HK_FEES}
+FEES = {market: fees.at(NOW) for market, fees in Policy().fees.items()}
 
 
 def test_the_size_grows_linearly_with_the_strength_from_5_to_30_percent() -> None:
@@ -68,30 +67,3 @@ def test_a_limit_price_is_on_the_tick_and_within_the_slippage_limit_or_one_tick(
     else:
         assert price - distance <= limit <= price
     assert limit == 0 or ticks.is_on_tick(instrument.market, limit, NOW)
-
-
-@given(
-    st.sampled_from([US_FEES, HK_FEES]),
-    st.sampled_from(list(Side)),
-    st.lists(st.tuples(st.integers(1, 5000), PRICES), min_size=1, max_size=5),
-)
-def test_the_fees_of_the_trades_add_up_to_the_fee_of_the_order(
-    fees: FeeSchedule, side: Side, trades: list[tuple[int, Decimal]]
-) -> None:
-    before, paid = (0, Decimal(0)), Decimal(0)
-    for quantity, price in trades:
-        fee = fees.of_trade(side, before, quantity, quantity * price)
-        assert fee >= 0
-        paid += fee
-        before = before[0] + quantity, before[1] + quantity * price
-    assert paid == fees.of_order(side, *before)
-
-
-def test_us_fees_are_the_minimum_for_a_small_order_and_the_sec_fee_when_selling() -> None:
-    assert US_FEES.of_order(Side.BUY, 10, Decimal(2000)) == Decimal("0.99")
-    assert US_FEES.of_order(Side.SELL, 1000, Decimal(200_000)) == Decimal("10.46")  # 4.90 + 5.56
-
-
-def test_hong_kong_fees_have_a_stamp_duty_of_whole_dollars() -> None:
-    # commission 0.03 %: 18.375; levies 0.0085 %: 5.206; duty 0.1 %: 61.25 -> 62
-    assert HK_FEES.of_order(Side.BUY, 100, Decimal(61_250)) == Decimal("85.58")

@@ -69,6 +69,13 @@ def test_the_second_answer_is_cached_and_another_preset_or_interval_is_another_a
         assert question.items() <= data.items()
 
 
+def test_any_spelling_of_an_instrument_is_one_analysis(replica: Replica) -> None:
+    assert replica.post("analyze-symbol", symbol="700.HK").json()["data"]["symbol"] == "700.HK"
+    for spelled in ("0700.HK", "00700.hk"):
+        data = replica.post("analyze-symbol", symbol=spelled).json()["data"]
+        assert (data["symbol"], data["cached"]) == ("700.HK", True)
+
+
 def test_a_forced_refresh_is_computed_anew(replica: Replica) -> None:
     first = replica.post("analyze-symbol", symbol="SOLUSDT").json()["data"]
     second = replica.post("analyze-symbol", symbol="SOLUSDT", force_refresh=True).json()["data"]

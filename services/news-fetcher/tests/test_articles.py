@@ -159,8 +159,10 @@ def test_content_that_is_no_text_is_empty() -> None:
 
 
 def test_symbols_are_spelled_our_way_once_each_and_other_markets_left_out() -> None:
-    event = accepted(symbols=["aapl.us", "0700.HK", "700.HK", "SAP.XETRA", "", 7, "A B.US"])
-    assert event.symbols == ("AAPL.US", "700.HK")
+    event = accepted(
+        symbols=["aapl.us", "0700.HK", "700.HK", "BRK-B.US", "SAP.XETRA", "", 7, "A B.US"]
+    )
+    assert event.symbols == ("AAPL.US", "700.HK", "BRK.B.US")
 
 
 @pytest.mark.parametrize("values", [None, "AAPL.US", {"AAPL.US": 1}, 7])

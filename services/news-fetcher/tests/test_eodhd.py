@@ -119,7 +119,7 @@ async def test_a_request_names_ticker_days_and_page_and_the_key() -> None:
 
 @pytest.mark.parametrize(
     ("ours", "theirs"),
-    [("700.HK", "0700.HK"), ("5.HK", "0005.HK"), ("9988.HK", "9988.HK"), ("BRK-B.US", "BRK-B.US")],
+    [("700.HK", "0700.HK"), ("5.HK", "0005.HK"), ("9988.HK", "9988.HK"), ("BRK.B.US", "BRK-B.US")],
 )
 async def test_a_ticker_is_asked_for_in_eodhds_spelling(ours: str, theirs: str) -> None:
     async with client(EodhdServer(stories(1, theirs))) as made:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -18,12 +19,14 @@ from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.factory import OrderExecutor, build
 from streamdesk.runtime import Drain, Service
 from streamdesk.runtime.probes import Health
+from streamdesk.trading.market_tables import TABLE_FILES, built_in
 from streamdesk.trading.markets import MarketCode
 
 SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]
 ExecutorOf = Callable[..., Awaitable[OrderExecutor]]
 SettingsOf = Callable[..., Settings]
+START = datetime(2026, 11, 20, 15, 31, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -222,11 +225,11 @@ async def test_without_a_server_events_wait_and_the_stop_does_not(
 
 
 def test_settings_become_the_rules_numbers(settings_of: SettingsOf) -> None:
-    settings = settings_of(max_positions_hk=3, hk_commission_min="5", lot_sizes={"1.HK": 7})
-    policy = settings.policy()
+    settings = settings_of(max_positions_hk=3, hk_commission_min="5", lot_sizes={"0001.hk": 7})
+    policy = settings.policy(built_in())
     assert policy.max_positions_by_market == {MarketCode.HK: 3, MarketCode.US: 5}
-    assert policy.fees[MarketCode.HK].commission_minimum == 5
-    instrument = policy.instruments.find("1.HK")
+    assert policy.fees[MarketCode.HK].at(START).commission.minimum == 5
+    instrument = policy.instruments.find("1.HK", START)
     assert instrument is not None
     assert instrument.lot_size == 7
 
@@ -240,6 +243,7 @@ def test_settings_become_the_rules_numbers(settings_of: SettingsOf) -> None:
         {"usd_per_hkd": 0},
         {"order_executor_workers": 0},
         {"lot_sizes": {"1.HK": 0}},
+        {"lot_sizes": {"HSBC": 400}},
     ],
 )
 def test_a_setting_that_cannot_work_is_refused(
@@ -260,6 +264,46 @@ def test_help_lists_the_settings(tmp_path: Path) -> None:
     result = run_main(tmp_path, "--help")
     assert result.returncode == 0
     assert "ORDER_EXECUTOR_WORKERS" in result.stdout
+
+
+async def test_a_users_tables_count_in_what_a_trade_costs(
+    settings_of: SettingsOf, signal_of: SignalOf, tmp_path: Path
+) -> None:
+    header = ",".join(TABLE_FILES["fees.csv"])
+    row = "US,city tax,2026-11-01,buy,value,0.01,,,nearest cent,the city"
+    (tmp_path / "fees.csv").write_text(f"{header}\n{row}\n")
+    settings = settings_of(market_tables_folder=tmp_path, us_commission_min=0)
+    async with OrderExecutor(settings) as executor:
+        await executor.on_signal("signal-1", signal_of())
+        reports = await executor.broker.all_reports()
+    [trades] = [report.trades for report in reports]
+    value = sum(trade.quantity * trade.price for trade in trades)
+    assert sum(trade.fee for trade in trades) >= value / 100
+
+
+@pytest.mark.parametrize(
+    ("files", "complaint"),
+    [
+        ({}, "content is ''; expected some of lots.csv, ticks.csv, fees.csv"),
+        ({"fee.csv": ""}, "content is 'fee.csv'; expected some of lots.csv, ticks.csv, fees.csv"),
+        (
+            {"lots.csv": "symbol,from,lot,source\n700.HK,2026-11-01,ten,me\n"},
+            "lots.csv line 2: lot is 'ten'; expected a whole number from 1 on",
+        ),
+    ],
+)
+def test_tables_that_cannot_be_used_end_the_process_with_one_line(
+    tmp_path: Path, files: dict[str, str], complaint: str
+) -> None:
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    result = run_main(tmp_path, MARKET_TABLES_FOLDER=str(folder), METRICS_PORT="0")
+    assert result.returncode == 2
+    last = result.stderr.splitlines()[-1]
+    assert "MARKET_TABLES_FOLDER" in last
+    assert complaint in last
 
 
 def test_a_folder_that_cannot_be_made_ends_the_process_with_one_line(tmp_path: Path) -> None:

@@ -72,6 +72,10 @@ def test_keys_and_limit_of_the_queue_are_settings() -> None:
     assert set_up.bars.key == "b"
 
 
+def test_symbols_may_be_spelled_in_any_way() -> None:
+    assert settings(symbols=("0700.hk", "00700.HK", "brk-b.us")).symbols == ("700.HK", "BRK.B.US")
+
+
 def test_the_simulated_feed_takes_the_chosen_symbols() -> None:
     assert simulated_feed(settings(symbols=("700.HK",)), utc_now()).symbols == ("700.HK",)
 

@@ -26,6 +26,9 @@ def test_a_private_channel_belongs_to_its_user_regardless_of_the_claim() -> None
         ("events:market:*", "events:market", False),
         ("events:*", "events:orders", True),
         ("events:orders", "events:signals", False),
+        ("events:market:0700.HK", "events:market:700.HK", True),
+        ("events:market:700.HK", "events:market:00700.hk", True),
+        ("events:market:700.HK", "events:market:7000.HK", False),
     ],
 )
 def test_a_name_includes_its_children_and_a_star_every_name_with_the_prefix(

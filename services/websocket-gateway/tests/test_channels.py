@@ -35,6 +35,17 @@ async def test_a_child_carries_only_its_own(desk: Any, events: Any) -> None:
     assert sorted(m["channel"] for m in got) == ["events:market:700.HK", "events:task:b"]
 
 
+async def test_a_channel_of_an_instrument_may_be_named_in_any_spelling(
+    desk: Any, events: Any
+) -> None:
+    client = await desk.client("?channels=events:market:0700.hk")
+    assert (await client.next("subscribed"))["channels"] == ["events:market:700.HK"]
+    await desk.publish(events.bar("700.HK"))
+    assert (await client.next("event"))["channel"] == "events:market:700.HK"
+    await client.say(type="unsubscribe", channels=["events:market:00700.HK"])
+    assert (await client.next("unsubscribed"))["channels"] == ["events:market:700.HK"]
+
+
 async def test_after_unsubscribe_nothing_more_arrives(desk: Any, events: Any) -> None:
     client = await desk.client("?channels=events:news,events:system")
     await client.say(type="unsubscribe", channels=["events:news", "events:orders"], id=7)

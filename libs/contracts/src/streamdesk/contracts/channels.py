@@ -9,7 +9,8 @@
     events:system
     user:{id}                                 private to one user
 
-A parent carries all that its children carry.
+A parent carries all that its children carry. A {code} may be spelled in any way that is known of
+an instrument; `canonical_channel` gives the name that events are sent to.
 """
 
 import re
@@ -26,6 +27,7 @@ from streamdesk.contracts.events import (
     StockIndicatorsCompleted,
     TaskEvent,
 )
+from streamdesk.contracts.symbols import canonical_symbol, is_instrument
 
 ROOTS = (
     "events:tasks",
@@ -36,8 +38,9 @@ ROOTS = (
     "events:orders",
     "events:news",
 )
+_TASK_PREFIX = "events:task:"
 _PARENTS = {
-    "events:task:": "events:tasks",
+    _TASK_PREFIX: "events:tasks",
     "events:market:": "events:market",
     "events:indicators:": "events:indicators",
     "events:signals:": "events:signals",
@@ -52,6 +55,17 @@ _LEAF = re.compile(
 def is_channel(name: str) -> bool:
     """Whether a client may name this channel at all."""
     return name in ROOTS or _LEAF.match(name) is not None
+
+
+def canonical_channel(name: str) -> str:
+    """The channel of an instrument under its one spelling; any other name as it is.
+
+    `events:market:0700.hk` is `events:market:700.HK`.
+    """
+    place = name.rfind(":") + 1
+    prefix, symbol = name[:place], canonical_symbol(name[place:])
+    is_code = prefix in _PARENTS and prefix != _TASK_PREFIX
+    return f"{prefix}{symbol}" if is_code and is_instrument(symbol) else name
 
 
 def parent_of(channel: str) -> str | None:

@@ -3,24 +3,36 @@
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
+
+from streamdesk.contracts.symbols import INSTRUMENT_PATTERN, SHARE_PATTERN, canonical_symbol
+
+
+def _spelled(value: object) -> object:
+    return canonical_symbol(value) if isinstance(value, str) else value
+
+
+# Every event, setting and request that has a symbol has it in one spelling from here on.
+_OneSpelling = BeforeValidator(_spelled)
 
 Symbol = Annotated[
     str,
     Field(
-        pattern=r"^[A-Z0-9.\-]{1,16}\.(US|HK)$",
+        pattern=SHARE_PATTERN,
         description="Share with its market, as in AAPL.US or 700.HK; what the desk may trade.",
         examples=["AAPL.US"],
     ),
+    _OneSpelling,
 ]
 InstrumentSymbol = Annotated[
     str,
     Field(
-        pattern=r"^(?:[A-Z0-9.\-]{1,16}\.(?:US|HK)|[A-Z0-9]{2,12}(?:USDT|USDC|BTC|ETH|EUR|USD))$",
+        pattern=INSTRUMENT_PATTERN,
         description="What has a price: a symbol with its market, as in AAPL.US, or a "
         "crypto pair without one, as in BTCUSDT.",
         examples=["AAPL.US", "BTCUSDT"],
     ),
+    _OneSpelling,
 ]
 Price = Annotated[
     float, Field(gt=0, description="Price of one share or coin, in the currency of the market.")

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from streamdesk.contracts.fields import Symbol
+from streamdesk.contracts.symbols import canonical_symbol
 from streamdesk.runtime.errors import TickerFileError
 
 WATCHLIST = (
@@ -32,24 +33,19 @@ _SYMBOLS: TypeAdapter[tuple[Symbol, ...]] = TypeAdapter(tuple[Symbol, ...])
 
 
 def parse_symbols(values: object) -> tuple[str, ...]:
-    """Symbols in our spelling, each once: upper case, Hong Kong codes without leading zeros.
+    """Symbols in our spelling, each once.
 
     Raises:
         ValueError: not a list, or one of them is not a symbol.
     """
     if not isinstance(values, (list, tuple)):
         raise ValueError("not a list")  # noqa: TRY004 - what a file says is a value, not a type
-    spelled = dict.fromkeys(_spelled(str(value)) for value in values)
+    spelled = dict.fromkeys(canonical_symbol(str(value).strip()) for value in values)
     try:
         return _SYMBOLS.validate_python(tuple(spelled))
     except ValidationError as error:
         wrong = error.errors()[0]["input"]
         raise ValueError(f"{wrong!r} is not a symbol, as in AAPL.US or 700.HK") from error
-
-
-def _spelled(symbol: str) -> str:
-    upper = symbol.strip().upper()
-    return upper.lstrip("0") if upper.endswith(".HK") else upper
 
 
 def load_tickers(path: Path) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def decide(request: TradeRequest, portfolio: Portfolio, policy: Policy) -> Inten
     """The order that a signal becomes, or the verdict of the check that refuses it."""
     buying = request.side is Side.BUY
     refusal = first_refusal(BUY_CHECKS if buying else SELL_CHECKS, request, portfolio, policy)
-    instrument = policy.instruments.find(request.symbol)
+    instrument = policy.instruments.find(request.symbol, request.as_of)
     if refusal is not None or instrument is None:
         assert refusal is not None, "an unknown instrument is refused"  # noqa: S101 - a check's duty
         return refusal
@@ -67,7 +67,8 @@ def _buy(
     request: TradeRequest, instrument: TradableInstrument, portfolio: Portfolio, policy: Policy
 ) -> Intent | RiskVerdict:
     limit = limit_price(policy, instrument, request.side, request.price, request.as_of)
-    rate, fees = portfolio.rates.of(instrument.currency), policy.fees[instrument.market]
+    rate = portfolio.rates.of(instrument.currency)
+    fees = policy.fees[instrument.market].at(request.as_of)
     budget = min(target_cash(portfolio.equity, request.strength, policy), portfolio.free_cash)
     quantity = quantity_for(budget, limit, instrument, fees, rate)
     # The checks before this need no quantity; these two judge the order itself.
@@ -167,7 +168,7 @@ def protective_exit(
     """
     # An instrument that is no longer known can still be left: its lot size does not matter then,
     # as the whole position is sold.
-    instrument = policy.instruments.find(holding.symbol)
+    instrument = policy.instruments.find(holding.symbol, crossed.at)
     lot_size = 1 if instrument is None else instrument.lot_size
     instrument = TradableInstrument(holding.symbol, holding.market, lot_size)
     order_id = order_id_of_exit(holding.entry_order_id, attempt)

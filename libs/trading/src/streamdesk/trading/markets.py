@@ -3,17 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
 
-from streamdesk.trading.markets_data import (
-    HK_LOTS,
-    HK_PHASE2,
-    HK_TICKS,
-    US_TICKS,
-    Bands,
-)
+from streamdesk.trading.dated import Dated, trading_day
+from streamdesk.trading.market_tables import Bands, built_in
 
 
 class MarketCode(StrEnum):
@@ -24,8 +19,6 @@ class MarketCode(StrEnum):
 
 
 CURRENCY = {MarketCode.US: "USD", MarketCode.HK: "HKD"}
-# A trading day is a date at the exchange. The US table has one row, so UTC is near enough there.
-ZONE: dict[MarketCode, tzinfo] = {MarketCode.US: UTC, MarketCode.HK: timezone(timedelta(hours=8))}
 CODE = {
     MarketCode.US: re.compile(r"[A-Z][A-Z0-9]{0,9}([.-][A-Z0-9]{1,3})?"),
     MarketCode.HK: re.compile(r"[1-9][0-9]{0,4}"),
@@ -56,18 +49,14 @@ class Ticks:
     """The smallest price steps of every market, by date.
 
     Args:
-        hk_phase2_from: first day of HKEX's phase 2 spread table; None while it is not in force.
+        tables: price bands by market; the built-in ones unless given.
     """
 
-    def __init__(self, hk_phase2_from: date | None = None) -> None:
-        hk = HK_TICKS if hk_phase2_from is None else (*HK_TICKS, (hk_phase2_from, HK_PHASE2))
-        self._tables = {MarketCode.US: US_TICKS, MarketCode.HK: hk}
+    def __init__(self, tables: Mapping[str, Dated[Bands]] | None = None) -> None:
+        self._tables = built_in().ticks if tables is None else tables
 
     def _bands(self, market: MarketCode, at: datetime) -> Bands:
-        day = at.astimezone(ZONE[market]).date()
-        tables = self._tables[market]
-        in_force = [bands for since, bands in tables if since <= day]
-        return in_force[-1] if in_force else tables[0][1]
+        return self._tables[market].on(trading_day(market, at))
 
     def tick(self, market: MarketCode, price: Decimal, at: datetime) -> Decimal:
         """The price step at this price and time."""
@@ -99,21 +88,39 @@ class Instruments:
     set.
 
     Args:
-        lots: lot size by symbol, over the built-in ones.
+        lots: lot size by symbol at any time, over the tables.
         hk_default_lot: lot size of Hong Kong symbols without one; 0: they are unknown.
+        tables: lot sizes by symbol and date; the built-in ones unless given.
     """
 
-    def __init__(self, lots: Mapping[str, int] | None = None, hk_default_lot: int = 0) -> None:
-        self._lots = {**HK_LOTS, **(lots or {})}
+    def __init__(
+        self,
+        lots: Mapping[str, int] | None = None,
+        hk_default_lot: int = 0,
+        tables: Mapping[str, Dated[int]] | None = None,
+    ) -> None:
+        self._lots = lots or {}
+        self._tables = built_in().lots if tables is None else tables
         self._default_lot = {MarketCode.US: 1, MarketCode.HK: hk_default_lot}
 
-    def find(self, symbol: str) -> TradableInstrument | None:
-        """The instrument of this name, None where there is none or its lot size is not known."""
+    def find(self, symbol: str, at: datetime) -> TradableInstrument | None:
+        """The instrument of this name, None where there is none or its lot size is not known.
+
+        Args:
+            symbol: in our spelling.
+            at: the time of the market whose lot is wanted.
+        """
         code, _, suffix = symbol.rpartition(".")
         if suffix not in MarketCode.__members__:
             return None
         market = MarketCode(suffix)
-        lot = self._lots.get(symbol, self._default_lot[market])
+        lot = self._lot_size(symbol, market, at)
         if lot <= 0 or not CODE[market].fullmatch(code):
             return None
         return TradableInstrument(symbol=symbol, market=market, lot_size=lot)
+
+    def _lot_size(self, symbol: str, market: MarketCode, at: datetime) -> int:
+        if symbol in self._lots:
+            return self._lots[symbol]
+        dated = self._tables.get(symbol)
+        return self._default_lot[market] if dated is None else dated.on(trading_day(market, at))

@@ -4,11 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from streamdesk.trading.fees import HK_FEES, US_FEES, FeeSchedule
+from streamdesk.trading.fees import HK_COMMISSION, US_COMMISSION, Commission, MarketFees
+from streamdesk.trading.market_tables import MarketTables, built_in
 from streamdesk.trading.markets import Instruments, MarketCode, Ticks
 
+COMMISSIONS = {MarketCode.US: US_COMMISSION, MarketCode.HK: HK_COMMISSION}
 MAX_TRADES_AN_ORDER = 10
 """Trades whose rounding to cents a reservation covers (one cent each)."""
+
+
+def fees_of(
+    tables: MarketTables, commissions: Mapping[MarketCode, Commission]
+) -> dict[MarketCode, MarketFees]:
+    """The fees of every market: the broker's commissions, and what the tables have."""
+    return {
+        market: MarketFees(market, commission, tables.fees.get(market, {}))
+        for market, commission in commissions.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +35,7 @@ class Policy:
         signal_max_age_seconds: older signals are refused; 0: any age will do.
         slippage_limit_bps: how far from the signal's price an order may trade, in hundredths of
             a percent.
-        instruments, ticks, fees: what the markets prescribe.
+        instruments, ticks, fees: what the markets prescribe, by date.
     """
 
     max_positions: int = 999
@@ -37,6 +49,6 @@ class Policy:
     slippage_limit_bps: Decimal = Decimal(50)
     instruments: Instruments = field(default_factory=Instruments)
     ticks: Ticks = field(default_factory=Ticks)
-    fees: Mapping[MarketCode, FeeSchedule] = field(
-        default_factory=lambda: {MarketCode.US: US_FEES, MarketCode.HK: HK_FEES}
+    fees: Mapping[MarketCode, MarketFees] = field(
+        default_factory=lambda: fees_of(built_in(), COMMISSIONS)
     )

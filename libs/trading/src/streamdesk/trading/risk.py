@@ -87,10 +87,10 @@ def _number(value: float) -> Decimal:
 
 def known_symbol(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVerdict:
     """UNKNOWN_SYMBOL: no market, no such code, or no lot size is configured."""
-    known = policy.instruments.find(request.symbol) is not None
+    known = policy.instruments.find(request.symbol, request.as_of) is not None
     reason = (
-        f"{request.symbol} is not known: give its lot size in LOT_SIZES, or set HK_DEFAULT_LOT "
-        "for Hong Kong symbols without one"
+        f"{request.symbol} is not known: give its lot size in LOT_SIZES or in a lots.csv in "
+        "MARKET_TABLES_FOLDER, or set HK_DEFAULT_LOT for Hong Kong symbols without one"
     )
     return RiskVerdict(Code.UNKNOWN_SYMBOL, known, Decimal(known), Decimal(1), reason)
 
@@ -206,7 +206,7 @@ def limit_on_tick(limit: Decimal, request: TradeRequest, policy: Policy) -> Risk
 
 
 def _instrument(request: TradeRequest, policy: Policy) -> TradableInstrument:
-    instrument = policy.instruments.find(request.symbol)
+    instrument = policy.instruments.find(request.symbol, request.as_of)
     assert instrument is not None, "known_symbol is checked first"  # noqa: S101 - order of checks
     return instrument
 

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from streamdesk.analysis.domain.cron import OFF, Cron
 from streamdesk.contracts import topics
 from streamdesk.contracts.events.analysis import HamaPreset
+from streamdesk.contracts.symbols import canonical_symbol
 from streamdesk.runtime import CommaSeparated, ServiceSettings
 
 MisfirePolicy = Literal["skip", "once", "all"]
@@ -17,8 +18,8 @@ SHORTEST_INTERVAL_SECONDS = 1
 LONGEST_INTERVAL_SECONDS = 86_400
 
 
-def _upper(symbols: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(symbol.upper() for symbol in symbols))
+def _spelled(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(canonical_symbol, symbols)))
 
 
 def _known_sources(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -95,7 +96,7 @@ class Settings(ServiceSettings):
         le=10_000,
         description="Bars of an instrument that an analysis looks at; quantdinger needs 400.",
     )
-    hama_symbols: Annotated[CommaSeparated, AfterValidator(_upper)] = Field(
+    hama_symbols: Annotated[CommaSeparated, AfterValidator(_spelled)] = Field(
         (), description="Instruments to keep analysed; none set: the built-in 78."
     )
 

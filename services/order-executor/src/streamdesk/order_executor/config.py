@@ -1,11 +1,12 @@
 """Settings: name, type, unit, default and reason."""
 
-from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from streamdesk.contracts.fields import Symbol
 from streamdesk.contracts.topics import (
     MARKET_BARS,
     TRADING_ORDERS,
@@ -13,10 +14,11 @@ from streamdesk.contracts.topics import (
     TRADING_SIGNALS,
 )
 from streamdesk.runtime import ServiceSettings
-from streamdesk.trading.fees import HK_FEES, US_FEES, FeeSchedule
+from streamdesk.trading.fees import HK_COMMISSION, US_COMMISSION, Commission
+from streamdesk.trading.market_tables import MarketTables
 from streamdesk.trading.markets import Instruments, MarketCode, Ticks
 from streamdesk.trading.money import ExchangeRates
-from streamdesk.trading.policy import Policy
+from streamdesk.trading.policy import Policy, fees_of
 
 NAME = "order-executor"
 ACCOUNT_CURRENCY = "USD"
@@ -100,9 +102,14 @@ class Settings(ServiceSettings):
         le=1000,
         description="How far from a signal's price its order may trade, hundredths of a percent.",
     )
-    lot_sizes: dict[str, Annotated[int, Field(gt=0)]] = Field(
+    market_tables_folder: Path | None = Field(
+        None,
+        description="Folder with some of lots.csv, ticks.csv and fees.csv: rows over the built-in "
+        "tables (docs/market-tables.md), each from a day on; unset: none.",
+    )
+    lot_sizes: dict[Symbol, Annotated[int, Field(gt=0)]] = Field(
         default_factory=dict,
-        description='Shares in a lot, over the built-in ones, as JSON: {"700.HK": 100}.',
+        description='Shares in a lot, over the tables, as JSON: {"700.HK": 100}.',
     )
     hk_default_lot: int = Field(
         0,
@@ -110,24 +117,11 @@ class Settings(ServiceSettings):
         description="Shares in a lot of Hong Kong symbols without a known one; 0 refuses them, "
         "because a wrong lot makes orders that the exchange refuses.",
     )
-    hk_tick_phase2_from: date | None = Field(
-        None,
-        description="First day of HKEX's phase 2 price ticks (0.50 to 10 HKD); unset: not yet.",
-    )
 
-    us_commission_per_share: Rate = Field(US_FEES.commission_per_share, description="USD a share.")
-    us_commission_min: Amount = Field(US_FEES.commission_minimum, description="USD an order.")
-    us_sell_levy_rate: Rate = Field(
-        US_FEES.sell_levy_rate, description="SEC fee when selling, part of the value."
-    )
-    hk_commission_rate: Rate = Field(HK_FEES.commission_rate, description="Part of the value.")
-    hk_commission_min: Amount = Field(HK_FEES.commission_minimum, description="HKD an order.")
-    hk_levy_rate: Rate = Field(
-        HK_FEES.levy_rate, description="SFC and AFRC levies and trading fee, part of the value."
-    )
-    hk_stamp_duty_rate: Rate = Field(
-        HK_FEES.stamp_duty_rate, description="Part of the value, rounded up to a dollar."
-    )
+    us_commission_per_share: Rate = Field(US_COMMISSION.per_share, description="USD a share.")
+    us_commission_min: Amount = Field(US_COMMISSION.minimum, description="USD an order.")
+    hk_commission_rate: Rate = Field(HK_COMMISSION.rate, description="Part of the value.")
+    hk_commission_min: Amount = Field(HK_COMMISSION.minimum, description="HKD an order.")
     paper_slippage_bps: Decimal = Field(
         Decimal(10),
         ge=0,
@@ -176,8 +170,8 @@ class Settings(ServiceSettings):
         """Value of the currencies."""
         return ExchangeRates(ACCOUNT_CURRENCY, {"HKD": self.usd_per_hkd})
 
-    def policy(self) -> Policy:
-        """The numbers that the rules go by."""
+    def policy(self, tables: MarketTables) -> Policy:
+        """The numbers that the rules go by, with what `market_tables_folder` says of markets."""
         return Policy(
             max_positions=self.max_positions,
             max_positions_by_market={
@@ -189,22 +183,15 @@ class Settings(ServiceSettings):
             score_min=self.score_min,
             signal_max_age_seconds=self.signal_max_age_seconds,
             slippage_limit_bps=self.slippage_limit_bps,
-            instruments=Instruments(self.lot_sizes, self.hk_default_lot),
-            ticks=Ticks(self.hk_tick_phase2_from),
-            fees={MarketCode.US: self._us_fees(), MarketCode.HK: self._hk_fees()},
+            instruments=Instruments(self.lot_sizes, self.hk_default_lot, tables.lots),
+            ticks=Ticks(tables.ticks),
+            fees=fees_of(tables, self._commissions()),
         )
 
-    def _us_fees(self) -> FeeSchedule:
-        return FeeSchedule(
-            commission_per_share=self.us_commission_per_share,
-            commission_minimum=self.us_commission_min,
-            sell_levy_rate=self.us_sell_levy_rate,
-        )
-
-    def _hk_fees(self) -> FeeSchedule:
-        return FeeSchedule(
-            commission_rate=self.hk_commission_rate,
-            commission_minimum=self.hk_commission_min,
-            levy_rate=self.hk_levy_rate,
-            stamp_duty_rate=self.hk_stamp_duty_rate,
-        )
+    def _commissions(self) -> dict[MarketCode, Commission]:
+        return {
+            MarketCode.US: Commission(
+                per_share=self.us_commission_per_share, minimum=self.us_commission_min
+            ),
+            MarketCode.HK: Commission(rate=self.hk_commission_rate, minimum=self.hk_commission_min),
+        }

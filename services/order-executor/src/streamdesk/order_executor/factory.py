@@ -28,6 +28,7 @@ from streamdesk.order_executor.adapters.ledger.kill_switch import KillSwitch
 from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
 from streamdesk.order_executor.adapters.ledger.outbox import Outbox
 from streamdesk.order_executor.adapters.ledger.schema import LEDGER
+from streamdesk.order_executor.adapters.market_tables import market_tables
 from streamdesk.order_executor.adapters.paper_broker import PAPER, Faults, PaperBroker
 from streamdesk.order_executor.application.check_books import BookCheck
 from streamdesk.order_executor.application.execute_order import OrderExecution
@@ -41,6 +42,8 @@ from streamdesk.order_executor.entrypoints import bus as bus_entrypoint
 from streamdesk.order_executor.entrypoints import schedule
 from streamdesk.order_executor.errors import DatabaseError, DatabaseRefusedError
 from streamdesk.runtime import BadSettingError, Drain, Service, ServiceTask, logger
+from streamdesk.trading.errors import MarketTableError
+from streamdesk.trading.policy import Policy
 
 log = logger(__name__)
 FIRST_PAUSE_SECONDS = 0.25
@@ -78,7 +81,7 @@ class OrderExecutor:
     def _wire_adapters(
         self, settings: Settings, clock: Callable[[], datetime], faults: Faults | None
     ) -> None:
-        policy, database = settings.policy(), _database(settings, settings.ledger_url, LEDGER)
+        policy, database = _policy(settings), _database(settings, settings.ledger_url, LEDGER)
         self.ledger = Ledger(
             database,
             policy,
@@ -264,6 +267,14 @@ def _make_folder(name: str, url: str) -> None:
         raise BadSettingError(
             name.upper(), url, f"a folder that can be written ({error})"
         ) from error
+
+
+def _policy(settings: Settings) -> Policy:
+    folder = settings.market_tables_folder
+    try:
+        return settings.policy(market_tables(folder))
+    except MarketTableError as error:
+        raise BadSettingError("MARKET_TABLES_FOLDER", folder, f"usable tables: {error}") from None
 
 
 def _database(settings: Settings, url: SecretStr, tables: TableSet) -> Database:

@@ -3,16 +3,8 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
-from streamdesk.contracts.fields import Symbol
 from streamdesk.contracts.topics import (
     MARKET_BARS,
     STRATEGY_UPDATES,
@@ -20,19 +12,18 @@ from streamdesk.contracts.topics import (
     TASKS,
     TRADING_SIGNALS,
 )
-from streamdesk.runtime import CommaSeparated, ServiceSettings
+from streamdesk.runtime import CommaSeparated, ServiceSettings, parse_symbols
 from streamdesk.strategy.errors import StrategyError
 from streamdesk.strategy.scanner import ScanRules
 from streamdesk.strategy.signals import Exits, Thresholds
 
-_SYMBOLS: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[Symbol, ...])
 DEFAULTS = ScanRules()
 
 
 def _symbols(values: tuple[str, ...]) -> tuple[str, ...]:
     try:
-        return _SYMBOLS.validate_python(tuple(value.upper() for value in values))
-    except ValidationError:
+        return parse_symbols(values)
+    except ValueError:
         raise ValueError("symbols like AAPL.US or 700.HK, separated by commas") from None
 
 

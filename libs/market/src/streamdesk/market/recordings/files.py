@@ -87,14 +87,14 @@ def _files(path: Path) -> list[Path]:
 
 
 def _row(place: str, raw: Mapping[str, Any], file_symbol: str, form: FileFormat) -> _Row:
-    symbol = str(raw["symbol"] or "").strip().upper() if "symbol" in raw else file_symbol.upper()
+    given = str(raw["symbol"] or "").strip() if "symbol" in raw else file_symbol
     try:
-        (_SHARE_OR_PAIR if form.with_crypto else _SHARE).validate_python(symbol)
+        symbol = (_SHARE_OR_PAIR if form.with_crypto else _SHARE).validate_python(given)
     except ValidationError:
         like = "AAPL.US, 700.HK or BTCUSDT" if form.with_crypto else "AAPL.US or 700.HK"
         where = "in its column" if "symbol" in raw else "in FEED_SYMBOL or as the file's name"
         raise UnreadableBarError(
-            f"{place}: symbol is {symbol!r}; expected one like {like} {where}"
+            f"{place}: symbol is {given!r}; expected one like {like} {where}"
         ) from None
     return _Row(
         place=place,

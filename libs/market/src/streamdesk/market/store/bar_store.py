@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from streamdesk.contracts.events import BarClosed
+from streamdesk.contracts.symbols import canonical_symbol
 from streamdesk.market.errors import StoreError
 from streamdesk.market.instruments import market_of
 from streamdesk.market.series import BarSeries
@@ -136,6 +137,7 @@ class BarStore:
         Raises:
             StoreError: a file cannot be read.
         """
+        symbol = canonical_symbol(symbol)
         found = self.read_market(market_of(symbol), interval_seconds, count, (symbol,))
         return found.get(symbol) or BarSeries.empty(symbol, interval_seconds)
 
@@ -152,17 +154,17 @@ class BarStore:
             market: as `market_of` has it.
             interval_seconds: length of a bar.
             count: most bars of each.
-            symbols: the instruments; None for all with a bar on one of the newest
-                `LEAST_REACH_DAYS` stored days.
+            symbols: the instruments, in any spelling; None for all with a bar on one of the
+                newest `LEAST_REACH_DAYS` stored days.
 
         Returns:
-            By symbol; without symbols that have no bar within `reach_days`.
+            By symbol, in our spelling; without symbols that have no bar within `reach_days`.
 
         Raises:
             StoreError: a file cannot be read.
         """
         partition = Partition(self._root, market, interval_seconds)
-        wanted = None if symbols is None else frozenset(symbols)
+        wanted = None if symbols is None else frozenset(map(canonical_symbol, symbols))
         collector = BarCollector(count, wanted)
         newest = partition.days()[: -reach_days(interval_seconds, count) - 1 : -1]
         # Where no symbols are named, a full collector only means that those found so far are full:

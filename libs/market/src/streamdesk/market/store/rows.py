@@ -4,6 +4,7 @@ import io
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from arro3.io import read_parquet, write_parquet
 from numpy.typing import NDArray
 
 from streamdesk.contracts.events import BarClosed
+from streamdesk.contracts.symbols import canonical_symbol
 from streamdesk.market.errors import StoreError
 from streamdesk.market.series import COLUMNS, BarSeries, Floats, Times, to_milliseconds
 
@@ -208,23 +210,38 @@ def from_parquet(content: bytes, name: str) -> Rows:
 class _Names:
     """The table of symbols read last: most days of a market have the very same one."""
 
-    last: tuple[Array, tuple[str, ...]] | None = None
+    last: tuple[Array, tuple[str, ...], bool] | None = None
 
     @classmethod
-    def of(cls, table: Array) -> tuple[str, ...]:
-        """The symbols of a table; to compare tables is a hundred times faster than to read one."""
+    def of(cls, table: Array) -> tuple[tuple[str, ...], bool]:
+        """The symbols of a table in our spelling, and whether they ascend.
+
+        To compare tables is a hundred times faster than to read one.
+        """
         last = cls.last
         if last is None or last[0] != table:
-            cls.last = last = (table, tuple(table.to_pylist()))
-        return last[1]
+            names = tuple(canonical_symbol(name) for name in table.to_pylist())
+            ascend = all(name < after for name, after in pairwise(names))
+            cls.last = last = (table, names, ascend)
+        return last[1], last[2]
 
 
 def _rows(batch: RecordBatch) -> Rows:
-    symbols = batch.column("symbol")
-    return Rows(
-        _Names.of(dictionary_dictionary(symbols)),
-        dictionary_indices(symbols).to_numpy(),
+    column = batch.column("symbol")
+    names, ascend = _Names.of(dictionary_dictionary(column))
+    rows = Rows(
+        names,
+        dictionary_indices(column).to_numpy(),
         batch.column("timestamp").cast(DataType.int64()).to_numpy(),
         tuple(batch.column(name).to_numpy() for name in COLUMNS),
         batch.column("written").to_numpy(),
     )
+    return rows if ascend else _respelled(rows)
+
+
+def _respelled(rows: Rows) -> Rows:
+    """Rows of a file that spells a symbol in another way, or in two."""
+    symbols = tuple(sorted(set(rows.symbols)))
+    places = {symbol: place for place, symbol in enumerate(symbols)}
+    codes = renumbered(rows, places)
+    return _sorted(Rows(symbols, codes, rows.timestamps, rows.values, rows.written))

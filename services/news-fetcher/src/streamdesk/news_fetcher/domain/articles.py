@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from streamdesk.contracts.base import summary
 from streamdesk.contracts.events import NewsFetched
+from streamdesk.contracts.symbols import canonical_symbol, is_share
 from streamdesk.contracts.topics import NEWS_WINDOW_SECONDS
 from streamdesk.news_fetcher.domain.links import link_hash, normalise_link
 from streamdesk.news_fetcher.errors import (
@@ -32,8 +32,6 @@ LONGEST_LOOKBACK_HOURS = NEWS_WINDOW_SECONDS // 3_600 - 24
 """A day less than the server knows the ids of published articles. A source that knows days only
 returns up to a day more than it is asked for: what it returns is either known, or refused here as
 too old."""
-
-_SYMBOL = re.compile(r"^[A-Z0-9.\-]{1,16}\.(US|HK)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,13 +166,9 @@ def read_date(value: object, now: datetime, tolerance: timedelta) -> datetime:
 
 
 def read_symbols(values: object) -> tuple[str, ...]:
-    """The symbols in our spelling, each once; those of other markets are left out.
-
-    Sources pad Hong Kong codes with zeros (0700.HK), exchanges and brokers do not (700.HK).
-    """
-    spelled = (clean(value).upper() for value in _items(values))
-    ours = (s.lstrip("0") if s.endswith(".HK") else s for s in spelled)
-    return tuple(dict.fromkeys(s for s in ours if _SYMBOL.match(s)))[:SYMBOLS_MAX]
+    """The symbols in our spelling, each once; those of other markets are left out."""
+    spelled = (canonical_symbol(clean(value)) for value in _items(values))
+    return tuple(dict.fromkeys(symbol for symbol in spelled if is_share(symbol)))[:SYMBOLS_MAX]
 
 
 def _items(values: object) -> Sequence[object]:

@@ -215,7 +215,7 @@ class PaperBroker:
             self._trade(connection, intent, _broker_order_id(number))
 
     def _refusal(self, intent: Intent) -> tuple[str, str] | None:
-        instrument = self._policy.instruments.find(intent.symbol)
+        instrument = self._policy.instruments.find(intent.symbol, intent.as_of)
         if instrument is None:
             return "UNKNOWN_SYMBOL", f"{intent.symbol} is not traded here"
         if intent.quantity <= 0 or intent.quantity % instrument.lot_size:
@@ -225,7 +225,7 @@ class PaperBroker:
         return self._faults.refuse(intent)
 
     def _trade(self, connection: Connection, intent: Intent, broker_order_id: str) -> None:
-        instrument = self._policy.instruments.find(intent.symbol)
+        instrument = self._policy.instruments.find(intent.symbol, intent.as_of)
         assert instrument is not None, "an unknown one is refused"  # noqa: S101 - order of checks
         order = PaperOrder(
             instrument=instrument,
@@ -235,7 +235,7 @@ class PaperBroker:
             reference_price=intent.reference_price,
             as_of=intent.as_of,
         )
-        fees, before = self._policy.fees[intent.market], (0, ZERO)
+        fees, before = self._policy.fees[intent.market].at(intent.as_of), (0, ZERO)
         trades = fills(order, self._policy.ticks, self._slippage_bps)
         for number, (quantity, price) in enumerate(trades, start=1):
             value = quantity * price

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from streamdesk.contracts.base import summary
 from streamdesk.contracts.fields import Price, Symbol
+from streamdesk.contracts.symbols import canonical_symbol
 from streamdesk.market.instruments import BUILT_IN, CURRENCIES, Instrument, market_of
 from streamdesk.signal_generator.errors import WatchlistError
 
@@ -83,8 +84,9 @@ def select(instruments: Sequence[Instrument], symbols: Sequence[str]) -> tuple[I
 
 
 def _instrument(entry: object) -> Instrument:
+    symbol = canonical_symbol(entry) if isinstance(entry, str) else None
     for instrument in BUILT_IN:
-        if entry == instrument.symbol:
+        if symbol == instrument.symbol:
             return instrument
     if isinstance(entry, dict) and isinstance(entry.get("symbol"), str):
         return _Entry.model_validate(entry).instrument()

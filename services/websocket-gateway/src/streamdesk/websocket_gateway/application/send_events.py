@@ -5,7 +5,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from streamdesk.contracts.base import JsonObject
-from streamdesk.contracts.channels import is_channel, with_parents
+from streamdesk.contracts.channels import canonical_channel, is_channel, with_parents
 from streamdesk.websocket_gateway.domain import protocol
 from streamdesk.websocket_gateway.domain.access import USER_PREFIX
 from streamdesk.websocket_gateway.domain.frames import EventFrame, frame
@@ -36,7 +36,8 @@ class SendEvents:
         """
         if not is_channel(channel):
             raise SendError("unknown-channel", f"there is no channel {channel!r}", status=404)
-        return self._hub.route(self._made(with_parents((channel,)), event, data))
+        channels = with_parents((canonical_channel(channel),))
+        return self._hub.route(self._made(channels, event, data))
 
     def to_user(self, user: str, event: str, data: JsonObject) -> int:
         """Send an event to all connections of a user; returns how many there are here.

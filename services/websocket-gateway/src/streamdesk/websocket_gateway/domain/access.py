@@ -8,7 +8,7 @@ regardless of the claim.
 
 from dataclasses import dataclass
 
-from streamdesk.contracts.channels import is_channel, parent_of
+from streamdesk.contracts.channels import canonical_channel, is_channel, parent_of
 
 USER_PREFIX = "user:"
 
@@ -41,7 +41,7 @@ class ChannelAccess:
             return channel == self.own_channel
         if self.patterns is None:
             return True
-        names = (channel, parent_of(channel))
+        names = (canonical_channel(channel), parent_of(channel))
         return any(_matches(pattern, name) for pattern in self.patterns for name in names if name)
 
     def expired(self, now: float) -> bool:
@@ -54,4 +54,6 @@ OPEN = ChannelAccess(may_publish=True)
 
 
 def _matches(pattern: str, name: str) -> bool:
-    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+    if pattern.endswith("*"):
+        return name.startswith(pattern[:-1])
+    return name == canonical_channel(pattern)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Protocol
 
-from streamdesk.contracts.channels import is_channel
+from streamdesk.contracts.channels import canonical_channel, is_channel
 from streamdesk.websocket_gateway.domain.access import USER_PREFIX, ChannelAccess
 from streamdesk.websocket_gateway.domain.frames import EventFrame
 from streamdesk.websocket_gateway.domain.protocol import ChannelRefusal, ChannelsReply
@@ -93,9 +93,12 @@ class Hub:
         self._recipients.pop(connection_id, None)
 
     def subscribe(self, recipient: Recipient, channels: Iterable[str]) -> ChannelsReply:
-        """Subscribe the allowed channels; one that is subscribed already is accepted again."""
+        """Subscribe the allowed channels; one that is subscribed already is accepted again.
+
+        The reply has those of instruments under their one spelling.
+        """
         accepted, refused = [], []
-        for channel in channels:
+        for channel in map(canonical_channel, channels):
             refusal = self._refusal(recipient, channel)
             if refusal is None:
                 self._add(recipient, channel)
@@ -108,7 +111,7 @@ class Hub:
         """Unsubscribe channels; one that is not subscribed is refused, the others are dropped."""
         accepted, refused = [], []
         subscribed = self._channels_of[recipient.id]
-        for channel in channels:
+        for channel in map(canonical_channel, channels):
             if channel in subscribed:
                 del subscribed[channel]
                 self._forget(recipient.id, channel)

@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails
 
 from streamdesk.analysis.errors import RequestError
 from streamdesk.contracts.events.analysis import HamaPreset
+from streamdesk.contracts.symbols import canonical_symbol
 
 LONGEST_SYMBOL = 20
 SHOWN_PROBLEMS = 3
@@ -20,10 +21,10 @@ SymbolName = Annotated[
     Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9.\-]*$",
         max_length=LONGEST_SYMBOL,
-        description="Instrument, as in AAPL.US, 700.HK or BTCUSDT; upper or lower case.",
+        description="Instrument, as in AAPL.US, 700.HK or BTCUSDT; in any spelling, as 0700.hk.",
         examples=["BTCUSDT"],
     ),
-    AfterValidator(str.upper),
+    AfterValidator(canonical_symbol),
 ]
 Interval = Literal[60, 300, 900, 1_800, 3_600, 14_400, 86_400]
 

@@ -65,9 +65,15 @@ class Usage:
 
 
 def their_ticker(symbol: str) -> str:
-    """The instrument in EODHD's spelling: it pads Hong Kong's codes with zeros, as in 0700.HK."""
-    code, dot, market = symbol.rpartition(".")
-    return f"{code.zfill(HONG_KONG_DIGITS)}.HK" if dot and market == "HK" else symbol
+    """The instrument in EODHD's spelling.
+
+    It pads Hong Kong's codes with zeros, as in 0700.HK, and writes a class of US shares after a
+    hyphen, as in BRK-B.US.
+    """
+    code, _, market = symbol.rpartition(".")
+    if market == "HK":
+        return f"{code.zfill(HONG_KONG_DIGITS)}.HK"
+    return f"{code.replace('.', '-')}.US" if market == "US" else symbol
 
 
 def meaning(answer: EodhdAnswer) -> int:

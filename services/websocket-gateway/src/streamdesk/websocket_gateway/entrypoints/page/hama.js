@@ -43,6 +43,13 @@ const ORDERS = {
 };
 
 const note = (textContent, tone) => el("td", { className: `note ${tone}`, textContent });
+/** What is typed, as symbols are spelled here: 0700.hk is 700.HK, brk-b is BRK.B. */
+const spelled = (text) =>
+  text
+    .trim()
+    .toUpperCase()
+    .replace(/^0+(?=\d)/, "")
+    .replaceAll("-", ".");
 const nothing = () => note("–", "faint");
 
 /** `hasChart(symbol)`: whether there are bars to show; then its name is a button. */
@@ -69,7 +76,7 @@ export class Hama {
       this.choose({ narrowed: target.value }),
     );
     byId("hama-search").addEventListener("input", ({ target }) =>
-      this.choose({ search: target.value.trim().toUpperCase() }),
+      this.choose({ search: spelled(target.value) }),
     );
     for (const button of byId("hama").tHead.querySelectorAll("button")) {
       button.addEventListener("click", () => this.sortBy(button.dataset.sort));
