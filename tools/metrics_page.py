@@ -49,6 +49,7 @@ COUNTED = {
     "outbox_backlog": "events",
     "positions_open": "positions",
     "ledger_discrepancies": "figures",
+    "orders_contradicted": "orders",
     "broker_discrepancies": "figures",
     "alert_relay_groups_waiting": "groups",
     "gw_connections": "sockets",

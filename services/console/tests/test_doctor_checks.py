@@ -232,6 +232,14 @@ def test_a_process_that_is_not_ready_or_was_restarted_or_has_another_time_is_nam
             Status.WARNING,
             "halted since noon: odd",
         ),
+        (
+            LedgerFacts(step="2", newest="2", contradictions=("ORDER_FORGOTTEN sd-1 A.US",)),
+            "contradictions",
+            Status.FAILED,
+            "sd-1 A.US",
+        ),
+        (LedgerFacts(step="2", newest="2"), "contradictions", Status.OK, "the broker knows"),
+        (LedgerFacts(step="1", newest="2"), "contradictions", Status.NOT_APPLICABLE, "not this"),
     ],
 )
 def test_a_ledger_is_as_new_as_this_version_and_not_halted(

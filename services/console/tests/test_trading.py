@@ -53,3 +53,9 @@ def test_a_ledger_that_cannot_be_used_is_said_in_one_line(
     error = capsys.readouterr().err
     assert "LEDGER_URL" in error
     assert error.count("\n") == 1
+
+
+def test_only_a_contradicted_order_can_be_resolved(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["trading", "resume"]) == 0
+    assert run(["trading", "resolve", "sd-none"]) == 1
+    assert "order sd-none is not contradicted" in capsys.readouterr().err

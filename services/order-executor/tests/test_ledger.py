@@ -41,7 +41,7 @@ def report(order_id: str, *trades: Trade, state: OrderState = OrderState.ACCEPTE
 
 
 def trade(order_id: str, trade_id: str, quantity: int, price: str = "100") -> Trade:
-    return Trade(trade_id, order_id, 1, quantity, Decimal(price), Decimal(1), "USD")
+    return Trade(trade_id, order_id, quantity, Decimal(price), Decimal(1), "USD")
 
 
 async def events(executor: OrderExecutor) -> list[str]:
@@ -181,7 +181,7 @@ async def test_a_report_that_cannot_be_true_is_refused_whole(
         report("sd-nobody"),
         report(order_id, trade(order_id, "t-1", quantity), trade(order_id, "t-2", 1)),
         report(order_id, trade("sd-other", "t-1", 1)),
-        report(order_id, Trade("t-1", order_id, 1, 1, Decimal(1), Decimal(0), "HKD")),
+        report(order_id, Trade("t-1", order_id, 1, Decimal(1), Decimal(0), "HKD")),
     ]
     for item in wrong:
         with pytest.raises(BrokerContradictionError):

@@ -157,6 +157,9 @@ PROTECTIVE_EXITS = Counter(
 TRADING_BLOCKED = Gauge(
     "trading_blocked", "1 while no signal is decided: not reconciled, or an outcome is unknown."
 )
+ORDERS_CONTRADICTED = Gauge(
+    "orders_contradicted", "Orders that the broker contradicts; each locks its symbol."
+)
 TRADING_HALTED = Gauge("trading_halted", "1 while the kill switch is on: no buy is made.")
 LEDGER_DISCREPANCIES = Gauge(
     "ledger_discrepancies", "Figures of the ledger that do not follow from its fills."

@@ -10,22 +10,45 @@ from streamdesk.trading.markets import MarketCode
 
 
 class OrderState(StrEnum):
-    """How far an order is."""
+    """How far an order is. An order moves down this list and never up; an end is final."""
 
     INTENDED = "INTENDED"
     """Committed here; whether the broker has it is not known."""
     UNKNOWN = "UNKNOWN"
     """The broker was asked and did not answer in time: it may have the order."""
     ACCEPTED = "ACCEPTED"
-    """The broker has it; it is not done yet."""
+    """The broker has it, nothing is filled."""
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    """The broker has it, a part is filled and the rest is working."""
+    PENDING_CANCEL = "PENDING_CANCEL"
+    """The rest is to be canceled; until the broker says that it is, trades may still come."""
     FILLED = "FILLED"
     REJECTED = "REJECTED"
     CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    """The broker ended it at the end of its time in force."""
 
     @property
     def is_done(self) -> bool:
-        """Nothing will happen to it any more."""
-        return self in {OrderState.FILLED, OrderState.REJECTED, OrderState.CANCELED}
+        """It is not working any more; a trade from before may still be reported."""
+        return self in _DONE
+
+    @property
+    def is_working(self) -> bool:
+        """The broker has said that it has the order, and not that it is done."""
+        return self in _WORKING
+
+    def advanced_to(self, reported: "OrderState") -> "OrderState":
+        """The later of the two: a report that was overtaken by another one changes nothing."""
+        if self.is_done:
+            return self
+        return max(self, reported, key=_RANK.__getitem__)
+
+
+_RANK = {state: min(rank, 5) for rank, state in enumerate(OrderState)}
+"""The ends share the last rank."""
+_DONE = frozenset({OrderState.FILLED, OrderState.REJECTED, OrderState.CANCELED, OrderState.EXPIRED})
+_WORKING = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED, OrderState.PENDING_CANCEL})
 
 
 class Origin(StrEnum):
@@ -80,6 +103,8 @@ class Order:
     """An intent and what has become of it.
 
     Attributes:
+        sent_at: from when on the broker may have it; the broker's idempotency runs from here.
+        contradiction: code of what cannot be true about it, a person must look; None as a rule.
         traceparent: the trace in which it was made, for people; no rule reads it.
     """
 
@@ -89,6 +114,8 @@ class Order:
     broker_order_id: str | None = None
     code: str | None = None
     reason: str | None = None
+    sent_at: datetime | None = None
+    contradiction: str | None = None
     traceparent: str | None = None
 
     @property
@@ -104,7 +131,6 @@ class Trade:
     Attributes:
         trade_id: the broker's, unique and stable.
         client_order_id: the order it belongs to.
-        sequence: ascending in the broker's records; where reading resumes.
         quantity: shares.
         price, fee: in `currency`.
         currency: ISO 4217 code.
@@ -112,7 +138,6 @@ class Trade:
 
     trade_id: str
     client_order_id: str
-    sequence: int
     quantity: int
     price: Decimal
     fee: Decimal
@@ -126,7 +151,7 @@ class BrokerReport:
     Attributes:
         client_order_id: ours.
         broker_order_id: the broker's.
-        state: ACCEPTED, FILLED, REJECTED or CANCELED.
+        state: any but INTENDED and UNKNOWN.
         trades: every trade so far.
         code, reason: why it was rejected or canceled.
     """

@@ -65,13 +65,20 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class LiveOrder:
-    """An order that is not done: its symbol is taken, and its cash."""
+    """An order that is not done: its symbol is taken, and its cash.
+
+    Attributes:
+        client_order_id, symbol, market, side: which.
+        reserved_cash: account's currency; what it may still cost.
+        contradiction: code of what the broker says of it that cannot be true; None as a rule.
+    """
 
     client_order_id: str
     symbol: str
     market: MarketCode
     side: Side
     reserved_cash: Decimal
+    contradiction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

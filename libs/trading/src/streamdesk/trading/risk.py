@@ -21,6 +21,7 @@ class Code(StrEnum):
     STALE_SIGNAL = "STALE_SIGNAL"
     DUPLICATE_SIGNAL = "DUPLICATE_SIGNAL"
     SCORE_TOO_LOW = "SCORE_TOO_LOW"
+    SYMBOL_LOCKED = "SYMBOL_LOCKED"
     ORDER_IN_PROGRESS = "ORDER_IN_PROGRESS"
     POSITION_ALREADY_OPEN = "POSITION_ALREADY_OPEN"
     POSITION_LIMIT_EXCEEDED = "POSITION_LIMIT_EXCEEDED"
@@ -126,6 +127,14 @@ def score_high_enough(request: TradeRequest, _: Portfolio, policy: Policy) -> Ri
     return RiskVerdict(Code.SCORE_TOO_LOW, passed, value, limit, reason)
 
 
+def symbol_not_locked(request: TradeRequest, portfolio: Portfolio, _: Policy) -> RiskVerdict:
+    """SYMBOL_LOCKED: the broker contradicts the ledger about an order for this symbol."""
+    live = portfolio.live_orders.get(request.symbol)
+    code = None if live is None else live.contradiction
+    reason = f"order {live.client_order_id} is contradicted ({code}): resolve it" if live else ""
+    return RiskVerdict(Code.SYMBOL_LOCKED, code is None, Decimal(code is not None), ZERO, reason)
+
+
 def no_order_in_progress(request: TradeRequest, portfolio: Portfolio, _: Policy) -> RiskVerdict:
     """ORDER_IN_PROGRESS: a symbol has one live order at most."""
     live = portfolio.live_orders.get(request.symbol)
@@ -218,6 +227,7 @@ BUY_CHECKS: tuple[Check, ...] = (
     not_halted,
     price_tradable,
     score_high_enough,
+    symbol_not_locked,
     no_order_in_progress,
     position_not_open,
     position_slot_free,
@@ -229,6 +239,7 @@ SELL_CHECKS: tuple[Check, ...] = (
     fresh,
     not_a_duplicate,
     price_tradable,
+    symbol_not_locked,
     no_order_in_progress,
     position_to_sell,
 )

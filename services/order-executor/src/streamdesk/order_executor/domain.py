@@ -4,9 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 
+from streamdesk.contracts.events import Severity
+from streamdesk.trading.money import ZERO
 from streamdesk.trading.orders import Order
-from streamdesk.trading.risk import RiskVerdict
+from streamdesk.trading.risk import Alert, RiskVerdict
+
+MAX_CLOCK_OFFSET_SECONDS = 30.0
+"""How far an executor's clock may be off the broker's: NTP keeps a machine far closer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +54,71 @@ class Halt:
 
     at: datetime
     reason: str
+
+
+class Contradiction(StrEnum):
+    """What the broker says of an order that cannot be true: the order is never sent again."""
+
+    ORDER_FORGOTTEN = "ORDER_FORGOTTEN"
+    """It acknowledged the order, and says now that it does not have it."""
+    ORDER_UNPROVEN = "ORDER_UNPROVEN"
+    """It does not have the order, which may have been sent too long ago to be sent again."""
+
+
+def reason_not_to_send_again(
+    order: Order, now: datetime, idempotency_seconds: float | None
+) -> Contradiction | None:
+    """Why an order that the broker says it does not have must not be sent; None when it may be.
+
+    Args:
+        order: as the ledger has it, after the broker was asked.
+        now: by the executor's clock.
+        idempotency_seconds: as in `Capabilities`.
+    """
+    if order.state.is_working or order.broker_order_id is not None:
+        return Contradiction.ORDER_FORGOTTEN
+    if idempotency_seconds is None:
+        return None
+    if order.sent_at is None:
+        return Contradiction.ORDER_UNPROVEN
+    age_seconds = (now - order.sent_at).total_seconds()
+    # Another executor may have written the time: two clocks, each off by the most.
+    margin_seconds = 2 * MAX_CLOCK_OFFSET_SECONDS
+    is_in_time = -margin_seconds <= age_seconds < idempotency_seconds - margin_seconds
+    return None if is_in_time else Contradiction.ORDER_UNPROVEN
+
+
+def contradiction_alert(order: Order, found: Contradiction) -> Alert:
+    """The alert that a person must look at an order; its symbol is locked."""
+    name = f"order {order.client_order_id}"
+    said = {
+        Contradiction.ORDER_FORGOTTEN: (
+            f"the broker acknowledged {name} as {order.broker_order_id} and does not know it now"
+        ),
+        Contradiction.ORDER_UNPROVEN: (
+            f"the broker does not know {name}, and it is too late to send it again"
+        ),
+    }[found]
+    return Alert(
+        key=f"{found}:{order.client_order_id}",
+        code=found,
+        severity=Severity.CRITICAL,
+        message=f"{said}: {order.intent.symbol} is locked",
+        value=Decimal(order.filled_quantity),
+        limit=Decimal(order.intent.quantity),
+        symbol=order.intent.symbol,
+    )
+
+
+def contradiction_cleared(order: Order) -> Alert:
+    """The alert that the broker knows an order again."""
+    return Alert(
+        key=f"cleared:{order.client_order_id}",
+        code="ORDER_KNOWN_AGAIN",
+        severity=Severity.INFO,
+        message=f"the broker knows order {order.client_order_id} again: {order.intent.symbol} "
+        "is not locked any more",
+        value=ZERO,
+        limit=ZERO,
+        symbol=order.intent.symbol,
+    )

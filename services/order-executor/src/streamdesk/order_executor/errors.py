@@ -8,6 +8,7 @@
     │   └── DatabaseRefusedError      reached, but unusable: address, rights or version
     ├── BrokerUnavailableError        the broker was NOT reached: it does not have the order
     ├── OutcomeUnknownError           the broker may have the order; ask before sending again
+    ├── ClockOffError                 this machine's clock is too far off the broker's
     └── BrokerContradictionError      broker and ledger cannot both be right; a person must look
 
 A refusal (a check of ours, or the broker's "no") is a result, not an error.
@@ -48,6 +49,10 @@ class BrokerUnavailableError(ExecutorError):
 
 class OutcomeUnknownError(ExecutorError):
     """The broker was asked and did not answer: it may or may not have the order."""
+
+
+class ClockOffError(ExecutorError):
+    """This machine's clock is too far off the broker's to say what was sent recently."""
 
 
 class BrokerContradictionError(ExecutorError):

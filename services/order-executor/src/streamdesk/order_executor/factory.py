@@ -22,6 +22,7 @@ from streamdesk.contracts.topics import (
 from streamdesk.order_executor.adapters.database import Database, TableSet
 from streamdesk.order_executor.adapters.ledger import Ledger
 from streamdesk.order_executor.adapters.ledger.audit import Findings, verify
+from streamdesk.order_executor.adapters.ledger.contradictions import Contradictions
 from streamdesk.order_executor.adapters.ledger.digest import digest
 from streamdesk.order_executor.adapters.ledger.inspection import LedgerInspector
 from streamdesk.order_executor.adapters.ledger.kill_switch import KillSwitch
@@ -37,7 +38,7 @@ from streamdesk.order_executor.application.protect_positions import Protection
 from streamdesk.order_executor.application.publish_outbox import OutboxPublisher
 from streamdesk.order_executor.application.reconcile import Reconciliation
 from streamdesk.order_executor.application.trading_gate import TradingGate
-from streamdesk.order_executor.config import NAME, Settings
+from streamdesk.order_executor.config import ACCOUNT_CURRENCY, NAME, Settings
 from streamdesk.order_executor.entrypoints import bus as bus_entrypoint
 from streamdesk.order_executor.entrypoints import schedule
 from streamdesk.order_executor.errors import DatabaseError, DatabaseRefusedError
@@ -91,6 +92,7 @@ class OrderExecutor:
             clock=clock,
         )
         self.kill_switch = KillSwitch(database, clock)
+        self.contradictions = Contradictions(database, clock)
         self.outbox = Outbox(
             database,
             owner=settings.instance,
@@ -103,11 +105,19 @@ class OrderExecutor:
             policy,
             settings.paper_slippage_bps,
             faults,
+            opening_balances={ACCOUNT_CURRENCY: settings.initial_cash},
+            clock=clock,
         )
 
     def _wire_use_cases(self, settings: Settings, clock: Callable[[], datetime]) -> None:
         self.execution = OrderExecution(
-            self.ledger, self.broker, self.gate, settings.broker_timeout_seconds, self._booked
+            self.ledger,
+            self.broker,
+            self.gate,
+            settings.broker_timeout_seconds,
+            self._booked,
+            contradictions=self.contradictions,
+            clock=clock,
         )
         self.protection = Protection(
             self.ledger, self.execution, self.gate, settings.valuation_interval_seconds
@@ -234,10 +244,17 @@ def _bars(
 
 
 @asynccontextmanager
-async def open_kill_switch(settings: Settings) -> AsyncIterator[KillSwitch]:
-    """The kill switch of the configured ledger, whose tables are brought up to date."""
+async def open_executor(settings: Settings) -> AsyncIterator[OrderExecutor]:
+    """An executor for a command; the tables are brought up to date."""
     make_folders(settings)
     async with OrderExecutor(settings) as executor:
+        yield executor
+
+
+@asynccontextmanager
+async def open_kill_switch(settings: Settings) -> AsyncIterator[KillSwitch]:
+    """The kill switch of the configured ledger, as `open_executor`."""
+    async with open_executor(settings) as executor:
         yield executor.kill_switch
 
 

@@ -4,9 +4,11 @@ What it accepted survives the executor that asked. It knows nothing of the ledge
 makes both agree, and its audit checks it.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from sqlalchemy import (
@@ -25,7 +27,8 @@ from sqlalchemy import (
     update,
 )
 
-from streamdesk.order_executor.adapters.broker import TradePage
+from streamdesk.contracts.events import Side
+from streamdesk.order_executor.adapters.broker import Capabilities, TimeInForce, TradePage
 from streamdesk.order_executor.adapters.database import Database, TableSet
 from streamdesk.order_executor.adapters.database.columns import Scaled, UtcTime
 from streamdesk.order_executor.errors import (
@@ -61,6 +64,7 @@ ORDERS = Table(
     Column("as_of", UtcTime, nullable=False),
     sqlite_autoincrement=True,
 )
+_OPEN = ORDERS.c.state.in_([state.value for state in OrderState if not state.is_done])
 TRADES = Table(
     "paper_trades",
     METADATA,
@@ -74,6 +78,14 @@ TRADES = Table(
     sqlite_autoincrement=True,
 )
 PAPER = TableSet("paper", METADATA, CLERK)
+_TRADE = [TRADES.c[name] for name in Trade.__slots__]
+CAPABILITIES = Capabilities(
+    holds_brackets=False,
+    replaces=True,
+    # Its records are never pruned, so an id stays taken.
+    idempotency_seconds=None,
+    times_in_force=frozenset({TimeInForce.GTC}),
+)
 
 Hook = Callable[[str], Awaitable[None]]
 
@@ -94,7 +106,7 @@ class Faults:
     Attributes:
         before_accept: runs before an order is written; may raise BrokerUnavailableError.
         after_accept: runs after it is written, before the answer; may raise OutcomeUnknownError.
-        on_read: runs before `query` and `trades_since` answer, with an id or an empty text.
+        on_read: runs before anything is read or changed, with an id or an empty text.
         refuse: code and reason of a refusal, None to accept.
     """
 
@@ -112,6 +124,8 @@ class PaperBroker:
         policy: instruments, ticks and fees of the markets.
         slippage_bps: most that a trade slips from the market's price.
         faults: what goes wrong.
+        opening_balances: cash by currency before the first trade.
+        clock: gives its time.
     """
 
     def __init__(
@@ -120,11 +134,21 @@ class PaperBroker:
         policy: Policy,
         slippage_bps: Decimal,
         faults: Faults | None = None,
+        *,
+        opening_balances: Mapping[str, Decimal] | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database = database
         self._policy = policy
         self._slippage_bps = slippage_bps
         self._faults = faults or Faults()
+        self._opening_balances = dict(opening_balances or {})
+        self._clock = clock
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """As in `Broker`."""
+        return CAPABILITIES
 
     async def open(self) -> None:
         """Bring the tables up to date, and make them if they do not exist.
@@ -159,22 +183,84 @@ class PaperBroker:
                 lambda connection: _report(connection, client_order_id)
             )
 
-    async def trades_since(self, sequence: int) -> TradePage:
+    async def cancel(self, client_order_id: str) -> BrokerReport | None:
+        """As in `Broker`."""
+        return await self._change(client_order_id, {"state": OrderState.CANCELED})
+
+    async def replace(self, client_order_id: str, limit_price: Decimal) -> BrokerReport | None:
+        """As in `Broker`."""
+        return await self._change(client_order_id, {"limit_price": limit_price})
+
+    async def _change(
+        self, client_order_id: str, values: Mapping[str, object]
+    ) -> BrokerReport | None:
+        await self._faults.on_read(client_order_id)
+        working = (ORDERS.c.client_order_id == client_order_id) & _OPEN
+
+        def work(connection: Connection) -> BrokerReport | None:
+            connection.execute(update(ORDERS).where(working).values(**values))
+            return _report(connection, client_order_id)
+
+        with _as_a_brokers_answer():
+            return await self._database.write(work)
+
+    async def open_orders(self) -> tuple[BrokerReport, ...]:
         """As in `Broker`."""
         await self._faults.on_read("")
+        query = select(ORDERS.c.client_order_id).where(_OPEN).order_by(ORDERS.c.id)
+
+        def work(connection: Connection) -> tuple[BrokerReport, ...]:
+            reports = [_report(connection, name) for name in connection.execute(query).scalars()]
+            return tuple(report for report in reports if report is not None)
+
+        with _as_a_brokers_answer():
+            return await self._database.read(work)
+
+    async def positions(self) -> Mapping[str, int]:
+        """As in `Broker`."""
+        held: dict[str, int] = defaultdict(int)
+        for row in await self._executions():
+            held[row["symbol"]] += row["quantity"] if _bought(row) else -row["quantity"]
+        return {symbol: quantity for symbol, quantity in held.items() if quantity}
+
+    async def balances(self) -> Mapping[str, Decimal]:
+        """As in `Broker`."""
+        cash = defaultdict(Decimal, self._opening_balances)
+        for row in await self._executions():
+            value = row["quantity"] * row["price"]
+            cash[row["currency"]] += (-value if _bought(row) else value) - row["fee"]
+        return dict(cash)
+
+    async def _executions(self) -> list[RowMapping]:
+        """Every trade with the symbol and the side of its order."""
+        await self._faults.on_read("")
+        query = select(*_TRADE, ORDERS.c.symbol, ORDERS.c.side).join_from(TRADES, ORDERS)
+        with _as_a_brokers_answer():
+            return await self._database.read(
+                lambda connection: list(connection.execute(query).mappings())
+            )
+
+    async def server_time(self) -> datetime:
+        """As in `Broker`."""
+        await self._faults.on_read("")
+        return self._clock()
+
+    async def trades(self, after: str) -> TradePage:
+        """As in `Broker`; the cursor is the number of the last trade read."""
+        await self._faults.on_read("")
+        last = int(after or 0)
         query = (
-            select(TRADES)
-            .where(TRADES.c.sequence > sequence)
+            select(*_TRADE, TRADES.c.sequence)
+            .where(TRADES.c.sequence > last)
             .order_by(TRADES.c.sequence)
             .limit(PAGE)
         )
         with _as_a_brokers_answer():
-            trades = await self._database.read(
-                lambda connection: tuple(
-                    Trade(**row) for row in connection.execute(query).mappings()
-                )
+            rows = await self._database.read(
+                lambda connection: list(connection.execute(query).mappings())
             )
-        return TradePage(trades, trades[-1].sequence if trades else sequence)
+        cursor = str(rows[-1]["sequence"]) if rows else after
+        return TradePage(tuple(_trade(row) for row in rows), cursor)
 
     async def all_reports(self) -> list[BrokerReport]:
         """Everything it ever accepted or refused, for an audit."""
@@ -183,7 +269,7 @@ class PaperBroker:
             rows = connection.execute(select(ORDERS).order_by(ORDERS.c.id)).mappings().all()
             trades: dict[str, list[Trade]] = {}
             for row in connection.execute(select(TRADES).order_by(TRADES.c.sequence)).mappings():
-                trades.setdefault(row["client_order_id"], []).append(Trade(**row))
+                trades.setdefault(row["client_order_id"], []).append(_trade(row))
             return [_as_report(row, trades.get(row["client_order_id"], [])) for row in rows]
 
         return await self._database.read(work)
@@ -263,6 +349,14 @@ def _as_a_brokers_answer() -> Iterator[None]:
         raise BrokerUnavailableError(f"the paper broker's database: {error}") from error
 
 
+def _bought(row: RowMapping) -> bool:
+    return bool(row["side"] == Side.BUY)
+
+
+def _trade(row: RowMapping) -> Trade:
+    return Trade(**{name: row[name] for name in Trade.__slots__})
+
+
 def _broker_order_id(number: int) -> str:
     return f"paper-{number}"
 
@@ -274,7 +368,7 @@ def _report(connection: Connection, client_order_id: str) -> BrokerReport | None
         return None
     mine = TRADES.c.client_order_id == client_order_id
     trades = connection.execute(select(TRADES).where(mine).order_by(TRADES.c.sequence)).mappings()
-    return _as_report(row, [Trade(**trade) for trade in trades])
+    return _as_report(row, [_trade(trade) for trade in trades])
 
 
 def _as_report(row: RowMapping, trades: list[Trade]) -> BrokerReport:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TypeVar
 
 from opentelemetry.trace import SpanKind
@@ -9,6 +10,7 @@ from opentelemetry.trace import SpanKind
 from streamdesk.order_executor.adapters.broker import Broker, TradePage
 from streamdesk.order_executor.adapters.ledger import Ledger
 from streamdesk.order_executor.adapters.ledger.booking import Applied
+from streamdesk.order_executor.adapters.ledger.contradictions import Contradictions
 from streamdesk.order_executor.application.order_spans import (
     CLIENT_ORDER_ID,
     FILLS,
@@ -17,13 +19,19 @@ from streamdesk.order_executor.application.order_spans import (
     order_span_again,
 )
 from streamdesk.order_executor.application.trading_gate import TradingGate
+from streamdesk.order_executor.domain import (
+    MAX_CLOCK_OFFSET_SECONDS,
+    Contradiction,
+    reason_not_to_send_again,
+)
 from streamdesk.order_executor.errors import (
     BrokerContradictionError,
     BrokerUnavailableError,
+    ClockOffError,
     OutcomeUnknownError,
 )
 from streamdesk.runtime import logger, metrics, span
-from streamdesk.trading.orders import BrokerReport, Order
+from streamdesk.trading.orders import BrokerReport, Order, OrderState, Trade
 
 log = logger(__name__)
 T = TypeVar("T")
@@ -35,9 +43,11 @@ class OrderExecution:
     Args:
         ledger: the account's books.
         broker: executes the orders.
-        gate: closed when the broker cannot be asked, or contradicts the ledger.
+        gate: closed when the broker cannot be asked, or contradicts the ledger as a whole.
         timeout_seconds: after which an answer of the broker counts as lost.
         booked: called when the ledger has changed.
+        contradictions: where an order goes that the broker contradicts.
+        clock: gives the time by which an order's age is measured.
     """
 
     def __init__(
@@ -47,12 +57,17 @@ class OrderExecution:
         gate: TradingGate,
         timeout_seconds: float,
         booked: Callable[[], None],
+        *,
+        contradictions: Contradictions,
+        clock: Callable[[], datetime],
     ) -> None:
         self._ledger = ledger
         self._broker = broker
         self._gate = gate
         self._timeout_seconds = timeout_seconds
         self._booked = booked
+        self._contradictions = contradictions
+        self._clock = clock
 
     async def carry_out(self, order: Order, *, is_new: bool) -> Order:
         """Send an intent, or find out what became of it, and book the outcome.
@@ -69,13 +84,12 @@ class OrderExecution:
             report = await (self._submit(order) if is_new else self.find_or_submit(order))
         except OutcomeUnknownError as error:
             # The broker may have the order: only its answer to a query can tell.
-            found = await self._resolve(order, error)
-            if found is None:
-                return order
-            report = found
+            report = await self._resolve(order, error)
         except BrokerUnavailableError as error:
             # Nothing was sent, but the next signal would fail likewise: keep it in the queue.
             self._gate.close(f"the broker cannot be reached: {error}")
+            return order
+        if report is None:
             return order
         try:
             return (await self.book(report)).order
@@ -97,8 +111,11 @@ class OrderExecution:
             self._gate.close(f"outcome of order {order.client_order_id} is unknown: {again}")
             return None
 
-    async def find_or_submit(self, order: Order) -> BrokerReport:
-        """Ask for the order first; send it, with the same id, only if the broker never had it.
+    async def find_or_submit(self, order: Order) -> BrokerReport | None:
+        """Ask for the order first; send it, with the same id, only while that is safe.
+
+        Returns:
+            None when the broker does not have it and it must not be sent: it is contradicted.
 
         Raises:
             BrokerUnavailableError, OutcomeUnknownError: nothing is known better than before.
@@ -106,25 +123,67 @@ class OrderExecution:
         with order_span("query order", order, kind=SpanKind.CLIENT) as step:
             report = await self._within(self._broker.query(order.client_order_id))
             step.set_attribute(STATE, "unknown" if report is None else report.state)
-        return await self._submit(order) if report is None else report
+        return await self._send_again(order) if report is None else report
 
-    async def catch_up(self, client_order_id: str) -> Applied:
-        """Book what the broker has of an order that it certainly knows.
+    async def _send_again(self, order: Order) -> BrokerReport | None:
+        # Another executor may have learned more of it while the broker was asked.
+        current = await self._ledger.order(order.client_order_id) or order
+        if current.state.is_done:
+            return None
+        idempotency_seconds = self._broker.capabilities.idempotency_seconds
+        against = reason_not_to_send_again(current, self._clock(), idempotency_seconds)
+        if against is None:
+            return await self._submit(current)
+        await self._contradict(current, against)
+        return None
+
+    async def _contradict(self, order: Order, found: Contradiction) -> None:
+        if await self._contradictions.note(order.client_order_id, found):
+            log.error(
+                "broker contradicts the ledger about an order",
+                client_order_id=order.client_order_id,
+                symbol=order.intent.symbol,
+                code=found,
+            )
+            self._booked()
+
+    async def check_clock(self) -> None:
+        """Hold this machine's clock against the broker's, where an order's age decides anything.
+
+        Raises:
+            ClockOffError: it is too far off.
+            BrokerUnavailableError, OutcomeUnknownError: nothing is known.
+        """
+        if self._broker.capabilities.idempotency_seconds is None:
+            return
+        theirs = await self._within(self._broker.server_time())
+        offset_seconds = (self._clock() - theirs).total_seconds()
+        if abs(offset_seconds) > MAX_CLOCK_OFFSET_SECONDS:
+            raise ClockOffError(
+                f"this machine's clock is {offset_seconds:+.0f} s off the broker's, at most "
+                f"{MAX_CLOCK_OFFSET_SECONDS:g} s are allowed: synchronise it (chrony, ntpd)"
+            )
+
+    async def catch_up(self, client_order_id: str, trades: tuple[Trade, ...]) -> Applied:
+        """Book what the broker has of an order that it reported trades of.
+
+        Args:
+            client_order_id: the order.
+            trades: the trades that were reported; they are booked even if it forgot the order.
 
         Raises:
             BrokerUnavailableError, OutcomeUnknownError: nothing is known better than before.
-            BrokerContradictionError: it reports trades of an order that it, or we, never had.
+            BrokerContradictionError: the ledger never made the order, or it cannot be booked.
         """
         report = await self._within(self._broker.query(client_order_id))
-        if report is None:
-            raise BrokerContradictionError(
-                f"the broker reports trades of order {client_order_id} and does not know the order"
-            )
         order = await self._ledger.order(client_order_id)
         if order is None:
-            return await self.book(report)  # raises: the ledger has no such order
+            return await self.book(report or _report_of(client_order_id, trades))  # raises
         with order_span_again("catch up", order):
-            return await self.book(report)
+            applied = await self.book(report or _report_of(client_order_id, trades))
+            if report is None:
+                await self._contradict(applied.order, Contradiction.ORDER_FORGOTTEN)
+        return applied
 
     async def _submit(self, order: Order) -> BrokerReport:
         with order_span("submit order", order, kind=SpanKind.CLIENT) as step:
@@ -132,9 +191,9 @@ class OrderExecution:
             step.set_attribute(STATE, report.state)
         return report
 
-    async def trades_since(self, sequence: int) -> TradePage:
+    async def trades(self, after: str) -> TradePage:
         """As the broker's, within the time-out."""
-        return await self._within(self._broker.trades_since(sequence))
+        return await self._within(self._broker.trades(after))
 
     async def _within(self, answer: Awaitable[T]) -> T:
         try:
@@ -160,3 +219,8 @@ class OrderExecution:
             metrics.FILLS.labels(intent.market, intent.side).inc(len(applied.new_trades))
         self._booked()
         return applied
+
+
+def _report_of(client_order_id: str, trades: tuple[Trade, ...]) -> BrokerReport:
+    """What trades alone say about their order."""
+    return BrokerReport(client_order_id, "", OrderState.ACCEPTED, trades)

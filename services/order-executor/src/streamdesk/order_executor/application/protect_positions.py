@@ -121,4 +121,6 @@ class Protection:
         metrics.PORTFOLIO_EQUITY.set(float(portfolio.equity))
         metrics.PORTFOLIO_CASH.set(float(portfolio.cash))
         metrics.POSITIONS_OPEN.set(len(portfolio.holdings))
+        contradicted = [each for each in portfolio.live_orders.values() if each.contradiction]
+        metrics.ORDERS_CONTRADICTED.set(len(contradicted))
         metrics.TRADING_HALTED.set(portfolio.halted_reason is not None)

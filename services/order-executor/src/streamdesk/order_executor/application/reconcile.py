@@ -4,6 +4,7 @@ Several executors may do it at once, for the same orders: asking changes nothing
 idempotent on the client order id, and booking on the trade id.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streamdesk.order_executor.adapters.ledger import Ledger
@@ -14,6 +15,7 @@ from streamdesk.order_executor.errors import (
     BrokerContradictionError,
 )
 from streamdesk.runtime import metrics
+from streamdesk.trading.orders import Trade
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,19 @@ class Reconciliation:
             untouched_seconds: leave orders alone that changed since; 0 takes all.
 
         Raises:
-            BrokerUnavailableError, OutcomeUnknownError: not finished; the gate is as it was.
+            BrokerUnavailableError, OutcomeUnknownError, ClockOffError: not finished; the gate is
+                as it was.
             BrokerContradictionError: a person must look; the gate is closed.
         """
         closed_before = self._gate.times_closed
         try:
+            await self._execution.check_clock()
             orders = await self._ledger.unfinished(untouched_seconds)
             for order in orders:
                 with order_span_again("reconcile", order):
-                    await self._execution.book(await self._execution.find_or_submit(order))
+                    report = await self._execution.find_or_submit(order)
+                    if report is not None:
+                        await self._execution.book(report)
             trades = await self._missed_trades()
         except BrokerContradictionError as error:
             self._gate.close(str(error))
@@ -69,13 +75,21 @@ class Reconciliation:
 
     async def _missed_trades(self) -> int:
         """Book trades that no report has brought: silence does not prove that there are none."""
-        sequence, missed = await self._ledger.broker_sequence(), 0
-        while (page := await self._execution.trades_since(sequence)).trades:
+        cursor, missed = await self._ledger.broker_cursor(), 0
+        while (page := await self._execution.trades(cursor)).trades:
             unbooked = await self._ledger.unbooked([trade.trade_id for trade in page.trades])
-            owners = {t.client_order_id: None for t in page.trades if t.trade_id in unbooked}
-            for owner in owners:
-                missed += len((await self._execution.catch_up(owner)).new_trades)
+            missing = [trade for trade in page.trades if trade.trade_id in unbooked]
+            for owner, trades in _by_order(missing).items():
+                missed += len((await self._execution.catch_up(owner, trades)).new_trades)
             # Noted page by page: after a crash the pages before are not read again.
-            sequence = page.sequence
-            await self._ledger.read_up_to(sequence)
+            await self._ledger.read_up_to(page.cursor, after=cursor)
+            cursor = page.cursor
         return missed
+
+
+def _by_order(trades: Sequence[Trade]) -> dict[str, tuple[Trade, ...]]:
+    """Trades by the order that they belong to."""
+    found: dict[str, tuple[Trade, ...]] = {}
+    for trade in trades:
+        found[trade.client_order_id] = (*found.get(trade.client_order_id, ()), trade)
+    return found

@@ -3,6 +3,7 @@
 migrate                bring the tables up to date
 inspect                print how the ledger is, as JSON; changes nothing
 halt, resume, status   the kill switch
+resolve                what a person found out about an order: `order_commands`
 """
 
 import argparse
@@ -18,6 +19,13 @@ from streamdesk.order_executor.application.inspect_ledger import inspect_ledger
 from streamdesk.order_executor.application.switch_trading import TradingCommand, switch_trading
 from streamdesk.order_executor.config import NAME, Settings
 from streamdesk.order_executor.domain import Halt
+from streamdesk.order_executor.entrypoints.order_commands import (
+    NotThereError,
+    OpenExecutor,
+    OrderCommand,
+    options_of,
+    run_order_command,
+)
 from streamdesk.order_executor.errors import DatabaseError
 from streamdesk.runtime import BadSettingError, logger
 from streamdesk.runtime.logs import configure_logs
@@ -34,7 +42,10 @@ InspectorOf = Callable[[str], LedgerInspector]
 
 
 def run_command(
-    arguments: Sequence[str], open_kill_switch: OpenKillSwitch, inspector_of: InspectorOf
+    arguments: Sequence[str],
+    open_kill_switch: OpenKillSwitch,
+    open_executor: OpenExecutor,
+    inspector_of: InspectorOf,
 ) -> int | None:
     """Run the command that the arguments name.
 
@@ -47,6 +58,8 @@ def run_command(
         return inspect(inspector_of)
     if arguments and arguments[0] in set(TradingCommand):
         return trading(arguments, open_kill_switch)
+    if arguments and arguments[0] in set(OrderCommand):
+        return about_an_order(arguments, open_executor)
     return None
 
 
@@ -113,6 +126,32 @@ def trading(arguments: Sequence[str], open_kill_switch: OpenKillSwitch) -> int:
     if halt is not None:
         report |= {"since": halt.at.isoformat(), "reason": halt.reason}
     _print(report)
+    return 0
+
+
+def about_an_order(arguments: Sequence[str], open_executor: OpenExecutor) -> int:
+    """Do what the command says about an order, and print the outcome as a line of JSON.
+
+    Returns:
+        The exit code: 0; 1 when there is no such order or the ledger is unavailable; 2 for a bad
+        setting.
+    """
+    options = options_of(arguments)
+
+    async def run(settings: Settings) -> dict[str, object]:
+        async with open_executor(settings) as executor:
+            return await run_order_command(executor, options)
+
+    try:
+        settings = load(Settings)
+        configure_logs(NAME, settings, sys.stderr)
+        _print(asyncio.run(run(settings)))
+    except BadSettingError as error:
+        return _complain(error, EXIT_BAD_SETTING)
+    except NotThereError as error:
+        return _complain(error, EXIT_FAILED)
+    except DatabaseError as error:
+        return _complain(f"the ledger is unavailable: {error}", EXIT_FAILED)
     return 0
 
 

@@ -12,6 +12,7 @@ from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.errors import (
     BrokerContradictionError,
     BrokerUnavailableError,
+    ClockOffError,
     DatabaseError,
     OutcomeUnknownError,
 )
@@ -24,6 +25,9 @@ NOT_YET_SECONDS = 0.5
 
 PROTECTION_SECONDS = 0.5
 """How often crossings that could not be acted upon are tried again."""
+
+
+RESOLVED_BY_WAITING = BrokerUnavailableError, OutcomeUnknownError, ClockOffError, DatabaseError
 
 
 async def keep_reconciled(
@@ -40,7 +44,7 @@ async def keep_reconciled(
             if done.orders or done.trades:
                 log.info("reconciled", orders=done.orders, trades=done.trades)
             failures = 0
-        except (BrokerUnavailableError, OutcomeUnknownError, DatabaseError) as error:
+        except RESOLVED_BY_WAITING as error:
             failures += 1
             if failures == 1:
                 log.warning("reconciliation failed", error=str(error))

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from streamdesk.console.domain.finding import (
     CHECKS,
     Finding,
     failed,
+    merged,
     not_applicable,
     ok,
     unknown,
@@ -23,7 +25,7 @@ from streamdesk.console.domain.finding import (
 )
 
 NONE = "no ledger is known: LEDGER_URL is not set, and this folder has none"
-NAMES = ("database", "tables", "kill-switch")
+NAMES = ("database", "tables", "kill-switch", "contradictions")
 MODULE = "streamdesk.order_executor"
 KILLED_SECONDS = 1.0
 
@@ -39,6 +41,7 @@ class LedgerFacts:
         known: whether this version knows `step`.
         halted_since: since when the kill switch is on; empty while it is off.
         reason: why it was turned on.
+        contradictions: a line for each order that the broker contradicts.
     """
 
     error: str = ""
@@ -47,6 +50,7 @@ class LedgerFacts:
     known: bool = True
     halted_since: str = ""
     reason: str = ""
+    contradictions: Sequence[str] = ()
 
 
 def check_ledger(facts: LedgerFacts | None) -> list[Finding]:
@@ -61,7 +65,8 @@ def check_ledger(facts: LedgerFacts | None) -> list[Finding]:
         )
         rest = [unknown(f"ledger.{n}", "no database", "see ledger.database") for n in NAMES[1:]]
         return [broken, *rest]
-    return [ok("ledger.database", "answers"), _tables(facts), _kill_switch(facts)]
+    database = ok("ledger.database", "answers")
+    return [database, _tables(facts), _kill_switch(facts), _contradictions(facts)]
 
 
 def _tables(facts: LedgerFacts) -> Finding:
@@ -85,6 +90,20 @@ def _kill_switch(facts: LedgerFacts) -> Finding:
         found = f"trading is halted since {facts.halted_since}: {facts.reason}"
         return warning(check, found, "`streamdesk trading resume`, when its cause is resolved")
     return ok(check, "off: buy orders are accepted")
+
+
+def _contradictions(facts: LedgerFacts) -> Finding:
+    check = "ledger.contradictions"
+    if facts.step is None:
+        return unknown(check, "no tables", "see ledger.tables")
+    if facts.step != facts.newest:
+        return not_applicable(check, "the tables are not this version's")
+    advice = (
+        "compare with the broker's own list of orders; of one that is dead there, run `streamdesk "
+        "trading resolve ORDER_ID`: its symbol is locked until then"
+    )
+    problems = [failed(check, line, advice) for line in facts.contradictions]
+    return merged(check, problems, "the broker knows every order that it acknowledged")
 
 
 async def examine_ledger(ledger: str | None) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""`streamdesk trading`: the kill switch."""
+"""`streamdesk trading`: the kill switch, and orders that need a person."""
 
 import os
 from datetime import datetime
@@ -19,7 +19,7 @@ from streamdesk.console.errors import UsageError
 
 MODULE = "streamdesk.order_executor"
 
-app = new_app("Halt trading, and resume it: the kill switch.")
+app = new_app("Halt trading and resume it; settle what the broker contradicts.")
 
 
 @app.command("halt")
@@ -52,6 +52,32 @@ def status(as_json: JsonOption = False, data: DataOption = DATA) -> int:
     return 1 if report["halted"] else 0
 
 
+@app.command("resolve")
+def resolve(
+    order_id: Annotated[str, typer.Argument(help="Client order id, as in the alert.")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Kept with the order.", show_default=False)
+    ] = "",
+    as_json: JsonOption = False,
+    data: DataOption = DATA,
+) -> int:
+    """End an order that the broker contradicts, and unlock its symbol.
+
+    For an order that is dead at the broker by its own list of orders: it will not be executed. Cash
+    and symbol are free again; a trade that the broker reports later is booked all the same.
+    """
+    report = _executor(["resolve", order_id, "--reason", reason], data)
+    if as_json:
+        print_json({name: value for name, value in report.items() if name != "kind"})
+    else:
+        stdout().print(
+            f"Order {escape(report['order'])} is {report['state']}; "
+            f"{escape(report['symbol'])} is not locked any more.",
+            highlight=False,
+        )
+    return 0
+
+
 def _executor(arguments: list[str], data: Path) -> Line:
     folder = Folder(data)
     if not os.environ.get("LEDGER_URL") and not (folder.ledger / "ledger.db").exists():
@@ -62,7 +88,7 @@ def _executor(arguments: list[str], data: Path) -> Line:
     urls = ledger_urls(folder.ledger, os.environ)
     ended = run_service_command([MODULE, *arguments], urls, lambda _: None)
     if ended.code != 0:
-        raise ended.error("the kill switch")
+        raise ended.error("the executor's command")
     return ended.last
 
 

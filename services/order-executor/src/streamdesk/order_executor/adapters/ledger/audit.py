@@ -75,9 +75,9 @@ def _orders(connection: Connection) -> dict[str, Order]:
     return {order.client_order_id: order for order in found}
 
 
-def _trade(fill: RowMapping, sequence: int = 0) -> Trade:
+def _trade(fill: RowMapping) -> Trade:
     names = "trade_id", "client_order_id", "quantity", "price", "fee", "currency"
-    return Trade(sequence=sequence, **{name: fill[name] for name in names})
+    return Trade(**{name: fill[name] for name in names})
 
 
 def _check_money(
@@ -196,5 +196,5 @@ def _compare_done(
 
 
 def _compare_trade(trade: Trade, fill: RowMapping | None, findings: Findings) -> None:
-    found = None if fill is None else _trade(fill, trade.sequence)
+    found = None if fill is None else _trade(fill)
     findings.compare(f"trade {trade.trade_id}", trade, found)

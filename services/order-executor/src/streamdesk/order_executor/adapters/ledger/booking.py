@@ -8,12 +8,15 @@ from sqlalchemy import Connection, insert, update
 
 from streamdesk.order_executor.adapters.ledger import events, rows
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, FILLS
+from streamdesk.order_executor.domain import contradiction_cleared
 from streamdesk.order_executor.errors import BrokerContradictionError
 from streamdesk.trading.errors import OversoldError
 from streamdesk.trading.money import ZERO, ExchangeRates
 from streamdesk.trading.orders import BrokerReport, Order, OrderState, Trade
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Booking, Holding, book_trade
+
+ENDS_EARLY = frozenset({OrderState.REJECTED, OrderState.CANCELED, OrderState.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,12 @@ def apply(
     """
     before = _order_of(connection, report)
     new = _unbooked_trades(connection, report)
-    order = replace(before, broker_order_id=before.broker_order_id or report.broker_order_id)
+    # A broker that reports an order knows it (again).
+    order = replace(
+        before,
+        broker_order_id=before.broker_order_id or report.broker_order_id,
+        contradiction=None,
+    )
     # A report names the broker's id of a rejected order as well, so the id alone is no acceptance.
     if before.broker_order_id is None and report.state is not OrderState.REJECTED:
         events.accepted(connection, order, now)
@@ -53,6 +61,8 @@ def apply(
     # Reports are read again and again; one that says nothing new must write nothing.
     if order == before and not new:
         return Applied(order, ())
+    if before.contradiction is not None:
+        events.alert(connection, contradiction_cleared(order), now)
     rows.update_order(connection, order, now)
     rows.release(connection, order, spent)
     # A whole fill is announced by its trades; a rejection or a cancellation has no trade to do so.
@@ -100,16 +110,21 @@ def _announce_portfolio(
 
 def _ending(order: Order, report: BrokerReport) -> Order:
     # An end is final: a report that was overtaken by a newer one does not revive an order.
-    if order.state in {OrderState.REJECTED, OrderState.CANCELED}:
+    if order.state.is_done:
         return order
     # The trades say whether an order is filled; what the broker calls it may run ahead of them.
     if order.filled_quantity == order.intent.quantity:
         return replace(order, state=OrderState.FILLED)
-    if report.state in {OrderState.REJECTED, OrderState.CANCELED}:
+    if report.state in ENDS_EARLY:
         # What was partly filled was not rejected, whatever the broker calls it: the rest was.
-        state = OrderState.CANCELED if order.filled_quantity else report.state
+        was_rejected = report.state is OrderState.REJECTED and not order.filled_quantity
+        state = OrderState.EXPIRED if report.state is OrderState.EXPIRED else OrderState.CANCELED
+        state = OrderState.REJECTED if was_rejected else state
         return replace(order, state=state, code=report.code, reason=report.reason)
-    return replace(order, state=OrderState.ACCEPTED)
+    working = OrderState.PARTIALLY_FILLED if order.filled_quantity else OrderState.ACCEPTED
+    if report.state is OrderState.PENDING_CANCEL:
+        working = OrderState.PENDING_CANCEL
+    return replace(order, state=order.state.advanced_to(working))
 
 
 def _book_trades(

@@ -7,6 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from streamdesk.order_executor.adapters.database import Database
 from streamdesk.order_executor.adapters.database.upgrade import current, steps
+from streamdesk.order_executor.adapters.ledger.contradictions import unresolved
 from streamdesk.order_executor.adapters.ledger.kill_switch import state
 from streamdesk.order_executor.adapters.ledger.schema import LEDGER
 from streamdesk.order_executor.errors import DatabaseUnavailableError
@@ -26,7 +27,7 @@ class LedgerInspector:
         self._database = database
 
     async def look(self) -> dict[str, Any]:
-        """Which migrations the tables have had, and whether trading is halted.
+        """Which migrations the tables have had, whether trading is halted, what is contradicted.
 
         Raises:
             DatabaseError: the database is unavailable, or cannot be read.
@@ -43,6 +44,8 @@ class LedgerInspector:
 def _look(connection: Connection) -> dict[str, Any]:
     known, step = steps(LEDGER), current(connection, LEDGER)
     halt = state(connection) if step is not None and step >= HALTS_SINCE else None
+    # The orders of an older step lack columns that this version reads.
+    found = unresolved(connection) if step == known[-1] else []
     return {
         "error": "",
         "step": step,
@@ -50,4 +53,9 @@ def _look(connection: Connection) -> dict[str, Any]:
         "known": step is None or step in known,
         "halted_since": halt.at.isoformat() if halt else "",
         "reason": halt.reason if halt else "",
+        "contradictions": [
+            f"{item.code} {item.order.client_order_id} {item.order.intent.symbol} "
+            f"since {item.since.isoformat(timespec='seconds')}"
+            for item in found
+        ],
     }

@@ -214,12 +214,10 @@ class Ledger:
             lambda connection: rows.unfinished_orders(connection, since)
         )
 
-    async def broker_sequence(self) -> int:
-        """How far the broker's trades have been read."""
+    async def broker_cursor(self) -> str:
+        """How far the broker's trades have been read; empty at the beginning."""
         return await self.database.read(
-            lambda connection: int(
-                connection.execute(select(ACCOUNT.c.broker_sequence)).scalar_one()
-            )
+            lambda connection: str(connection.execute(select(ACCOUNT.c.broker_cursor)).scalar_one())
         )
 
     async def unbooked(self, trade_ids: list[str]) -> set[str]:
@@ -228,14 +226,16 @@ class Ledger:
             lambda connection: rows.known_trades(connection, trade_ids)
         )
 
-    async def read_up_to(self, sequence: int) -> None:
-        """Note that the broker's trades are booked up to here; never goes back."""
+    async def read_up_to(self, cursor: str, after: str) -> None:
+        """Note that the broker's trades are booked up to `cursor`, read from `after` on.
+
+        Another executor may have come further meanwhile: only the broker can tell which cursor is
+        the later one, so nothing is noted then.
+        """
 
         def work(connection: Connection) -> None:
             connection.execute(
-                update(ACCOUNT)
-                .where(ACCOUNT.c.broker_sequence < sequence)
-                .values(broker_sequence=sequence)
+                update(ACCOUNT).where(ACCOUNT.c.broker_cursor == after).values(broker_cursor=cursor)
             )
 
         await self.database.write(work)

@@ -42,8 +42,11 @@ def portfolio(connection: Connection, rates: ExchangeRates) -> Portfolio:
                 market=MarketCode(live["market"]),
                 side=Side(live["side"]),
                 reserved_cash=live["cash"],
+                contradiction=live["contradiction"],
             )
-            for live in connection.execute(select(RESERVATIONS)).mappings()
+            for live in connection.execute(
+                select(RESERVATIONS, ORDERS.c.contradiction).join_from(RESERVATIONS, ORDERS)
+            ).mappings()
         },
     )
 
@@ -150,6 +153,8 @@ def order_from(row: RowMapping) -> Order:
         broker_order_id=row["broker_order_id"],
         code=row["code"],
         reason=row["reason"],
+        sent_at=row["sent_at"],
+        contradiction=row["contradiction"],
         traceparent=row["traceparent"],
     )
 
@@ -165,6 +170,8 @@ def insert_intent(connection: Connection, intent: Intent, executor: str, now: da
         "state": OrderState.INTENDED,
         "executor": executor,
         "traceparent": traceparent,
+        # It is sent as soon as this is committed.
+        "sent_at": now,
         "created_at": now,
         "updated_at": now,
     }
@@ -178,7 +185,7 @@ def insert_intent(connection: Connection, intent: Intent, executor: str, now: da
             cash=intent.reserved_cash,
         )
     )
-    return Order(intent, traceparent=traceparent)
+    return Order(intent, sent_at=now, traceparent=traceparent)
 
 
 def update_order(connection: Connection, item: Order, now: datetime) -> None:
@@ -192,6 +199,8 @@ def update_order(connection: Connection, item: Order, now: datetime) -> None:
             broker_order_id=item.broker_order_id,
             code=item.code,
             reason=item.reason,
+            contradiction=item.contradiction,
+            **({} if item.contradiction else {"contradicted_at": None}),
             updated_at=now,
         )
     )

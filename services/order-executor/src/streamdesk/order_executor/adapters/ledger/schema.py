@@ -49,8 +49,8 @@ ACCOUNT = Table(
     money("initial_cash"),
     money("cash"),
     money("realized_pnl"),
-    # How far the broker's trades have been read.
-    Column("broker_sequence", BigInteger, nullable=False, default=0),
+    # How far the broker's trades have been read; only the broker can read it.
+    Column("broker_cursor", Text, nullable=False, default=""),
     # How often the portfolio was valued: the identity of PortfolioValued.
     Column("valuations", BigInteger, nullable=False, default=0),
     time("valued_at", nullable=True),
@@ -101,11 +101,16 @@ ORDERS = Table(
     Column("score", Float, nullable=False),
     time("as_of"),
     money("reserved_cash"),
-    Column("state", String(10), nullable=False),
+    Column("state", String(16), nullable=False),
     Column("filled_quantity", BigInteger, nullable=False, default=0),
     Column("broker_order_id", String(64)),
     Column("code", String(40)),
     Column("reason", Text),
+    # From when on the broker may have it: committed before it is sent.
+    time("sent_at", nullable=True),
+    # What the broker says of it that cannot be true, and since when: its symbol is locked.
+    Column("contradiction", String(40)),
+    time("contradicted_at", nullable=True),
     # The process that made the intent, and the trace: for people, never for rules.
     Column("executor", String(200), nullable=False),
     Column("traceparent", String(55)),
