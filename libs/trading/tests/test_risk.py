@@ -46,7 +46,7 @@ def holding(symbol: str) -> Holding:
         cost=Decimal(10_000),
         market_price=Decimal(100),
         marked_at=NOW,
-        opened_at=NOW,
+        opened_at=NOW - timedelta(hours=1),
         entry_order_id="sd-entry",
         signal_id="signal-0",
     )

@@ -10,6 +10,8 @@ from streamdesk.trading.identity import (
     order_id_of_exit,
     order_id_of_signal,
 )
+from streamdesk.trading.market_checks import MARKET_CHECKS
+from streamdesk.trading.market_view import MarketState
 from streamdesk.trading.markets import TradableInstrument
 from streamdesk.trading.money import ZERO, price_from
 from streamdesk.trading.orders import Intent, Origin
@@ -18,6 +20,7 @@ from streamdesk.trading.portfolio import Holding, Portfolio
 from streamdesk.trading.risk import (
     BUY_CHECKS,
     SELL_CHECKS,
+    SIGNAL_CHECKS,
     Alert,
     RiskVerdict,
     TradeRequest,
@@ -33,8 +36,17 @@ from streamdesk.trading.sizing import (
 )
 
 
-def request_from(signal_id: str, signal: SignalGenerated, now: datetime) -> TradeRequest:
-    """A signal as the rules see it; its age is taken at `now`."""
+def request_from(
+    signal_id: str, signal: SignalGenerated, now: datetime, market: MarketState | None = None
+) -> TradeRequest:
+    """A signal as the rules see it.
+
+    Args:
+        signal_id: event id.
+        signal: the signal.
+        now: the wall clock, for its time in the queue.
+        market: the present of its market; None when no bar of that market is known.
+    """
     return TradeRequest(
         signal_id=signal_id,
         fingerprint=fingerprint(signal),
@@ -47,13 +59,16 @@ def request_from(signal_id: str, signal: SignalGenerated, now: datetime) -> Trad
         stop_loss=None if signal.stop_loss is None else price_from(signal.stop_loss),
         take_profit=None if signal.take_profit is None else price_from(signal.take_profit),
         age_seconds=max(0.0, (now - signal.queued_at).total_seconds()),
+        market=market,
+        ahead_seconds=(signal.timestamp - now).total_seconds(),
     )
 
 
 def decide(request: TradeRequest, portfolio: Portfolio, policy: Policy) -> Intent | RiskVerdict:
     """The order that a signal becomes, or the verdict of the check that refuses it."""
     buying = request.side is Side.BUY
-    refusal = first_refusal(BUY_CHECKS if buying else SELL_CHECKS, request, portfolio, policy)
+    checks = (*SIGNAL_CHECKS, *MARKET_CHECKS, *(BUY_CHECKS if buying else SELL_CHECKS))
+    refusal = first_refusal(checks, request, portfolio, policy)
     instrument = policy.instruments.find(request.symbol, request.as_of)
     if refusal is not None or instrument is None:
         assert refusal is not None, "an unknown instrument is refused"  # noqa: S101 - a check's duty
@@ -66,7 +81,7 @@ def decide(request: TradeRequest, portfolio: Portfolio, policy: Policy) -> Inten
 def _buy(
     request: TradeRequest, instrument: TradableInstrument, portfolio: Portfolio, policy: Policy
 ) -> Intent | RiskVerdict:
-    limit = limit_price(policy, instrument, request.side, request.price, request.as_of)
+    limit = limit_price(policy, instrument, request.side, request.market_price, request.as_of)
     rate = portfolio.rates.of(instrument.currency)
     fees = policy.fees[instrument.market].at(request.as_of)
     budget = min(target_cash(portfolio.equity, request.strength, policy), portfolio.free_cash)
@@ -84,7 +99,7 @@ def _buy(
 def _sell(
     request: TradeRequest, instrument: TradableInstrument, holding: Holding, policy: Policy
 ) -> Intent | RiskVerdict:
-    limit = limit_price(policy, instrument, request.side, request.price, request.as_of)
+    limit = limit_price(policy, instrument, request.side, request.market_price, request.as_of)
     on_tick = limit_on_tick(limit, request, policy)
     return (
         _intent(request, instrument, holding.quantity, limit, ZERO) if on_tick.passed else on_tick
@@ -109,7 +124,7 @@ def _intent(
         side=request.side,
         quantity=quantity,
         limit_price=limit,
-        reference_price=request.price,
+        reference_price=request.market_price,
         as_of=request.as_of,
         reserved_cash=reserved,
         score=request.score,

@@ -33,7 +33,12 @@ class Policy:
         size_min_percent, size_max_percent: of equity, for a signal of strength 0 and of 1.
         score_min: least score of a buy signal.
         signal_max_age_seconds: older signals are refused; 0: any age will do.
-        slippage_limit_bps: how far from the signal's price an order may trade, in hundredths of
+        signal_max_age_bars: how many intervals a signal's bar may be from its market's newest.
+        future_tolerance_seconds: how far clocks may differ before a signal is from the future.
+        collar_min_percent, collar_atrs, collar_max_percent: how far a signal's price may be from
+            the mark: the greater of a part of the mark and a number of ATRs, never above the last.
+        mark_required: refuse signals of symbols of which no bar is known.
+        slippage_limit_bps: how far from the market's price an order may trade, in hundredths of
             a percent.
         instruments, ticks, fees: what the markets prescribe, by date.
     """
@@ -46,6 +51,12 @@ class Policy:
     size_max_percent: Decimal = Decimal(30)
     score_min: float = 30
     signal_max_age_seconds: float = 0
+    signal_max_age_bars: int = 3
+    future_tolerance_seconds: float = 5
+    collar_min_percent: Decimal = Decimal(2)
+    collar_atrs: Decimal = Decimal(3)
+    collar_max_percent: Decimal = Decimal(10)
+    mark_required: bool = False
     slippage_limit_bps: Decimal = Decimal(50)
     instruments: Instruments = field(default_factory=Instruments)
     ticks: Ticks = field(default_factory=Ticks)

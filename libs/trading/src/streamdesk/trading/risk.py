@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from streamdesk.contracts.events import Severity, Side
+from streamdesk.trading.market_view import MarketState
 from streamdesk.trading.markets import MarketCode, TradableInstrument
 from streamdesk.trading.money import MAX_PRICE, ZERO
 from streamdesk.trading.policy import Policy
@@ -30,6 +31,10 @@ class Code(StrEnum):
     LOT_SIZE = "LOT_SIZE"
     PRICE_TICK = "PRICE_TICK"
     TRADING_HALTED = "TRADING_HALTED"
+    FUTURE_SIGNAL = "FUTURE_SIGNAL"
+    OUTDATED_BY_POSITION = "OUTDATED_BY_POSITION"
+    NO_MARKET_PRICE = "NO_MARKET_PRICE"
+    PRICE_COLLAR = "PRICE_COLLAR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,9 @@ class TradeRequest:
         as_of: end of the bar that gave it.
         age_seconds: since it was queued.
         duplicate_of: the order that the same fingerprint has made already.
+        market: the present of its market; None when no bar of that market is known.
+        ahead_seconds: how far `as_of` is beyond the wall clock; negative for the past.
+        traded_as_of: end of the bar behind the newest order in the symbol that has a fill.
     """
 
     signal_id: str
@@ -77,6 +85,19 @@ class TradeRequest:
     take_profit: Decimal | None = None
     age_seconds: float = 0.0
     duplicate_of: str | None = None
+    market: MarketState | None = None
+    ahead_seconds: float = 0.0
+    traded_as_of: datetime | None = None
+
+    @property
+    def mark(self) -> Decimal | None:
+        """Close of the symbol's newest bar; None when no bar of it is known."""
+        return None if self.market is None else self.market.mark
+
+    @property
+    def market_price(self) -> Decimal:
+        """What an order is priced from: the mark, or the signal's price where there is none."""
+        return self.price if self.mark is None else self.mark
 
 
 Check = Callable[[TradeRequest, Portfolio, Policy], RiskVerdict]
@@ -104,7 +125,7 @@ def not_halted(_: TradeRequest, portfolio: Portfolio, __: Policy) -> RiskVerdict
 
 
 def fresh(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVerdict:
-    """STALE_SIGNAL: it waited too long in the queue; off when the limit is 0."""
+    """STALE_SIGNAL: it waited too long in the queue, by the wall clock; off when the limit is 0."""
     limit = policy.signal_max_age_seconds
     passed = limit <= 0 or request.age_seconds <= limit
     reason = f"queued {request.age_seconds:.1f} s ago, at most {limit:g} s are allowed"
@@ -201,7 +222,8 @@ def whole_lots(
     """LOT_SIZE: the money does not buy one lot (or, for a guard, the order is no multiple)."""
     lot = _instrument(request, policy).lot_size
     passed = quantity > 0 and quantity % lot == 0
-    reason = f"{budget} do not buy one lot of {lot} {request.symbol} at {request.price}"
+    price = request.market_price
+    reason = f"{budget} do not buy one lot of {lot} {request.symbol} at {price}"
     return RiskVerdict(Code.LOT_SIZE, passed, Decimal(quantity), Decimal(lot), reason)
 
 
@@ -220,10 +242,14 @@ def _instrument(request: TradeRequest, policy: Policy) -> TradableInstrument:
     return instrument
 
 
-BUY_CHECKS: tuple[Check, ...] = (
+# What a signal is comes first; then, in `market_checks`, whether it fits the market's present; then
+# what it asks for.
+SIGNAL_CHECKS: tuple[Check, ...] = (
     known_symbol,
     fresh,
     not_a_duplicate,
+)
+BUY_CHECKS: tuple[Check, ...] = (
     not_halted,
     price_tradable,
     score_high_enough,
@@ -235,9 +261,6 @@ BUY_CHECKS: tuple[Check, ...] = (
 )
 # What closes a position is refused neither for its score nor because of the kill switch.
 SELL_CHECKS: tuple[Check, ...] = (
-    known_symbol,
-    fresh,
-    not_a_duplicate,
     price_tradable,
     symbol_not_locked,
     no_order_in_progress,
