@@ -85,12 +85,25 @@ async def test_the_steps_make_the_tables_that_the_code_describes(
     assert await database.read(differences) == []
 
 
-def restore(urls: dict[str, str]) -> None:
-    """The databases of an account as the last version without migrations left them."""
+def restore(urls: dict[str, str], **renamed: str) -> None:
+    """The databases of an account as the last version without migrations left them.
+
+    Args:
+        urls: of the ledger and the paper broker.
+        renamed: other names of its instruments AAPL and MSFT.
+    """
     for name, url in zip(("ledger", "paper"), urls.values(), strict=True):
         dump = Path(__file__).with_name(f"before_migrations_{name}.sql").read_text()
+        for before, after in renamed.items():
+            dump = dump.replace(f"'{before}.US'", f"'{after}.US'")
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
             database.executescript(dump)
+
+
+def run_sql(url: str, *statements: str) -> None:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database, database:
+        for statement in statements:
+            database.execute(statement)
 
 
 async def test_a_ledger_made_before_there_were_migrations_is_adopted_with_all_that_is_in_it(
@@ -109,6 +122,44 @@ async def test_a_ledger_made_before_there_were_migrations_is_adopted_with_all_th
         assert await executor.verify() == []
         steps = await executor.ledger.database.read(lambda it: current(it, LEDGER))
         assert (steps or "") > BEFORE_MIGRATIONS  # with every later step
+
+
+async def test_what_was_traded_in_another_spelling_is_renamed_with_its_books(
+    sqlite_of: DatabasesOf,
+) -> None:
+    urls = sqlite_of("old")
+    restore(urls, AAPL="BRK-B")
+    run_sql(urls["ledger_url"], "UPDATE positions SET symbol = 'BRK-B.US'")
+    async with OrderExecutor(Settings.model_validate(urls)) as executor:
+        reports = await executor.broker.all_reports()
+        orders = [await executor.ledger.order(report.client_order_id) for report in reports]
+        symbols = {order.intent.symbol for order in orders if order is not None}
+        assert "BRK.B.US" in symbols
+        assert not any("-" in symbol for symbol in symbols)
+        assert list((await executor.ledger.portfolio()).holdings) == ["BRK.B.US"]
+
+
+async def test_two_spellings_that_were_traded_as_two_instruments_keep_two_books(
+    sqlite_of: DatabasesOf,
+) -> None:
+    urls = sqlite_of("old")
+    restore(urls, AAPL="BRK-B", MSFT="BRK.B")
+    run_sql(urls["ledger_url"], "UPDATE orders SET symbol = 'BRK.B.US' WHERE symbol = '700.HK'")
+    run_sql(urls["ledger_url"], "UPDATE positions SET symbol = 'BRK.B.US'")
+    async with OrderExecutor(Settings.model_validate(urls)) as executor:
+        assert not [found for found in await executor.verify() if "BRK-B.US" in found.what]
+
+
+async def test_an_open_position_of_a_second_spelling_is_refused_with_what_to_do(
+    sqlite_of: DatabasesOf,
+) -> None:
+    urls = sqlite_of("old")
+    restore(urls, AAPL="BRK-B")
+    run_sql(urls["ledger_url"], "UPDATE orders SET symbol = 'BRK.B.US' WHERE symbol = '700.HK'")
+    run_sql(urls["ledger_url"], "UPDATE positions SET symbol = 'BRK-B.US'")
+    with pytest.raises(BadSettingError, match=r"BRK-B\.US and BRK\.B\.US were traded as two"):
+        async with OrderExecutor(Settings.model_validate(urls)):
+            pass
 
 
 async def test_a_database_of_a_newer_version_is_refused(
