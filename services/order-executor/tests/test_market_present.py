@@ -133,6 +133,22 @@ async def test_the_newest_bar_behind_an_order_of_a_symbol_is_found_by_an_index(
     assert "orders_symbol" in await executor.ledger.database.read(plan)
 
 
+async def test_a_signal_that_contradicts_itself_is_refused_where_a_trader_sees_it(
+    executor_of: ExecutorOf, signal_of: SignalOf, bar_of: BarOf
+) -> None:
+    executor = await executor_of()
+    await executor.on_bar(bar_of(minute=0, price=100.5))
+    for name, contradiction in {
+        "stop": {"stop_loss": 120.0},
+        "passed": {"take_profit": 100.2},
+        "side": {"type": "SELL"},
+        "strength": {"score": 35.0, "strength": 1.0},
+    }.items():
+        signal = signal_of(strategy=name, **contradiction)
+        assert await decide(executor, name, signal) == "CONTRADICTORY_SIGNAL"
+    assert await executor.broker.all_reports() == []
+
+
 class Following:
     """A started `MarketBars`, and the signals that came through it."""
 

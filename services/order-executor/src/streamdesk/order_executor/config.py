@@ -127,6 +127,13 @@ class Settings(ServiceSettings):
         le=100,
         description="The same at most, percent: beyond it exchanges cancel trades as errors.",
     )
+    strength_excess_max: Decimal = Field(
+        Decimal("0.5"),
+        ge=0,
+        le=1,
+        description="How far the strength of a buy, 0 to 1, may exceed a hundredth of its score: a "
+        "weak signal that asks for a full position contradicts itself.",
+    )
     mark_required: bool = Field(
         default=False,
         description="Refuse signals of symbols of which no bar is known. Off, such a signal counts "
@@ -232,6 +239,7 @@ class Settings(ServiceSettings):
             collar_min_percent=self.collar_min_percent,
             collar_atrs=self.collar_atrs,
             collar_max_percent=self.collar_max_percent,
+            strength_excess_max=self.strength_excess_max,
             mark_required=self.mark_required,
             slippage_limit_bps=self.slippage_limit_bps,
             instruments=Instruments(self.lot_sizes, self.hk_default_lot),
