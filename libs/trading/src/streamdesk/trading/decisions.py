@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from streamdesk.contracts.events import BarClosed, Severity, Side, SignalGenerated
+from streamdesk.trading.contradictions import CONSISTENCY_CHECKS, exits_fit_mark
 from streamdesk.trading.identity import (
     fingerprint,
     order_id_of_exit,
@@ -60,6 +61,7 @@ def request_from(
         take_profit=None if signal.take_profit is None else price_from(signal.take_profit),
         age_seconds=max(0.0, (now - signal.queued_at).total_seconds()),
         market=market,
+        type=signal.type,
         ahead_seconds=(signal.timestamp - now).total_seconds(),
     )
 
@@ -67,7 +69,8 @@ def request_from(
 def decide(request: TradeRequest, portfolio: Portfolio, policy: Policy) -> Intent | RiskVerdict:
     """The order that a signal becomes, or the verdict of the check that refuses it."""
     buying = request.side is Side.BUY
-    checks = (*SIGNAL_CHECKS, *MARKET_CHECKS, *(BUY_CHECKS if buying else SELL_CHECKS))
+    own = BUY_CHECKS if buying else SELL_CHECKS
+    checks = (*SIGNAL_CHECKS, *CONSISTENCY_CHECKS, *MARKET_CHECKS, exits_fit_mark, *own)
     refusal = first_refusal(checks, request, portfolio, policy)
     instrument = policy.instruments.find(request.symbol, request.as_of)
     if refusal is not None or instrument is None:

@@ -37,6 +37,7 @@ class Policy:
         future_tolerance_seconds: how far clocks may differ before a signal is from the future.
         collar_min_percent, collar_atrs, collar_max_percent: how far a signal's price may be from
             the mark: the greater of a part of the mark and a number of ATRs, never above the last.
+        strength_excess_max: how far the strength of a buy may exceed a hundredth of its score.
         mark_required: refuse signals of symbols of which no bar is known.
         slippage_limit_bps: how far from the market's price an order may trade, in hundredths of
             a percent.
@@ -56,6 +57,7 @@ class Policy:
     collar_min_percent: Decimal = Decimal(2)
     collar_atrs: Decimal = Decimal(3)
     collar_max_percent: Decimal = Decimal(10)
+    strength_excess_max: Decimal = Decimal("0.5")
     mark_required: bool = False
     slippage_limit_bps: Decimal = Decimal(50)
     instruments: Instruments = field(default_factory=Instruments)

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from streamdesk.contracts.events import Severity, Side
+from streamdesk.contracts.events import Severity, Side, SignalType
 from streamdesk.trading.market_view import MarketState
 from streamdesk.trading.markets import MarketCode, TradableInstrument
 from streamdesk.trading.money import MAX_PRICE, ZERO
@@ -35,6 +35,7 @@ class Code(StrEnum):
     OUTDATED_BY_POSITION = "OUTDATED_BY_POSITION"
     NO_MARKET_PRICE = "NO_MARKET_PRICE"
     PRICE_COLLAR = "PRICE_COLLAR"
+    CONTRADICTORY_SIGNAL = "CONTRADICTORY_SIGNAL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class TradeRequest:
         market: the present of its market; None when no bar of that market is known.
         ahead_seconds: how far `as_of` is beyond the wall clock; negative for the past.
         traded_as_of: end of the bar behind the newest order in the symbol that has a fill.
+        type: as in the signal.
     """
 
     signal_id: str
@@ -88,6 +90,7 @@ class TradeRequest:
     market: MarketState | None = None
     ahead_seconds: float = 0.0
     traded_as_of: datetime | None = None
+    type: SignalType | None = None
 
     @property
     def mark(self) -> Decimal | None:

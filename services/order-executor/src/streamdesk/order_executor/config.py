@@ -96,11 +96,56 @@ class Settings(ServiceSettings):
     signal_max_age_seconds: float = Field(
         0, ge=0, description="Seconds in the queue after which a signal is refused; 0: never."
     )
+    signal_max_age_bars: int = Field(
+        3,
+        ge=0,
+        le=1_000_000,
+        description="Intervals that a signal's bar may be from the newest bar of its symbol: an "
+        "older one speaks of a market that is gone, a later one of none that is known.",
+    )
+    signal_future_tolerance_seconds: float = Field(
+        5,
+        ge=0,
+        le=86_400,
+        description="Seconds that a signal may be dated beyond that, or, where no bar of its "
+        "symbol is known, beyond the clock: clocks differ.",
+    )
+    collar_min_percent: Decimal = Field(
+        Decimal(2),
+        ge=0,
+        le=100,
+        description="How far a signal's price may be from the mark, percent: the greater of this "
+        "and COLLAR_ATRS.",
+    )
+    collar_atrs: Decimal = Field(
+        Decimal(3),
+        ge=0,
+        le=100,
+        description="The same in average true ranges of 14 bars: a volatile share moves further.",
+    )
+    collar_max_percent: Decimal = Field(
+        Decimal(10),
+        ge=0,
+        le=100,
+        description="The same at most, percent: beyond it exchanges cancel trades as errors.",
+    )
+    strength_excess_max: Decimal = Field(
+        Decimal("0.5"),
+        ge=0,
+        le=1,
+        description="How far the strength of a buy, 0 to 1, may exceed a hundredth of its score: a "
+        "weak signal that asks for a full position contradicts itself.",
+    )
+    mark_required: bool = Field(
+        default=False,
+        description="Refuse signals of symbols of which no bar is known. Off, such a signal counts "
+        "as its own evidence of the market: on paper it costs nothing.",
+    )
     slippage_limit_bps: Decimal = Field(
         Decimal(50),
         ge=0,
         le=1000,
-        description="How far from a signal's price its order may trade, hundredths of a percent.",
+        description="How far from the mark an order may trade, hundredths of a percent.",
     )
     market_tables_folder: Path | None = Field(
         None,
@@ -150,7 +195,8 @@ class Settings(ServiceSettings):
     bars_replay_seconds: float = Field(
         300,
         ge=0,
-        description="Seconds of bars read again at start: stops crossed in the meantime count.",
+        description="Seconds of bars read again at start: stops crossed in the meantime count, and "
+        "the market's present is known before the first signal is decided.",
     )
     outbox_lease_seconds: float = Field(
         5, gt=0, description="Seconds without published events after an executor was killed."
@@ -182,6 +228,13 @@ class Settings(ServiceSettings):
             size_max_percent=self.size_max_percent,
             score_min=self.score_min,
             signal_max_age_seconds=self.signal_max_age_seconds,
+            signal_max_age_bars=self.signal_max_age_bars,
+            future_tolerance_seconds=self.signal_future_tolerance_seconds,
+            collar_min_percent=self.collar_min_percent,
+            collar_atrs=self.collar_atrs,
+            collar_max_percent=self.collar_max_percent,
+            strength_excess_max=self.strength_excess_max,
+            mark_required=self.mark_required,
             slippage_limit_bps=self.slippage_limit_bps,
             instruments=Instruments(self.lot_sizes, self.hk_default_lot, tables.lots),
             ticks=Ticks(tables.ticks),

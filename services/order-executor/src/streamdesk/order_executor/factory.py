@@ -41,9 +41,11 @@ from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.config import ACCOUNT_CURRENCY, NAME, Settings
 from streamdesk.order_executor.entrypoints import bus as bus_entrypoint
 from streamdesk.order_executor.entrypoints import schedule
+from streamdesk.order_executor.entrypoints.market_bars import AfterItsBar, MarketBars
 from streamdesk.order_executor.errors import DatabaseError, DatabaseRefusedError
 from streamdesk.runtime import BadSettingError, Drain, Service, ServiceTask, logger
 from streamdesk.trading.errors import MarketTableError
+from streamdesk.trading.market_view import MarketView
 from streamdesk.trading.policy import Policy
 
 log = logger(__name__)
@@ -76,6 +78,7 @@ class OrderExecutor:
         self._settings = settings
         self.on_commit: Callable[[], None] = _ignore
         self.gate = TradingGate()
+        self.view = MarketView()
         self._wire_adapters(settings, clock, faults)
         self._wire_use_cases(settings, clock)
 
@@ -128,6 +131,7 @@ class OrderExecutor:
             self.ledger,
             self.execution,
             self.protection,
+            self.view,
             self.gate,
             clock=clock,
             announce=self._announce,
@@ -166,6 +170,7 @@ class OrderExecutor:
     async def on_bar(self, bar: BarClosed) -> None:
         """Handle a bar as if it had come over the bus."""
         await self.protection.on_bar(bar)
+        self.view.see(bar)
 
     async def keep_reconciled(self, drain: Drain) -> None:
         """Reconcile with the broker, again and again."""
@@ -205,15 +210,17 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[list[Serv
     )
     bus = Bus.connect(config, observer=service.bus_observer(), tracer=service.bus_tracer())
     async with bus, OrderExecutor(settings) as executor:
+        market = market_bars(settings, bus, executor)
         keys = {TRADING_ORDERS.name: settings.orders_key, TRADING_RISK.name: settings.risk_key}
         publisher = OutboxPublisher(executor.outbox, bus, keys)
         executor.on_commit = publisher.announce
         service.ready_when("trading open", lambda: executor.gate.is_open)
         service.ready_when("redis", lambda: bus.connected)
+        service.ready_when("market known", market.warm.is_set)
         yield [
             ServiceTask("reconciliation", executor.keep_reconciled),
-            ServiceTask("signals", _signals(settings, bus, executor)),
-            ServiceTask("bars", _bars(settings, bus, executor)),
+            ServiceTask("signals", _signals(settings, bus, executor, market)),
+            ServiceTask("bars", market.follow),
             ServiceTask("portfolio", executor.keep_protected),
             ServiceTask("publication", lambda drain: schedule.keep_published(publisher, drain)),
             ServiceTask("book-check", executor.keep_checked),
@@ -221,26 +228,22 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[list[Serv
         await publisher.close()
 
 
+def market_bars(settings: Settings, bus: Bus, executor: OrderExecutor) -> MarketBars:
+    """The bars of the bus, on their way to the executor's protection and view."""
+    topic = MARKET_BARS.configured(key=settings.bars_key)
+    parts = executor.protection, executor.view, executor.gate
+    return MarketBars(bus, topic, settings.bars_replay_seconds, *parts)
+
+
 def _signals(
-    settings: Settings, bus: Bus, executor: OrderExecutor
+    settings: Settings, bus: Bus, executor: OrderExecutor, market: MarketBars
 ) -> Callable[[Drain], Awaitable[None]]:
     topic = TRADING_SIGNALS.configured(key=settings.signal_queue_key)
+    handler = AfterItsBar(executor.handler, market)
     workers = settings.order_executor_workers
     return lambda drain: bus_entrypoint.consume_signals(
-        bus, topic, executor.handler, executor.gate, workers, drain
+        bus, topic, handler, executor.gate, market.warm, workers, drain
     )
-
-
-def _bars(
-    settings: Settings, bus: Bus, executor: OrderExecutor
-) -> Callable[[Drain], Awaitable[None]]:
-    topic = MARKET_BARS.configured(key=settings.bars_key)
-
-    async def run(drain: Drain) -> None:
-        bars = bus_entrypoint.recent_bars(bus, topic, settings.bars_replay_seconds, drain)
-        await bus_entrypoint.follow_bars(bars, executor.protection, executor.gate, drain)
-
-    return run
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ from streamdesk.order_executor.domain import SignalDecision
 from streamdesk.order_executor.errors import DatabaseBusyError, DatabaseError
 from streamdesk.runtime import metrics, span
 from streamdesk.trading.decisions import request_from
+from streamdesk.trading.market_view import MarketView
 from streamdesk.trading.risk import Code
 
 POSTPONABLE = frozenset({Code.ORDER_IN_PROGRESS})
@@ -30,7 +31,8 @@ class SignalExecution:
     Args:
         ledger: the account's books.
         execution: carries out the order.
-        protection: has the newest prices.
+        protection: has the newest prices of positions.
+        view: the present of every market.
         gate: while it is closed, signals wait.
         clock: gives the time from which a signal's age is measured.
         announce: called when there is something to publish.
@@ -41,6 +43,7 @@ class SignalExecution:
         ledger: Ledger,
         execution: OrderExecution,
         protection: Protection,
+        view: MarketView,
         gate: TradingGate,
         *,
         clock: Callable[[], datetime],
@@ -49,6 +52,7 @@ class SignalExecution:
         self._ledger = ledger
         self._execution = execution
         self._protection = protection
+        self._view = view
         self._gate = gate
         self._clock = clock
         self._announce = announce
@@ -96,7 +100,8 @@ class SignalExecution:
     async def _decide(
         self, signal_id: str, signal: SignalGenerated, postpone: frozenset[Code]
     ) -> SignalDecision:
-        request = request_from(signal_id, signal, self._clock())
+        market = self._view.of(signal.symbol)
+        request = request_from(signal_id, signal, self._clock(), market)
         about = {SIGNAL_ID: signal_id, SYMBOL: signal.symbol}
         with span("decide", attributes=about) as step:
             decision = await self._ledger.decide(request, self._protection.take_marks(), postpone)

@@ -1,7 +1,7 @@
 """Signals and bars from the bus."""
 
-import time
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from streamdesk.bus import Ack, Bus, Message, Outcome, Retry, RetryAfter
@@ -17,7 +17,7 @@ from streamdesk.runtime import Drain
 GROUP = TRADING_SIGNALS.groups[0]
 AGAIN_SECONDS = 1.0
 GATE_SECONDS = 0.02
-"""How often a starting executor looks whether its books are reconciled."""
+"""How often a starting executor looks whether its books are reconciled and the market is known."""
 
 BARS_GATE_SECONDS = 0.05
 LEDGER_RETRY_SECONDS = 0.5
@@ -60,32 +60,47 @@ class SignalHandler:
 async def consume_signals(
     bus: Bus,
     topic: Topic[SignalGenerated],
-    handler: SignalHandler,
+    handler: Callable[[Message[SignalGenerated]], Awaitable[Outcome]],
     gate: TradingGate,
+    warm: asyncio.Event,
     workers: int,
     drain: Drain,
 ) -> None:
-    """Handle signals, once trading is open for the first time, until the drain."""
+    """Handle signals, once trading is open for the first time, until the drain.
+
+    Args:
+        bus: where they come from.
+        topic: the signals under the configured key.
+        handler: handles each.
+        gate: opens when the books are reconciled.
+        warm: set when the market's present is known.
+        workers: signals handled concurrently.
+        drain: ends it.
+    """
     # What is taken before would only wait here, and count as delivered if this process died.
-    while not gate.is_open:
+    while not (gate.is_open and warm.is_set()):
         if await drain.sleep(GATE_SECONDS):
             return
     subscription = bus.subscribe(topic, GROUP, handler, batch=workers, concurrency=workers)
     await subscription.run(drain.requested)
 
 
-def recent_bars(
-    bus: Bus, topic: Topic[BarClosed], replay_seconds: float, drain: Drain
-) -> AsyncIterator[Message[BarClosed]]:
-    """Every bar of the last `replay_seconds`, and those that follow, until the drain."""
-    since_ms = round((time.time() - replay_seconds) * 1000)
-    return bus.tail(topic, since=f"{max(since_ms, 0)}-0", stop=drain.requested)
-
-
 async def follow_bars(
-    bars: AsyncIterator[Message[Any]], protection: Protection, gate: TradingGate, drain: Drain
+    bars: AsyncIterator[Message[Any]],
+    protection: Protection,
+    gate: TradingGate,
+    drain: Drain,
+    saw: Callable[[Message[BarClosed]], None] | None = None,
 ) -> None:
-    """Act on every bar of the market, once the books are reconciled."""
+    """Act on every bar of the market, once the books are reconciled.
+
+    Args:
+        bars: in the order of the bus.
+        protection: acts on each.
+        gate: opens when the books are reconciled.
+        drain: ends it.
+        saw: called with each bar once the protection has seen it.
+    """
     while not gate.is_open:
         if await drain.sleep(BARS_GATE_SECONDS):
             return
@@ -97,6 +112,8 @@ async def follow_bars(
         while not await _was_seen(protection, message.event, cause):
             if await drain.sleep(LEDGER_RETRY_SECONDS):
                 return
+        if saw is not None:
+            saw(message)
 
 
 async def _was_seen(protection: Protection, bar: BarClosed, cause: str) -> bool:

@@ -123,7 +123,11 @@ class Ledger:
         now: datetime,
     ) -> SignalDecision:
         same = rows.order_of_fingerprint(connection, request.fingerprint)
-        request = replace(request, duplicate_of=same.client_order_id if same else None)
+        request = replace(
+            request,
+            duplicate_of=same.client_order_id if same else None,
+            traded_as_of=rows.traded_as_of(connection, request.symbol),
+        )
         portfolio = rows.portfolio(connection, self.rates)
         outcome = decide(request, portfolio, self._policy)
         # Not written down: the signal comes again, and must then be decided anew.

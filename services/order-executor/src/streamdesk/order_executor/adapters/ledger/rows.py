@@ -112,6 +112,12 @@ def order_of_fingerprint(connection: Connection, fingerprint: str) -> Order | No
     return _one_order(connection, ORDERS.c.fingerprint == fingerprint)
 
 
+def traded_as_of(connection: Connection, symbol: str) -> datetime | None:
+    """End of the bar behind the newest order in the symbol that has a fill; None without one."""
+    query = select(ORDERS.c.as_of).where(ORDERS.c.symbol == symbol, ORDERS.c.filled_quantity > 0)
+    return connection.execute(query.order_by(ORDERS.c.as_of.desc()).limit(1)).scalar()
+
+
 def _one_order(connection: Connection, where: Any) -> Order | None:  # noqa: ANN401 - an SQL expression
     row = connection.execute(select(ORDERS).where(where)).mappings().one_or_none()
     return None if row is None else order_from(row)

@@ -118,6 +118,8 @@ ORDERS = Table(
     time("updated_at"),
 )
 Index("orders_state", ORDERS.c.state)
+# For the newest bar behind an order of a symbol, which every decision asks for.
+Index("orders_symbol", ORDERS.c.symbol, ORDERS.c.as_of)
 # What a live order reserves: its symbol (so there is only one), its cash, its position's slot.
 RESERVATIONS = Table(
     "reservations",
