@@ -1,6 +1,6 @@
 """An executor that kills itself at a named step of an order's life.
 
-    killed_at.py STEP SIGNAL_FILE BROKER_FILE
+    killed_at.py STEP SIGNAL_FILE BROKER_FILE [BAR_FILE]
 
 It trades at the tests' own broker, whose records are in a file and outlive it.
 """
@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from streamdesk.contracts.events import SignalGenerated
+from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.factory import OrderExecutor
 from tests.resting_broker import RestingBroker, plug
@@ -33,6 +33,8 @@ def kill_at(step: str, executor: OrderExecutor, broker: RestingBroker) -> None:
         "the intent": (executor.ledger, "decide"),
         "submit": (broker, "submit"),
         "booking": (executor.ledger, "apply"),
+        "the wish to cancel": (executor.cancellations, "want"),
+        "cancel": (broker, "cancel"),
     }
     owner, method = owners[name]
     original: Call = getattr(owner, method)
@@ -47,20 +49,27 @@ def kill_at(step: str, executor: OrderExecutor, broker: RestingBroker) -> None:
     setattr(owner, method, deadly)
 
 
-async def run(step: str, event: SignalGenerated, broker: RestingBroker) -> None:
-    """Handle one signal, half of whose order is filled at once."""
+async def run(
+    step: str, event: SignalGenerated, bar: BarClosed | None, broker: RestingBroker
+) -> None:
+    """Handle one signal, half of whose order is filled at once; then the bar, if there is one."""
     async with OrderExecutor(Settings()) as executor:
         plug(executor, broker)
         broker.portion = Decimal("0.5")
         await executor.reconciliation.reconcile()
-        kill_at(step, executor, broker)
+        if bar is None:
+            kill_at(step, executor, broker)
         await executor.on_signal("signal-1", event)
+        if bar is not None:
+            kill_at(step, executor, broker)
+            await executor.on_bar(bar)
 
 
-def main(step: str, signal_file: str, broker_file: str) -> None:
+def main(step: str, signal_file: str, broker_file: str, bar_file: str = "") -> None:
     """Run until the step."""
     event = SignalGenerated.model_validate_json(Path(signal_file).read_text())
-    asyncio.run(run(step, event, RestingBroker(Path(broker_file))))
+    bar = BarClosed.model_validate_json(Path(bar_file).read_text()) if bar_file else None
+    asyncio.run(run(step, event, bar, RestingBroker(Path(broker_file))))
 
 
 if __name__ == "__main__":

@@ -6,17 +6,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from streamdesk.contracts.events import SignalGenerated
+from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.order_executor.adapters.ledger.audit import verify
 from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.trading.identity import order_id_of_signal
+from streamdesk.trading.orders import OrderState
 from tests.resting_broker import RestingBroker, plug
 
 SignalOf = Callable[..., SignalGenerated]
+BarOf = Callable[..., BarClosed]
 ExecutorOf = Callable[..., Awaitable[OrderExecutor]]
 DatabasesOf = Callable[[str], dict[str, str]]
 ENTRY = order_id_of_signal("signal-1")
@@ -25,11 +28,18 @@ STEPS = [
     f"{when} {what}" for what in ("the intent", "submit", "booking") for when in ("before", "after")
 ]
 
+CANCEL_STEPS = [
+    f"{when} {what}"
+    for what in ("the wish to cancel", "cancel", "booking")
+    for when in ("before", "after")
+]
 
-def kill_at(step: str, folder: Path, urls: dict[str, str]) -> None:
+
+def kill_at(step: str, folder: Path, urls: dict[str, str], *bar: str) -> None:
     script = str(Path(__file__).with_name("killed_at.py"))
+    files = [str(folder / "signal.json"), str(folder / "broker"), *bar]
     killed = subprocess.run(
-        [sys.executable, script, step, str(folder / "signal.json"), str(folder / "broker")],
+        [sys.executable, script, step, *files],
         env=os.environ
         | {"PYTHONPATH": str(ROOT), "LOG_LEVEL": "error"}
         | {name.upper(): url for name, url in urls.items()},
@@ -63,4 +73,34 @@ async def test_a_kill_at_any_step_of_a_submission_leaves_one_order_and_equal_boo
     held = {symbol: holding.quantity for symbol, holding in portfolio.holdings.items()}
     assert held == await broker.positions()
     assert portfolio.cash == (await broker.balances())["USD"]
+    assert await verify(executor.ledger, broker.reports()) == []
+
+
+@pytest.mark.parametrize("step", CANCEL_STEPS)
+async def test_a_kill_at_any_step_of_a_cancellation_ends_in_one_canceled_order_and_equal_books(
+    step: str,
+    tmp_path: Path,
+    databases_of: DatabasesOf,
+    executor_of: ExecutorOf,
+    signal_of: SignalOf,
+    bar_of: BarOf,
+) -> None:
+    event, bar = signal_of(stop_loss=95.0), bar_of(minute=1, price=94.0)
+    (tmp_path / "signal.json").write_text(event.model_dump_json())
+    (tmp_path / "bar.json").write_text(bar.model_dump_json())
+    urls = databases_of("account")
+    await asyncio.to_thread(kill_at, step, tmp_path, urls, str(tmp_path / "bar.json"))
+
+    executor = await executor_of()
+    broker = plug(executor, RestingBroker(tmp_path / "broker"))
+    broker.portion = Decimal(1)
+    await executor.reconciliation.reconcile()
+    await executor.on_bar(bar)  # the bars of the last minutes are read again
+    await executor.reconciliation.reconcile()
+    assert set(broker.book.made.values()) == {1}
+    entry = await executor.ledger.order(ENTRY)
+    assert entry is not None
+    assert entry.state is OrderState.CANCELED
+    assert await broker.positions() == {}  # half was bought, and its stop was crossed
+    assert (await executor.ledger.portfolio()).cash == (await broker.balances())["USD"]
     assert await verify(executor.ledger, broker.reports()) == []

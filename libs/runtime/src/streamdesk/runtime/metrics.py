@@ -151,6 +151,11 @@ ORDER_OUTCOMES_UNKNOWN = Counter(
 ORDERS_RECONCILED = Counter(
     "orders_reconciled_total", "Unfinished orders that the broker was asked about."
 )
+ORDERS_CANCELED = Counter(
+    "orders_canceled_total",
+    "Orders of which the desk wanted the rest canceled, by reason.",
+    ["reason"],
+)
 PROTECTIVE_EXITS = Counter(
     "protective_exits_total", "Positions closed because a stop was crossed.", ["stop"]
 )

@@ -1,6 +1,6 @@
 """From a signal, or a bar that crosses a stop, to an intent or a refusal. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -152,6 +152,10 @@ class Crossing:
     price: Decimal
     at: datetime
 
+    def seen_at(self, price: Decimal, at: datetime) -> "Crossing":
+        """The same, acted upon later: at the lower of the two prices."""
+        return replace(self, price=min(self.price, price), at=max(self.at, at))
+
 
 def crossing(holding: Holding, bar: BarClosed) -> Crossing | None:
     """Whether a bar that came after the position was opened crosses one of its stops.
@@ -178,7 +182,7 @@ def protective_exit(
     Args:
         holding: the position.
         crossed: what happened.
-        attempt: 1, and one more after the broker refused an exit of this position.
+        attempt: 1, and one more than the exits of this position that there were.
         policy: the numbers.
 
     Returns:
@@ -211,8 +215,27 @@ def protective_exit(
     )
 
 
-def exit_alert(intent: Intent, crossed: Crossing) -> Alert:
-    """The alert that a stop was crossed and the position is being closed."""
+def exit_alert(intent: Intent, crossed: Crossing, attempt: int, last: int) -> Alert:
+    """The alert that a position is being closed: its stop was crossed, or it is tried again.
+
+    Args:
+        intent: the exit.
+        crossed: what it is for.
+        attempt: as in `protective_exit`.
+        last: the attempt that is not priced anew.
+    """
+    if attempt > 1:
+        is_last = attempt == last
+        return Alert(
+            key=f"exit:{intent.client_order_id}",
+            code="EXIT_NOT_FILLED" if is_last else "EXIT_TRIED_AGAIN",
+            severity=Severity.CRITICAL if is_last else Severity.INFO,
+            message=f"exit {attempt} of {intent.symbol} sells the rest at {intent.limit_price} or "
+            f"better{'; it is not priced anew any more' if is_last else ''}",
+            value=crossed.price,
+            limit=crossed.level,
+            symbol=intent.symbol,
+        )
     name = "stop loss" if crossed.origin is Origin.STOP_LOSS else "take profit"
     return Alert(
         key=f"exit:{intent.client_order_id}",

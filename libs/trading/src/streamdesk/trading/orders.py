@@ -57,6 +57,8 @@ class Origin(StrEnum):
     SIGNAL = "SIGNAL"
     STOP_LOSS = "STOP_LOSS"
     TAKE_PROFIT = "TAKE_PROFIT"
+    EXIT = "EXIT"
+    """What a sell signal's order left when the market moved away from its limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,13 @@ class Settings(ServiceSettings):
     broker_timeout_seconds: float = Field(
         5, gt=0, description="Seconds after which a broker's answer counts as lost."
     )
+    entry_timeout_seconds: float = Field(
+        300,
+        gt=0,
+        description="Seconds of market time after which what is left of a buy is canceled, so that "
+        "its cash is free: five one-minute bars, older than that its price is no price of this "
+        "market. Where bars are longer, at least two of them.",
+    )
     reconcile_interval_seconds: float = Field(
         5,
         gt=0,

@@ -44,6 +44,20 @@ class SignalDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class ExitStep:
+    """What leaving a position takes next.
+
+    Attributes:
+        order: the exit, committed and to be sent (INTENDED); or the order that has the symbol and
+            is to be canceled first (PENDING_CANCEL); None when there is nothing to do.
+        is_waiting: an order is being canceled; the position is left when it is done.
+    """
+
+    order: Order | None = None
+    is_waiting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Halt:
     """A halt of trading that is in force.
 

@@ -22,6 +22,7 @@ from streamdesk.contracts.topics import (
 from streamdesk.order_executor.adapters.database import Database, TableSet
 from streamdesk.order_executor.adapters.ledger import Ledger
 from streamdesk.order_executor.adapters.ledger.audit import Findings, verify
+from streamdesk.order_executor.adapters.ledger.cancellations import Cancellations
 from streamdesk.order_executor.adapters.ledger.contradictions import Contradictions
 from streamdesk.order_executor.adapters.ledger.digest import digest
 from streamdesk.order_executor.adapters.ledger.inspection import LedgerInspector
@@ -38,6 +39,7 @@ from streamdesk.order_executor.application.protect_positions import Protection
 from streamdesk.order_executor.application.publish_outbox import OutboxPublisher
 from streamdesk.order_executor.application.reconcile import Reconciliation
 from streamdesk.order_executor.application.trading_gate import TradingGate
+from streamdesk.order_executor.application.working_orders import WorkingOrders
 from streamdesk.order_executor.config import ACCOUNT_CURRENCY, NAME, Settings
 from streamdesk.order_executor.entrypoints import bus as bus_entrypoint
 from streamdesk.order_executor.entrypoints import schedule
@@ -96,6 +98,7 @@ class OrderExecutor:
         )
         self.kill_switch = KillSwitch(database, clock)
         self.contradictions = Contradictions(database, clock)
+        self.cancellations = Cancellations(database, clock)
         self.outbox = Outbox(
             database,
             owner=settings.instance,
@@ -122,8 +125,15 @@ class OrderExecutor:
             contradictions=self.contradictions,
             clock=clock,
         )
+        working = WorkingOrders(
+            self.ledger,
+            self.cancellations,
+            self.execution,
+            self.gate,
+            settings.entry_timeout_seconds,
+        )
         self.protection = Protection(
-            self.ledger, self.execution, self.gate, settings.valuation_interval_seconds
+            self.ledger, self.execution, self.gate, working, settings.valuation_interval_seconds
         )
         self.reconciliation = Reconciliation(self.ledger, self.execution, self.gate)
         self.book_check = BookCheck(lambda: verify(self.ledger), self.verify)
@@ -133,6 +143,7 @@ class OrderExecutor:
             self.protection,
             self.view,
             self.gate,
+            working,
             clock=clock,
             announce=self._announce,
         )

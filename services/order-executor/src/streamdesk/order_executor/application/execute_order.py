@@ -114,14 +114,19 @@ class OrderExecution:
     async def find_or_submit(self, order: Order) -> BrokerReport | None:
         """Ask for the order first; send it, with the same id, only while that is safe.
 
+        Of an order that is to be canceled the broker is asked to cancel it, until it has.
+
         Returns:
             None when the broker does not have it and it must not be sent: it is contradicted.
 
         Raises:
             BrokerUnavailableError, OutcomeUnknownError: nothing is known better than before.
         """
-        with order_span("query order", order, kind=SpanKind.CLIENT) as step:
-            report = await self._within(self._broker.query(order.client_order_id))
+        is_to_end = order.state is OrderState.PENDING_CANCEL
+        ask = self._broker.cancel if is_to_end else self._broker.query
+        name = "cancel order" if is_to_end else "query order"
+        with order_span(name, order, kind=SpanKind.CLIENT) as step:
+            report = await self._within(ask(order.client_order_id))
             step.set_attribute(STATE, "unknown" if report is None else report.state)
         return await self._send_again(order) if report is None else report
 

@@ -14,6 +14,7 @@ from streamdesk.order_executor.application.order_spans import (
 )
 from streamdesk.order_executor.application.protect_positions import Protection
 from streamdesk.order_executor.application.trading_gate import TradingGate
+from streamdesk.order_executor.application.working_orders import WorkingOrders
 from streamdesk.order_executor.domain import SignalDecision
 from streamdesk.order_executor.errors import DatabaseBusyError, DatabaseError
 from streamdesk.runtime import metrics, span
@@ -34,6 +35,7 @@ class SignalExecution:
         protection: has the newest prices of positions.
         view: the present of every market.
         gate: while it is closed, signals wait.
+        working: the order that may have the symbol of a sell.
         clock: gives the time from which a signal's age is measured.
         announce: called when there is something to publish.
     """
@@ -45,6 +47,7 @@ class SignalExecution:
         protection: Protection,
         view: MarketView,
         gate: TradingGate,
+        working: WorkingOrders,
         *,
         clock: Callable[[], datetime],
         announce: Callable[[], None],
@@ -54,6 +57,7 @@ class SignalExecution:
         self._protection = protection
         self._view = view
         self._gate = gate
+        self._working = working
         self._clock = clock
         self._announce = announce
 
@@ -90,9 +94,14 @@ class SignalExecution:
     async def _settle(
         self, signal_id: str, signal: SignalGenerated, *, may_postpone: bool
     ) -> SignalDecision:
-        # A sell must not be lost to a buy that is still being filled, so it waits for that order.
-        postpone = POSTPONABLE if may_postpone and signal.side is Side.SELL else NOTHING
-        decision = await self._decide(signal_id, signal, postpone)
+        is_sell = signal.side is Side.SELL
+        decision = await self._decide(signal_id, signal, POSTPONABLE if is_sell else NOTHING)
+        if decision.is_postponed:
+            # A sell must not be lost to a buy that is still being filled: what is left of that is
+            # canceled, and until it is the sell waits.
+            await self._working.make_way(signal.symbol)
+            postpone = POSTPONABLE if may_postpone else NOTHING
+            decision = await self._decide(signal_id, signal, postpone)
         if decision.order is not None and not decision.order.state.is_done:
             await self._execution.carry_out(decision.order, is_new=decision.is_new)
         return decision

@@ -1,18 +1,21 @@
 """Watches bars for prices of positions and crossed stops, and values the portfolio."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamdesk.contracts.events import BarClosed
 from streamdesk.order_executor.adapters.ledger import Ledger
 from streamdesk.order_executor.application.execute_order import OrderExecution
 from streamdesk.order_executor.application.order_spans import SYMBOL
 from streamdesk.order_executor.application.trading_gate import TradingGate
+from streamdesk.order_executor.application.working_orders import WorkingOrders
 from streamdesk.order_executor.domain import Mark
 from streamdesk.runtime import logger, metrics, span
 from streamdesk.trading.decisions import Crossing, crossing
 from streamdesk.trading.money import price_from
+from streamdesk.trading.orders import OrderState
 from streamdesk.trading.portfolio import Holding
+from streamdesk.trading.working_orders import left_behind
 
 log = logger(__name__)
 VIEW_SECONDS = 1.0
@@ -34,15 +37,22 @@ class Protection:
         ledger: the account's books.
         execution: carries out the exits.
         gate: while it is closed, crossings are remembered.
+        working: the orders that may have a position's symbol.
         valuation_seconds: least time between two valuations because of prices.
     """
 
     def __init__(
-        self, ledger: Ledger, execution: OrderExecution, gate: TradingGate, valuation_seconds: float
+        self,
+        ledger: Ledger,
+        execution: OrderExecution,
+        gate: TradingGate,
+        working: WorkingOrders,
+        valuation_seconds: float,
     ) -> None:
         self._ledger = ledger
         self._execution = execution
         self._gate = gate
+        self._working = working
         self._valuation_seconds = valuation_seconds
         self._marks: dict[str, Mark] = {}
         self._crossed: dict[str, _Crossed] = {}
@@ -52,6 +62,7 @@ class Protection:
     def positions_changed(self) -> None:
         """Look at the positions again before the next bar."""
         self._seen_at = float("-inf")
+        self._working.changed()
 
     def take_marks(self) -> dict[str, Mark]:
         """Prices seen since the last call; the next write to the ledger includes them."""
@@ -61,20 +72,30 @@ class Protection:
     async def on_bar(self, bar: BarClosed, cause: str = "") -> None:
         """Note the price of a held instrument; leave the position when a stop is crossed.
 
+        What is left of an entry is canceled first, and an exit that the market has left is made
+        anew: the position is protected from its first share on, and until it is closed.
+
         Args:
             bar: what the market did.
             cause: traceparent of its publisher; empty without tracing.
         """
+        await self._working.on_bar(bar)
         holding = (await self._view()).get(bar.symbol)
         if holding is None:
             return
         last = self._marks.get(bar.symbol)
         if bar.timestamp > (last.at if last else holding.marked_at):
             self._marks[bar.symbol] = Mark(price_from(bar.close), bar.timestamp)
-        crossed = crossing(holding, bar)
-        if crossed is not None:
+        live = (await self._working.by_symbol()).get(bar.symbol)
+        crossed = crossing(holding, bar) or (left_behind(live, bar) if live else None)
+        before = self._crossed.get(bar.symbol)
+        if before is not None:
             # The first crossing counts: a later bar must not turn a loss into a gain.
-            self._crossed.setdefault(bar.symbol, _Crossed(holding, crossed, cause))
+            seen = before.crossing.seen_at(price_from(bar.close), bar.timestamp)
+            self._crossed[bar.symbol] = replace(before, crossing=seen)
+        elif crossed is not None:
+            self._crossed[bar.symbol] = _Crossed(holding, crossed, cause)
+        if bar.symbol in self._crossed:
             await self.leave_crossed()
 
     async def _view(self) -> dict[str, Holding]:
@@ -86,16 +107,30 @@ class Protection:
 
     async def leave_crossed(self) -> None:
         """Close the positions whose stops were crossed, as soon as trading is open."""
-        while self._crossed and self._gate.is_open:
-            symbol, item = next(iter(self._crossed.items()))
-            about = {SYMBOL: symbol, "streamdesk.stop": item.crossing.origin.value}
-            with span("leave position", parent=item.cause, attributes=about):
-                order = await self._ledger.protect(item.holding, item.crossing, self.take_marks())
-                # Forgotten only now: if the ledger fails, the crossing is tried again.
-                self._crossed.pop(symbol, None)
-                if order is not None:
-                    self._report(item)
-                    await self._execution.carry_out(order, is_new=True)
+        for symbol in list(self._crossed):
+            while self._gate.is_open and (item := self._crossed.get(symbol)) is not None:
+                about = {SYMBOL: symbol, "streamdesk.stop": item.crossing.origin.value}
+                with span("leave position", parent=item.cause, attributes=about):
+                    is_waiting = await self._leave(symbol, item)
+                if is_waiting:
+                    break
+
+    async def _leave(self, symbol: str, item: _Crossed) -> bool:
+        """Take the next step; returns whether the one after it has to wait."""
+        step = await self._ledger.protect(item.holding, item.crossing, self.take_marks())
+        self._working.changed()
+        if step.is_waiting:
+            return True
+        if step.order is not None and step.order.state is OrderState.PENDING_CANCEL:
+            metrics.ORDERS_CANCELED.labels(step.order.code or "").inc()
+            ended = await self._execution.carry_out(step.order, is_new=False)
+            return not ended.state.is_done
+        # Forgotten only now: if the ledger fails, the crossing is tried again.
+        self._crossed.pop(symbol, None)
+        if step.order is not None:
+            self._report(item)
+            await self._execution.carry_out(step.order, is_new=True)
+        return False
 
     def _report(self, item: _Crossed) -> None:
         metrics.PROTECTIVE_EXITS.labels(item.crossing.origin).inc()

@@ -120,7 +120,9 @@ def _ending(order: Order, report: BrokerReport) -> Order:
         was_rejected = report.state is OrderState.REJECTED and not order.filled_quantity
         state = OrderState.EXPIRED if report.state is OrderState.EXPIRED else OrderState.CANCELED
         state = OrderState.REJECTED if was_rejected else state
-        return replace(order, state=state, code=report.code, reason=report.reason)
+        # Why we canceled it is better known here than there.
+        code, reason = report.code or order.code, report.reason or order.reason
+        return replace(order, state=state, code=code, reason=reason)
     working = OrderState.PARTIALLY_FILLED if order.filled_quantity else OrderState.ACCEPTED
     if report.state is OrderState.PENDING_CANCEL:
         working = OrderState.PENDING_CANCEL

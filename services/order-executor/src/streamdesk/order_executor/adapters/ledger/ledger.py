@@ -14,10 +14,11 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, insert, select, update
 
+from streamdesk.contracts.events import Side
 from streamdesk.order_executor.adapters.database import Database
-from streamdesk.order_executor.adapters.ledger import booking, events, rows, signals
+from streamdesk.order_executor.adapters.ledger import booking, cancellations, events, rows, signals
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, ORDERS
-from streamdesk.order_executor.domain import Marks, SignalDecision
+from streamdesk.order_executor.domain import ExitStep, Marks, SignalDecision
 from streamdesk.trading.decisions import (
     Crossing,
     decide,
@@ -29,6 +30,7 @@ from streamdesk.trading.orders import BrokerReport, Intent, Order, OrderState
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Holding, Portfolio
 from streamdesk.trading.risk import Code, RiskVerdict, TradeRequest
+from streamdesk.trading.working_orders import MAX_EXITS, cancel_code_for
 
 ACCOUNT_ID = "paper"
 
@@ -148,11 +150,12 @@ class Ledger:
 
     async def protect(
         self, holding: Holding, crossed: Crossing, marks: Marks | None = None
-    ) -> Order | None:
-        """Commit the intent to leave a position whose stop was crossed.
+    ) -> ExitStep:
+        """Commit the next step of leaving a position whose stop was crossed.
 
         The same call by another process, or again, makes no second order: the id follows from
-        the order that opened the position.
+        the order that opened the position. An order that has the symbol makes way first: what is
+        left of the entry, or an exit whose limit the market has left.
 
         Args:
             holding: the position as it was when the bar came.
@@ -160,25 +163,25 @@ class Ledger:
             marks: prices seen since the last call.
 
         Returns:
-            The order; None when the position is closed, or being closed, already.
+            The step; none when the position is closed, or being closed, already.
         """
         now = self._clock()
 
-        def work(connection: Connection) -> Order | None:
+        def work(connection: Connection) -> ExitStep:
             rows.mark_positions(connection, marks or {})
             held = rows.holding(connection, holding.symbol)
             # Closed since, or closed and opened again: the stop was that of another position.
             if held is None or held.entry_order_id != holding.entry_order_id:
-                return None
-            # An order for the symbol is live: it may be the exit of another executor.
-            if rows.is_reserved(connection, held.symbol):
-                return None
-            attempt = 1 + rows.failed_exits(connection, held.entry_order_id)
+                return ExitStep()
+            attempt = 1 + rows.exits(connection, held.entry_order_id)
+            live = rows.live_order(connection, held.symbol)
+            if live is not None:
+                return _make_way(connection, live, crossed, attempt, now)
             intent = protective_exit(held, crossed, attempt, self._policy)
             if intent is None:
-                return None
-            events.alert(connection, exit_alert(intent, crossed), now)
-            return self._intend(connection, intent, now)
+                return ExitStep()
+            events.alert(connection, exit_alert(intent, crossed, attempt, MAX_EXITS), now)
+            return ExitStep(self._intend(connection, intent, now))
 
         return await self.database.write(work)
 
@@ -281,3 +284,14 @@ class Ledger:
     async def order(self, client_order_id: str) -> Order | None:
         """One order."""
         return await self.database.read(lambda connection: rows.order(connection, client_order_id))
+
+
+def _make_way(
+    connection: Connection, live: Order, crossed: Crossing, attempt: int, now: datetime
+) -> ExitStep:
+    code = cancel_code_for(live, crossed)
+    # Another executor's exit, or one that the market has not left.
+    if code is None or (live.intent.side is Side.SELL and attempt > MAX_EXITS):
+        return ExitStep()
+    wanted = cancellations.want(connection, live, code, now)
+    return ExitStep(wanted, is_waiting=wanted is None)

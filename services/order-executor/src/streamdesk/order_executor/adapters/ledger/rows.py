@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from streamdesk.contracts.events import Side
 from streamdesk.order_executor.adapters.ledger.schema import (
@@ -235,16 +235,14 @@ def next_booking(connection: Connection) -> int:
     return (connection.execute(select(func.max(FILLS.c.booking))).scalar() or 0) + 1
 
 
-def is_reserved(connection: Connection, symbol: str) -> bool:
-    """Whether an order for this symbol is under way."""
-    query = select(exists().where(RESERVATIONS.c.symbol == symbol))
-    return bool(connection.execute(query).scalar())
+def live_order(connection: Connection, symbol: str) -> Order | None:
+    """The order that has this symbol: it is not done."""
+    query = select(ORDERS).join_from(RESERVATIONS, ORDERS).where(RESERVATIONS.c.symbol == symbol)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else order_from(row)
 
 
-def failed_exits(connection: Connection, entry_order_id: str) -> int:
-    """Protective exits of this position that ended without closing it."""
-    query = select(func.count()).where(
-        ORDERS.c.entry_order_id == entry_order_id,
-        ORDERS.c.state.in_([OrderState.REJECTED.value, OrderState.CANCELED.value]),
-    )
+def exits(connection: Connection, entry_order_id: str) -> int:
+    """Protective exits of this position that there were."""
+    query = select(func.count()).where(ORDERS.c.entry_order_id == entry_order_id)
     return connection.execute(query).scalar_one()
