@@ -9,7 +9,7 @@ from typing import Any
 import hiredis
 import pytest
 
-from streamdesk.bus import Message
+from streamdesk.bus import Message, QueueFullError
 from streamdesk.bus.backends.records import Failure, Step
 from streamdesk.bus.backends.redis.backend import RedisBackend
 from streamdesk.bus.topic_keys import keys_of
@@ -90,6 +90,19 @@ async def test_a_service_publishes_what_the_topics_say_it_produces(
         await backend.close()
     assert ask_as(server, service, "SET", "streamdesk:durable", 1, "PX", 100) == "OK"
     assert ask_as(server, service, "WAIT", 0, 1) == 0
+
+
+async def test_a_publisher_may_give_up_what_is_weaker_in_a_full_queue(
+    server: StreamServer,
+) -> None:
+    topic = topics.TRADING_SIGNALS.configured(max_backlog=1)
+    weak = example(topic).model_copy(update={"priority": 0})
+    strong = weak.model_copy(update={"priority": 90})
+    async with bus_of(server, "signal-generator") as bus:
+        with contextlib.suppress(QueueFullError):  # what other tests left fills it as well
+            await bus.publish(topic, weak)
+        await bus.publish(topic, strong)
+    assert "queue-full" in {stored.letter.reason for stored in await letters(server, topic)}
 
 
 @pytest.mark.parametrize(("service", "topic", "group"), CONSUMED, ids=named)

@@ -3,6 +3,8 @@
 import pytest
 import yaml
 
+from streamdesk.bus.topic_keys import keys_of
+from streamdesk.contracts.topics import TRADING_SIGNALS
 from tests.charts.redis_sentinel_chart import Object, one, refusal
 from tests.charts.streamdesk_chart import (
     CHART,
@@ -284,7 +286,7 @@ def test_the_operator_may_do_more_only_where_a_value_names_it() -> None:
 
 def test_the_pool_reads_every_class_of_the_signals(whole: list[Object]) -> None:
     spec = one(whole, "ExecutorPool", "desk-order-executor")["spec"]
-    assert spec["redis"]["streams"] == [f"{{trading:signals}}:{n}" for n in range(100, -1, -10)]
+    assert spec["redis"]["streams"] == list(keys_of(TRADING_SIGNALS).streams)
     assert spec["targetRef"]["name"] == "desk-order-executor"
     assert ("backlogPerReplica" in spec) != ("drainSeconds" in spec)
 

@@ -91,8 +91,8 @@ def test_braces_in_an_address_are_parameters_only() -> None:
         named = set(re.findall(r"\{(.*?)\}", channel["address"]))
         assert named == set(channel.get("parameters", {}))
     streams = DOCUMENT["channels"]["signals"]["parameters"]["stream"]["enum"]
-    assert streams[0] == "{trading:signals}:100"
-    assert len(streams) == 11
+    assert streams[:2] == ["{trading:signals}:110", "{trading:signals}:100"]
+    assert len(streams) == 12
 
 
 @pytest.mark.parametrize("name", DOCUMENT["components"]["messages"])

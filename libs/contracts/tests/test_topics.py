@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from streamdesk.contracts import Event, Topic
 from streamdesk.contracts import topics as t
-from streamdesk.contracts.events import SignalGenerated
+from streamdesk.contracts.events import Side, SignalGenerated
+from streamdesk.contracts.events.signals import EXIT_CLASS
 
 SIGNAL: dict[str, Any] = SignalGenerated.model_json_schema()["examples"][0]
 
@@ -41,7 +42,8 @@ def test_every_topic_has_events_a_producer_and_a_consumer(topic: Topic[Event]) -
 def test_the_fields_a_topic_names_exist_in_all_its_events(topic: Topic[Event]) -> None:
     named = {topic.key_field, topic.class_field} - {None}
     for model in topic.models:
-        assert named <= set(model.model_fields)
+        properties = {name for name, value in vars(model).items() if isinstance(value, property)}
+        assert named <= {*model.model_fields, *properties}
 
 
 def test_the_five_names_of_the_event_bus_interface_are_aliases() -> None:
@@ -69,6 +71,20 @@ def test_an_event_is_keyed_by_what_it_is_about() -> None:
 @given(st.integers(0, 100))
 def test_a_priority_falls_into_the_class_below_it(priority: int) -> None:
     assert t.TRADING_SIGNALS.class_of(signal(priority)) == priority // 10 * 10
+
+
+@given(st.integers(0, 100))
+def test_a_signal_that_exits_has_a_class_above_every_entry(priority: int) -> None:
+    leaves = signal(priority).model_copy(update={"side": Side.SELL})
+    assert t.TRADING_SIGNALS.class_of(leaves) == EXIT_CLASS
+    assert t.TRADING_SIGNALS.class_of(signal(100)) < EXIT_CLASS  # type: ignore[operator] # it has one
+    assert "queue_class" not in leaves.model_dump(), "it follows from the side: it does not travel"
+
+
+def test_exits_have_as_much_room_as_the_entries_whatever_the_limit() -> None:
+    topic = t.TRADING_SIGNALS.configured(max_backlog=7)
+    assert (topic.limit_of(EXIT_CLASS), topic.limit_of(100), topic.limit_of(None)) == (14, 7, 7)
+    assert t.NEWS_RAW.limit_of(None) is None
 
 
 def test_a_topic_without_classes_has_no_class() -> None:
@@ -108,6 +124,11 @@ def test_naming_a_topics_own_key_moves_nothing() -> None:
     ("changes", "message"),
     [
         ({"shards": 0}, "shards is 0"),
+        ({"reserved_class": 5}, "reserved_class=5; expected the highest of ()"),
+        (
+            {"reserved_class": 5, "classes": (0, 9)},
+            "reserved_class=5; expected the highest of (0, 9)",
+        ),
         ({"shards": 4, "key_field": "symbol", "classes": (0, 50)}, "shards=4 and classes=(0, 50)"),
         ({"shards": 4}, "shards=4 without a key_field"),
         ({"dedup_window_seconds": 0.0}, "dedup_window_seconds is 0.0"),

@@ -125,6 +125,18 @@ def test_a_full_stream_is_counted_at_each_refusal_and_said_once_a_stream() -> No
     ]
 
 
+def test_a_message_given_up_for_a_stronger_one_is_a_dead_letter_and_said_once_a_minute() -> None:
+    metrics = BusMetrics()
+    with capture_logs() as lines:
+        for _ in range(3):
+            metrics.displaced("crowded", "g", 30, 110)
+    labels = {"topic": "crowded", "group": "g", "reason": "queue-full"}
+    assert value("streams_dead_letters_total", **labels) == 3
+    assert [(line["log_level"], line["given_up"], line["instead_for"]) for line in lines] == [
+        ("warning", 30, 110)
+    ]
+
+
 def test_a_group_made_again_is_counted_and_logged_with_where_it_goes_on() -> None:
     metrics = BusMetrics()
     with capture_logs() as lines:

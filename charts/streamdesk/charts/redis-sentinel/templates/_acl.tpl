@@ -2,7 +2,7 @@
 The permissions of a user, as ACL rules of Redis. A topic's keys are the topic itself, its dead letters
 and all keys with its hash tag: classes, shards and helper keys. Each role has a selector of its own, so
 that the right to read one topic and the right to write another do not combine. Lua scripts have the
-permissions of their user.
+permissions of their user. A publisher moves a group past what a full queue gives up.
 */}}
 
 {{- define "redis-sentinel.patterns" -}}
@@ -18,11 +18,11 @@ permissions of their user.
 {{- end }}
 
 {{- define "redis-sentinel.publishCommands" -}}
-{{ include "redis-sentinel.readCommands" . }} +xadd +xtrim +set +hset +zadd
+{{ include "redis-sentinel.readCommands" . }} +xadd +xtrim +set +hset +zadd +hdel +xgroup|create +xgroup|setid
 {{- end }}
 
 {{- define "redis-sentinel.consumeCommands" -}}
-{{ include "redis-sentinel.publishCommands" . }} +xreadgroup +xack +xclaim +xautoclaim +xgroup|create +xgroup|setid +xgroup|delconsumer +hdel +hincrby +zrem +zrange +zremrangebyscore +del +incr
+{{ include "redis-sentinel.publishCommands" . }} +xreadgroup +xack +xclaim +xautoclaim +xgroup|delconsumer +hincrby +zrem +zrange +zremrangebyscore +del +incr
 {{- end }}
 
 {{- define "redis-sentinel.rules" -}}

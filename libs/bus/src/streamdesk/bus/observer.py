@@ -75,6 +75,12 @@ class BusObserver(Protocol):
         """It takes messages again."""
         return
 
+    def displaced(
+        self, topic: str, group: str, priority: int | None, by_priority: int | None
+    ) -> None:
+        """A full queue gave an unread message up for one of a higher class: a dead letter."""
+        return
+
     def cap_reached(self, topic: str, stream: str, length: int, cap: int) -> None:
         """Publishes are refused because a stream holds too much that a group has not finished."""
         return

@@ -20,6 +20,7 @@ class TopicKeys:
         tag: prefix of helper keys; its hash tag puts them beside the streams in a cluster.
         groups: groups that must have every entry.
         first: position of its first stream among all of the topic's; not 0 for a later shard.
+        reserved: position of the class that has room of its own; None without one.
     """
 
     topic: str
@@ -29,6 +30,7 @@ class TopicKeys:
     tag: str
     groups: tuple[str, ...]
     first: int = 0
+    reserved: int | None = None
 
     def delayed(self, group: str) -> str:
         """Sorted set of a group's retries that wait for their time."""
@@ -78,8 +80,11 @@ class TopicKeys:
         return self.classes.index(priority)
 
     def one_class_down(self, index: int) -> int:
-        """Position of the next lower class's stream; the lowest, and a shard, stay as they are."""
-        if self.classes[index] is None:
+        """Where a retry goes: the next lower class's stream.
+
+        The lowest class, the one with room of its own and a shard stay as they are.
+        """
+        if self.classes[index] is None or index == self.reserved:
             return index
         return min(index + 1, len(self.streams) - 1)
 
@@ -103,6 +108,7 @@ def keys_of(topic: Topic[Any]) -> TopicKeys:
         dead=topic.dead_key,
         tag=f"{{{topic.key}}}",
         groups=topic.groups,
+        reserved=None if topic.reserved_class is None else 0,
     )
 
 

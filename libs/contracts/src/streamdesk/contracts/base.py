@@ -108,12 +108,15 @@ class Topic(Generic[E_co]):
         about: one sentence for the generated documents.
         mode: `entry`, one event a stream entry; `frame`, up to some hundreds as a JSON array.
         key_field: the event's field that identifies what it is about, the envelope's `k`.
-        class_field: the event's field with its priority class, one of `classes`.
+        class_field: the event's field or property with its priority class, one of `classes`.
         classes: priority classes, ascending; empty where arrival is the only order.
+        reserved_class: the highest class, if it has room of its own: its events fill as much again
+            as `max_backlog`, which the other classes share, and their retries stay in it.
         dead_key: Redis key of the dead letters.
         keep: how many entries stay readable after every group has acknowledged them.
         max_backlog: entries waiting, pending or delayed for a group at which a publish is
-            refused; None for no limit. With shards, of each shard.
+            refused, unless an entry of a lower class waits: that goes to the dead letters instead.
+            None for no limit. With shards, of each shard.
         shards: more than 1 spreads the topic over so many streams, `{<key>:0}` and so on. What
             has the same `key_field` stays in one shard, in order. Changing it moves keys.
         durable: a publish waits until replicas have the entry, as the bus's settings say.
@@ -139,6 +142,7 @@ class Topic(Generic[E_co]):
     key_field: str | None = None
     class_field: str | None = None
     classes: tuple[int, ...] = ()
+    reserved_class: int | None = None
     keep: int = 10_000
     max_backlog: int | None = None
     producers: tuple[str, ...] = ()
@@ -153,7 +157,12 @@ class Topic(Generic[E_co]):
         """Refuse arguments that contradict each other."""
         window, size = self.dedup_window_seconds, self.compress_above_bytes
         sharded, frames = self.shards > 1, self.mode == "frame"
+        highest = max(self.classes, default=None)
         refusals = (
+            (
+                self.reserved_class not in {None, highest},
+                f"reserved_class={self.reserved_class}; expected the highest of {self.classes}",
+            ),
             (self.shards < 1, f"shards is {self.shards}; expected 1 or more"),
             (
                 sharded and self.classes,
@@ -213,6 +222,12 @@ class Topic(Generic[E_co]):
     def key_of(self, event: Event) -> str:
         """What the event is about, as the envelope's `k`; empty where the topic has no key."""
         return str(getattr(event, self.key_field)) if self.key_field else ""
+
+    def limit_of(self, priority: int | None) -> int | None:
+        """The backlog of all classes together at which a publish to this class is refused."""
+        if self.max_backlog is None or priority is None or priority != self.reserved_class:
+            return self.max_backlog
+        return 2 * self.max_backlog
 
     def class_of(self, event: Event) -> int | None:
         """The event's priority class, rounded down to one that exists; None without classes."""

@@ -26,6 +26,7 @@ from streamdesk.contracts.events import (
     TaskCompleted,
     TaskProgressed,
 )
+from streamdesk.contracts.events.signals import EXIT_CLASS
 
 GATEWAY = Consumer("websocket-gateway")
 EVERY_SERVICE = (
@@ -68,10 +69,11 @@ TRADING_SIGNALS: Topic[SignalGenerated] = Topic(
     name="signals",
     key="trading:signals",
     models=(SignalGenerated,),
-    about="Scored signals, highest class first.",
+    about="Scored signals: exits first, then entries by the class of their score.",
     key_field="symbol",
-    class_field="priority",
-    classes=tuple(range(0, 101, 10)),
+    class_field="queue_class",
+    classes=(*range(0, 101, 10), EXIT_CLASS),
+    reserved_class=EXIT_CLASS,
     dead_key="trading:signals:dead",
     max_backlog=1_000,
     durable=True,

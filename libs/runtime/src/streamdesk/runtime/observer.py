@@ -94,6 +94,7 @@ class BusMetrics:
         self._lost = False
         self._paused: set[tuple[str, str]] = set()
         self._cap_said_at: dict[str, float] = {}
+        self._displaced_said_at: dict[str, float] = {}
         metrics.STREAMS_CONNECTED.set(1)
 
     def published(self, topic: str, count: int) -> None:
@@ -189,6 +190,25 @@ class BusMetrics:
         """One event was given up."""
         metrics.STREAMS_DEAD_LETTERS.labels(topic, group, reason).inc()
         log.warning("dead letter", topic=topic, group=group, reason=reason)
+
+    def displaced(
+        self, topic: str, group: str, priority: int | None, by_priority: int | None
+    ) -> None:
+        """A full queue gave a message up for a stronger one.
+
+        Counted each time as a dead letter, logged once a minute: a queue stays full for long.
+        """
+        metrics.STREAMS_DEAD_LETTERS.labels(topic, group, "queue-full").inc()
+        now = time.monotonic()
+        if now - self._displaced_said_at.get(topic, -REMIND_SECONDS) >= REMIND_SECONDS:
+            self._displaced_said_at[topic] = now
+            log.warning(
+                "queue full, weaker messages become dead letters",
+                topic=topic,
+                group=group,
+                given_up=priority,
+                instead_for=by_priority,
+            )
 
     def undecodable(self, topic: str, reason: str) -> None:
         """A reader without a group skipped an entry it could not read."""

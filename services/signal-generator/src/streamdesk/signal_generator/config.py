@@ -129,7 +129,7 @@ class Settings(ServiceSettings):
     signal_queue_max_size: int = Field(
         TRADING_SIGNALS.max_backlog or 1_000,
         ge=1,
-        description="Signals waiting, pending or delayed at which another is refused.",
+        description="Unfinished signals at which a weaker one is refused; exits: twice as many.",
     )
     signal_queue_wait: Literal["auto", "always", "never"] = Field(
         "auto",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from streamdesk.bus.backends.records import (
+    Appended,
     Entry,
     Failure,
     GroupState,
@@ -92,13 +93,19 @@ class Backend(Protocol):
         window_ms: int,
         limit: int | None,
         keep: int | None,
-    ) -> list[str]:
+        *,
+        displaces: bool = False,
+    ) -> Appended:
         """Append, within a limit if there is one, but no event that was within `window_ms`.
 
         All or nothing: raises QueueFullError at the limit. A window of 0 remembers no event. An
         event is known by its envelope's id. Of one that was written already the first entry's
         id is returned, an empty string if it was scheduled; it does not count towards the limit.
         `keep` bounds the stream's length, roughly.
+
+        With `displaces` each group that is at the limit gives up as many unread entries of lower
+        classes, the oldest of the lowest class first, if there are so many: they become dead
+        letters, and the group's cursor moves past them. Other groups read them all the same.
         """
 
     async def schedule(

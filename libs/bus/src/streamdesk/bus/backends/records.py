@@ -131,6 +131,34 @@ class ConsumerState:
 
 
 @dataclass(frozen=True, slots=True)
+class Displaced:
+    """An unread entry that a full queue gave up for a stronger one: it is a dead letter now.
+
+    Args:
+        group: which gave it up; other groups read it all the same.
+        stream: position of the stream it was on.
+        event_id: of its event.
+    """
+
+    group: str
+    stream: int
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What an append within a limit did.
+
+    Args:
+        ids: the entry id of each event, in order.
+        displaced: what was given up for them.
+    """
+
+    ids: list[str]
+    displaced: list[Displaced]
+
+
+@dataclass(frozen=True, slots=True)
 class GroupState:
     """Where a group stands.
 

@@ -13,9 +13,9 @@ from streamdesk.bus.config import RetryPolicy
 from streamdesk.bus.consuming.deliveries import Delivery
 from streamdesk.bus.dead_letters.letters import (
     Attempt,
-    DeadLetter,
     dead_letter_fields,
     history_of,
+    letter_of,
     with_attempt,
 )
 from streamdesk.bus.decoding import Members, decode, member_id, message_of, reader_of
@@ -194,22 +194,9 @@ class Reader(Generic[E]):
         outcome: Dead,
         attempts: tuple[Attempt, ...] | None = None,
     ) -> Dead:
-        def text(name: bytes) -> str:
-            return fields.get(name, b"").decode("utf-8", "backslashreplace")
-
-        replays = text(b"rp")
-        letter = DeadLetter(
-            topic=self.topic.name,
-            group=self.group,
-            reason=outcome.reason,
-            detail=outcome.detail,
-            attempts=history_of(fields) if attempts is None else attempts,
-            event_type=text(b"t"),
-            event_version=text(b"v"),
-            event_id=text(b"id"),
-            stream=self.topic_keys.first + delivery.entry.stream,
-            replays=int(replays) if replays.isdigit() else 0,
-            body=text(b"b"),
+        stream = self.topic_keys.first + delivery.entry.stream
+        letter = letter_of(
+            self.topic.name, self.group, stream, fields, outcome.reason, outcome.detail, attempts
         )
         delivery.steps = (*delivery.steps, Step("dead", 0, dead_letter_fields(letter, fields)))
         return outcome

@@ -8,9 +8,14 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from streamdesk.bus.backends.records import Entry
 from streamdesk.bus.envelope import Fields, new_id
 from streamdesk.bus.errors import BusConfigError
+from streamdesk.bus.topic_keys import TopicKeys
 from streamdesk.contracts.base import Event
+
+QUEUE_FULL = "queue-full"
+"""Why an unread entry was given up: a stronger one needed its place."""
 
 _ORIGINAL = b"o:"
 # Fields that describe what went wrong, not the message: a redriven message starts afresh.
@@ -164,6 +169,55 @@ def dead_letter_fields(letter: DeadLetter, original: Fields) -> Fields:
         b"b": letter.model_dump_json().encode(),
     }
     return fields | {_ORIGINAL + name: value for name, value in original.items()}
+
+
+def letter_of(
+    topic: str,
+    group: str,
+    stream: int,
+    fields: Fields,
+    reason: str,
+    detail: str,
+    attempts: tuple[Attempt, ...] | None = None,
+) -> DeadLetter:
+    """The letter of an entry.
+
+    Args:
+        topic: name of its topic.
+        group: which gives it up.
+        stream: position of its stream among the topic's.
+        fields: what it carries.
+        reason: a stable word.
+        detail: for a person.
+        attempts: every try; None for those that the entry reports.
+    """
+
+    def text(name: bytes) -> str:
+        return fields.get(name, b"").decode("utf-8", "backslashreplace")
+
+    replays = text(b"rp")
+    return DeadLetter(
+        topic=topic,
+        group=group,
+        reason=reason,
+        detail=detail,
+        attempts=history_of(fields) if attempts is None else attempts,
+        event_type=text(b"t"),
+        event_version=text(b"v"),
+        event_id=text(b"id"),
+        stream=stream,
+        replays=int(replays) if replays.isdigit() else 0,
+        body=text(b"b"),
+    )
+
+
+def displaced_letter(
+    topic_keys: TopicKeys, group: str, entry: Entry, newcomer: Fields, stream: int
+) -> DeadLetter:
+    """The letter of an unread entry that a full queue gave up for a newcomer to this stream."""
+    kind, event_id = newcomer[b"t"].decode(), newcomer[b"id"].decode()
+    detail = f"displaced by {kind} {event_id} of class {topic_keys.classes[stream]}"
+    return letter_of(topic_keys.topic, group, entry.stream, entry.fields, QUEUE_FULL, detail)
 
 
 def open_dead_letter(entry_id: str, fields: Fields) -> StoredDeadLetter:

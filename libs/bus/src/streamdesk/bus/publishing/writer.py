@@ -111,7 +111,7 @@ class Writer:
         self, target: Target, batch: Sequence[Fields], after: asyncio.Task[list[str]] | None
     ) -> list[str]:
         backend = self._backend.waiting_for(target.durable)
-        send = _sender(backend, target)
+        send = _sender(backend, target, self._observer)
         deadline = time.monotonic() + self._config.publish_timeout_seconds
         since_ms = max(0, time.time_ns() // 1_000_000 - CLOCK_MARGIN_MS)
         try:
@@ -145,10 +145,10 @@ class Writer:
         return written
 
 
-def _sender(backend: Backend, target: Target) -> Send:
+def _sender(backend: Backend, target: Target, observer: BusObserver) -> Send:
     """The step that writes entries as the topic wants it."""
     topic, topic_keys, stream = target.topic, target.topic_keys, target.stream
-    limit = topic.max_backlog if topic_keys.groups else None
+    limit = topic.limit_of(topic_keys.classes[stream]) if topic_keys.groups else None
     window_ms = round((topic.dedup_window_seconds or 0) * 1000)
     if target.delay_seconds > 0:
         delay_ms = max(1, round(target.delay_seconds * 1000))
@@ -164,5 +164,21 @@ def _sender(backend: Backend, target: Target) -> Send:
     # What a group has yet to read must not be trimmed here; its subscription trims.
     keep = None if topic_keys.groups else topic.keep
     if window_ms or limit is not None:
-        return lambda batch: backend.append_once(topic_keys, stream, batch, window_ms, limit, keep)
+        # A frame's members can be dead letters only one by one, so a frame displaces no frame.
+        displaces = len(topic_keys.streams) > 1 and topic.mode == "entry"
+
+        async def append(batch: Sequence[Fields]) -> Sequence[str]:
+            appended = await backend.append_once(
+                topic_keys, stream, batch, window_ms, limit, keep, displaces=displaces
+            )
+            for displaced in appended.displaced:
+                observer.displaced(
+                    topic.name,
+                    displaced.group,
+                    topic_keys.classes[displaced.stream],
+                    topic_keys.classes[stream],
+                )
+            return appended.ids
+
+        return append
     return lambda batch: backend.append(topic_keys, stream, batch, keep)

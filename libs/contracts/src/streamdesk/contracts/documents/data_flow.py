@@ -96,6 +96,11 @@ def _details(topic: Topic[Any]) -> Iterator[str]:
             f"One stream a class of `{topic.class_field}`, `{{{topic.key}}}:{topic.classes[0]}` to "
             f"`{{{topic.key}}}:{topic.classes[-1]}`; the highest is taken first."
         )
+    if topic.reserved_class is not None:
+        yield (
+            f"`{{{topic.key}}}:{topic.reserved_class}` has room of its own: see the limits below. "
+            "A retry in it stays in it; any other retry goes one class down."
+        )
     if topic.shards > 1:
         yield (
             f"{topic.shards} shards by `{topic.key_field}`, `{{{topic.key}:0}}` to "
@@ -120,6 +125,14 @@ def limits(topic: Topic[Any]) -> str:
         if topic.max_backlog:
             bounds.insert(0, f"above {topic.max_backlog:,} unfinished events of a group")
         sentences = [kept, f"Publishing is refused {' and '.join(bounds)}."]
+        if topic.max_backlog and topic.classes:
+            sentences.append(
+                "Rather than refuse an event, a group gives up an unread one of a lower class, the "
+                "oldest of the lowest first: it goes to the dead letters as `queue-full`."
+            )
+        if topic.max_backlog and topic.reserved_class is not None:
+            most = topic.limit_of(topic.reserved_class)
+            sentences.append(f"Events of class {topic.reserved_class} are taken up to {most:,}.")
     else:
         sentences = [f"About the newest {topic.keep:,} entries of a stream stay."]
     if topic.dedup_window_seconds is not None:

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from streamdesk.contracts.base import Event, JsonObject
 from streamdesk.contracts.fields import Price, Score, Symbol, Timestamp
 
+EXIT_CLASS = 110
+"""The class of signals that leave a position: above every score, so above every entry."""
+
 
 class SignalType(StrEnum):
     """How strong a signal is, and which way it points."""
@@ -87,6 +90,16 @@ class SignalGenerated(Event):
     indicators: dict[str, float] = Field(description="The indicators' values behind the score.")
     strategy: str = Field(description="Name and version of the rules.")
     timestamp: Timestamp = Field(description="End of the bar that gave the signal.")
-    priority: int = Field(ge=0, le=100, description="Priority class: the score in steps of ten.")
+    priority: int = Field(
+        ge=0, le=100, description="The score in steps of ten: the class of an entry in the queue."
+    )
     queued_at: Timestamp = Field(description="When it was put into the queue.")
     retry_count: int = Field(default=0, ge=0, description="Retries before this publication.")
+
+    @property
+    def queue_class(self) -> int:
+        """Its class in the queue: the priority; of a sell, which always leaves a position, above.
+
+        The desk never sells short.
+        """
+        return EXIT_CLASS if self.side is Side.SELL else self.priority

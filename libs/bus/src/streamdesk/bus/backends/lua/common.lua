@@ -122,25 +122,25 @@ local function waiting(seen, group, cursors, trimmed)
   return (counted(seen, from, lag))
 end
 
--- The largest number of unfinished messages that a group has: waiting, pending, delayed.
+-- How many unfinished messages each group has: waiting, pending, delayed; and the streams as seen.
 -- The topic's keys begin at KEYS[at]: streams, scheduled events, trimmed, then for each group its
 -- retries and its cursors.
-local function backlog(at, streams_count, groups)
+local function backlogs(at, streams_count, groups)
   local helpers = at + streams_count
   local planned = redis.call('ZCARD', KEYS[helpers])
   local trimmed = pairs_of(redis.call('HGETALL', KEYS[helpers + 1]))
-  local streams, most = {}, 0
-  for i = at, helpers - 1 do streams[#streams + 1] = look(KEYS[i]) end
+  local streams, counts = {}, {}
+  for i = 1, streams_count do streams[i] = look(KEYS[at + i - 1]) or false end
   for g, group in ipairs(groups) do
     local held = planned + redis.call('ZCARD', KEYS[helpers + 2 * g])
     for _, seen in ipairs(streams) do
-      local row = seen.groups[group]
-      held = held + waiting(seen, group, KEYS[helpers + 2 * g + 1], trimmed)
+      local row = seen and seen.groups[group]
+      if seen then held = held + waiting(seen, group, KEYS[helpers + 2 * g + 1], trimmed) end
       held = held + (row and row['pending'] or 0)
     end
-    most = math.max(most, held)
+    counts[g] = held
   end
-  return most
+  return counts, streams
 end
 
 -- Make a group that is not there: where it had finished before it was lost, never at the end.

@@ -1,5 +1,5 @@
 -- Publish for later: the event waits in one place for all groups, once, however often it is sent.
--- KEYS: 1 fields of scheduled events, then the topic's keys as `backlog` has them, then, with a
+-- KEYS: 1 fields of scheduled events, then the topic's keys as `backlogs` has them, then, with a
 --       window, the key that remembers the event
 -- ARGV: number of streams, number of groups, groups..., limit (-1: none), window in ms (0: none),
 --       event id, delay in ms, stream index, fields and values...
@@ -12,8 +12,9 @@ local scheduled = KEYS[2 + streams_count]
 if redis.call('ZSCORE', scheduled, event) then return 0 end
 if window > 0 and exists(KEYS[#KEYS]) then return 0 end
 if limit >= 0 then
-  local held = backlog(2, streams_count, groups)
-  if held + 1 > limit then return {'FULL', held} end
+  for _, held in ipairs((backlogs(2, streams_count, groups))) do
+    if held + 1 > limit then return {'FULL', held} end
+  end
 end
 
 local due = now_ms() + tonumber(ARGV[at + 3])

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from streamdesk.bus.backends.memory.displacing import give_up, weakest
 from streamdesk.bus.backends.memory.inspection import MemoryInspection
 from streamdesk.bus.backends.memory.key_values import MemoryKeyValues
 from streamdesk.bus.backends.memory.streams import (
@@ -18,6 +19,8 @@ from streamdesk.bus.backends.memory.streams import (
 )
 from streamdesk.bus.backends.records import (
     SCHEDULED,
+    Appended,
+    Displaced,
     Entry,
     Failure,
     Held,
@@ -91,13 +94,20 @@ class MemoryBackend(MemoryInspection):
         window_ms: int,
         limit: int | None,
         keep: int | None,
-    ) -> list[str]:
+        *,
+        displaces: bool = False,
+    ) -> Appended:
         """Append what is not remembered, all or nothing."""
         keys = [topic_keys.once(fields[b"id"].decode()) if window_ms else "" for fields in batch]
         written = {key: self.store.written(key) for key in keys if key}
         # Twice the same event in one batch is one entry: it counts once.
-        fresh = len({key for key, entry_id in written.items() if entry_id is None})
-        self._refuse_above(limit, topic_keys, fresh if window_ms else len(batch))
+        fresh = {
+            key or str(at): fields
+            for at, (key, fields) in reversed(list(enumerate(zip(keys, batch, strict=True))))
+            if written.get(key) is None
+        }
+        newcomers = list(reversed(fresh.values()))
+        displaced = self._make_room(limit, topic_keys, stream if displaces else None, newcomers)
         ids: list[str] = []
         for key, fields in zip(keys, batch, strict=True):
             entry_id = written.get(key)
@@ -109,17 +119,36 @@ class MemoryBackend(MemoryInspection):
             ids.append(entry_id)
         self._stream(topic_keys, stream).drop_beyond(keep)
         self._wake()
-        return ids
+        return Appended(ids, displaced)
 
-    def _refuse_above(self, limit: int | None, topic_keys: TopicKeys, count: int) -> None:
-        """Raise QueueFullError when a group would have more than `limit` to do."""
-        if limit is None or count == 0:
-            return
-        held = max(
-            (self._group_state(topic_keys, group).backlog for group in topic_keys.groups), default=0
-        )
-        if held + count > limit:
-            raise QueueFullError(topic_keys.topic, limit, held)
+    def _make_room(
+        self,
+        limit: int | None,
+        topic_keys: TopicKeys,
+        stream: int | None,
+        newcomers: Sequence[Fields],
+    ) -> list[Displaced]:
+        """Have each group that would have more than `limit` to do give up what is weaker.
+
+        Raises QueueFullError where there is not so much on streams below `stream`, which is None
+        for newcomers that displace nothing.
+        """
+        if limit is None or not newcomers:
+            return []
+        above = len(topic_keys.streams) if stream is None else stream
+        doomed: dict[str, list[Entry]] = {}
+        for group in topic_keys.groups:
+            held = self._group_state(topic_keys, group).backlog
+            wanted = min(len(newcomers), held + len(newcomers) - limit)
+            if wanted > 0:
+                doomed[group] = weakest(self.store, topic_keys, group, above, wanted)
+                if len(doomed[group]) < wanted:
+                    raise QueueFullError(topic_keys.topic, limit, held)
+        return [
+            displaced
+            for group, entries in doomed.items()
+            for displaced in give_up(self.store, topic_keys, group, entries, newcomers, above)
+        ]
 
     async def schedule(
         self,
@@ -137,7 +166,7 @@ class MemoryBackend(MemoryInspection):
         once = topic_keys.once(event_id)
         if event_id in planned or (window_ms and self.store.written(once) is not None):
             return False
-        self._refuse_above(limit, topic_keys, 1)
+        self._make_room(limit, topic_keys, None, [fields])
         now = now_ms()
         planned[event_id] = Scheduled(now + delay_ms, stream, dict(fields))
         if window_ms:

@@ -8,6 +8,7 @@ from typing import Any
 import hiredis
 
 from streamdesk.bus.backends.records import (
+    Appended,
     Entry,
     Failure,
     Held,
@@ -21,6 +22,8 @@ from streamdesk.bus.backends.redis.key_values import RedisKeyValues
 from streamdesk.bus.backends.redis.script_arguments import (
     backlog_arguments,
     backlog_keys,
+    displaced_of,
+    displacing_argument,
     entries_of,
     failure_arguments,
     flat,
@@ -115,10 +118,13 @@ class RedisBackend(RedisInspection):
         window_ms: int,
         limit: int | None,
         keep: int | None,
-    ) -> list[str]:
+        *,
+        displaces: bool = False,
+    ) -> Appended:
         """Look, count and append in one script; a key an event remembers it for `window_ms`."""
         key = topic_keys.streams[stream]
-        keys = [key, *backlog_keys(topic_keys)]
+        # A publisher may have no right to the dead letters: they are named where they are needed.
+        keys = [key, topic_keys.dead if displaces else key, *backlog_keys(topic_keys)]
         if window_ms:
             keys += [topic_keys.once(fields[b"id"].decode()) for fields in batch]
         lines: list[Argument] = [len(batch)]
@@ -132,12 +138,14 @@ class RedisBackend(RedisInspection):
             limit_argument(limit),
             window_ms,
             limit_argument(keep),
+            displacing_argument(topic_keys, stream, len(batch)) if displaces else "",
             *lines,
         )
         if answer[0] == b"FULL":
             raise QueueFullError(topic_keys.topic, limit or 0, int(answer[1]))
         self._lengths.measured(key, int(answer[0]))
-        return [entry_id.decode() for entry_id in answer[1:]]
+        ids = [entry_id.decode() for entry_id in answer[1 : len(batch) + 1]]
+        return Appended(ids, displaced_of(answer[len(batch) + 1 :]))
 
     async def schedule(
         self,

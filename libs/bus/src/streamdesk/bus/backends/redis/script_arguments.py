@@ -1,12 +1,15 @@
 """The arguments of the scripts, and what their answers mean."""
 
+import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
-from streamdesk.bus.backends.records import Entry, Failure, Held, Recreated, Taken
+from streamdesk.bus.backends.records import Displaced, Entry, Failure, Held, Recreated, Taken
 from streamdesk.bus.connection.wire import Argument, Reply
-from streamdesk.bus.envelope import Fields
+from streamdesk.bus.dead_letters.letters import QUEUE_FULL, DeadLetter
+from streamdesk.bus.envelope import Fields, new_ids
 from streamdesk.bus.topic_keys import TopicKeys
 
 
@@ -67,6 +70,31 @@ def backlog_arguments(topic_keys: TopicKeys) -> list[Argument]:
 def limit_argument(limit: int | None) -> int:
     """A number, or -1 for none."""
     return -1 if limit is None else limit
+
+
+def displacing_argument(topic_keys: TopicKeys, stream: int, count: int) -> bytes:
+    """What `publish.lua` is to write about what it gives up for `count` entries of a stream."""
+    now = datetime.now(UTC)
+    letters = {
+        "stream": stream + 1,
+        "class": str(topic_keys.classes[stream]),
+        "topic": topic_keys.topic,
+        "reason": QUEUE_FULL,
+        "type": DeadLetter.type_name(),
+        "version": str(DeadLetter.version),
+        "at": str(round(now.timestamp() * 1000)),
+        "dead_at": now.isoformat(),
+        "ids": new_ids(count * len(topic_keys.groups)),
+    }
+    return json.dumps(letters).encode()
+
+
+def displaced_of(rows: Sequence[Any]) -> list[Displaced]:
+    """What `publish.lua` gave up."""
+    return [
+        Displaced(group.decode(), index - 1, event_id.decode("utf-8", "backslashreplace"))
+        for group, index, event_id in rows
+    ]
 
 
 def failure_arguments(failure: Failure) -> list[Argument]:
