@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -138,12 +139,13 @@ async def test_a_signal_that_contradicts_itself_is_refused_where_a_trader_sees_i
 ) -> None:
     executor = await executor_of()
     await executor.on_bar(bar_of(minute=0, price=100.5))
-    for name, contradiction in {
+    contradictions: dict[str, dict[str, Any]] = {
         "stop": {"stop_loss": 120.0},
         "passed": {"take_profit": 100.2},
         "side": {"type": "SELL"},
         "strength": {"score": 35.0, "strength": 1.0},
-    }.items():
+    }
+    for name, contradiction in contradictions.items():
         signal = signal_of(strategy=name, **contradiction)
         assert await decide(executor, name, signal) == "CONTRADICTORY_SIGNAL"
     assert await executor.broker.all_reports() == []
