@@ -5,10 +5,12 @@ from streamdesk.trading.exchange.book import (
     OpenOrder,
     OrderUpdate,
 )
+from streamdesk.trading.exchange.exchange import Exchange
 from streamdesk.trading.exchange.orders import ExchangeOrder, OrderType, bracket
 from streamdesk.trading.exchange.rules import ExchangeRules, SessionCheck
 
 __all__ = [
+    "Exchange",
     "ExchangeEvent",
     "ExchangeOrder",
     "ExchangeRules",
