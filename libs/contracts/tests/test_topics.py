@@ -95,6 +95,13 @@ def test_a_daily_run_that_is_resumed_within_a_day_publishes_nothing_twice() -> N
     assert t.TASKS.dedup_window_seconds == 24 * 3600
 
 
+@pytest.mark.parametrize("topic", [t.TRADING_ORDERS, t.TRADING_RISK])
+def test_what_a_killed_executor_published_is_ignored_when_another_publishes_it_again(
+    topic: Topic[Any],
+) -> None:
+    assert topic.dedup_window_seconds == 24 * 3600
+
+
 def test_bars_without_a_recorder_do_not_fill_the_server() -> None:
     assert t.MARKET_BARS.groups == ()
 

@@ -2,14 +2,21 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from prometheus_client import REGISTRY
-from sqlalchemy import update
+from sqlalchemy import text, update
 from structlog.testing import capture_logs
 
 from streamdesk.contracts.events import SignalGenerated
-from streamdesk.order_executor.adapters.ledger.audit import Discrepancy, Findings, verify
+from streamdesk.order_executor.adapters.ledger.audit import (
+    BookAudit,
+    Checked,
+    Discrepancy,
+    Findings,
+)
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, FILLS
 from streamdesk.order_executor.application.check_books import BookCheck
+from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.entrypoints.schedule import keep_checked
+from streamdesk.order_executor.errors import BrokerUnavailableError
 from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import Drain
 
@@ -18,7 +25,8 @@ ExecutorOf = Callable[..., Awaitable[OrderExecutor]]
 
 
 def check_of(executor: OrderExecutor) -> BookCheck:
-    return BookCheck(lambda: verify(executor.ledger), executor.verify, second_look_seconds=0)
+    audit = BookAudit(executor.ledger, executor.broker)
+    return BookCheck(audit, executor.gate, second_look_seconds=0)
 
 
 def shown() -> tuple[float | None, float | None]:
@@ -59,7 +67,8 @@ async def test_a_ledger_that_does_not_follow_from_its_fills_is_shown_and_logged_
     assert "cash" in [item.what for item in own]
     assert broker == []
     assert shown() == (0, 0)
-    assert [line["event"] for line in logs] == ["the books differ", "the books agree again"]
+    events = [line["event"] for line in logs if line["event"].startswith("the books")]
+    assert events == ["the books differ", "the books agree again"]
 
 
 async def test_a_trade_that_the_ledger_lacks_differs_from_the_brokers_records(
@@ -75,39 +84,109 @@ async def test_a_trade_that_the_ledger_lacks_differs_from_the_brokers_records(
     assert (shown()[1] or 0) == len(broker)
 
 
+class Looks:
+    """An audit that finds what it is given, a look after the other; then nothing."""
+
+    def __init__(self, *looks: Findings) -> None:
+        self._looks = list(looks)
+        self.looked = asyncio.Event()
+
+    async def check(self) -> Checked:
+        self.looked.set()
+        return Checked(self._looks.pop(0) if self._looks else Findings(), Findings(), is_full=True)
+
+
+def opened() -> TradingGate:
+    gate = TradingGate()
+    gate.open(gate.times_closed)
+    return gate
+
+
 async def test_a_difference_that_the_second_look_does_not_find_is_none() -> None:
-    looks = [Findings([Discrepancy("cash", 1, 2), Discrepancy("gain", 1, 2)]), Findings()]
-
-    async def moving() -> Findings:
-        return looks.pop(0) if looks else Findings()
-
-    async def still() -> Findings:
-        return Findings()
-
-    check = BookCheck(moving, still, second_look_seconds=0)
-    assert await check.check() == ([], [])
+    gate = opened()
+    looks = Looks(Findings([Discrepancy("cash", 1, 2), Discrepancy("gain", 1, 2)]))
+    assert await BookCheck(looks, gate, second_look_seconds=0).check() == ([], [])
     assert shown() == (0, 0)
+    assert gate.is_open
+
+
+async def test_a_difference_counts_though_trading_moved_both_figures_between_the_looks() -> None:
+    moved = Discrepancy("cash", 900, 901)
+    looks = Looks(Findings([Discrepancy("cash", 1_000, 1_001)]), Findings([moved]))
+    assert await BookCheck(looks, opened(), second_look_seconds=0).check() == ([moved], [])
+
+
+async def test_a_finding_holds_trading_whatever_is_reconciled_until_a_check_finds_nothing(
+    executor_of: ExecutorOf, signal_of: SignalOf
+) -> None:
+    executor = await executor_of()
+    await executor.on_signal("signal-1", signal_of())
+    check = check_of(executor)
+
+    async def add(cents: int) -> None:
+        await executor.ledger.database.write(
+            lambda c: c.execute(text("UPDATE account SET cash = cash + :it"), {"it": cents})
+        )
+
+    await add(1)
+    await check.check()
+    await executor.reconciliation.reconcile()
+    assert not executor.gate.is_open
+    assert "cash" in executor.gate.reason
+    await check.check()
+    assert not executor.gate.is_open
+    await add(-1)
+    await check.check()
+    assert executor.gate.is_open
+    assert executor.gate.reason == ""
+
+
+def test_a_gate_that_is_held_opens_only_when_it_is_released_and_reconciled() -> None:
+    gate = opened()
+    gate.hold("the books differ")
+    gate.close("an outcome is unknown")
+    gate.release()
+    assert (gate.is_open, gate.reason) == (False, "an outcome is unknown")
+    gate.hold("the books differ")
+    gate.open(gate.times_closed)
+    assert (gate.is_open, gate.is_reconciled) == (False, True)
+    gate.release()
+    assert gate.is_open
+
+
+async def test_books_are_checked_again_after_the_broker_could_not_be_reached() -> None:
+    drain, failures = Drain(), 2
+
+    class Unreachable(Looks):
+        async def check(self) -> Checked:
+            nonlocal failures
+            failures -= 1
+            if failures >= 0:
+                raise BrokerUnavailableError("no line")
+            return await super().check()
+
+    looks, gate = Unreachable(), opened()
+    running = asyncio.create_task(keep_checked(BookCheck(looks, gate), lambda: True, 0.01, drain))
+    async with asyncio.timeout(60):
+        await looks.looked.wait()
+    drain.request()
+    await running
+    assert gate.is_open
 
 
 async def test_the_first_check_waits_for_the_books_to_be_reconciled(
     executor_of: ExecutorOf,
 ) -> None:
-    executor = await executor_of()
-    looked = asyncio.Event()
-
-    async def look() -> Findings:
-        assert executor.gate.is_open
-        looked.set()
-        return Findings()
-
+    executor, looks = await executor_of(), Looks()
     drain = Drain()
+    check = BookCheck(looks, executor.gate)
     running = asyncio.create_task(
-        keep_checked(BookCheck(look, look), lambda: executor.gate.is_open, 3_600, drain)
+        keep_checked(check, lambda: executor.gate.is_reconciled, 3_600, drain)
     )
     await asyncio.sleep(0)
-    assert not looked.is_set()
+    assert not looks.looked.is_set()
     await executor.reconciliation.reconcile()
     async with asyncio.timeout(60):
-        await looked.wait()
+        await looks.looked.wait()
     drain.request()
     await running

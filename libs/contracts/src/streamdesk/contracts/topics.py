@@ -80,6 +80,12 @@ TRADING_SIGNALS: Topic[SignalGenerated] = Topic(
     producers=("signal-generator",),
     consumers=(Consumer("order-executor", "order-executors"), GATEWAY),
 )
+OUTBOX_WINDOW_SECONDS = 86_400
+"""An executor that is killed between publishing and noting it leaves events that another one
+publishes again, a lease later; so does one that stalls while another takes over. A day covers an
+account whose executors were all down for the night. Each event costs the server some 140 bytes
+until then."""
+
 TRADING_ORDERS: Topic[Event] = Topic(
     name="orders",
     key="trading:orders",
@@ -94,6 +100,7 @@ TRADING_ORDERS: Topic[Event] = Topic(
     about="Orders, their fills, and the portfolio they add up to.",
     dead_key="trading:orders:dead",
     durable=True,
+    dedup_window_seconds=OUTBOX_WINDOW_SECONDS,
     producers=("order-executor",),
     consumers=(GATEWAY, Consumer("console")),
 )
@@ -105,6 +112,7 @@ TRADING_RISK: Topic[RiskAlerted] = Topic(
     key_field="code",
     dead_key="trading:risk:dead",
     durable=True,
+    dedup_window_seconds=OUTBOX_WINDOW_SECONDS,
     producers=("order-executor",),
     consumers=(GATEWAY,),
 )

@@ -160,7 +160,8 @@ PROTECTIVE_EXITS = Counter(
     "protective_exits_total", "Positions closed because a stop was crossed.", ["stop"]
 )
 TRADING_BLOCKED = Gauge(
-    "trading_blocked", "1 while no signal is decided: not reconciled, or an outcome is unknown."
+    "trading_blocked",
+    "1 while no signal is decided: not reconciled, an outcome is unknown, or the books differ.",
 )
 ORDERS_CONTRADICTED = Gauge(
     "orders_contradicted", "Orders that the broker contradicts; each locks its symbol."
@@ -171,6 +172,12 @@ LEDGER_DISCREPANCIES = Gauge(
 )
 BROKER_DISCREPANCIES = Gauge(
     "broker_discrepancies", "Figures of the ledger that differ from the broker's book."
+)
+BOOK_CHECK_TIME = Gauge(
+    "book_check_timestamp_seconds", "When the books were last checked, whatever was found."
+)
+BOOK_CHECK_DURATION = Gauge(
+    "book_check_duration_seconds", "How long the last check of the books took, the first look."
 )
 OUTBOX_BACKLOG = Gauge("outbox_backlog", "Events of the ledger that wait to be published.")
 PORTFOLIO_EQUITY = Gauge("portfolio_equity_usd", "Cash plus the worth of all positions.")

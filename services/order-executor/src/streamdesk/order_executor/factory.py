@@ -21,7 +21,7 @@ from streamdesk.contracts.topics import (
 )
 from streamdesk.order_executor.adapters.database import Database, TableSet
 from streamdesk.order_executor.adapters.ledger import Ledger
-from streamdesk.order_executor.adapters.ledger.audit import Findings, verify
+from streamdesk.order_executor.adapters.ledger.audit import BookAudit, Discrepancy, verify
 from streamdesk.order_executor.adapters.ledger.cancellations import Cancellations
 from streamdesk.order_executor.adapters.ledger.contradictions import Contradictions
 from streamdesk.order_executor.adapters.ledger.digest import digest
@@ -136,7 +136,7 @@ class OrderExecutor:
             self.ledger, self.execution, self.gate, working, settings.valuation_interval_seconds
         )
         self.reconciliation = Reconciliation(self.ledger, self.execution, self.gate)
-        self.book_check = BookCheck(lambda: verify(self.ledger), self.verify)
+        self.book_check = BookCheck(BookAudit(self.ledger, self.broker), self.gate)
         signal_execution = SignalExecution(
             self.ledger,
             self.execution,
@@ -195,11 +195,13 @@ class OrderExecutor:
     async def keep_checked(self, drain: Drain) -> None:
         """Check the books, again and again."""
         interval = self._settings.book_check_interval_seconds
-        await schedule.keep_checked(self.book_check, lambda: self.gate.is_open, interval, drain)
+        await schedule.keep_checked(
+            self.book_check, lambda: self.gate.is_reconciled, interval, drain
+        )
 
-    async def verify(self) -> Findings:
+    async def verify(self) -> list[Discrepancy]:
         """What does not agree: the ledger with itself, and with the broker's reports."""
-        return await verify(self.ledger, await self.broker.all_reports())
+        return await verify(self.ledger, self.broker)
 
     async def digest(self) -> str:
         """The ledger as one hash, without random ids and the wall clock."""

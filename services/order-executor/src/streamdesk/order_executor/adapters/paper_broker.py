@@ -5,7 +5,7 @@ makes both agree, and its audit checks it.
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     RowMapping,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     Text,
     insert,
     select,
+    type_coerce,
     update,
 )
 
@@ -77,6 +79,7 @@ TRADES = Table(
     Column("currency", String(3), nullable=False),
     sqlite_autoincrement=True,
 )
+Index("paper_trades_client_order_id", TRADES.c.client_order_id)
 PAPER = TableSet("paper", METADATA, CLERK)
 _TRADE = [TRADES.c[name] for name in Trade.__slots__]
 CAPABILITIES = Capabilities(
@@ -262,17 +265,30 @@ class PaperBroker:
         cursor = str(rows[-1]["sequence"]) if rows else after
         return TradePage(tuple(_trade(row) for row in rows), cursor)
 
+    async def order_ids_after(self, position: int) -> tuple[list[str], int]:
+        """As in `BrokerRecords`."""
+        query = select(ORDERS.c.id, ORDERS.c.client_order_id).where(ORDERS.c.id > position)
+        with _as_a_brokers_answer():
+            found = await self._database.read(
+                lambda connection: connection.execute(query.order_by(ORDERS.c.id).limit(PAGE)).all()
+            )
+        return [row[1] for row in found], found[-1][0] if found else position
+
+    async def reports_of(self, client_order_ids: Sequence[str]) -> list[BrokerReport]:
+        """As in `BrokerRecords`."""
+        with _as_a_brokers_answer():
+            return await self._database.read(
+                lambda connection: _reports(connection, client_order_ids)
+            )
+
     async def all_reports(self) -> list[BrokerReport]:
-        """Everything it ever accepted or refused, for an audit."""
-
-        def work(connection: Connection) -> list[BrokerReport]:
-            rows = connection.execute(select(ORDERS).order_by(ORDERS.c.id)).mappings().all()
-            trades: dict[str, list[Trade]] = {}
-            for row in connection.execute(select(TRADES).order_by(TRADES.c.sequence)).mappings():
-                trades.setdefault(row["client_order_id"], []).append(_trade(row))
-            return [_as_report(row, trades.get(row["client_order_id"], [])) for row in rows]
-
-        return await self._database.read(work)
+        """Everything it ever accepted or refused, in that order."""
+        found: list[BrokerReport] = []
+        ids, position = await self.order_ids_after(0)
+        while ids:
+            found += await self.reports_of(ids)
+            ids, position = await self.order_ids_after(position)
+        return found
 
     def _accept(self, connection: Connection, intent: Intent) -> BrokerReport:
         mine = ORDERS.c.client_order_id == intent.client_order_id
@@ -380,3 +396,37 @@ def _as_report(row: RowMapping, trades: list[Trade]) -> BrokerReport:
         code=row["code"],
         reason=row["reason"],
     )
+
+
+def _reports(connection: Connection, client_order_ids: Sequence[str]) -> list[BrokerReport]:
+    """Reports of these orders, read as whole numbers: an audit reads every order there is."""
+    trades: dict[str, list[Trade]] = {}
+    theirs = TRADES.c.client_order_id.in_(client_order_ids)
+    columns = (
+        TRADES.c.trade_id,
+        TRADES.c.client_order_id,
+        TRADES.c.quantity,
+        type_coerce(TRADES.c.price, BigInteger),
+        type_coerce(TRADES.c.fee, BigInteger),
+        TRADES.c.currency,
+    )
+    for row in connection.execute(select(*columns).where(theirs).order_by(TRADES.c.sequence)).all():
+        trade_id, order_id, quantity, price, fee, currency = row
+        trades.setdefault(order_id, []).append(
+            Trade(
+                trade_id,
+                order_id,
+                quantity,
+                Decimal(price).scaleb(-6),
+                Decimal(fee).scaleb(-6),
+                currency,
+            )
+        )
+    names = "id", "client_order_id", "state", "code", "reason"
+    orders = select(*(ORDERS.c[name] for name in names)).where(
+        ORDERS.c.client_order_id.in_(client_order_ids)
+    )
+    return [
+        _as_report(row, trades.get(row["client_order_id"], []))
+        for row in connection.execute(orders.order_by(ORDERS.c.id)).mappings().all()
+    ]

@@ -1,4 +1,4 @@
-"""From the outbox to the bus: every event that happened, in order, at least once."""
+"""From the outbox to the bus: every event that happened, in order; the topics ignore repeats."""
 
 import asyncio
 import contextlib

@@ -112,6 +112,8 @@ async def keep_checked(
     while not await drain.sleep(pause):
         pause = NOT_YET_SECONDS
         if is_wanted():
-            with contextlib.suppress(DatabaseError):  # the database has logged it
+            try:
                 await check.check()
+            except (BrokerUnavailableError, OutcomeUnknownError, DatabaseError) as error:
+                log.warning("books not checked", error=str(error))
             pause = interval_seconds

@@ -1,8 +1,9 @@
 """Events that are committed and not yet published.
 
 Only one process publishes, in the order of the commits. It holds a lease for that; when it dies,
-another takes over after the lease has run out. If it died between publishing and noting it, the
-event is published again, with the same id.
+another takes over after the lease has run out. What it had published and not noted is published
+again, with the same id, as is the batch of one that stalled for longer than its lease: noting waits
+for the ledger's one writer. The topics ignore an event id that comes again within a day.
 """
 
 from collections.abc import Callable

@@ -146,6 +146,7 @@ FILLS = Table(
     money("realized_pnl"),
     time("booked_at"),
 )
+Index("fills_client_order_id", FILLS.c.client_order_id)
 POSITIONS = Table(
     "positions",
     METADATA,

@@ -1,12 +1,13 @@
-"""Audit of the books: every figure that is kept is recomputed from what it follows from."""
+"""The audit as it is plainest: every order against every fill, all in memory. Far too slow for a
+ledger of any size, and what the audit in use is held against."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import Connection, RowMapping, select
 
 from streamdesk.contracts.events import Side
 from streamdesk.order_executor.adapters.ledger import rows
+from streamdesk.order_executor.adapters.ledger.audit import Discrepancy, Findings
 from streamdesk.order_executor.adapters.ledger.ledger import Ledger
 from streamdesk.order_executor.adapters.ledger.schema import (
     ACCOUNT,
@@ -21,34 +22,9 @@ from streamdesk.trading.orders import BrokerReport, Order, OrderState, Trade
 from streamdesk.trading.portfolio import Booking, Holding, book_trade, cost_of
 
 
-@dataclass(frozen=True, slots=True)
-class Discrepancy:
-    """Two figures that should be equal and are not.
-
-    Attributes:
-        what: which figure, of what.
-        expected: as it follows from the trades, or from the broker's records.
-        found: as it is kept.
-    """
-
-    what: str
-    expected: object
-    found: object
-
-    def __str__(self) -> str:
-        return f"{self.what}: {self.found} is kept, {self.expected} follows"
-
-
-class Findings(list[Discrepancy]):
-    """What an audit found; empty when the books agree."""
-
-    def compare(self, what: str, expected: object, found: object) -> None:
-        """Note a difference."""
-        if expected != found:
-            self.append(Discrepancy(what, expected, found))
-
-
-async def verify(ledger: Ledger, broker_reports: Sequence[BrokerReport] | None = None) -> Findings:
+async def plain_verify(
+    ledger: Ledger, broker_reports: Sequence[BrokerReport] | None = None
+) -> Findings:
     """Recompute the ledger from its unique fills, and compare it with the broker's records.
 
     Args:

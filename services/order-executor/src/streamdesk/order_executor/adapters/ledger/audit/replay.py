@@ -1,0 +1,168 @@
+"""Cash, gain and positions, worked out again from the fills, in the whole numbers they are kept in.
+
+It is the arithmetic of `streamdesk.trading.portfolio.book_trade` on integers: a quarter of a
+million fills take a second instead of five. A test holds the one against the other.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Connection, TypeCoerce, bindparam, select, type_coerce
+
+from streamdesk.contracts.events import Side
+from streamdesk.order_executor.adapters.ledger.audit.findings import (
+    Discrepancy,
+    Findings,
+    from_millionths,
+)
+from streamdesk.order_executor.adapters.ledger.schema import FILLS, ORDERS
+
+SLICE = 1_000
+"""Fills of one transaction: some 10 ms, so that neither writers nor the write-ahead log wait."""
+
+BUY = Side.BUY.value
+TO_CENTS = 10**12
+"""Millionths of a price times hundred-millionths of a rate, in a cent."""
+
+
+def raw(column: Column[Any]) -> TypeCoerce[int]:
+    """The column as the whole number that it is kept as."""
+    return type_coerce(column, BigInteger)
+
+
+_FILLS_AFTER = (
+    select(
+        FILLS.c.booking,
+        FILLS.c.trade_id,
+        FILLS.c.client_order_id,
+        FILLS.c.quantity,
+        raw(FILLS.c.price),
+        raw(FILLS.c.fee),
+        raw(FILLS.c.rate),
+        raw(FILLS.c.cash_amount),
+        raw(FILLS.c.realized_pnl),
+        ORDERS.c.symbol,
+        ORDERS.c.side,
+        raw(ORDERS.c.limit_price),
+    )
+    .select_from(FILLS.outerjoin(ORDERS, ORDERS.c.client_order_id == FILLS.c.client_order_id))
+    .where(FILLS.c.booking > bindparam("booking"))
+    .order_by(FILLS.c.booking)
+    .limit(SLICE)
+)
+
+
+def fills_after(connection: Connection, booking: int) -> Sequence[Any]:
+    """The next fills in the order in which they were booked, each with what was ordered.
+
+    Fewer than `SLICE`: there are no more.
+    """
+    return connection.execute(_FILLS_AFTER, {"booking": booking}).all()
+
+
+def half_even(numerator: int, denominator: int) -> int:
+    """The quotient, rounded to the nearest whole number, half to even, as `cents` rounds."""
+    quotient, rest = divmod(numerator, denominator)
+    twice = 2 * rest
+    return quotient + (twice > denominator or (twice == denominator and quotient & 1))
+
+
+@dataclass(slots=True)
+class Held:
+    """A position as it follows from the fills.
+
+    Attributes:
+        quantity: shares.
+        cost: cents.
+        entry_order_id: the order that opened it.
+    """
+
+    quantity: int
+    cost: int
+    entry_order_id: str
+
+
+@dataclass(slots=True)
+class Recomputed:
+    """What the fills up to one of them add up to.
+
+    Attributes:
+        booking: the last fill's number; 0 before the first.
+        cash, gain: cents, since the account was opened.
+        held: positions by symbol.
+    """
+
+    booking: int = 0
+    cash: int = 0
+    gain: int = 0
+    held: dict[str, Held] = field(default_factory=dict)
+
+    def copy(self) -> "Recomputed":
+        """A state of its own, which later fills do not change here."""
+        held = {symbol: replace(item) for symbol, item in self.held.items()}
+        return Recomputed(self.booking, self.cash, self.gain, held)
+
+    def absorb(self, fills: Iterable[Any], findings: Findings) -> None:
+        """Book fills, as `fills_after` gives them, and note what is kept of them differently."""
+        for fill in fills:
+            booking, trade_id, order_id, quantity, price, fee, rate, cash, gain, *ordered = fill
+            symbol, side, limit = ordered
+            self.booking = booking
+            if quantity <= 0 or symbol is None:
+                findings.append(_unbookable(trade_id, order_id, quantity, symbol))
+                continue
+            if price > limit if side == BUY else price < limit:
+                findings.append(_beyond(trade_id, limit, price))
+            value = half_even(quantity * price * rate, TO_CENTS)
+            costs = half_even(fee * rate, TO_CENTS)
+            if side == BUY:
+                amount, taken = -(value + costs), 0
+                self._buy(symbol, order_id, quantity, value + costs)
+            else:
+                held = self.held.get(symbol)
+                if held is None or held.quantity < quantity:
+                    findings.append(_oversold(trade_id, quantity, symbol, held))
+                    continue
+                amount = value - costs
+                taken = amount - self._sell(symbol, held, quantity)
+            self.cash += amount
+            self.gain += taken
+            # Naming each figure would cost more than comparing it.
+            if amount != cash or taken != gain:
+                findings.compare_cents(f"fill {trade_id} cash", amount, cash)
+                findings.compare_cents(f"fill {trade_id} gain", taken, gain)
+
+    def _buy(self, symbol: str, order_id: str, quantity: int, cost: int) -> None:
+        held = self.held.get(symbol)
+        if held is None:
+            self.held[symbol] = Held(quantity, cost, order_id)
+        else:
+            held.quantity += quantity
+            held.cost += cost
+
+    def _sell(self, symbol: str, held: Held, quantity: int) -> int:
+        """Take shares out; returns their cost."""
+        if held.quantity == quantity:
+            return self.held.pop(symbol).cost
+        removed = half_even(held.cost * quantity, held.quantity)
+        held.quantity -= quantity
+        held.cost -= removed
+        return removed
+
+
+def _unbookable(trade_id: str, order_id: str, quantity: int, symbol: str | None) -> Discrepancy:
+    if symbol is None:
+        return Discrepancy(f"fill {trade_id} order", "one of this ledger", order_id)
+    return Discrepancy(f"fill {trade_id} quantity", "above 0", quantity)
+
+
+def _beyond(trade_id: str, limit: int, price: int) -> Discrepancy:
+    bound, found = from_millionths(limit), from_millionths(price)
+    return Discrepancy(f"fill {trade_id} within its limit", bound, found)
+
+
+def _oversold(trade_id: str, quantity: int, symbol: str, held: Held | None) -> Discrepancy:
+    has = 0 if held is None else held.quantity
+    why = f"trade {trade_id} sells {quantity} {symbol}, {has} are held"
+    return Discrepancy(f"fill {trade_id}", "bookable", why)

@@ -1,0 +1,88 @@
+"""The figures that the ledger keeps of itself, at the moment at which its last fill was read."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import Connection, select
+
+from streamdesk.order_executor.adapters.ledger import rows
+from streamdesk.order_executor.adapters.ledger.audit.findings import Findings, from_cents
+from streamdesk.order_executor.adapters.ledger.audit.replay import Recomputed
+from streamdesk.order_executor.adapters.ledger.schema import ORDERS, RESERVATIONS
+from streamdesk.trading.money import ExchangeRates, cents
+from streamdesk.trading.portfolio import Holding, Portfolio, cost_of
+
+Stops = tuple[Decimal | None, Decimal | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the ledger keeps.
+
+    Attributes:
+        portfolio: the account with its positions.
+        live: client order ids that are not done, or hold a reservation.
+        stops: the stop and the target of each order that opened a position.
+    """
+
+    portfolio: Portfolio
+    live: frozenset[str]
+    stops: dict[str, Stops]
+
+
+def snapshot(connection: Connection, rates: ExchangeRates, entries: Iterable[str]) -> Snapshot:
+    """The figures now.
+
+    Args:
+        connection: of the transaction that found no more fills.
+        rates: value of the currencies.
+        entries: orders that opened positions, as far as they are known before this transaction.
+    """
+    portfolio = rows.portfolio(connection, rates)
+    unfinished = select(ORDERS.c.client_order_id).where(ORDERS.c.state.in_(rows.UNFINISHED))
+    reserving = select(RESERVATIONS.c.client_order_id)
+    live = [*connection.execute(unfinished).scalars(), *connection.execute(reserving).scalars()]
+    wanted = {*entries, *(item.entry_order_id for item in portfolio.holdings.values())}
+    found = connection.execute(
+        select(ORDERS.c.client_order_id, ORDERS.c.stop_loss, ORDERS.c.take_profit).where(
+            ORDERS.c.client_order_id.in_(wanted)
+        )
+    )
+    stops = {order_id: (stop, target) for order_id, stop, target in found}
+    return Snapshot(portfolio, frozenset(live), stops)
+
+
+def check_money(replay: Recomputed, kept: Snapshot, findings: Findings) -> None:
+    """Compare cash, gain, positions and equity with what follows from the fills."""
+    account = kept.portfolio
+    cash = account.initial_cash + from_cents(replay.cash)
+    findings.compare("cash", cash, account.cash)
+    findings.compare("realised gain", from_cents(replay.gain), account.realized_pnl)
+    for symbol in sorted(replay.held.keys() | account.holdings.keys()):
+        _check_position(symbol, replay, kept, findings)
+    cost = cost_of(account.holdings.values())
+    at_cost = account.initial_cash + account.realized_pnl
+    findings.compare("cash plus cost", at_cost, account.cash + cost)
+    findings.compare("equity", cash + account.positions_value, account.equity)
+    findings.compare("cash in whole cents", cents(account.cash), account.cash)
+
+
+def _check_position(symbol: str, replay: Recomputed, kept: Snapshot, findings: Findings) -> None:
+    held, holding = replay.held.get(symbol), kept.portfolio.holdings.get(symbol)
+    expected: dict[str, object] = {}
+    if held is not None:
+        stop, target = kept.stops.get(held.entry_order_id, (None, None))
+        expected = {
+            "quantity": held.quantity,
+            "cost": from_cents(held.cost),
+            "entry_order_id": held.entry_order_id,
+            "stop_loss": stop,
+            "take_profit": target,
+        }
+    for figure in ("quantity", "cost", "entry_order_id", "stop_loss", "take_profit"):
+        findings.compare(f"{symbol} {figure}", expected.get(figure), _figure(holding, figure))
+
+
+def _figure(holding: Holding | None, name: str) -> object:
+    return getattr(holding, name, None)
