@@ -30,6 +30,7 @@ from streamdesk.runtime import metrics
 from streamdesk.trading.identity import order_id_of_signal
 from streamdesk.trading.markets import MarketCode
 from streamdesk.trading.orders import Intent, Order, OrderState, Origin
+from tests.broker_conformance import Records
 from tests.resting_broker import CUT, LOST, RestingBroker, plug
 
 SignalOf = Callable[..., SignalGenerated]
@@ -164,7 +165,7 @@ async def test_a_forgotten_order_is_not_sent_again_and_locks_its_symbol_alone(
     assert await refusal(executor, "signal-2") == "SYMBOL_LOCKED"
     assert await refusal(executor, "signal-3") == "SYMBOL_LOCKED"
     assert await refusal(executor, "signal-4") is None
-    assert await verify(executor.ledger, broker.reports()) == []
+    assert await verify(executor.ledger, Records(broker.reports())) == []
 
 
 async def test_a_lock_ends_when_the_broker_knows_the_order_again(
@@ -184,7 +185,25 @@ async def test_a_lock_ends_when_the_broker_knows_the_order_again(
     assert await executor.contradictions.unresolved() == []
     assert await state_of(executor) is OrderState.FILLED
     assert "ORDER_KNOWN_AGAIN" in await alerts(executor)
-    assert await verify(executor.ledger, broker.reports()) == []
+    assert await verify(executor.ledger, Records(broker.reports())) == []
+
+
+async def test_an_order_known_to_be_forgotten_is_no_finding_of_the_audit(
+    executor_of: ExecutorOf, signal_of: SignalOf
+) -> None:
+    executor = await executor_of()
+    broker = plug(executor, RestingBroker())
+    await executor.on_signal("signal-1", signal_of())
+    broker.fill(ENTRY, 10)
+    await executor.reconciliation.reconcile()
+    without = Records([])
+    assert await verify(executor.ledger, without) != []
+
+    broker.forgotten.add(ENTRY)
+    await executor.reconciliation.reconcile()
+    assert await verify(executor.ledger, without) == []
+    await executor.contradictions.resolve(ENTRY, "not in the broker's list")
+    assert await verify(executor.ledger, without) == []
 
 
 async def test_a_person_ends_a_forgotten_order_and_a_late_trade_of_it_is_still_booked(

@@ -16,6 +16,7 @@ from streamdesk.order_executor.adapters.ledger.audit import verify
 from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.trading.identity import order_id_of_signal
 from streamdesk.trading.orders import OrderState
+from tests.broker_conformance import Records
 from tests.resting_broker import RestingBroker, plug
 
 SignalOf = Callable[..., SignalGenerated]
@@ -73,7 +74,7 @@ async def test_a_kill_at_any_step_of_a_submission_leaves_one_order_and_equal_boo
     held = {symbol: holding.quantity for symbol, holding in portfolio.holdings.items()}
     assert held == await broker.positions()
     assert portfolio.cash == (await broker.balances())["USD"]
-    assert await verify(executor.ledger, broker.reports()) == []
+    assert await verify(executor.ledger, Records(broker.reports())) == []
 
 
 @pytest.mark.parametrize("step", CANCEL_STEPS)
@@ -103,4 +104,4 @@ async def test_a_kill_at_any_step_of_a_cancellation_ends_in_one_canceled_order_a
     assert entry.state is OrderState.CANCELED
     assert await broker.positions() == {}  # half was bought, and its stop was crossed
     assert (await executor.ledger.portfolio()).cash == (await broker.balances())["USD"]
-    assert await verify(executor.ledger, broker.reports()) == []
+    assert await verify(executor.ledger, Records(broker.reports())) == []

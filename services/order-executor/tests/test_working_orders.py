@@ -14,6 +14,7 @@ from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.trading.identity import order_id_of_exit, order_id_of_signal
 from streamdesk.trading.orders import OrderState, Origin
 from streamdesk.trading.working_orders import MAX_EXITS, CancelCode
+from tests.broker_conformance import Records
 from tests.resting_broker import CUT, LOST, RestingBroker, plug
 
 SignalOf = Callable[..., SignalGenerated]
@@ -58,7 +59,7 @@ async def assert_books_agree(executor: OrderExecutor, broker: RestingBroker) -> 
     assert held == await broker.positions()
     assert portfolio.cash == (await broker.balances())["USD"]
     assert set(broker.book.made.values()) <= {1}
-    assert await verify(executor.ledger, broker.reports()) == []
+    assert await verify(executor.ledger, Records(broker.reports())) == []
 
 
 async def test_a_half_filled_buy_is_sold_at_its_stop_and_the_other_half_is_canceled_first(

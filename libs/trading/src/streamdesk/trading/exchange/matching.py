@@ -204,12 +204,12 @@ class Matching:
 
     def _execution(self, item: OpenOrder, quantity: int, paid: Decimal) -> Execution:
         order, value = item.order, quantity * paid
-        schedule = self._rules.fees.get(order.instrument.market)
+        fees = self._rules.fees.get(order.instrument.market)
         before = item.filled, item.value
         fee = (
             Decimal(0)
-            if schedule is None
-            else schedule.of_trade(order.side, before, quantity, value)
+            if fees is None
+            else fees.at(self._bar.timestamp).of_trade(order.side, before, quantity, value)
         )
         item.filled, item.value, item.trades = (
             before[0] + quantity,

@@ -12,10 +12,13 @@ from decimal import Decimal
 from typing import Self
 
 from streamdesk.contracts.events import BarClosed, Side
+from streamdesk.trading.dated import trading_day as day_at
 from streamdesk.trading.exchange.orders import ExchangeOrder, OrderType
-from streamdesk.trading.fees import HK_FEES, US_FEES, FeeSchedule
-from streamdesk.trading.markets import ZONE, MarketCode, Ticks
+from streamdesk.trading.fees import MarketFees
+from streamdesk.trading.market_tables import built_in
+from streamdesk.trading.markets import MarketCode, Ticks
 from streamdesk.trading.money import price_from
+from streamdesk.trading.policy import COMMISSIONS, fees_of
 from streamdesk.trading.sizing import BPS
 
 SessionCheck = Callable[[MarketCode, datetime], bool]
@@ -44,7 +47,7 @@ class ExchangeRules:
             orders on the first bar that they meet) trade beyond the price, on either side.
         strict: a limit fills only when the market trades through it; otherwise a touch is enough.
         ticks: prices are rounded to them, against us; None: not at all.
-        fees: by market.
+        fees: by market and date.
         is_open: bars of less than a day fill nothing when the market was closed at their end.
     """
 
@@ -53,8 +56,8 @@ class ExchangeRules:
     slippage_bps: Decimal = Decimal(10)
     strict: bool = False
     ticks: Ticks | None = field(default_factory=Ticks)
-    fees: Mapping[MarketCode, FeeSchedule] = field(
-        default_factory=lambda: {MarketCode.US: US_FEES, MarketCode.HK: HK_FEES}
+    fees: Mapping[MarketCode, MarketFees] = field(
+        default_factory=lambda: fees_of(built_in(), COMMISSIONS)
     )
     is_open: SessionCheck = always_open
 
@@ -104,7 +107,7 @@ def last_moment(bar: BarClosed) -> datetime:
 
 def trading_day(bar: BarClosed, market: MarketCode) -> date:
     """The date at the exchange."""
-    return last_moment(bar).astimezone(ZONE[market]).date()
+    return day_at(market, last_moment(bar))
 
 
 def began_before(bar: BarClosed, as_of: datetime) -> bool:

@@ -46,7 +46,7 @@ class Slice:
     """Some orders with all their fills, as they were at one moment.
 
     Attributes:
-        orders: client order id, state, the broker's id, and whether it is known to be missing there.
+        orders: client order id, state, the broker's id, whether it is known to lack it.
         fills: rows of their fills, by order.
     """
 
