@@ -6,6 +6,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import uvloop
 
@@ -16,6 +17,10 @@ from tests.servers import SentinelCluster, StreamServer
 
 pytest_plugins = ["tests.timing"]
 WHOLE = Path(__file__).parent / "tests"  # tests of what crosses services
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("streamdesk", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("streamdesk")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -71,7 +71,7 @@ class OpenOrder:
         stop_price: now; a trailing stop moves it.
         triggered: the stop was touched: what is left trades at the next open.
         rests: it has been in the book before the bar, so that it takes no liquidity.
-        trading_day: first day that it could trade, at the exchange.
+        trading_day: of a day order, the first day that it could trade, at the exchange.
         closed: of an entry, the shares that orders closing it have traded.
         is_done: of an entry that is kept for the orders that close it; it trades no more.
     """

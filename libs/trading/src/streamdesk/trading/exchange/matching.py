@@ -6,6 +6,7 @@ bar opens beyond the target.
 """
 
 from collections.abc import Callable, Iterator
+from datetime import date, datetime
 from decimal import Decimal
 
 from streamdesk.contracts.events import BarClosed, Side
@@ -49,7 +50,7 @@ class Matching:
         self._bar = bar
         self._rules = rules
         self._funds = funds
-        self._quotes = {side: Quotes.of(bar, side, rules.spread_bps) for side in Side}
+        self._quotes: dict[Side, Quotes] = {}
         self._left: int | None = None
         # Entries filled inside this bar: what the bar did before is not known to have come after.
         self._inside: set[str] = set()
@@ -62,9 +63,8 @@ class Matching:
             return
         self._left = self._rules.shares_of(self._bar, met[0].order.instrument.lot_size)
         for item in met:
-            item.trading_day = item.trading_day or trading_day(
-                self._bar, item.order.instrument.market
-            )
+            if item.order.day and item.trading_day is None:
+                item.trading_day = trading_day(self._bar, item.order.instrument.market)
         steps = (
             self._exit_at_open,
             self._entry_at_open,
@@ -85,14 +85,21 @@ class Matching:
         for item in self._book.live(self._bar.symbol):
             if not self._book.has(item):
                 continue
-            order, day = item.order, item.trading_day
-            now = trading_day(self._bar, order.instrument.market)
-            late = order.expires_at is not None and self._bar.timestamp > order.expires_at
-            if late or (order.day and day is not None and now > day):
-                when = order.expires_at if late else day
+            until = self._expiry(item)
+            if until is not None:
                 yield from self._book.end(
-                    item, self._bar.timestamp, "EXPIRED", f"it was good until {when}"
+                    item, self._bar.timestamp, "EXPIRED", f"it was good until {until}"
                 )
+
+    def _expiry(self, item: OpenOrder) -> datetime | date | None:
+        """When an order has expired; None if it has not."""
+        order, day = item.order, item.trading_day
+        if order.expires_at is not None and self._bar.timestamp > order.expires_at:
+            return order.expires_at
+        # A day is known only of day orders.
+        if day is not None and trading_day(self._bar, order.instrument.market) > day:
+            return day
+        return None
 
     def _meets(self, item: OpenOrder) -> bool:
         return not began_before(self._bar, item.order.as_of)
@@ -151,7 +158,11 @@ class Matching:
         return max(limit, quotes.low) if sells else min(limit, quotes.high)
 
     def _of(self, order: ExchangeOrder) -> Quotes:
-        return self._quotes[order.side]
+        quotes = self._quotes.get(order.side)
+        if quotes is None:
+            quotes = Quotes.of(self._bar, order.side, self._rules.spread_bps)
+            self._quotes[order.side] = quotes
+        return quotes
 
     def _at_open(self, item: OpenOrder) -> Decimal | None:
         quotes = self._of(item.order)
