@@ -41,6 +41,7 @@ def queue(limit: int = 4, **changes: Any) -> Topic[Ping]:
         "class_field": "score",
         "reserved_class": 110,
         "max_backlog": limit,
+        "displaces": True,
     }
     return Topic(**(values | changes))
 
@@ -95,6 +96,15 @@ async def test_a_message_no_stronger_than_the_weakest_is_refused_and_nothing_cha
     assert (refusal.value.limit, refusal.value.backlog) == (4, 4)
     assert await waiting(desk, topic) == ["90-3", "50-1", "10-0", "10-2"]
     assert await dead(desk, topic) == []
+
+
+async def test_a_publisher_that_would_rather_wait_displaces_nothing(desk: Any) -> None:
+    topic = queue(displaces=False)
+    await fill(desk, topic, 10, 10, 10, 10)
+    with pytest.raises(QueueFullError):
+        await fill(desk, topic, 90)
+    await fill(desk, topic, 110)
+    assert (len(await waiting(desk, topic)), await dead(desk, topic)) == (5, [])
 
 
 async def test_a_batch_displaces_as_many_as_it_needs_or_none(desk: Any) -> None:

@@ -48,7 +48,7 @@ async def test_the_log_reports_once_that_the_queue_is_full_and_once_that_it_has_
     assert sent == [True, False, False, False, True]
     assert [(entry["event"], entry.get("signals_dropped")) for entry in logs] == [
         ("queue full, signals are dropped", None),
-        ("queue has room again", 3),
+        ("a signal was queued again", 3),
     ]
 
 

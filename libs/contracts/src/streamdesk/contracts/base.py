@@ -112,11 +112,12 @@ class Topic(Generic[E_co]):
         classes: priority classes, ascending; empty where arrival is the only order.
         reserved_class: the highest class, if it has room of its own: its events fill as much again
             as `max_backlog`, which the other classes share, and their retries stay in it.
+        displaces: at `max_backlog` an event of a higher class takes the place of an unread one of
+            a lower class, which goes to the dead letters.
         dead_key: Redis key of the dead letters.
         keep: how many entries stay readable after every group has acknowledged them.
         max_backlog: entries waiting, pending or delayed for a group at which a publish is
-            refused, unless an entry of a lower class waits: that goes to the dead letters instead.
-            None for no limit. With shards, of each shard.
+            refused; None for no limit. With shards, of each shard.
         shards: more than 1 spreads the topic over so many streams, `{<key>:0}` and so on. What
             has the same `key_field` stays in one shard, in order. Changing it moves keys.
         durable: a publish waits until replicas have the entry, as the bus's settings say.
@@ -143,6 +144,7 @@ class Topic(Generic[E_co]):
     class_field: str | None = None
     classes: tuple[int, ...] = ()
     reserved_class: int | None = None
+    displaces: bool = False
     keep: int = 10_000
     max_backlog: int | None = None
     producers: tuple[str, ...] = ()

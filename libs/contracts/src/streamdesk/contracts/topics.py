@@ -74,6 +74,7 @@ TRADING_SIGNALS: Topic[SignalGenerated] = Topic(
     class_field="queue_class",
     classes=(*range(0, 101, 10), EXIT_CLASS),
     reserved_class=EXIT_CLASS,
+    displaces=True,
     dead_key="trading:signals:dead",
     max_backlog=1_000,
     durable=True,

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -96,7 +97,8 @@ def topics(settings: Settings) -> GeneratorTopics:
     """The topics under the configured keys and limit."""
     return GeneratorTopics(
         bars=MARKET_BARS.configured(key=settings.bars_key),
-        signals=TRADING_SIGNALS.configured(
+        # What waits for room loses no signal, so it pushes none out either.
+        signals=replace(TRADING_SIGNALS, displaces=not settings.waits_for_room).configured(
             key=settings.signal_queue_key, max_backlog=settings.signal_queue_max_size
         ),
         strategy=STRATEGY_UPDATES.configured(key=settings.strategy_key),

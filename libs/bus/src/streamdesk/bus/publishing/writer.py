@@ -165,7 +165,7 @@ def _sender(backend: Backend, target: Target, observer: BusObserver) -> Send:
     keep = None if topic_keys.groups else topic.keep
     if window_ms or limit is not None:
         # A frame's members can be dead letters only one by one, so a frame displaces no frame.
-        displaces = len(topic_keys.streams) > 1 and topic.mode == "entry"
+        displaces = topic.displaces and topic.mode == "entry"
 
         async def append(batch: Sequence[Fields]) -> Sequence[str]:
             appended = await backend.append_once(

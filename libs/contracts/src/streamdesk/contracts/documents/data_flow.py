@@ -125,7 +125,7 @@ def limits(topic: Topic[Any]) -> str:
         if topic.max_backlog:
             bounds.insert(0, f"above {topic.max_backlog:,} unfinished events of a group")
         sentences = [kept, f"Publishing is refused {' and '.join(bounds)}."]
-        if topic.max_backlog and topic.classes:
+        if topic.displaces:
             sentences.append(
                 "Rather than refuse an event, a group gives up an unread one of a lower class, the "
                 "oldest of the lowest first: it goes to the dead letters as `queue-full`."

@@ -96,7 +96,7 @@ class SignalPublisher:
         metrics.SIGNALS_GENERATED.labels(draft.type).inc()
         metrics.SIGNAL_SCORES.observe(draft.score.score)
         if self._dropped_in_a_row:
-            log.info("queue has room again", signals_dropped=self._dropped_in_a_row)
+            log.info("a signal was queued again", signals_dropped=self._dropped_in_a_row)
             self._dropped_in_a_row = 0
 
     def _dropped(self, draft: SignalDraft, error: QueueFullError | ServerFullError) -> None:
