@@ -12,6 +12,7 @@ from streamdesk.bus.backends.records import (
     Failure,
     GroupState,
     Held,
+    HeldChange,
     Recreated,
     Settled,
     Taken,
@@ -99,6 +100,19 @@ class Backend(Protocol):
         event is known by its envelope's id. Of one that was written already the first entry's
         id is returned, an empty string if it was scheduled; it does not count towards the limit.
         `keep` bounds the stream's length, roughly.
+        """
+
+    async def append_held(
+        self,
+        topic_keys: TopicKeys,
+        batch: Sequence[Fields],
+        keep: int,
+        change: HeldChange,
+    ) -> list[str] | None:
+        """Append to a topic with one stream and change a value, in one step; None for neither.
+
+        Neither is done where the lease is another's, or the value is not the expected one. The
+        topic, the lease and the value must share a hash tag on a cluster.
         """
 
     async def schedule(

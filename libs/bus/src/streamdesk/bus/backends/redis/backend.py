@@ -11,6 +11,7 @@ from streamdesk.bus.backends.records import (
     Entry,
     Failure,
     Held,
+    HeldChange,
     Recreated,
     Settled,
     Taken,
@@ -138,6 +139,33 @@ class RedisBackend(RedisInspection):
             raise QueueFullError(topic_keys.topic, limit or 0, int(answer[1]))
         self._lengths.measured(key, int(answer[0]))
         return [entry_id.decode() for entry_id in answer[1:]]
+
+    async def append_held(
+        self,
+        topic_keys: TopicKeys,
+        batch: Sequence[Fields],
+        keep: int,
+        change: HeldChange,
+    ) -> list[str] | None:
+        """GET twice, XADD each and SET in one script."""
+        key = topic_keys.streams[0]
+        known: tuple[Argument, ...] = (0, b"") if change.expected is None else (1, change.expected)
+        lines: list[Argument] = [keep, len(batch)]
+        for fields in batch:
+            words = flat(fields)
+            lines += [len(words), *words]
+        answer = await self._run(
+            "append_held",
+            [change.lease, change.name, key],
+            change.owner,
+            *known,
+            change.value,
+            *lines,
+        )
+        if answer is None:
+            return None
+        self._lengths.grown(key, len(batch))
+        return [entry_id.decode() for entry_id in answer]
 
     async def schedule(
         self,
