@@ -18,6 +18,7 @@ from streamdesk.contracts.topics import (
     TRADING_ORDERS,
     TRADING_RISK,
     TRADING_SIGNALS,
+    bars_handled,
 )
 from streamdesk.order_executor.adapters.database import Database, TableSet
 from streamdesk.order_executor.adapters.ledger import Ledger
@@ -35,6 +36,7 @@ from streamdesk.order_executor.application.execute_signal import SignalExecution
 from streamdesk.order_executor.application.protect_positions import Protection
 from streamdesk.order_executor.application.publish_outbox import OutboxPublisher
 from streamdesk.order_executor.application.reconcile import Reconciliation
+from streamdesk.order_executor.application.report_bars import BarsReport
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.config import NAME, Settings
 from streamdesk.order_executor.entrypoints import bus as bus_entrypoint
@@ -195,12 +197,14 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[list[Serv
         keys = {TRADING_ORDERS.name: settings.orders_key, TRADING_RISK.name: settings.risk_key}
         publisher = OutboxPublisher(executor.outbox, bus, keys)
         executor.on_commit = publisher.announce
+        report = _bars_report(settings, bus)
         service.ready_when("trading open", lambda: executor.gate.is_open)
         service.ready_when("redis", lambda: bus.connected)
         yield [
             ServiceTask("reconciliation", executor.keep_reconciled),
             ServiceTask("signals", _signals(settings, bus, executor)),
-            ServiceTask("bars", _bars(settings, bus, executor)),
+            ServiceTask("bars", _bars(settings, bus, executor, report)),
+            ServiceTask("bars-report", report.run),
             ServiceTask("portfolio", executor.keep_protected),
             ServiceTask("publication", lambda drain: schedule.keep_published(publisher, drain)),
             ServiceTask("book-check", executor.keep_checked),
@@ -219,15 +223,24 @@ def _signals(
 
 
 def _bars(
-    settings: Settings, bus: Bus, executor: OrderExecutor
+    settings: Settings, bus: Bus, executor: OrderExecutor, report: BarsReport
 ) -> Callable[[Drain], Awaitable[None]]:
     topic = MARKET_BARS.configured(key=settings.bars_key)
 
     async def run(drain: Drain) -> None:
-        bars = bus_entrypoint.recent_bars(bus, topic, settings.bars_replay_seconds, drain)
-        await bus_entrypoint.follow_bars(bars, executor.protection, executor.gate, drain)
+        since = bus_entrypoint.oldest_bars(settings.bars_replay_seconds)
+        report.begin(since)
+        bars = bus.tail(topic, since=since, stop=drain.requested)
+        await bus_entrypoint.follow_bars(
+            bars, executor.protection, executor.gate, report.handled, drain
+        )
 
     return run
+
+
+def _bars_report(settings: Settings, bus: Bus) -> BarsReport:
+    topic = bars_handled(settings.bars_key)
+    return BarsReport(settings.instance, lambda report: bus.publish(topic, report))
 
 
 @asynccontextmanager

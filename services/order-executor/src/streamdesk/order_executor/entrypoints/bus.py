@@ -1,7 +1,7 @@
 """Signals and bars from the bus."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from streamdesk.bus import Ack, Bus, Message, Outcome, Retry, RetryAfter
@@ -74,18 +74,28 @@ async def consume_signals(
     await subscription.run(drain.requested)
 
 
-def recent_bars(
-    bus: Bus, topic: Topic[BarClosed], replay_seconds: float, drain: Drain
-) -> AsyncIterator[Message[BarClosed]]:
-    """Every bar of the last `replay_seconds`, and those that follow, until the drain."""
+def oldest_bars(replay_seconds: float) -> str:
+    """The entry id after which bars are read at a start."""
     since_ms = round((time.time() - replay_seconds) * 1000)
-    return bus.tail(topic, since=f"{max(since_ms, 0)}-0", stop=drain.requested)
+    return f"{max(since_ms, 0)}-0"
 
 
 async def follow_bars(
-    bars: AsyncIterator[Message[Any]], protection: Protection, gate: TradingGate, drain: Drain
+    bars: AsyncIterator[Message[Any]],
+    protection: Protection,
+    gate: TradingGate,
+    handled: Callable[[str], None],
+    drain: Drain,
 ) -> None:
-    """Act on every bar of the market, once the books are reconciled."""
+    """Act on every bar of the market, once the books are reconciled.
+
+    Args:
+        bars: as they come, until the drain.
+        protection: acts on them.
+        gate: open once the books are reconciled.
+        handled: called with the entry id of each bar that was acted upon.
+        drain: ends it.
+    """
     while not gate.is_open:
         if await drain.sleep(BARS_GATE_SECONDS):
             return
@@ -97,6 +107,7 @@ async def follow_bars(
         while not await _was_seen(protection, message.event, cause):
             if await drain.sleep(LEDGER_RETRY_SECONDS):
                 return
+        handled(message.entry_id)
 
 
 async def _was_seen(protection: Protection, bar: BarClosed, cause: str) -> bool:
