@@ -119,6 +119,7 @@ BARS_REFUSED = Counter(
 FEED_OPEN = Gauge(
     "feed_open", "1 while bars are expected: from warm on until the feed ends.", ["feed"]
 )
+FEED_ACTIVE = Gauge("feed_active", "1 while this replica publishes the feed; 0 while it stands by.")
 SIGNALS_GENERATED = Counter("signals_generated_total", "Signals put into the queue.", ["type"])
 SIGNALS_WITHHELD = Counter(
     "signals_withheld_total",
