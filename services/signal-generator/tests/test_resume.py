@@ -155,6 +155,7 @@ def environment(url: str, path: Path, **more: str) -> dict[str, str]:
         "FEED": "recorded",
         "FEED_FILE": str(path),
         "SIGNAL_QUEUE_MAX_SIZE": "100000",
+        "FEED_IN_STEP": "false",
         "METRICS_PORT": "0",
         "METRICS_HOST": "127.0.0.1",
         "LOG_FORMAT": "json",

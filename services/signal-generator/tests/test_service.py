@@ -128,7 +128,8 @@ def swinging_csv(csv_of: CsvOf, count: int = 400) -> Path:
 
 
 def replay(path: Path, **more: Any) -> dict[str, Any]:
-    return {"feed": "recorded", "feed_file": path, "feed_exit_at_end": True, **more}
+    alone = {"feed_in_step": False, "feed_exit_at_end": True}
+    return {"feed": "recorded", "feed_file": path, **alone, **more}
 
 
 async def played(url: str, path: Path, **more: Any) -> None:

@@ -105,6 +105,11 @@ class Settings(ServiceSettings):
         description="Recorded: name of this run of the recording. A restart under the same name "
         "resumes after the last published bars; another name begins with the first bar.",
     )
+    feed_in_step: bool = Field(
+        default=True,
+        description="Recorded: let time advance only when executors have handled all bars of a "
+        "time and decided all its signals. Without an executor nothing is published then.",
+    )
     feed_exit_at_end: bool = Field(
         default=False,
         description="Recorded: end the process with the recording. Off, it stays up and idle, so "

@@ -13,6 +13,7 @@ from streamdesk.contracts.topics import (
     SYSTEM_EVENTS,
     TASKS,
     TRADING_SIGNALS,
+    bars_handled,
 )
 from streamdesk.market.bars import BarSequence
 from streamdesk.market.errors import BarFileError
@@ -29,6 +30,7 @@ from streamdesk.signal_generator.adapters.feeds.simulated import (
 )
 from streamdesk.signal_generator.adapters.position import FeedPosition
 from streamdesk.signal_generator.adapters.publisher import GeneratorTopics, SignalPublisher
+from streamdesk.signal_generator.application.keep_in_step import InStep
 from streamdesk.signal_generator.application.report_scan import ScanReports
 from streamdesk.signal_generator.application.scan_bars import BarScan
 from streamdesk.signal_generator.application.scan_feed import FeedScan
@@ -135,6 +137,7 @@ def feed_scan(
     position: FeedPosition,
     *,
     exit_at_end: bool,
+    in_step: InStep | None = None,
 ) -> FeedScan:
     """The scan of a feed; a bar of an instrument that the feed does not name is refused."""
     return FeedScan(
@@ -144,8 +147,16 @@ def feed_scan(
         publisher=publisher,
         reports=ScanReports(feed, scanner, publisher, utc_now),
         clock=utc_now,
+        in_step=in_step,
         exit_at_end=exit_at_end,
     )
+
+
+def in_step_of(settings: Settings, bus: Bus, to: GeneratorTopics) -> InStep | None:
+    """What holds a recording until everything of a time is decided; None where nothing does."""
+    if settings.feed != "recorded" or not settings.feed_in_step:
+        return None
+    return InStep(bus, to.bars, bars_handled(settings.bars_key), to.signals)
 
 
 @asynccontextmanager
@@ -177,6 +188,7 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
             SignalPublisher(bus, to, utc_now, wait_for_room=settings.waits_for_room),
             FeedPosition(bus, to.bars),
             exit_at_end=settings.feed_exit_at_end,
+            in_step=in_step_of(settings, bus, to),
         )
         service.ready_when("bus", lambda: bus.connected)
         service.ready_when("warm", lambda: scan.warm)

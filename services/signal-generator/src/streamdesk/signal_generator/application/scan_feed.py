@@ -11,6 +11,7 @@ from streamdesk.runtime import Drain, exemplar, logger, metrics, span
 from streamdesk.signal_generator.adapters.feeds.port import Feed, FeedBatch
 from streamdesk.signal_generator.adapters.position import RENEWAL_SECONDS, FeedPosition
 from streamdesk.signal_generator.adapters.publisher import SignalPublisher
+from streamdesk.signal_generator.application.keep_in_step import InStep
 from streamdesk.signal_generator.application.report_scan import ScanReports
 from streamdesk.signal_generator.application.scan_bars import BarScan, ScannedBars
 from streamdesk.signal_generator.domain.cursor import FeedCursor, signal_id
@@ -35,6 +36,7 @@ class FeedScan:
         publisher: writes signals to the bus.
         reports: reports the scan as tasks.
         clock: the time of day.
+        in_step: holds the feed until everything of a time is decided; None for no waiting.
         exit_at_end: return when the feed ends, instead of waiting for the drain.
 
     Attributes:
@@ -50,6 +52,7 @@ class FeedScan:
         publisher: SignalPublisher,
         reports: ScanReports,
         clock: Callable[[], datetime],
+        in_step: InStep | None,
         exit_at_end: bool,
     ) -> None:
         self._feed = feed
@@ -58,6 +61,7 @@ class FeedScan:
         self._publisher = publisher
         self._reports = reports
         self._clock = clock
+        self._in_step = in_step
         self._exit_at_end = exit_at_end
         self._run = feed.run
         self._began_at = clock()
@@ -76,6 +80,8 @@ class FeedScan:
         await self._publisher.system("started", "signal-generator is ready", self._details())
         self._history, self._live = self._feed.history(drain), self._feed.live(drain)
         beside = [asyncio.create_task(self._position.keep(drain))]
+        if self._in_step:
+            beside.append(asyncio.create_task(self._in_step.follow(drain)))
         try:
             ended = await self._scan(drain)
             self._reports.idle()
@@ -186,8 +192,14 @@ class FeedScan:
     async def _publish(self, current: ScannedBars, drain: Drain) -> bool:
         """Publish what is not published yet; False where the drain came first."""
         if not self._bars_out:
-            await self._position.publish(current.bars, self._cursor(current))
+            if self._in_step and not await self._in_step.someone_decides(drain):
+                return False
+            ids = await self._position.publish(current.bars, self._cursor(current))
             self._bars_out = True
+            if self._in_step:
+                self._in_step.bars_published(ids)
+        if self._in_step and not await self._in_step.bars_handled(drain):
+            return False
         while current.drafts:
             if not self._position.leading:
                 raise LeaseLostError(self._feed.name)
@@ -195,6 +207,8 @@ class FeedScan:
             name = signal_id(self._run, draft)
             sent = await self._publisher.signal(draft, drain, name)
             if not sent and drain.requested.is_set():
+                return False
+            if sent and self._in_step and not await self._in_step.signals_decided(drain):
                 return False
             self._reports.signals += sent
             current.drafts.pop(0)
