@@ -140,7 +140,8 @@ SIGNAL_SCORES = Histogram(
 )
 SCAN_DURATION = Histogram(
     "scan_duration_seconds",
-    "Time from the bars of one moment to their last signal, publishing included.",
+    "Time from the bars of one moment to their last signal, publishing included, and in step the "
+    "decisions.",
     buckets=DURATION_SECONDS,
 )
 

@@ -43,15 +43,31 @@ class ScanReports:
         self._publisher = publisher
         self._clock = clock
         self._skipped = 0
+        self._stands_by = False
         self._warm_up: TaskReport | None = None
         self._replay: TaskReport | None = None
         self.bars = 0
         self.signals = 0
 
-    def publishing(self, *, warm: bool) -> None:
-        """This replica publishes now."""
+    def publishing(self, run: str, *, after: datetime | None, warm: bool) -> None:
+        """This replica publishes now.
+
+        Args:
+            run: name of the run.
+            after: time of the last bars that are published; None before the first.
+            warm: whether bars are expected from now on.
+        """
+        self._stands_by = False
+        log.info("publishing", feed=self._feed.name, run=run, after=str(after or "-"))
         metrics.FEED_ACTIVE.set(1)
         metrics.FEED_OPEN.labels(self._feed.name).set(warm)
+
+    def standing_by(self) -> None:
+        """Another replica publishes."""
+        if not self._stands_by:
+            self._stands_by = True
+            log.info("standing by: another replica publishes", feed=self._feed.name)
+        self.idle()
 
     def idle(self) -> None:
         """It stands by, has ended, or stops."""

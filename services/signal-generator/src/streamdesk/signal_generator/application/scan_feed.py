@@ -116,7 +116,7 @@ class FeedScan:
     async def _take_over(self, drain: Drain) -> bool:
         """Become the replica that publishes and resume where the last one was; False: stand by."""
         if not await self._position.lead():
-            self._reports.idle()
+            self._reports.standing_by()
             cursor = await self._position.look()
             if cursor is not None and self._feed.run:
                 await self._follow(cursor, drain)
@@ -128,8 +128,7 @@ class FeedScan:
         elif self._time is None:
             self._run = self._feed.run or secrets.token_hex(6)
             await self._publisher.strategy(self._bars.parameters(), "started")
-        log.info("publishing", feed=self._feed.name, run=self._run, after=str(self._time))
-        self._reports.publishing(warm=self._history is None)
+        self._reports.publishing(self._run, after=self._time, warm=self._history is None)
         self.warm = self._history is None
         return True
 
