@@ -58,6 +58,7 @@ def test_the_demo_starts_what_the_list_says_in_that_order() -> None:
         analysis_port=2,
         ledger=Path("ledger"),
         bars=Path("bars"),
+        run="run",
         given={"DINGTALK_URL": "https://oapi.dingtalk.com/robot/send?access_token=PLACEHOLDER"},
     )
     names = list(dict.fromkeys(spec.module.removeprefix("streamdesk.") for spec in specs))

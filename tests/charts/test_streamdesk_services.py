@@ -180,7 +180,7 @@ def test_a_disruption_never_waits_for_a_pod_that_is_broken(whole: list[Object]) 
 def test_services_that_must_never_run_twice_use_recreate(whole: list[Object]) -> None:
     kinds = {name: deployment(whole, name)["spec"]["strategy"]["type"] for name in SECTIONS}
     twice = {name for name, kind in kinds.items() if kind == "RollingUpdate"}
-    assert twice == set(SECTIONS) - {"signal-generator", "operator"}
+    assert twice == set(SECTIONS) - {"operator"}
 
 
 def test_a_changed_setting_starts_new_pods() -> None:

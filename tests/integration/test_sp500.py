@@ -3,9 +3,9 @@
 The pipeline is the services' own parts on a real bus: feed, scanner and publication of the
 signal-generator; handler, ledger, paper broker and outbox of the order-executor. For the ledger
 to be the same twice, the executor must see bars and signals in one order, so the feed waits after
-every bar until the executor has seen that bar and then handled its signal. In a running desk both
-come side by side, and which is first decides whether a stop or a signal ends a position: that is
-tested with the real processes, without that claim.
+every bar until the executor has seen that bar and then handled its signal. The desk with two
+executors is tested with the real processes, without the claim of one ledger: that needs one
+executor, see `test_in_step.py`.
 """
 
 import asyncio
@@ -41,8 +41,10 @@ from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import BusMetrics, Drain
 from streamdesk.signal_generator import factory
 from streamdesk.signal_generator.adapters.feeds.port import Feed, FeedBatch
+from streamdesk.signal_generator.adapters.position import FeedPosition
 from streamdesk.signal_generator.adapters.publisher import SignalPublisher
 from streamdesk.signal_generator.config import Settings as GeneratorSettings
+from streamdesk.signal_generator.domain.cursor import FeedCursor
 from streamdesk.signal_generator.entrypoints.feed import FeedRunner
 from streamdesk.strategy.scanner import Scanner
 
@@ -105,7 +107,11 @@ class InStep:
         self._feed = feed
         self._executor = executor
         self._published = published
-        self.name, self.symbols, self.total_bars = feed.name, feed.symbols, feed.total_bars
+        self.name, self.run, self.symbols = feed.name, feed.run, feed.symbols
+        self.total_bars = feed.total_bars
+
+    def resume(self, cursor: FeedCursor, drain: Drain) -> AsyncIterator[FeedBatch]:
+        return self._feed.resume(cursor, drain)
 
     def history(self, drain: Drain) -> AsyncIterator[FeedBatch]:
         return self._feed.history(drain)
@@ -185,7 +191,8 @@ def generator(bus: Bus, executor: Executor, published: PublishedSignals) -> Feed
         bus, factory.topics(settings), factory.utc_now, wait_for_room=settings.waits_for_room
     )
     scanner = Scanner(settings.rules())
-    return FeedRunner(factory.feed_scan(feed, scanner, publisher, exit_at_end=True), 60)
+    position = FeedPosition(bus, MARKET_BARS)
+    return FeedRunner(factory.feed_scan(feed, scanner, publisher, position, exit_at_end=True), 60)
 
 
 async def first_of(bus: Bus, topic: Topic[Any], count: int) -> dict[str, Any]:

@@ -98,3 +98,8 @@ def test_topics_follow_the_variables_that_the_services_follow() -> None:
     topics = desk_bus.topics({"SIGNAL_QUEUE_KEY": "mine", "TASKS_KEY": ""})
     assert topics["signals"].key == "mine"
     assert topics["tasks"].key == "tasks"
+
+
+def test_the_reports_on_bars_follow_the_key_of_the_bars() -> None:
+    assert desk_bus.topics({})["bars_handled"].key == "market:bars-handled"
+    assert desk_bus.topics({"BARS_KEY": "mine"})["bars_handled"].key == "mine-handled"

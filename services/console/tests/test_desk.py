@@ -24,7 +24,7 @@ from streamdesk.console.adapters.terminal.progress import Progress
 from streamdesk.console.application.count_events import Tally
 from streamdesk.console.application.run_desk import DeskPlan, LocalDesk, Stop
 from streamdesk.console.domain.counts import Result
-from streamdesk.console.domain.services import services
+from streamdesk.console.domain.services import replay_notes, services
 from streamdesk.console.domain.up_options import NewsSourceName, UpOptions
 from streamdesk.console.errors import DeskFailedError, DeskRunningError, UsageError
 
@@ -311,6 +311,7 @@ def environment_of(
         analysis_port=5000,
         ledger=Path("ledger"),
         bars=Path("bars"),
+        run="run",
         given=given or {},
     )
     (found,) = (spec for spec in specs if spec.name == service)
@@ -352,6 +353,38 @@ def test_recorded_bars_replace_the_simulated_market_at_a_pace_that_can_be_watche
     environment = environment_of(UpOptions(bars=Path("/bars.csv")))
     assert (environment["FEED"], environment["FEED_FILE"]) == ("recorded", "/bars.csv")
     assert environment["FEED_SPEED"] == "10"
+
+
+def test_a_recording_resumes_in_its_folder_and_another_one_is_another_run() -> None:
+    names = [environment_of(UpOptions(bars=Path(f"/{n}.csv")))["FEED_RUN"] for n in "aab"]
+    assert names == ["run-a.csv", "run-a.csv", "run-b.csv"]
+    assert len(environment_of(UpOptions(bars=Path("/" + "x" * 200)))["FEED_RUN"]) == 100
+    assert "FEED_RUN" not in environment_of(UpOptions(bars=Path("/a")), {"FEED_RUN": "mine"})
+    assert "FEED_RUN" not in environment_of(UpOptions())
+
+
+def test_a_folder_names_its_run_until_it_is_wiped(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "data")
+    first = folder.run_name()
+    assert Folder(tmp_path / "data").run_name() == first
+    folder.wipe()
+    assert folder.run_name() != first
+
+
+@pytest.mark.parametrize(
+    ("options", "given", "note"),
+    [
+        (UpOptions(), {}, ""),
+        (UpOptions(bars=Path("/a")), {}, "Playing /a in step: each time waits for all decisions"),
+        (UpOptions(bars=Path("/a"), executors=2), {}, "with one executor the same run would"),
+        (UpOptions(bars=Path("/a")), {"FEED_IN_STEP": "no"}, "Playing /a; FEED_IN_STEP=no"),
+    ],
+)
+def test_the_desk_says_how_a_recording_is_played(
+    options: UpOptions, given: dict[str, str], note: str
+) -> None:
+    assert note in " ".join(replay_notes(options, given))
+    assert bool(replay_notes(options, given)) == bool(note)
 
 
 def test_a_pace_given_by_variable_holds_unless_the_option_says_otherwise() -> None:

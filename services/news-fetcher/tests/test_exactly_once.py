@@ -8,8 +8,7 @@ import pytest
 from hypothesis import HealthCheck, currently_in_test_context, event, given, settings
 from hypothesis import strategies as st
 
-from streamdesk.bus import Bus, BusConfig
-from streamdesk.news_fetcher.errors import LeaseLostError
+from streamdesk.bus import Bus, BusConfig, LeaseLostError
 from tests.news_world import (
     TICKERS,
     KilledError,

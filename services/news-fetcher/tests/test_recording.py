@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from streamdesk.bus import Bus, BusConfig
+from streamdesk.bus import Bus, BusConfig, LeaseLostError
 from streamdesk.contracts.events import NewsFetched
 from streamdesk.news_fetcher.adapters.news_source import NewsQuery
 from streamdesk.news_fetcher.adapters.recorded.recording import (
@@ -20,7 +20,7 @@ from streamdesk.news_fetcher.adapters.recorded.source import Playhead, RecordedN
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
 from streamdesk.news_fetcher.domain.articles import FetchLimits, RawArticle, accept
 from streamdesk.news_fetcher.domain.links import normalise_link
-from streamdesk.news_fetcher.errors import ArticleError, LeaseLostError, RecordingError
+from streamdesk.news_fetcher.errors import ArticleError, RecordingError
 from streamdesk.runtime import WATCHLIST
 
 THEN = datetime(2020, 3, 2, 9, tzinfo=UTC)

@@ -417,6 +417,7 @@ async def test_a_stop_crossed_while_the_ledger_is_down_is_acted_upon_afterwards(
 ) -> None:
     await executor.on_signal("signal-1", signal_of(stop_loss=95.0))
     drain, passed = Drain(), asyncio.Event()
+    handled: list[Message[BarClosed]] = []
 
     async def bars() -> AsyncIterator[Message[Any]]:
         yield Message(id="1", event=bar_of(minute=1, price=94.0), topic="bars")
@@ -427,11 +428,12 @@ async def test_a_stop_crossed_while_the_ledger_is_down_is_acted_upon_afterwards(
     executor.protection.positions_changed()
     try:
         following = asyncio.create_task(
-            follow_bars(bars(), executor.protection, executor.gate, drain)
+            follow_bars(bars(), executor.protection, executor.gate, handled.append, drain)
         )
         for _ in range(100):
             await asyncio.sleep(0)
         assert not passed.is_set()
+        assert handled == [], "no recording advances past a bar that was not acted upon"
     finally:
         postgres.start()
     async with asyncio.timeout(GUARD_SECONDS):

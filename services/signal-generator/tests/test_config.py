@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from streamdesk.contracts.events import Side, SignalType
 from streamdesk.runtime import BadSettingError, ServiceSettings
 from streamdesk.signal_generator.config import Settings
-from streamdesk.signal_generator.factory import recorded_feed, simulated_feed, topics, utc_now
+from streamdesk.signal_generator.factory import recorded_feed, simulated_market, topics
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -77,19 +77,20 @@ def test_symbols_may_be_spelled_in_any_way() -> None:
 
 
 def test_the_simulated_feed_takes_the_chosen_symbols() -> None:
-    assert simulated_feed(settings(symbols=("700.HK",)), utc_now()).symbols == ("700.HK",)
+    [chosen] = simulated_market(settings(symbols=("700.HK",))).instruments
+    assert chosen.symbol == "700.HK"
 
 
 def test_a_symbol_that_is_not_watched_stops_the_process_at_once() -> None:
     with pytest.raises(BadSettingError, match=r"SYMBOLS=XYZ\.US: .*not on the watchlist"):
-        simulated_feed(settings(symbols=("XYZ.US",)), utc_now())
+        simulated_market(settings(symbols=("XYZ.US",)))
 
 
 def test_a_watchlist_that_cannot_be_used_stops_the_process_at_once(tmp_path: Path) -> None:
     bad = tmp_path / "watchlist.yaml"
     bad.write_text("- symbol: IBM.US\n  start_price: 0\n")
     with pytest.raises(BadSettingError, match=r"WATCHLIST_FILE=.*entry 1 \(IBM\.US\)"):
-        simulated_feed(settings(watchlist_file=bad), utc_now())
+        simulated_market(settings(watchlist_file=bad))
 
 
 def test_a_recording_that_cannot_be_used_stops_the_process_at_once(tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ async def test_a_process_sends_signals_until_it_is_asked_to_stop(valkey_url: str
     assert len(signals) == 20
     assert (process.returncode, err) == (0, b"")
     logs = [json.loads(line) for line in out.splitlines()]
-    assert [entry["event"] for entry in logs] == ["started", "warm", "stopping", "stopped"]
+    events = [entry["event"] for entry in logs]
+    assert events == ["started", "publishing", "warm", "stopping", "stopped"]
 
 
 def test_a_bad_setting_ends_the_process_with_one_line() -> None:

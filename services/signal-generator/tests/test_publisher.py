@@ -42,9 +42,9 @@ async def test_the_log_reports_once_that_the_queue_is_full_and_once_that_it_has_
     async with Bus.connect(BusConfig(url=memory_url)) as bus:
         queue = publisher(bus, memory_url, wait_for_room=False)
         with capture_logs() as logs:
-            sent = [await queue.signal(DRAFT, drain) for _ in range(4)]
+            sent = [await queue.signal(DRAFT, drain, str(number)) for number in range(4)]
             await bus.subscribe(TRADING_SIGNALS, "order-executors", take).run(drain.requested)
-            sent.append(await queue.signal(DRAFT, drain))
+            sent.append(await queue.signal(DRAFT, drain, "next"))
     assert sent == [True, False, False, False, True]
     assert [(entry["event"], entry.get("signals_dropped")) for entry in logs] == [
         ("queue full, signals are dropped", None),
@@ -57,5 +57,5 @@ async def test_a_signal_does_not_wait_for_room_when_the_process_stops(memory_url
     drain.request()
     async with Bus.connect(BusConfig(url=memory_url)) as bus:
         queue = publisher(bus, memory_url, wait_for_room=True)
-        assert await queue.signal(DRAFT, drain)
-        assert not await queue.signal(DRAFT, drain)
+        assert await queue.signal(DRAFT, drain, "one")
+        assert not await queue.signal(DRAFT, drain, "two")

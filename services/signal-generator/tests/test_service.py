@@ -29,9 +29,11 @@ from streamdesk.contracts.topics import (
 from streamdesk.runtime import Drain, Service
 from streamdesk.runtime.probes import Health
 from streamdesk.signal_generator.adapters.feeds.port import FeedBatch
+from streamdesk.signal_generator.adapters.position import FeedPosition
 from streamdesk.signal_generator.adapters.publisher import SignalPublisher
 from streamdesk.signal_generator.application.scan_bars import REFUSALS_LOGGED
 from streamdesk.signal_generator.config import Settings
+from streamdesk.signal_generator.domain.cursor import FeedCursor
 from streamdesk.signal_generator.entrypoints.feed import FeedRunner
 from streamdesk.signal_generator.factory import build, feed_scan, topics, utc_now
 from streamdesk.strategy.scanner import Scanner
@@ -70,7 +72,12 @@ class GivenFeed:
     batches: Sequence[FeedBatch]
     name: str = "given"
     symbols: tuple[str, ...] = ("AAPL.US",)
+    run: str = "given"
     total_bars: int | None = None
+
+    async def resume(self, _cursor: FeedCursor, _drain: Drain) -> AsyncIterator[FeedBatch]:
+        return
+        yield
 
     async def history(self, _drain: Drain) -> AsyncIterator[FeedBatch]:
         return
@@ -122,7 +129,8 @@ def swinging_csv(csv_of: CsvOf, count: int = 400) -> Path:
 
 
 def replay(path: Path, **more: Any) -> dict[str, Any]:
-    return {"feed": "recorded", "feed_file": path, "feed_exit_at_end": True, **more}
+    alone = {"feed_in_step": False, "feed_exit_at_end": True}
+    return {"feed": "recorded", "feed_file": path, **alone, **more}
 
 
 async def played(url: str, path: Path, **more: Any) -> None:
@@ -309,8 +317,9 @@ async def scan(url: str, feed: GivenFeed) -> list[BarClosed]:
     settings = Settings(redis_url=SecretStr(url))
     async with Bus.connect(BusConfig(url=url)) as bus:
         publisher = SignalPublisher(bus, topics(settings), utc_now, wait_for_room=False)
-        runner = FeedRunner(feed_scan(feed, Scanner(), publisher, exit_at_end=True), 5)
-        await runner.run(Drain())
+        position = FeedPosition(bus, MARKET_BARS)
+        scanning = feed_scan(feed, Scanner(), publisher, position, exit_at_end=True)
+        await FeedRunner(scanning, 5).run(Drain())
         return await everything(bus, MARKET_BARS)
 
 

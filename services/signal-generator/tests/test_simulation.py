@@ -1,5 +1,6 @@
 import statistics
 from collections import Counter
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice, pairwise
@@ -9,7 +10,7 @@ import pytest
 from streamdesk.contracts.events import BarClosed, SignalType
 from streamdesk.market.instruments import BUILT_IN, Instrument, on_tick, tick_size
 from streamdesk.runtime import Drain
-from streamdesk.signal_generator.adapters.feeds.simulated import SimulatedFeed
+from streamdesk.signal_generator.adapters.feeds.simulated import SimulatedFeed, SimulatedMarket
 from streamdesk.signal_generator.domain.simulation import Walk
 from streamdesk.strategy.scanner import Scanner
 from streamdesk.strategy.signals import SignalDraft
@@ -24,8 +25,13 @@ def bars(instrument: Instrument, seed: int = 1, count: int = 500) -> list[BarClo
     return list(islice(Walk(instrument, seed=seed, start=START, interval_seconds=60), count))
 
 
+async def nothing_published(_since: datetime) -> AsyncIterator[BarClosed]:
+    return
+    yield
+
+
 def feed(seed: int = 1, bars_per_second: float = 0) -> SimulatedFeed:
-    return SimulatedFeed(
+    market = SimulatedMarket(
         BUILT_IN,
         seed=seed,
         start=START,
@@ -33,6 +39,7 @@ def feed(seed: int = 1, bars_per_second: float = 0) -> SimulatedFeed:
         bars_per_second=bars_per_second,
         history_bars=60,
     )
+    return SimulatedFeed(market, nothing_published, lambda: START)
 
 
 def test_the_same_seed_gives_the_very_same_bars() -> None:

@@ -18,6 +18,7 @@ from streamdesk.bus.errors import (
     BusConfigError,
     BusError,
     BusUnavailableError,
+    LeaseLostError,
     NotDurableError,
     QueueFullError,
     Reject,
@@ -25,6 +26,7 @@ from streamdesk.bus.errors import (
     ServerFullError,
 )
 from streamdesk.bus.keys import Keys, Lease
+from streamdesk.bus.leased_value import LeasedValue
 from streamdesk.bus.message import Ack, Dead, Message, Outcome, Retry
 from streamdesk.bus.observer import BusObserver, Unobserved
 from streamdesk.bus.publishing.producer import Producer, Ticket
@@ -52,6 +54,8 @@ __all__ = [
     "Handler",
     "Keys",
     "Lease",
+    "LeaseLostError",
+    "LeasedValue",
     "Message",
     "MessageSpan",
     "NotDurableError",

@@ -21,6 +21,7 @@ from streamdesk.bus.dead_letters.redrive import DeadLetterBox, RedriveReport
 from streamdesk.bus.envelope import FRAME_EVENTS
 from streamdesk.bus.errors import BusConfigError, BusUnavailableError
 from streamdesk.bus.keys import Keys
+from streamdesk.bus.leased_value import LeasedValue
 from streamdesk.bus.observer import BusObserver, Unobserved
 from streamdesk.bus.publishing.producer import Producer
 from streamdesk.bus.publishing.publisher import Publisher
@@ -160,6 +161,41 @@ class Bus(Watcher):
         """
         ids = event_ids or [None] * len(events)
         return await self._publisher.publish(topic, events, ids, causes=causes, durable=durable)
+
+    async def publish_held(
+        self, topic: Topic[E], events: Sequence[E], leased: LeasedValue, value: bytes
+    ) -> list[str]:
+        """Append events and replace a value in one step, both or neither; one try.
+
+        For a source that resumes: the value says how far it is. On a cluster the value's name
+        needs the topic's hash tag, as in `{market:bars}:feed`.
+
+        Args:
+            topic: where to: one of frames, without groups.
+            events: of the topic's models.
+            leased: the value; this replica must lead.
+            value: the new one, different from the one that is there.
+
+        Returns:
+            The events' entry ids; empty where the answer was lost and the value shows that both
+            are written.
+
+        Raises:
+            LeaseLostError: another replica leads now; nothing was written.
+            ServerFullError: nothing was written.
+            BusUnavailableError: not known; lead again, and the value shows it.
+            BusConfigError: another kind of topic.
+        """
+        ids: list[str] = []
+
+        async def put() -> bool:
+            change = leased.changed_to(value)
+            written = await self._publisher.publish_held(topic, events, change)
+            ids.extend(written or ())
+            return written is not None
+
+        await leased.change(value, put)
+        return ids
 
     def producer(
         self,

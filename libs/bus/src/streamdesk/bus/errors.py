@@ -5,7 +5,8 @@
     ├── BusUnavailableError    the server did not answer in time; the outcome may be unknown
     │   ├── ServerFullError    its memory is full: nothing was written; slow down, raise an alert
     │   └── NotDurableError    written, but not known to be on enough replicas
-    └── QueueFullError         slow down; nothing was written
+    ├── QueueFullError         slow down; nothing was written
+    └── LeaseLostError         another process holds the lease; nothing was written
 
     Raised BY a handler, to say what should become of its message:
     RetryAfter                 again after so many seconds
@@ -65,6 +66,13 @@ class QueueFullError(BusError):
         self.stream = stream
         self.limit = limit
         self.backlog = backlog
+
+
+class LeaseLostError(BusError):
+    """Another process holds the lease now, or will; the write of this one was refused."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the lease of {name} is not ours any more; nothing was written")
 
 
 class RetryAfter(Exception):  # noqa: N818 - an instruction, not a fault

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from streamdesk.bus.backends.port import KeyValues
+from streamdesk.bus.backends.records import HeldChange
 from streamdesk.bus.connection.link import Link
 from streamdesk.bus.errors import BusConfigError, BusUnavailableError
 
@@ -101,7 +102,8 @@ class Lease:
         self._link = link
         self._values = values
         self._name = name
-        self._fence_name = f"{{{name}}}:fence"
+        # Beside the lease on a cluster: with the hash tag of a name that has one.
+        self._fence_name = f"{name}:fence" if "{" in name else f"{{{name}}}:fence"
         self._owner = secrets.token_hex(8)
         self._ttl_ms = _milliseconds(ttl_seconds)
         self._held_until = -math.inf
@@ -139,6 +141,10 @@ class Lease:
             await self._link.once(lambda: self._values.give_back([self._name], self._owner))
         except BusUnavailableError:
             return
+
+    def change(self, name: str, value: bytes, *, expected: bytes | None) -> HeldChange:
+        """A change of a value for `Bus.publish_held`, with the arguments of `put`."""
+        return HeldChange(self._name, self._owner, name, value, expected)
 
     async def put(self, name: str, value: bytes, *, expected: bytes | None) -> bool:
         """Write a value permanently, in one step with the check that we may.

@@ -9,6 +9,7 @@ from streamdesk.contracts.base import Consumer, Event, Topic
 from streamdesk.contracts.events import (
     AlertsNotified,
     BarClosed,
+    BarsHandled,
     HamaChanged,
     NewsFetched,
     NewsFiltered,
@@ -52,6 +53,17 @@ MARKET_BARS: Topic[BarClosed] = Topic(
     producers=("signal-generator",),
     consumers=(GATEWAY, Consumer("order-executor"), Consumer("analysis")),
 )
+BARS_HANDLED: Topic[BarsHandled] = Topic(
+    name="bars_handled",
+    key="market:bars-handled",
+    models=(BarsHandled,),
+    about="How far each executor has acted on the bars: a recording waits for it.",
+    key_field="executor",
+    dead_key="market:bars-handled:dead",
+    keep=1_000,
+    producers=("order-executor",),
+    consumers=(Consumer("signal-generator"),),
+)
 ANALYSIS_STATES: Topic[HamaChanged] = Topic(
     name="analysis",
     key="analysis:hama",
@@ -78,6 +90,9 @@ TRADING_SIGNALS: Topic[SignalGenerated] = Topic(
     dead_key="trading:signals:dead",
     max_backlog=1_000,
     durable=True,
+    # A generator that was killed writes the signals of its last bars again, under the same ids;
+    # what comes later than this the ledger recognizes.
+    dedup_window_seconds=3_600,
     producers=("signal-generator",),
     consumers=(Consumer("order-executor", "order-executors"), GATEWAY),
 )
@@ -190,6 +205,7 @@ ALERTS: Topic[AlertsNotified] = Topic(
 
 TOPICS: tuple[Topic[Any], ...] = (
     MARKET_BARS,
+    BARS_HANDLED,
     ANALYSIS_STATES,
     TRADING_SIGNALS,
     TRADING_ORDERS,
@@ -201,6 +217,12 @@ TOPICS: tuple[Topic[Any], ...] = (
     NEWS_FILTERED,
     ALERTS,
 )
+
+
+def bars_handled(bars_key: str) -> Topic[BarsHandled]:
+    """The reports on the bars under this key: they follow it."""
+    return BARS_HANDLED.configured(key=f"{bars_key}-handled")
+
 
 BY_NAME: dict[str, Topic[Any]] = {topic.name: topic for topic in TOPICS}
 

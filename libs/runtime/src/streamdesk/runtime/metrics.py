@@ -119,6 +119,13 @@ BARS_REFUSED = Counter(
 FEED_OPEN = Gauge(
     "feed_open", "1 while bars are expected: from warm on until the feed ends.", ["feed"]
 )
+FEED_ACTIVE = Gauge("feed_active", "1 while this replica publishes the feed; 0 while it stands by.")
+FEED_WAIT = Counter(
+    "feed_wait_seconds_total",
+    "Time that a recording in step waited, by what for: an executor, the bars or the signals of a "
+    "time to be handled.",
+    ["what"],
+)
 SIGNALS_GENERATED = Counter("signals_generated_total", "Signals put into the queue.", ["type"])
 SIGNALS_WITHHELD = Counter(
     "signals_withheld_total",
@@ -133,7 +140,8 @@ SIGNAL_SCORES = Histogram(
 )
 SCAN_DURATION = Histogram(
     "scan_duration_seconds",
-    "Time from the bars of one moment to their last signal, publishing included.",
+    "Time from the bars of one moment to their last signal, publishing included, and in step the "
+    "decisions.",
     buckets=DURATION_SECONDS,
 )
 

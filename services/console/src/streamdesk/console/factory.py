@@ -19,7 +19,7 @@ from streamdesk.console.adapters.terminal.progress import Progress
 from streamdesk.console.application.count_events import Tally
 from streamdesk.console.application.run_desk import SERVER, DeskPlan, LocalDesk, RedisProcess, Stop
 from streamdesk.console.domain.counts import Result
-from streamdesk.console.domain.services import LOOPBACK, services
+from streamdesk.console.domain.services import LOOPBACK, replay_notes, services
 from streamdesk.console.domain.up_options import UpOptions
 from streamdesk.console.errors import UsageError
 
@@ -81,6 +81,7 @@ def make_plan(options: UpOptions, folder: Folder, given: Mapping[str, str]) -> D
         analysis_port=analysis_port,
         ledger=folder.ledger,
         bars=folder.bars,
+        run=folder.run_name(),
         given=given,
     )
     programs = [
@@ -100,6 +101,7 @@ def make_plan(options: UpOptions, folder: Folder, given: Mapping[str, str]) -> D
         redis_url=redis_url,
         since="$" if named or options.keep else "0",
         seconds=options.seconds,
+        notes=replay_notes(options, given),
     )
 
 

@@ -9,7 +9,6 @@
     │   ├── KeyRefusedError         not with this key
     │   ├── CircuitOpenError
     │   └── BadRequestError
-    ├── LeaseLostError          another replica fetches now
     ├── RecordingError          a recording cannot be played
     └── ArticleError            one article cannot be used; the others of the round can
         ├── TitleMissingError
@@ -97,13 +96,6 @@ class BadRequestError(SourceError):
     """The source does not understand the request (other 4xx); the same one cannot help."""
 
     reason = "bad-request"
-
-
-class LeaseLostError(NewsFetcherError):
-    """Another replica fetches now, or will; the write of this one was refused."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(f"the lease of {key} is not ours any more; nothing was written")
 
 
 class RecordingError(NewsFetcherError):

@@ -18,6 +18,7 @@ from streamdesk.contracts.topics import (
     TRADING_ORDERS,
     TRADING_RISK,
     TRADING_SIGNALS,
+    bars_handled,
 )
 from streamdesk.order_executor.adapters.database import Database, TableSet
 from streamdesk.order_executor.adapters.ledger import Ledger
@@ -38,6 +39,7 @@ from streamdesk.order_executor.application.execute_signal import SignalExecution
 from streamdesk.order_executor.application.protect_positions import Protection
 from streamdesk.order_executor.application.publish_outbox import OutboxPublisher
 from streamdesk.order_executor.application.reconcile import Reconciliation
+from streamdesk.order_executor.application.report_bars import BarsReport
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.application.working_orders import WorkingOrders
 from streamdesk.order_executor.config import ACCOUNT_CURRENCY, NAME, Settings
@@ -234,6 +236,7 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[list[Serv
             ServiceTask("reconciliation", executor.keep_reconciled),
             ServiceTask("signals", _signals(settings, bus, executor, market)),
             ServiceTask("bars", market.follow),
+            ServiceTask("bars-report", market.report.run),
             ServiceTask("portfolio", executor.keep_protected),
             ServiceTask("publication", lambda drain: schedule.keep_published(publisher, drain)),
             ServiceTask("book-check", executor.keep_checked),
@@ -244,7 +247,7 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[list[Serv
 def market_bars(settings: Settings, bus: Bus, executor: OrderExecutor) -> MarketBars:
     """The bars of the bus, on their way to the executor's protection and view."""
     topic = MARKET_BARS.configured(key=settings.bars_key)
-    parts = executor.protection, executor.view, executor.gate
+    parts = executor.protection, executor.view, executor.gate, _bars_report(settings, bus)
     return MarketBars(bus, topic, settings.bars_replay_seconds, *parts)
 
 
@@ -265,6 +268,11 @@ async def open_executor(settings: Settings) -> AsyncIterator[OrderExecutor]:
     make_folders(settings)
     async with OrderExecutor(settings) as executor:
         yield executor
+
+
+def _bars_report(settings: Settings, bus: Bus) -> BarsReport:
+    topic = bars_handled(settings.bars_key)
+    return BarsReport(settings.instance, lambda report: bus.publish(topic, report))
 
 
 @asynccontextmanager

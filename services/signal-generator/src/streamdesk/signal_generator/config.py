@@ -89,10 +89,22 @@ class Settings(ServiceSettings):
         description="Recorded: format of its times, as for strptime (%m/%d/%Y); empty: "
         "ISO 8601. Times without a zone are UTC.",
     )
+    feed_run: str = Field(
+        "default",
+        min_length=1,
+        max_length=100,
+        description="Recorded: name of this run of the recording. A restart under the same name "
+        "resumes after the last published bars; another name begins with the first bar.",
+    )
+    feed_in_step: bool = Field(
+        default=True,
+        description="Recorded: let time advance only when executors have handled all bars of a "
+        "time and decided all its signals. Without an executor nothing is published then.",
+    )
     feed_exit_at_end: bool = Field(
         default=False,
         description="Recorded: end the process with the recording. Off, it stays up and idle, so "
-        "that a supervisor which restarts ended processes does not replay the recording.",
+        "that a supervisor which restarts ended processes does not start it again and again.",
     )
 
     score_min: float = Field(

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from streamdesk.bus import Bus, BusConfig, Wait
+from streamdesk.contracts.events import BarClosed
 from streamdesk.contracts.topics import (
     MARKET_BARS,
     STRATEGY_UPDATES,
     SYSTEM_EVENTS,
     TASKS,
     TRADING_SIGNALS,
+    bars_handled,
 )
 from streamdesk.market.bars import BarSequence
 from streamdesk.market.errors import BarFileError
@@ -22,8 +24,15 @@ from streamdesk.runtime import BadSettingError, Service, ServiceTask
 from streamdesk.signal_generator.adapters import watchlist
 from streamdesk.signal_generator.adapters.feeds.port import Feed
 from streamdesk.signal_generator.adapters.feeds.recorded import RecordedFeed
-from streamdesk.signal_generator.adapters.feeds.simulated import SimulatedFeed
+from streamdesk.signal_generator.adapters.feeds.simulated import (
+    Published,
+    SimulatedFeed,
+    SimulatedMarket,
+)
+from streamdesk.signal_generator.adapters.position import FeedPosition
 from streamdesk.signal_generator.adapters.publisher import GeneratorTopics, SignalPublisher
+from streamdesk.signal_generator.application.keep_in_step import InStep
+from streamdesk.signal_generator.application.report_scan import ScanReports
 from streamdesk.signal_generator.application.scan_bars import BarScan
 from streamdesk.signal_generator.application.scan_feed import FeedScan
 from streamdesk.signal_generator.config import Settings
@@ -43,8 +52,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def simulated_feed(settings: Settings, now: datetime) -> Feed:
-    """The feed of the simulated market.
+def simulated_market(settings: Settings) -> SimulatedMarket:
+    """The simulated market.
 
     Raises:
         BadSettingError: the watchlist cannot be used, or lacks one of the symbols.
@@ -55,10 +64,10 @@ def simulated_feed(settings: Settings, now: datetime) -> Feed:
     except WatchlistError as error:
         names = ",".join(settings.symbols)
         raise BadSettingError("SYMBOLS", names, f"symbols of the watchlist: {error}") from None
-    return SimulatedFeed(
+    return SimulatedMarket(
         chosen,
         seed=settings.feed_seed,
-        start=settings.feed_start or now.replace(microsecond=0),
+        start=settings.feed_start,
         interval_seconds=settings.feed_interval_seconds,
         bars_per_second=settings.feed_bars_per_second,
         history_bars=settings.feed_history_bars,
@@ -77,6 +86,7 @@ def recorded_feed(settings: Settings, path: Path) -> Feed:
             path,
             FileFormat(settings.feed_symbol, settings.feed_time_format),
             steps_per_second=settings.feed_speed,
+            run=settings.feed_run,
             watched=frozenset(i.symbol for i in known) if known else None,
             chosen=settings.symbols,
         )
@@ -107,18 +117,48 @@ def topics(settings: Settings) -> GeneratorTopics:
     )
 
 
+def feed_of(settings: Settings, published: Published) -> Feed:
+    """The feed as set.
+
+    Args:
+        settings: of the service.
+        published: reads bars back that were published since a time of day.
+
+    Raises:
+        BadSettingError: a file that a setting names cannot be used.
+    """
+    if settings.feed == "recorded" and settings.feed_file is not None:
+        return recorded_feed(settings, settings.feed_file)
+    return SimulatedFeed(simulated_market(settings), published, utc_now)
+
+
 def feed_scan(
-    feed: Feed, scanner: Scanner, publisher: SignalPublisher, *, exit_at_end: bool
+    feed: Feed,
+    scanner: Scanner,
+    publisher: SignalPublisher,
+    position: FeedPosition,
+    *,
+    exit_at_end: bool,
+    in_step: InStep | None = None,
 ) -> FeedScan:
     """The scan of a feed; a bar of an instrument that the feed does not name is refused."""
     return FeedScan(
         feed=feed,
-        bars=BarScan(feed.name, BarSequence(frozenset(feed.symbols)), scanner, publisher),
-        scanner=scanner,
+        bars=BarScan(feed.name, BarSequence(frozenset(feed.symbols)), scanner),
+        position=position,
         publisher=publisher,
+        reports=ScanReports(feed, scanner, publisher, utc_now),
         clock=utc_now,
+        in_step=in_step,
         exit_at_end=exit_at_end,
     )
+
+
+def in_step_of(settings: Settings, bus: Bus, to: GeneratorTopics) -> InStep | None:
+    """What holds a recording until everything of a time is decided; None where nothing does."""
+    if settings.feed != "recorded" or not settings.feed_in_step:
+        return None
+    return InStep(bus, to.bars, bars_handled(settings.bars_key), to.signals)
 
 
 @asynccontextmanager
@@ -128,10 +168,6 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
     Raises:
         BadSettingError: a file that a setting names cannot be used.
     """
-    if settings.feed == "recorded" and settings.feed_file is not None:
-        feed = recorded_feed(settings, settings.feed_file)
-    else:
-        feed = simulated_feed(settings, utc_now())
     bus = Bus.connect(
         BusConfig(
             **settings.bus_config(service.name, Wait),
@@ -140,12 +176,21 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
         observer=service.bus_observer(),
         tracer=service.bus_tracer(),
     )
+    to = topics(settings)
+
+    async def published(since: datetime) -> AsyncIterator[BarClosed]:
+        async for message in bus.replay(to.bars, since):
+            yield message.event
+
+    feed = feed_of(settings, published)
     async with bus:
         scan = feed_scan(
             feed,
             Scanner(settings.rules()),
-            SignalPublisher(bus, topics(settings), utc_now, wait_for_room=settings.waits_for_room),
+            SignalPublisher(bus, to, utc_now, wait_for_room=settings.waits_for_room),
+            FeedPosition(bus, to.bars),
             exit_at_end=settings.feed_exit_at_end,
+            in_step=in_step_of(settings, bus, to),
         )
         service.ready_when("bus", lambda: bus.connected)
         service.ready_when("warm", lambda: scan.warm)

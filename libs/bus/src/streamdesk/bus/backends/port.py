@@ -13,6 +13,7 @@ from streamdesk.bus.backends.records import (
     Failure,
     GroupState,
     Held,
+    HeldChange,
     Recreated,
     Settled,
     Taken,
@@ -106,6 +107,19 @@ class Backend(Protocol):
         With `displaces` each group that is at the limit gives up as many unread entries of lower
         classes, the oldest of the lowest class first, if there are so many: they become dead
         letters, and the group's cursor moves past them. Other groups read them all the same.
+        """
+
+    async def append_held(
+        self,
+        topic_keys: TopicKeys,
+        batch: Sequence[Fields],
+        keep: int,
+        change: HeldChange,
+    ) -> list[str] | None:
+        """Append to a topic with one stream and change a value, in one step; None for neither.
+
+        Neither is done where the lease is another's, or the value is not the expected one. The
+        topic, the lease and the value must share a hash tag on a cluster.
         """
 
     async def schedule(

@@ -37,6 +37,25 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldChange:
+    """A change of a value that the holder of a lease alone may make.
+
+    Args:
+        lease: key that names the holder.
+        owner: who it must be.
+        name: key of the value.
+        value: the new value.
+        expected: the value that is there; None for none.
+    """
+
+    lease: str
+    owner: str
+    name: str
+    value: bytes
+    expected: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Recreated:
     """A group that was lost on one stream and made again.
 

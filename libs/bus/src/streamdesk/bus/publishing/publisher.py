@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+from streamdesk.bus.backends.records import HeldChange
 from streamdesk.bus.config import Wait
 from streamdesk.bus.envelope import FRAME_EVENTS, Fields
 from streamdesk.bus.errors import BusConfigError
@@ -85,6 +86,31 @@ class Publisher:
                 ids[at] = entry_id
         return ids
 
+    async def publish_held(
+        self, topic: Topic[Any], events: Sequence[Event], change: HeldChange
+    ) -> list[str] | None:
+        """Append frames and change a value in one step; None where that was refused.
+
+        Raises:
+            BusConfigError: a topic without frames, or with groups.
+        """
+        if topic.mode != "frame" or topic.groups:
+            raise BusConfigError(
+                f"topic {topic.name!r} has mode {topic.mode!r} and groups {topic.groups}; expected "
+                "frames and no group, which are appended in one step with a value"
+            )
+
+        async def write(traceparent: str) -> list[str] | None:
+            frames, counts = _frames(topic, events, traceparent)
+            target = self.target(topic, 0)
+            written = await self._writer.write_held(target, frames, len(events), change)
+            return None if written is None else _each(written, counts)
+
+        if not self._tracer.is_on:
+            return await write("")
+        with publishing(self._tracer, topic, [None] * len(events), None) as carried:
+            return await write(carried[0])
+
     def target(
         self, topic: Topic[Any], part: int, durable: Wait | None = None, delay_seconds: float = 0.0
     ) -> Target:
@@ -153,18 +179,28 @@ class Publisher:
     async def _write_frames(
         self, target: Target, events: Sequence[Event], traceparent: str
     ) -> list[str]:
-        frames: list[Fields] = []
-        counts: list[int] = []
-        start = 0
-        for end in range(1, len(events) + 1):
-            changes = end < len(events) and type(events[end]) is not type(events[start])
-            if end == len(events) or changes or end - start == FRAME_EVENTS:
-                bodies = [json_of(event) for event in events[start:end]]
-                above = target.topic.compress_above_bytes
-                frames.append(encode_frame(type(events[start]), bodies, traceparent, above))
-                counts.append(end - start)
-                start = end
-        written = await self._writer.write(target, frames, len(events))
-        return [
-            entry_id for entry_id, count in zip(written, counts, strict=True) for _ in range(count)
-        ]
+        frames, counts = _frames(target.topic, events, traceparent)
+        return _each(await self._writer.write(target, frames, len(events)), counts)
+
+
+def _frames(
+    topic: Topic[Any], events: Sequence[Event], traceparent: str
+) -> tuple[list[Fields], list[int]]:
+    """Events of one type after another as frames, and how many are in each."""
+    frames: list[Fields] = []
+    counts: list[int] = []
+    start = 0
+    for end in range(1, len(events) + 1):
+        changes = end < len(events) and type(events[end]) is not type(events[start])
+        if end == len(events) or changes or end - start == FRAME_EVENTS:
+            bodies = [json_of(event) for event in events[start:end]]
+            above = topic.compress_above_bytes
+            frames.append(encode_frame(type(events[start]), bodies, traceparent, above))
+            counts.append(end - start)
+            start = end
+    return frames, counts
+
+
+def _each(written: Sequence[str], counts: Sequence[int]) -> list[str]:
+    """The entry id of each event, from those of the frames."""
+    return [entry_id for entry_id, count in zip(written, counts, strict=True) for _ in range(count)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamdesk.bus.backends.port import Backend
-from streamdesk.bus.backends.records import SCHEDULED
+from streamdesk.bus.backends.records import SCHEDULED, HeldChange
 from streamdesk.bus.config import BusConfig, Wait
 from streamdesk.bus.connection.link import Link
 from streamdesk.bus.envelope import Fields
@@ -84,6 +84,26 @@ class Writer:
             self._observer.refused(target.topic.name)
             raise
         self._observer.published(target.topic.name, events)
+        return written
+
+    async def write_held(
+        self, target: Target, batch: Sequence[Fields], events: int, change: HeldChange
+    ) -> list[str] | None:
+        """Append entries of a topic without groups and change a value, in one try.
+
+        Returns:
+            Their ids; None where the change was refused, and nothing was written.
+
+        Raises:
+            BusUnavailableError: the outcome is unknown; the value shows it.
+            ServerFullError: nothing was written.
+        """
+        topic, topic_keys = target.topic, target.topic_keys
+        written = await self._link.once(
+            lambda: self._backend.append_held(topic_keys, batch, topic.keep, change)
+        )
+        if written is not None:
+            self._observer.published(topic.name, events)
         return written
 
     async def _keep_below_cap(self, target: Target) -> None:

@@ -11,6 +11,7 @@ from streamdesk.bus.backends.records import GroupState
 from streamdesk.bus.config import BusConfig
 from streamdesk.bus.connection.link import Link
 from streamdesk.bus.decoding import messages_of
+from streamdesk.bus.errors import BusConfigError
 from streamdesk.bus.message import Message
 from streamdesk.bus.observer import BusObserver
 from streamdesk.bus.topic_keys import keys_of, partitions_of
@@ -85,6 +86,19 @@ class Watcher:
         return Replay(
             topic, backend=self._backend, link=self._link, observer=self._observer
         ).messages(since, until)
+
+    async def newest_entry(self, topic: Topic[Any]) -> str:
+        """Id of the newest entry of a topic with one stream; `0-0` before the first.
+
+        Raises:
+            BusConfigError: the topic has classes or shards.
+            BusUnavailableError: the server is unreachable.
+        """
+        keys = keys_of(topic).streams
+        if len(keys) > 1:
+            raise BusConfigError(f"topic {topic.name!r} has {len(keys)} streams; expected one")
+        (last,) = await self._link.once(lambda: self._backend.last_ids(keys))
+        return last
 
     async def lag(self, topic: Topic[Any]) -> list[GroupLag]:
         """Where each of the topic's groups stands; one row without a group if it has none."""

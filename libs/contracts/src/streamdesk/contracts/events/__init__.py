@@ -14,7 +14,7 @@ from streamdesk.contracts.events.analysis import (
     HamaState,
     HamaTrend,
 )
-from streamdesk.contracts.events.market import BarClosed
+from streamdesk.contracts.events.market import BarClosed, BarsHandled
 from streamdesk.contracts.events.news import NewsFetched, NewsFiltered
 from streamdesk.contracts.events.orders import (
     OrderAccepted,
@@ -45,6 +45,7 @@ __all__ = [
     "AlertStatus",
     "AlertsNotified",
     "BarClosed",
+    "BarsHandled",
     "BollingerPhase",
     "HamaChanged",
     "HamaColour",

@@ -45,3 +45,19 @@ class BarClosed(Event):
                 "does not hold"
             )
         return self
+
+
+class BarsHandled(Event):
+    """An executor has acted on all bars up to some point of the topic of bars."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"executor": "order-executor", "entry": "1795359060000-0", "bars": 12}]
+        }
+    )
+
+    executor: str = Field(min_length=1, description="Name of the executor's process.")
+    entry: str = Field(
+        pattern=r"^\d+-\d+$", description="Stream entry of bars: all before it are handled."
+    )
+    bars: int = Field(ge=0, description="Bars of that entry that are handled.")

@@ -11,7 +11,7 @@ from streamdesk.console import config
 from streamdesk.console.adapters.folder import Folder
 from streamdesk.console.errors import ConsoleError, UsageError
 from streamdesk.contracts.base import Topic
-from streamdesk.contracts.topics import TOPICS
+from streamdesk.contracts.topics import BARS_HANDLED, MARKET_BARS, TOPICS, bars_handled
 
 NAME = "console"
 TIMEOUT_SECONDS = 2.0  # a person waits
@@ -53,6 +53,8 @@ def topics(environment: Mapping[str, str] = os.environ) -> dict[str, Topic[Any]]
 
 
 def _configured(topic: Topic[Any], environment: Mapping[str, str]) -> Topic[Any]:
+    if topic.name == BARS_HANDLED.name:
+        return bars_handled(environment.get("BARS_KEY") or MARKET_BARS.key)
     key = environment.get(_KEY_VARIABLES.get(topic.name, f"{topic.name.upper()}_KEY"))
     return topic.configured(key=key or None)  # set but empty counts as not set
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from streamdesk.console.domain.state import DeskState
 from streamdesk.console.errors import DeskRunningError, NoDeskError, UsageError
 
-OURS = ("logs", "redis", "ledger", "bars", "state.json")
+OURS = ("logs", "redis", "ledger", "bars", "state.json", "run")
 
 
 class Folder:
@@ -31,6 +32,7 @@ class Folder:
         self.programs = self.root / "bin"
         self.up_log = self.root / "up.log"
         self._state = self.root / "state.json"
+        self._run = self.root / "run"
         self._lock = self.root / "lock"
 
     def log(self, name: str) -> Path:
@@ -50,6 +52,13 @@ class Folder:
             raise UsageError(
                 f"cannot use the folder {self.root}: {error.strerror}; name another with --data"
             ) from error
+
+    def run_name(self) -> str:
+        """Names what is played in this folder, until it is wiped."""
+        if not self._run.exists():
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._run.write_text(secrets.token_hex(6), encoding="ascii")
+        return self._run.read_text(encoding="ascii")
 
     def wipe(self) -> None:
         """Delete what earlier runs left; nothing else that may lie in the folder."""

@@ -59,6 +59,7 @@ class DeskPlan:
         redis_url: where the bus is.
         since: from where on the bus is counted.
         seconds: end after so long; None to run until stopped.
+        notes: what is said at the start.
     """
 
     server: RedisProcess | None
@@ -68,6 +69,7 @@ class DeskPlan:
     redis_url: str
     since: str
     seconds: float | None
+    notes: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -128,6 +130,8 @@ class LocalDesk:
             self._dead_before = await self._tally.dead()
             tasks.append(asyncio.create_task(self._tally.run(self._plan.since)))
             tasks.append(asyncio.create_task(self._show_figures()))
+            for note in self._plan.notes:
+                self._progress.say(note)
             for program in self._plan.services:
                 self._watch.follow(program.name, program.log)
                 await self._supervisor.start(program)

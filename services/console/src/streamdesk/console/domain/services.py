@@ -11,6 +11,7 @@ GRACE_SECONDS = 3.0  # less than they have before they are killed, so that they 
 SQLITE = "sqlite:///"
 RECORDED_STEPS_PER_SECOND = 10  # fast enough to see trades, slow enough to watch them
 ANALYSIS_MINUTES = 1  # a person looking at a demo does not wait five
+RUN_NAME_CHARACTERS = 100  # what FEED_RUN may have
 HISTORY_BARS = 200  # a HAMA state needs 144 of them
 
 
@@ -37,6 +38,7 @@ def services(
     analysis_port: int,
     ledger: Path,
     bars: Path,
+    run: str,
     given: Mapping[str, str],
 ) -> tuple[ServiceSpec, ...]:
     """The services in the order of the flow.
@@ -48,6 +50,7 @@ def services(
         analysis_port: where the analysis serves its API.
         ledger: folder for the ledger and the paper broker's account.
         bars: folder for the bars that the analysis keeps.
+        run: names what is played: a recording resumes under the same name.
         given: the user's own variables; they win over the demo's choices, not over options.
     """
     urls = ledger_urls(ledger, given)
@@ -56,7 +59,7 @@ def services(
         for number in range(1, options.executors + 1)
     ]
     specs = [
-        _spec("signal-generator", 1, 1, _market(options, given)),
+        _spec("signal-generator", 1, 1, _market(options, run, given)),
         *executors,
         _spec("news-fetcher", 1, 1, _news(options)),
         _spec("news-filter", 1, 1, _tickers(options)),
@@ -103,7 +106,24 @@ def _unless_given(values: Mapping[str, str], given: Mapping[str, str]) -> dict[s
     return {name: value for name, value in values.items() if not given.get(name)}
 
 
-def _market(options: UpOptions, given: Mapping[str, str]) -> dict[str, str]:
+def replay_notes(options: UpOptions, given: Mapping[str, str]) -> tuple[str, ...]:
+    """What a person should know of a recording that is played.
+
+    Args:
+        options: how the desk is brought up.
+        given: the user's own variables.
+    """
+    if options.bars is None:
+        return ()
+    if given.get("FEED_IN_STEP"):
+        return (f"Playing {options.bars}; FEED_IN_STEP={given['FEED_IN_STEP']}",)
+    repeatable = "the same run gives the same ledger"
+    if options.executors > 1:
+        repeatable = "with one executor the same run would give the same ledger"
+    return (f"Playing {options.bars} in step: each time waits for all decisions; {repeatable}",)
+
+
+def _market(options: UpOptions, run: str, given: Mapping[str, str]) -> dict[str, str]:
     chosen: dict[str, str] = {}
     if options.symbols:
         chosen["SYMBOLS"] = ",".join(options.symbols)
@@ -115,7 +135,10 @@ def _market(options: UpOptions, given: Mapping[str, str]) -> dict[str, str]:
     if options.bars is None:
         return {**_unless_given({"FEED_HISTORY_BARS": f"{HISTORY_BARS}"}, given), **chosen}
     recorded = {"FEED": "recorded", "FEED_FILE": str(options.bars)}
-    defaults = _unless_given({"FEED_SPEED": f"{RECORDED_STEPS_PER_SECOND}"}, given)
+    # Another recording in the same folder is another run.
+    name = f"{run}-{options.bars.name}"[:RUN_NAME_CHARACTERS]
+    pace = f"{RECORDED_STEPS_PER_SECOND}"
+    defaults = _unless_given({"FEED_SPEED": pace, "FEED_RUN": name}, given)
     return {**defaults, **recorded, **chosen}
 
 

@@ -13,7 +13,7 @@ from streamdesk.news_fetcher.adapters.round_timer import RoundTimer
 from streamdesk.news_fetcher.application.fetch_round import FetchRounds
 from streamdesk.news_fetcher.domain.quota import Quota, cost, pause_seconds
 from streamdesk.news_fetcher.domain.round_result import RoundResult
-from streamdesk.news_fetcher.errors import KeyRefusedError, LeaseLostError, SourceError
+from streamdesk.news_fetcher.errors import KeyRefusedError, SourceError
 from streamdesk.runtime import Drain, logger, metrics
 
 log = logger(__name__)
@@ -208,7 +208,7 @@ class NewsFetcher:
             if result is not None:
                 await self._report_key(result)
             await self._report_quota()
-        except (BusError, LeaseLostError) as error:
+        except BusError as error:
             log.warning("round not reported in full", source=self._source.name, why=str(error))
         return result
 

@@ -12,7 +12,7 @@ from streamdesk.news_fetcher.adapters.notices import Notices
 from streamdesk.news_fetcher.adapters.redis_state import StateKeeper
 from streamdesk.news_fetcher.application.fetch_round import FetchRounds
 from streamdesk.news_fetcher.domain.round_result import RoundResult
-from streamdesk.news_fetcher.errors import KeyRefusedError, LeaseLostError
+from streamdesk.news_fetcher.errors import KeyRefusedError
 from streamdesk.runtime import Drain
 
 RENEWALS_A_LEASE = 4
@@ -113,5 +113,5 @@ async def _remember_the_key(parts: FetchParts, result: RoundResult) -> None:
     key = parts.key if refused else None
     try:
         await parts.keeper.write(lambda state: state.with_refused_key(key))
-    except (BusError, LeaseLostError) as error:
+    except BusError as error:
         result.broken = str(error)

@@ -28,7 +28,6 @@ from streamdesk.news_fetcher.domain.round_result import RoundResult
 from streamdesk.news_fetcher.errors import (
     ArticleError,
     KeyRefusedError,
-    LeaseLostError,
     NewsSourceUnavailableError,
     QuotaExhaustedError,
     SourceError,
@@ -119,7 +118,7 @@ class FetchRounds:
             if not result.broken:
                 # Not at its end where it was stopped: with another key it is due at once.
                 await self._keeper.write(self._spent if result.stop else self._ended)
-        except (BusError, LeaseLostError) as error:
+        except BusError as error:
             result.broken = result.broken or str(error)
         return result
 
@@ -143,7 +142,7 @@ class FetchRounds:
             articles = await self._ask(ticker, result)
             if articles is not None:
                 await self._take(ticker, articles, result)
-        except (BusError, LeaseLostError) as error:
+        except BusError as error:
             result.broken = result.broken or str(error)
 
     async def _ask(self, ticker: str | None, result: RoundResult) -> Sequence[RawArticle] | None:
@@ -155,7 +154,7 @@ class FetchRounds:
         try:
             async with asyncio.timeout(reach.answer_seconds):
                 return await self._source.fetch(query)
-        except (BusError, LeaseLostError):
+        except BusError:
             # Not a failure of the source: a recording keeps its position in the state.
             raise
         except SourceError as error:

@@ -89,17 +89,17 @@ async def follow_bars(
     bars: AsyncIterator[Message[Any]],
     protection: Protection,
     gate: TradingGate,
+    handled: Callable[[Message[BarClosed]], None],
     drain: Drain,
-    saw: Callable[[Message[BarClosed]], None] | None = None,
 ) -> None:
     """Act on every bar of the market, once the books are reconciled.
 
     Args:
-        bars: in the order of the bus.
+        bars: in the order of the bus, until the drain.
         protection: acts on each.
         gate: opens when the books are reconciled.
+        handled: called with each bar that was acted upon.
         drain: ends it.
-        saw: called with each bar once the protection has seen it.
     """
     while not gate.is_open:
         if await drain.sleep(BARS_GATE_SECONDS):
@@ -112,8 +112,7 @@ async def follow_bars(
         while not await _was_seen(protection, message.event, cause):
             if await drain.sleep(LEDGER_RETRY_SECONDS):
                 return
-        if saw is not None:
-            saw(message)
+        handled(message)
 
 
 async def _was_seen(protection: Protection, bar: BarClosed, cause: str) -> bool:

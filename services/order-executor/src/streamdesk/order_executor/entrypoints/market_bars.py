@@ -9,6 +9,7 @@ from streamdesk.bus import Bus, Message, Outcome
 from streamdesk.contracts.base import Topic
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.order_executor.application.protect_positions import Protection
+from streamdesk.order_executor.application.report_bars import BarsReport
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.entrypoints.bus import follow_bars
 from streamdesk.runtime import Drain
@@ -28,6 +29,7 @@ class MarketBars:
         protection: acts on bars; sees each before the view does.
         view: remembers the market's present.
         gate: until it opens for the first time, bars wait for the protection.
+        report: says how far bars were acted upon.
 
     Attributes:
         warm: set once the view has the bars that were on the bus at the start. A signal that is
@@ -42,6 +44,7 @@ class MarketBars:
         protection: Protection,
         view: MarketView,
         gate: TradingGate,
+        report: BarsReport,
     ) -> None:
         self._bus = bus
         self._topic = topic
@@ -49,6 +52,7 @@ class MarketBars:
         self._protection = protection
         self._view = view
         self._gate = gate
+        self.report = report
         self._read_up_to_ms = 0
         self._next_bar = asyncio.Event()
         self.warm = asyncio.Event()
@@ -60,8 +64,10 @@ class MarketBars:
             return
         # The same bars again, for the protection: it can act only once the books are reconciled,
         # and that waits for the ledger, which the view does not need.
-        bars = self._bus.tail(self._topic, since=f"{since_ms}-0", stop=drain.requested)
-        await follow_bars(bars, self._protection, self._gate, drain, self._saw)
+        since = f"{since_ms}-0"
+        self.report.begin(since)
+        bars = self._bus.tail(self._topic, since=since, stop=drain.requested)
+        await follow_bars(bars, self._protection, self._gate, self._handled, drain)
 
     async def _warm_up(self, since: str, drain: Drain) -> bool:
         """Read what is there; False when the drain came first."""
@@ -82,8 +88,9 @@ class MarketBars:
         async for message in self._bus.replay(self._topic, since):
             self._view.see(message.event)
 
-    def _saw(self, message: Message[BarClosed]) -> None:
+    def _handled(self, message: Message[BarClosed]) -> None:
         self._view.see(message.event)
+        self.report.handled(message.entry_id)
         self._read_up_to_ms = _milliseconds(message.entry_id)
         self._next_bar.set()
         self._next_bar = asyncio.Event()

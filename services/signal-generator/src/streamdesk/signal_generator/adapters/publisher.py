@@ -1,6 +1,6 @@
 """Everything this service publishes: bars, signals, and what it is doing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -58,13 +58,8 @@ class SignalPublisher:
         self._wait_for_room = wait_for_room
         self._dropped_in_a_row = 0
 
-    async def bars(self, bars: Sequence[BarClosed]) -> None:
-        """Bars that closed, in one or a few frames."""
-        if bars:
-            await self._bus.publish_many(self._topics.bars, bars)
-
-    async def signal(self, draft: SignalDraft, drain: Drain) -> bool:
-        """One signal; return whether it is in the queue.
+    async def signal(self, draft: SignalDraft, drain: Drain, event_id: str) -> bool:
+        """One signal under this id; return whether it is in the queue.
 
         At a full queue the signal is dropped and counted, or waits for room until the drain is
         requested.
@@ -72,7 +67,8 @@ class SignalPublisher:
         wait = FIRST_WAIT_SECONDS
         while True:
             try:
-                await self._queue(draft)
+                event = draft.queued(self._clock())
+                await self._bus.publish(self._topics.signals, event, event_id=event_id)
             except (QueueFullError, ServerFullError) as error:
                 # A live market does not wait: its next bars say more than this signal.
                 if not self._wait_for_room:
@@ -88,9 +84,6 @@ class SignalPublisher:
                 break
         self._queued(draft)
         return True
-
-    async def _queue(self, draft: SignalDraft) -> None:
-        await self._bus.publish(self._topics.signals, draft.queued(self._clock()))
 
     def _queued(self, draft: SignalDraft) -> None:
         metrics.SIGNALS_GENERATED.labels(draft.type).inc()

@@ -1,13 +1,15 @@
 """Batches of bars in, signals out."""
 
 from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from streamdesk.contracts.events import BarClosed
 from streamdesk.market.bars import BarSequence
 from streamdesk.market.errors import BarError
-from streamdesk.runtime import Drain, logger, metrics
+from streamdesk.runtime import logger, metrics
 from streamdesk.signal_generator.adapters.feeds.port import FeedBatch
-from streamdesk.signal_generator.adapters.publisher import SignalPublisher
+from streamdesk.signal_generator.domain.cursor import decided_first
 from streamdesk.strategy.scanner import BelowThreshold, CoolingDown, NotEnoughBars, Scanner
 from streamdesk.strategy.signals import SignalDraft
 
@@ -17,58 +19,77 @@ REFUSALS_LOGGED = 20
 """Refused bars of one reason that are logged each; the others are counted."""
 
 
+@dataclass(slots=True)
+class ScannedBars:
+    """The good bars of a batch, and what they mean.
+
+    Args:
+        bars: in the batch's order.
+        drafts: signals: exits first, then by priority, then by symbol.
+        withheld: bars that gave no signal, by reason.
+        played: as the batch has it.
+        of_the_past: whether they gave no signals because they only feed the indicators.
+    """
+
+    bars: list[BarClosed]
+    drafts: list[SignalDraft] = field(default_factory=list)
+    withheld: Counter[str] = field(default_factory=Counter)
+    played: str = ""
+    of_the_past: bool = False
+
+    @property
+    def time(self) -> datetime | None:
+        """End of the newest bar; None without one."""
+        return max((bar.timestamp for bar in self.bars), default=None)
+
+
 class BarScan:
-    """Checks, publishes and scans batches of bars. A bar that is refused stops nothing.
+    """Checks and scans batches of bars. A bar that is refused stops nothing.
 
     Args:
         feed: name of the feed, for metrics.
         sequence: decides which bars are good.
         scanner: decides what they mean.
-        publisher: writes bars and signals to the bus.
 
     Attributes:
-        bars: good bars so far.
-        signals: signals queued so far.
         refused: refused bars so far, by reason.
     """
 
-    def __init__(
-        self, feed: str, sequence: BarSequence, scanner: Scanner, publisher: SignalPublisher
-    ) -> None:
+    def __init__(self, feed: str, sequence: BarSequence, scanner: Scanner) -> None:
         self._feed = feed
         self._sequence = sequence
         self._scanner = scanner
-        self._publisher = publisher
         self._too_short: set[str] = set()
-        self.bars = 0
-        self.signals = 0
         self.refused: Counter[str] = Counter()
 
-    async def learn(self, batch: FeedBatch) -> list[BarClosed]:
-        """Publish bars of the past and feed the indicators with them; return the good ones."""
+    def parameters(self) -> dict[str, float]:
+        """The numbers of the rules in force, by name."""
+        return self._scanner.rules.parameters()
+
+    def learn(self, batch: FeedBatch) -> ScannedBars:
+        """Feed the indicators with bars of the past."""
         bars = self._good(batch)
-        await self._publisher.bars(bars)
         for bar in bars:
             self._scanner.learn(bar)
-        return bars
+        return ScannedBars(bars, played=batch.played, of_the_past=True)
 
-    async def scan(self, batch: FeedBatch, drain: Drain) -> None:
-        """Publish bars that just closed, and the signals they give."""
-        bars = self._good(batch)
-        # Bars first: a consumer that receives a signal finds its bar on the bus.
-        await self._publisher.bars(bars)
-        for bar in bars:
+    def scan(self, batch: FeedBatch) -> ScannedBars:
+        """Find the signals of bars that just closed."""
+        scanned = ScannedBars(self._good(batch), played=batch.played)
+        for bar in scanned.bars:
             verdict = self._scanner.scan(bar)
             match verdict:
                 case SignalDraft():
-                    self.signals += await self._publisher.signal(verdict, drain)
+                    scanned.drafts.append(verdict)
                 case NotEnoughBars():
-                    metrics.SIGNALS_WITHHELD.labels("not-enough-bars").inc()
+                    scanned.withheld["not-enough-bars"] += 1
                     self._log_once(verdict)
                 case BelowThreshold():
-                    metrics.SIGNALS_WITHHELD.labels("below-threshold").inc()
+                    scanned.withheld["below-threshold"] += 1
                 case CoolingDown():
-                    metrics.SIGNALS_WITHHELD.labels("cooling-down").inc()
+                    scanned.withheld["cooling-down"] += 1
+        scanned.drafts.sort(key=decided_first)
+        return scanned
 
     def _good(self, batch: FeedBatch) -> list[BarClosed]:
         for error in batch.refused:
@@ -81,8 +102,6 @@ class BarScan:
                 self._refuse(error)
             else:
                 good.append(bar)
-        self.bars += len(good)
-        metrics.BARS_TAKEN.labels(self._feed).inc(len(good))
         return good
 
     def _refuse(self, error: BarError) -> None:

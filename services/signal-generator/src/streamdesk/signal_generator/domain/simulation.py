@@ -73,19 +73,28 @@ class Walk:
         seed: the same seed gives the same bars.
         start: end of the bar before the first.
         interval_seconds: length of a bar.
+        last: bar of an earlier walk from whose close this one continues; None for the start price.
     """
 
     def __init__(
-        self, instrument: Instrument, *, seed: int, start: datetime, interval_seconds: int
+        self,
+        instrument: Instrument,
+        *,
+        seed: int,
+        start: datetime,
+        interval_seconds: int,
+        last: BarClosed | None = None,
     ) -> None:
         self._instrument = instrument
         # Seeded by text: independent of PYTHONHASHSEED, of the platform, and of the neighbours.
-        self._random = random.Random(f"{seed}:{instrument.symbol}")  # noqa: S311 - a simulation, not a secret
+        began = f":{last.timestamp.isoformat()}" if last else ""
+        self._random = random.Random(f"{seed}:{instrument.symbol}{began}")  # noqa: S311 - a simulation, not a secret
         self._time = start
         self._step = timedelta(seconds=interval_seconds)
         self._interval_seconds = interval_seconds
-        self._log_price = math.log(instrument.start_price)
-        self._close = on_tick(instrument.market, instrument.start_price)
+        price = last.close if last else instrument.start_price
+        self._log_price = math.log(price)
+        self._close = on_tick(instrument.market, price)
         self._phase = PHASES[self._random.choice(sorted(PHASES))]
         self._left = self._random.randint(*self._phase.bars)
 

@@ -24,6 +24,7 @@ from streamdesk.bus.backends.records import (
     Entry,
     Failure,
     Held,
+    HeldChange,
     Recreated,
     Settled,
     Taken,
@@ -149,6 +150,19 @@ class MemoryBackend(MemoryInspection):
             for group, entries in doomed.items()
             for displaced in give_up(self.store, topic_keys, group, entries, newcomers, above)
         ]
+
+    async def append_held(
+        self,
+        topic_keys: TopicKeys,
+        batch: Sequence[Fields],
+        keep: int,
+        change: HeldChange,
+    ) -> list[str] | None:
+        """As the script does: nothing is awaited in between that could let another in."""
+        written = await self.key_values.put_held(
+            change.lease, change.owner, change.name, change.value, change.expected
+        )
+        return await self.append(topic_keys, 0, batch, keep) if written else None
 
     async def schedule(
         self,

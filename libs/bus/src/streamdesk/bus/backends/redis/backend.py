@@ -12,6 +12,7 @@ from streamdesk.bus.backends.records import (
     Entry,
     Failure,
     Held,
+    HeldChange,
     Recreated,
     Settled,
     Taken,
@@ -146,6 +147,33 @@ class RedisBackend(RedisInspection):
         self._lengths.measured(key, int(answer[0]))
         ids = [entry_id.decode() for entry_id in answer[1 : len(batch) + 1]]
         return Appended(ids, displaced_of(answer[len(batch) + 1 :]))
+
+    async def append_held(
+        self,
+        topic_keys: TopicKeys,
+        batch: Sequence[Fields],
+        keep: int,
+        change: HeldChange,
+    ) -> list[str] | None:
+        """GET twice, XADD each and SET in one script."""
+        key = topic_keys.streams[0]
+        known: tuple[Argument, ...] = (0, b"") if change.expected is None else (1, change.expected)
+        lines: list[Argument] = [keep, len(batch)]
+        for fields in batch:
+            words = flat(fields)
+            lines += [len(words), *words]
+        answer = await self._run(
+            "append_held",
+            [change.lease, change.name, key],
+            change.owner,
+            *known,
+            change.value,
+            *lines,
+        )
+        if answer is None:
+            return None
+        self._lengths.grown(key, len(batch))
+        return [entry_id.decode() for entry_id in answer]
 
     async def schedule(
         self,

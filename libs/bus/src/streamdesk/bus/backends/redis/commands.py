@@ -51,7 +51,7 @@ class RedisCommands:
         names = (
             "publish", "find", "take", "settle", "reclaim", "renew", "release", "forget", "lag",
             "trim", "peek", "redrive", "own", "disown", "join", "schedule", "ensure", "adopt",
-            "put_held", "give_back",
+            "put_held", "give_back", "append_held",
         )  # fmt: skip
         self._scripts = {name: Script(name) for name in names}
 
