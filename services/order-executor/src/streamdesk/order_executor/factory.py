@@ -43,6 +43,7 @@ from streamdesk.order_executor.entrypoints.market_bars import AfterItsBar, Marke
 from streamdesk.order_executor.errors import DatabaseError, DatabaseRefusedError
 from streamdesk.runtime import BadSettingError, Drain, Service, ServiceTask, logger
 from streamdesk.trading.market_view import MarketView
+from streamdesk.trading.sessions import SessionClock
 
 log = logger(__name__)
 FIRST_PAUSE_SECONDS = 0.25
@@ -119,6 +120,7 @@ class OrderExecutor:
             self.execution,
             self.protection,
             self.view,
+            _sessions(settings),
             self.gate,
             clock=clock,
             announce=self._announce,
@@ -267,6 +269,29 @@ def _make_folder(name: str, url: str) -> None:
         raise BadSettingError(
             name.upper(), url, f"a folder that can be written ({error})"
         ) from error
+
+
+def _sessions(settings: Settings) -> SessionClock | None:
+    """The hours of the exchanges; None where they do not matter.
+
+    Raises:
+        BadSettingError: the file of special hours cannot be used.
+    """
+    if not settings.sessions:
+        return None
+    # The market library brings numpy along.
+    from streamdesk.market.errors import SessionFileError  # noqa: PLC0415 - see above
+    from streamdesk.market.sessions import (  # noqa: PLC0415 - see above
+        ExchangeSessions,
+        read_special_hours,
+    )
+
+    file = settings.session_hours_file
+    try:
+        return ExchangeSessions(special=() if file is None else read_special_hours(file))
+    except SessionFileError as error:
+        expected = f"a file of special trading hours: {error}"
+        raise BadSettingError("SESSION_HOURS_FILE", file, expected) from error
 
 
 def _database(settings: Settings, url: SecretStr, tables: TableSet) -> Database:
