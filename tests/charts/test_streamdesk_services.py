@@ -308,3 +308,11 @@ def test_a_test_is_made_only_for_what_is_installed() -> None:
     assert tests_of(websocketGateway__enabled=False) == orders | analysis
     assert tests_of(analysis__enabled=False) == gateway | orders
     assert not tests_of(tests__enabled=False)
+
+
+def test_exchanges_hours_apply_to_a_recording_and_not_to_the_simulated_market() -> None:
+    assert settings(external(), "order-executor")["SESSIONS"] == "false"
+    recorded = external(signalGenerator__settings__FEED="recorded")
+    assert "SESSIONS" not in settings(recorded, "order-executor")
+    asked = external(orderExecutor__settings__SESSIONS=True)
+    assert settings(asked, "order-executor")["SESSIONS"] == "true"

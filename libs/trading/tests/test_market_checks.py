@@ -188,6 +188,21 @@ def test_a_mark_can_be_required(outcome_of: Outcome, side: Side) -> None:
     assert isinstance(outcome_of(side, state=market(), policy=policy), Intent)
 
 
+@BOTH
+def test_a_signal_of_a_closed_market_is_refused_with_the_reason(
+    signal_of: SignalOf, side: Side
+) -> None:
+    signal = signal_of(side=side)
+    for closed, expected in (("US is closed: Saturday", Code.SESSION_CLOSED), (None, None)):
+        request = request_from("signal-1", signal, NOW, market(), closed)
+        outcome = decide(request, portfolio(-60 if side is Side.SELL else None), Policy())
+        if expected is None:
+            assert isinstance(outcome, Intent)
+        else:
+            assert isinstance(outcome, RiskVerdict)
+            assert (outcome.code, outcome.reason) == (expected, closed)
+
+
 @given(
     side=st.sampled_from(Side),
     price=st.floats(90, 110),

@@ -293,6 +293,18 @@ def test_every_service_has_the_same_bus_and_a_name_of_its_own(tmp_path: Path) ->
     assert json.dumps(plan.page).endswith(f'{plan.services[-1].environment["GATEWAY_PORT"]}"')
 
 
+@pytest.mark.parametrize(
+    ("bars", "given", "expected"),
+    [(None, {}, "false"), (Path("bars.csv"), {}, None), (None, {"SESSIONS": "true"}, None)],
+)
+def test_exchanges_hours_do_not_apply_to_the_simulated_market_unless_asked_for(
+    tmp_path: Path, bars: Path | None, given: dict[str, str], expected: str | None
+) -> None:
+    plan = factory.make_plan(UpOptions(bars=bars), Folder(tmp_path), given)
+    (executor,) = (p for p in plan.services if p.name == "order-executor")
+    assert executor.environment.get("SESSIONS") == expected
+
+
 def test_a_person_s_own_ledger_is_not_replaced(tmp_path: Path) -> None:
     given = {"LEDGER_URL": "postgresql+asyncpg://db/desk"}
     plan = factory.make_plan(UpOptions(), Folder(tmp_path), given)

@@ -120,6 +120,8 @@ def settings_of(databases_of: DatabasesOf) -> SettingsOf:
             "broker_timeout_seconds": 60,
             "database_timeout_seconds": 120,
             "instance": "executor-1",
+            # The tests' minutes run on through nights; exchanges' hours have tests of their own.
+            "sessions": False,
         }
         return Settings.model_validate(defaults | more)
 

@@ -225,6 +225,9 @@ def environment_of(settings: Settings, redis_url: str, log: Path) -> dict[str, s
         "OUTBOX_LEASE_SECONDS": "1",
         "OUTBOX_KEEP": "1000000",
         "LOG_FORMAT": "json",
+        # A signal a minute runs far beyond the clock, through nights and weekends.
+        "SESSIONS": "false",
+        "SIGNAL_FUTURE_TOLERANCE_SECONDS": "1000000000",
     }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ from streamdesk.contracts.topics import MARKET_BARS, TRADING_SIGNALS
 from streamdesk.order_executor.adapters.ledger import signals
 from streamdesk.order_executor.entrypoints.market_bars import AfterItsBar, MarketBars
 from streamdesk.order_executor.factory import OrderExecutor, market_bars
-from streamdesk.runtime import Drain
+from streamdesk.runtime import BadSettingError, Drain
 from streamdesk.trading.identity import order_id_of_signal
 
 SignalOf = Callable[..., SignalGenerated]
@@ -149,6 +150,46 @@ async def test_a_signal_that_contradicts_itself_is_refused_where_a_trader_sees_i
         signal = signal_of(strategy=name, **contradiction)
         assert await decide(executor, name, signal) == "CONTRADICTORY_SIGNAL"
     assert await executor.broker.all_reports() == []
+
+
+async def test_nothing_is_traded_outside_the_hours_of_its_exchange(
+    executor_of: ExecutorOf, signal_of: SignalOf
+) -> None:
+    executor = await executor_of(sessions=True)
+    saturday = datetime(2026, 11, 21, 15, 31, tzinfo=UTC)
+    lunch = datetime(2026, 11, 20, 4, 30, tzinfo=UTC)
+    assert await decide(executor, "weekend", signal_of(timestamp=saturday)) == "SESSION_CLOSED"
+    in_lunch = signal_of("700.HK", price=600.0, timestamp=lunch)
+    assert await decide(executor, "lunch", in_lunch) == "SESSION_CLOSED"
+    await executor.on_signal("buy", signal_of())
+    after_hours = signal_of(side="SELL", timestamp=datetime(2026, 11, 20, 21, 1, tzinfo=UTC))
+    assert await decide(executor, "sell", after_hours) == "SESSION_CLOSED"
+    assert (await executor.ledger.portfolio()).holdings.keys() == {"AAPL.US"}
+
+
+async def test_daily_bars_stamped_at_midnight_are_inside_their_session(
+    executor_of: ExecutorOf, signal_of: SignalOf, bar_of: BarOf
+) -> None:
+    executor = await executor_of(sessions=True)
+    friday = datetime(2018, 12, 14, tzinfo=UTC)
+    await executor.on_bar(bar_of("SPX.US", timestamp=friday, interval_seconds=86_400))
+    assert await decide(executor, "buy", signal_of("SPX.US", timestamp=friday)) == "100.00"
+
+
+async def test_a_file_of_special_hours_stands_above_the_calendar(
+    executor_of: ExecutorOf, signal_of: SignalOf, tmp_path: Path
+) -> None:
+    file = tmp_path / "hours.csv"
+    file.write_text("date,market,open,close,source\n2026-11-20,US,,,mourning\n")
+    executor = await executor_of(sessions=True, session_hours_file=file)
+    assert await decide(executor, "buy", signal_of()) == "SESSION_CLOSED"
+
+
+async def test_a_file_of_special_hours_that_makes_no_sense_names_the_setting(
+    executor_of: ExecutorOf, tmp_path: Path
+) -> None:
+    with pytest.raises(BadSettingError, match="SESSION_HOURS_FILE"):
+        await executor_of(sessions=True, session_hours_file=tmp_path / "none.csv")
 
 
 class Following:

@@ -13,7 +13,8 @@ MarketError
 ├── SeriesError           bars that do not form a series
 ├── UnknownInstrumentError    a source does not have this instrument
 ├── BarSourceUnavailableError    a source cannot answer now
-└── StoreError            the bar store cannot be read or written
+├── StoreError            the bar store cannot be read or written
+└── SessionFileError      a file of special trading hours that cannot be used
 """
 
 from datetime import datetime
@@ -129,3 +130,7 @@ class BarSourceUnavailableError(MarketError):
 
 class StoreError(MarketError):
     """The bar store cannot be read or written; the message names the file."""
+
+
+class SessionFileError(MarketError):
+    """A file of special trading hours cannot be used; the message names the line."""

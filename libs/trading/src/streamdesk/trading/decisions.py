@@ -38,7 +38,11 @@ from streamdesk.trading.sizing import (
 
 
 def request_from(
-    signal_id: str, signal: SignalGenerated, now: datetime, market: MarketState | None = None
+    signal_id: str,
+    signal: SignalGenerated,
+    now: datetime,
+    market: MarketState | None = None,
+    closed: str | None = None,
 ) -> TradeRequest:
     """A signal as the rules see it.
 
@@ -47,6 +51,7 @@ def request_from(
         signal: the signal.
         now: the wall clock, for its time in the queue.
         market: the present of its market; None when no bar of that market is known.
+        closed: why the market was closed at the signal's time; None while it was open.
     """
     return TradeRequest(
         signal_id=signal_id,
@@ -61,6 +66,7 @@ def request_from(
         take_profit=None if signal.take_profit is None else price_from(signal.take_profit),
         age_seconds=max(0.0, (now - signal.queued_at).total_seconds()),
         market=market,
+        closed=closed,
         type=signal.type,
         ahead_seconds=(signal.timestamp - now).total_seconds(),
     )

@@ -83,6 +83,13 @@ def not_outdated(request: TradeRequest, portfolio: Portfolio, _: Policy) -> Risk
     return RiskVerdict(Code.OUTDATED_BY_POSITION, passed, max(behind, ZERO), ZERO, reason)
 
 
+def in_session(request: TradeRequest, _: Portfolio, __: Policy) -> RiskVerdict:
+    """SESSION_CLOSED: the exchange did not trade when its bar ended."""
+    is_open = request.closed is None
+    reason = request.closed or ""
+    return RiskVerdict(Code.SESSION_CLOSED, is_open, Decimal(is_open), Decimal(1), reason)
+
+
 def within_collar(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVerdict:
     """PRICE_COLLAR: its price is too far from the mark, in percent of the mark."""
     mark, limit = request.mark, collar_percent(request, policy)
@@ -124,5 +131,6 @@ MARKET_CHECKS: tuple[Check, ...] = (
     not_stale,
     not_from_the_future,
     not_outdated,
+    in_session,
     within_collar,
 )

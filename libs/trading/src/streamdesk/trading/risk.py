@@ -36,6 +36,7 @@ class Code(StrEnum):
     NO_MARKET_PRICE = "NO_MARKET_PRICE"
     PRICE_COLLAR = "PRICE_COLLAR"
     CONTRADICTORY_SIGNAL = "CONTRADICTORY_SIGNAL"
+    SESSION_CLOSED = "SESSION_CLOSED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class TradeRequest:
         ahead_seconds: how far `as_of` is beyond the wall clock; negative for the past.
         traded_as_of: end of the bar behind the newest order in the symbol that has a fill.
         type: as in the signal.
+        closed: why the market was closed at the time of its bar; None: open, or not asked.
     """
 
     signal_id: str
@@ -91,6 +93,7 @@ class TradeRequest:
     ahead_seconds: float = 0.0
     traded_as_of: datetime | None = None
     type: SignalType | None = None
+    closed: str | None = None
 
     @property
     def mark(self) -> Decimal | None:

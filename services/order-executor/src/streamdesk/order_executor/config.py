@@ -106,7 +106,6 @@ class Settings(ServiceSettings):
     signal_future_tolerance_seconds: float = Field(
         5,
         ge=0,
-        le=86_400,
         description="Seconds that a signal may be dated beyond that, or, where no bar of its "
         "symbol is known, beyond the clock: clocks differ.",
     )
@@ -140,6 +139,16 @@ class Settings(ServiceSettings):
         default=False,
         description="Refuse signals of symbols of which no bar is known. Off, such a signal counts "
         "as its own evidence of the market: on paper it costs nothing.",
+    )
+    sessions: bool = Field(
+        default=True,
+        description="Refuse signals of bars outside their exchange's hours. Off for a simulated "
+        "market, which never closes.",
+    )
+    session_hours_file: Path | None = Field(
+        None,
+        description="CSV of hours that stand above the calendars, for closures at short notice: "
+        "date,market,open,close,source; without open and close the day is closed.",
     )
     slippage_limit_bps: Decimal = Field(
         Decimal(50),

@@ -51,6 +51,7 @@ from streamdesk.runtime import BadSettingError, Drain, Service, ServiceTask, log
 from streamdesk.trading.errors import MarketTableError
 from streamdesk.trading.market_view import MarketView
 from streamdesk.trading.policy import Policy
+from streamdesk.trading.sessions import SessionClock
 
 log = logger(__name__)
 FIRST_PAUSE_SECONDS = 0.25
@@ -144,6 +145,7 @@ class OrderExecutor:
             self.execution,
             self.protection,
             self.view,
+            _sessions(settings),
             self.gate,
             working,
             clock=clock,
@@ -316,6 +318,29 @@ def _policy(settings: Settings) -> Policy:
         return settings.policy(market_tables(folder))
     except MarketTableError as error:
         raise BadSettingError("MARKET_TABLES_FOLDER", folder, f"usable tables: {error}") from None
+
+
+def _sessions(settings: Settings) -> SessionClock | None:
+    """The hours of the exchanges; None where they do not matter.
+
+    Raises:
+        BadSettingError: the file of special hours cannot be used.
+    """
+    if not settings.sessions:
+        return None
+    # The market library brings numpy along.
+    from streamdesk.market.errors import SessionFileError  # noqa: PLC0415 - see above
+    from streamdesk.market.sessions import (  # noqa: PLC0415 - see above
+        ExchangeSessions,
+        read_special_hours,
+    )
+
+    file = settings.session_hours_file
+    try:
+        return ExchangeSessions(special=() if file is None else read_special_hours(file))
+    except SessionFileError as error:
+        expected = f"a file of special trading hours: {error}"
+        raise BadSettingError("SESSION_HOURS_FILE", file, expected) from error
 
 
 def _database(settings: Settings, url: SecretStr, tables: TableSet) -> Database:

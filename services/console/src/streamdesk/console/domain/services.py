@@ -53,9 +53,9 @@ def services(
         run: names what is played: a recording resumes under the same name.
         given: the user's own variables; they win over the demo's choices, not over options.
     """
-    urls = ledger_urls(ledger, given)
+    trading = {**_hours(options, given), **ledger_urls(ledger, given)}
     executors = [
-        _spec("order-executor", options.executors, number, urls)
+        _spec("order-executor", options.executors, number, trading)
         for number in range(1, options.executors + 1)
     ]
     specs = [
@@ -83,6 +83,11 @@ def ledger_urls(ledger: Path, given: Mapping[str, str]) -> dict[str, str]:
         "PAPER_BROKER_URL": f"{SQLITE}{ledger / 'paper-broker.db'}",
     }
     return _unless_given(urls, given)
+
+
+def _hours(options: UpOptions, given: Mapping[str, str]) -> dict[str, str]:
+    # The simulated market trades at whatever hour the desk is started.
+    return _unless_given({"SESSIONS": "false"}, given) if options.bars is None else {}
 
 
 def _spec(service: str, count: int, number: int, environment: Mapping[str, str]) -> ServiceSpec:

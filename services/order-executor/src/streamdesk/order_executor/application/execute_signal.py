@@ -21,6 +21,7 @@ from streamdesk.runtime import metrics, span
 from streamdesk.trading.decisions import request_from
 from streamdesk.trading.market_view import MarketView
 from streamdesk.trading.risk import Code
+from streamdesk.trading.sessions import SessionClock
 
 POSTPONABLE = frozenset({Code.ORDER_IN_PROGRESS})
 NOTHING: frozenset[Code] = frozenset()
@@ -34,6 +35,7 @@ class SignalExecution:
         execution: carries out the order.
         protection: has the newest prices of positions.
         view: the present of every market.
+        sessions: hours of the exchanges; None: they do not matter.
         gate: while it is closed, signals wait.
         working: the order that may have the symbol of a sell.
         clock: gives the time from which a signal's age is measured.
@@ -46,6 +48,7 @@ class SignalExecution:
         execution: OrderExecution,
         protection: Protection,
         view: MarketView,
+        sessions: SessionClock | None,
         gate: TradingGate,
         working: WorkingOrders,
         *,
@@ -56,6 +59,7 @@ class SignalExecution:
         self._execution = execution
         self._protection = protection
         self._view = view
+        self._sessions = sessions
         self._gate = gate
         self._working = working
         self._clock = clock
@@ -109,8 +113,9 @@ class SignalExecution:
     async def _decide(
         self, signal_id: str, signal: SignalGenerated, postpone: frozenset[Code]
     ) -> SignalDecision:
+        closed = self._why_closed(signal)
         market = self._view.of(signal.symbol)
-        request = request_from(signal_id, signal, self._clock(), market)
+        request = request_from(signal_id, signal, self._clock(), market, closed)
         about = {SIGNAL_ID: signal_id, SYMBOL: signal.symbol}
         with span("decide", attributes=about) as step:
             decision = await self._ledger.decide(request, self._protection.take_marks(), postpone)
@@ -120,6 +125,13 @@ class SignalExecution:
                 step.set_attribute(REFUSAL_CODE, code)
         metrics.SIGNALS_DECIDED.labels(outcome, code).inc()
         return decision
+
+    def _why_closed(self, signal: SignalGenerated) -> str | None:
+        if self._sessions is None:
+            return None
+        market, place = self._view.of(signal.symbol), signal.symbol.rpartition(".")[2]
+        length = None if market is None else market.interval_seconds
+        return self._sessions.why_closed(place, signal.timestamp, length)
 
 
 def _outcome_and_code(decision: SignalDecision) -> tuple[str, str]:
