@@ -25,6 +25,7 @@ from streamdesk.order_executor.adapters.ledger.audit import Findings, verify
 from streamdesk.order_executor.adapters.ledger.cancellations import Cancellations
 from streamdesk.order_executor.adapters.ledger.contradictions import Contradictions
 from streamdesk.order_executor.adapters.ledger.digest import digest
+from streamdesk.order_executor.adapters.ledger.external_trades import ExternalTrades
 from streamdesk.order_executor.adapters.ledger.inspection import LedgerInspector
 from streamdesk.order_executor.adapters.ledger.kill_switch import KillSwitch
 from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
@@ -93,6 +94,7 @@ class OrderExecutor:
         self.kill_switch = KillSwitch(database, clock)
         self.contradictions = Contradictions(database, clock)
         self.cancellations = Cancellations(database, clock)
+        self.external = ExternalTrades(database, policy, settings.rates(), clock)
         self.outbox = Outbox(
             database,
             owner=settings.instance,
@@ -129,7 +131,7 @@ class OrderExecutor:
         self.protection = Protection(
             self.ledger, self.execution, self.gate, working, settings.valuation_interval_seconds
         )
-        self.reconciliation = Reconciliation(self.ledger, self.execution, self.gate)
+        self.reconciliation = Reconciliation(self.ledger, self.execution, self.gate, self.external)
         self.book_check = BookCheck(lambda: verify(self.ledger), self.verify)
         signal_execution = SignalExecution(
             self.ledger,
