@@ -15,7 +15,8 @@ from streamdesk.contracts.events import Side
 from streamdesk.order_executor.adapters.broker import Capabilities, TimeInForce, TradePage
 from streamdesk.order_executor.errors import BrokerUnavailableError, OutcomeUnknownError
 from streamdesk.order_executor.factory import OrderExecutor
-from streamdesk.trading.orders import BrokerReport, Intent, OrderState, Trade
+from streamdesk.trading.markets import MarketCode
+from streamdesk.trading.orders import BrokerReport, Intent, OrderState, Origin, Trade
 
 FEE = Decimal(1)
 LOST = OutcomeUnknownError("the line went dead")
@@ -172,6 +173,38 @@ class RestingBroker:
         )
         self.book.trades.append(trade)
         self._save()
+
+    def trade_in_the_app(
+        self, symbol: str, side: Side, quantity: int, price: str, *, says_what: bool = True
+    ) -> str:
+        """Somebody trades on the account without the desk; returns the trade's id.
+
+        Args:
+            symbol, side, quantity, price: what is traded.
+            says_what: whether the trade names its symbol and its side.
+        """
+        number = len(self.book.trades) + 1
+        intent = Intent(
+            client_order_id=f"app-{number}",
+            signal_id="",
+            origin=Origin.EXTERNAL,
+            fingerprint="",
+            symbol=symbol,
+            market=MarketCode.US,
+            currency="USD",
+            side=side,
+            quantity=quantity,
+            limit_price=Decimal(price),
+            reference_price=Decimal(price),
+            as_of=datetime.now(UTC),
+            reserved_cash=Decimal(0),
+        )
+        self.book.orders[intent.client_order_id] = intent, OrderState.ACCEPTED
+        self.fill(intent.client_order_id)
+        trade = self.book.trades[-1]
+        if says_what:
+            self.book.trades[-1] = replace(trade, symbol=symbol, side=side)
+        return trade.trade_id
 
     def report(self, client_order_id: str) -> BrokerReport:
         """What it says of an order."""

@@ -50,6 +50,7 @@ COUNTED = {
     "positions_open": "positions",
     "ledger_discrepancies": "figures",
     "orders_contradicted": "orders",
+    "external_trades_open": "trades",
     "broker_discrepancies": "figures",
     "alert_relay_groups_waiting": "groups",
     "gw_connections": "sockets",

@@ -238,6 +238,13 @@ def test_a_process_that_is_not_ready_or_was_restarted_or_has_another_time_is_nam
             Status.FAILED,
             "sd-1 A.US",
         ),
+        (
+            LedgerFacts(step="2", newest="2", external_trades=("t-1: BUY 10 A.US",)),
+            "external-trades",
+            Status.WARNING,
+            "t-1: BUY",
+        ),
+        (LedgerFacts(step="2", newest="2"), "external-trades", Status.OK, "or settled"),
         (LedgerFacts(step="2", newest="2"), "contradictions", Status.OK, "the broker knows"),
         (LedgerFacts(step="1", newest="2"), "contradictions", Status.NOT_APPLICABLE, "not this"),
     ],

@@ -55,7 +55,17 @@ def test_a_ledger_that_cannot_be_used_is_said_in_one_line(
     assert error.count("\n") == 1
 
 
-def test_only_a_contradicted_order_can_be_resolved(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("resolve", "order none is not contradicted"),
+        ("adopt", "there is no open external trade none"),
+        ("ignore", "there is no open external trade none"),
+    ],
+)
+def test_only_what_needs_a_person_can_be_settled(
+    capsys: pytest.CaptureFixture[str], command: str, says: str
+) -> None:
     assert run(["trading", "resume"]) == 0
-    assert run(["trading", "resolve", "sd-none"]) == 1
-    assert "order sd-none is not contradicted" in capsys.readouterr().err
+    assert run(["trading", command, "none"]) == 1
+    assert says in capsys.readouterr().err

@@ -42,7 +42,7 @@ def test_a_ledger_tells_its_step_and_its_halt(databases_of: DatabasesOf) -> None
     assert report["step"] == report["newest"]
     assert report["known"] is True
     assert report["reason"] == "odd prices"
-    assert report["contradictions"] == []
+    assert report["contradictions"] == report["external_trades"] == []
 
 
 def test_an_empty_database_stays_empty(postgres_url: str) -> None:

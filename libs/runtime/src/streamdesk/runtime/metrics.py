@@ -174,6 +174,9 @@ TRADING_BLOCKED = Gauge(
 ORDERS_CONTRADICTED = Gauge(
     "orders_contradicted", "Orders that the broker contradicts; each locks its symbol."
 )
+EXTERNAL_TRADES_OPEN = Gauge(
+    "external_trades_open", "Trades that no desk ordered, neither adopted nor ignored yet."
+)
 TRADING_HALTED = Gauge("trading_halted", "1 while the kill switch is on: no buy is made.")
 LEDGER_DISCREPANCIES = Gauge(
     "ledger_discrepancies", "Figures of the ledger that do not follow from its fills."

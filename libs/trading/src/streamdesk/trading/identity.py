@@ -34,6 +34,16 @@ def order_id_of_exit(entry_order_id: str, attempt: int) -> str:
     return CLIENT_ORDER_ID_PREFIX + _hash("exit", entry_order_id, str(attempt))[:20]
 
 
+def order_id_of_external(trade_id: str) -> str:
+    """The client order id under which a trade of nobody's order is booked."""
+    return CLIENT_ORDER_ID_PREFIX + _hash("external", trade_id)[:20]
+
+
+def is_ours(client_order_id: str) -> bool:
+    """Whether an id is one that a desk gives its orders, this one or another."""
+    return client_order_id.startswith(CLIENT_ORDER_ID_PREFIX)
+
+
 def fingerprint(signal: SignalGenerated) -> str:
     """What a signal says, whatever its event id: equal for the same bar published twice."""
     parts = signal.symbol, Side(signal.side).value, signal.strategy, moment(signal.timestamp)

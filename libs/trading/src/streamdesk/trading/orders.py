@@ -1,6 +1,6 @@
 """What an order is, from intent to its last trade."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -53,6 +53,9 @@ _WORKING = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED, OrderSta
 
 class Origin(StrEnum):
     """Why an order was made."""
+
+    EXTERNAL = "EXTERNAL"
+    """Not by the desk: a trade at the broker that a person has adopted into the books."""
 
     SIGNAL = "SIGNAL"
     STOP_LOSS = "STOP_LOSS"
@@ -136,6 +139,7 @@ class Trade:
         quantity: shares.
         price, fee: in `currency`.
         currency: ISO 4217 code.
+        symbol, side: of its order; needed where the order is not one of ours.
     """
 
     trade_id: str
@@ -144,6 +148,8 @@ class Trade:
     price: Decimal
     fee: Decimal
     currency: str
+    symbol: str | None = field(default=None, compare=False)
+    side: Side | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from streamdesk.contracts.events import Severity
+from streamdesk.contracts.events import Severity, Side
 from streamdesk.trading.money import ZERO
-from streamdesk.trading.orders import Order
+from streamdesk.trading.orders import Intent, Order, Trade
 from streamdesk.trading.risk import Alert, RiskVerdict
 
 MAX_CLOCK_OFFSET_SECONDS = 30.0
@@ -135,4 +135,47 @@ def contradiction_cleared(order: Order) -> Alert:
         value=ZERO,
         limit=ZERO,
         symbol=order.intent.symbol,
+    )
+
+
+def is_beyond_limit(intent: Intent, trade: Trade) -> bool:
+    """Whether a trade is worse than its order allowed, which no market may do."""
+    if intent.side is Side.BUY:
+        return trade.price > intent.limit_price
+    return trade.price < intent.limit_price
+
+
+def beyond_limit_alert(order: Order, trade: Trade) -> Alert:
+    """The alert that the broker executed an order at a price that it did not allow."""
+    intent = order.intent
+    return Alert(
+        key=f"beyond-limit:{trade.trade_id}",
+        code="FILL_BEYOND_LIMIT",
+        severity=Severity.CRITICAL,
+        message=f"trade {trade.trade_id} of {trade.quantity} {intent.symbol} is at {trade.price}, "
+        f"order {order.client_order_id} allowed {intent.limit_price}: ask the broker",
+        value=trade.price,
+        limit=intent.limit_price,
+        symbol=intent.symbol,
+    )
+
+
+def external_trade_alert(trade: Trade, held: int) -> Alert:
+    """The alert that somebody else traded on the account.
+
+    Args:
+        trade: the trade.
+        held: shares of the symbol that the ledger counts.
+    """
+    traded = f"{trade.side or 'trade of'} {trade.quantity} {trade.symbol or 'shares'}"
+    warns = f"; the desk still counts {held} held" if held else ""
+    return Alert(
+        key=f"external:{trade.trade_id}",
+        code="EXTERNAL_TRADE",
+        severity=Severity.CRITICAL if trade.side is Side.SELL and held else Severity.WARNING,
+        message=f"{traded} at {trade.price} {trade.currency} was not ordered by the desk (trade "
+        f"{trade.trade_id}){warns}: adopt or ignore it",
+        value=Decimal(trade.quantity),
+        limit=Decimal(held),
+        symbol=trade.symbol,
     )

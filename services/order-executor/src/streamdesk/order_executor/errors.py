@@ -9,6 +9,7 @@
     ├── BrokerUnavailableError        the broker was NOT reached: it does not have the order
     ├── OutcomeUnknownError           the broker may have the order; ask before sending again
     ├── ClockOffError                 this machine's clock is too far off the broker's
+    ├── AdoptionError                 a trade cannot be booked as it is; nothing was written
     └── BrokerContradictionError      broker and ledger cannot both be right; a person must look
 
 A refusal (a check of ours, or the broker's "no") is a result, not an error.
@@ -53,6 +54,10 @@ class OutcomeUnknownError(ExecutorError):
 
 class ClockOffError(ExecutorError):
     """This machine's clock is too far off the broker's to say what was sent recently."""
+
+
+class AdoptionError(ExecutorError):
+    """An external trade cannot be adopted into the books; the message says why."""
 
 
 class BrokerContradictionError(ExecutorError):

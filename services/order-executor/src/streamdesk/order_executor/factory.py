@@ -26,6 +26,7 @@ from streamdesk.order_executor.adapters.ledger.audit import BookAudit, Discrepan
 from streamdesk.order_executor.adapters.ledger.cancellations import Cancellations
 from streamdesk.order_executor.adapters.ledger.contradictions import Contradictions
 from streamdesk.order_executor.adapters.ledger.digest import digest
+from streamdesk.order_executor.adapters.ledger.external_trades import ExternalTrades
 from streamdesk.order_executor.adapters.ledger.inspection import LedgerInspector
 from streamdesk.order_executor.adapters.ledger.kill_switch import KillSwitch
 from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
@@ -102,6 +103,7 @@ class OrderExecutor:
         self.kill_switch = KillSwitch(database, clock)
         self.contradictions = Contradictions(database, clock)
         self.cancellations = Cancellations(database, clock)
+        self.external = ExternalTrades(database, policy, settings.rates(), clock)
         self.outbox = Outbox(
             database,
             owner=settings.instance,
@@ -138,7 +140,7 @@ class OrderExecutor:
         self.protection = Protection(
             self.ledger, self.execution, self.gate, working, settings.valuation_interval_seconds
         )
-        self.reconciliation = Reconciliation(self.ledger, self.execution, self.gate)
+        self.reconciliation = Reconciliation(self.ledger, self.execution, self.gate, self.external)
         self.book_check = BookCheck(BookAudit(self.ledger, self.broker), self.gate)
         signal_execution = SignalExecution(
             self.ledger,

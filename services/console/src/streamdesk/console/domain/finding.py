@@ -8,7 +8,7 @@ CHECKS: Mapping[str, tuple[str, ...]] = {
     "redis": ("server", "version", "role", "clock", "persistence", "eviction", "memory"),
     "sentinels": ("quorum", "master", "replicas"),
     "topics": ("groups", "consumers", "lag", "pending", "dead-letters", "length"),
-    "ledger": ("database", "tables", "kill-switch", "contradictions"),
+    "ledger": ("database", "tables", "kill-switch", "contradictions", "external-trades"),
     "services": ("ready", "restarts", "versions", "clocks", "trading"),
     "settings": ("news-key", "gateway-secret"),
     "monitoring": ("prometheus", "rules", "targets", "alerts", "alertmanager", "relay"),

@@ -7,7 +7,7 @@ makes both agree, and its audit checks it.
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -81,7 +81,9 @@ TRADES = Table(
 )
 Index("paper_trades_client_order_id", TRADES.c.client_order_id)
 PAPER = TableSet("paper", METADATA, CLERK)
-_TRADE = [TRADES.c[name] for name in Trade.__slots__]
+_TRADE = "trade_id", "client_order_id", "quantity", "price", "fee", "currency"
+_EXECUTIONS = select(*(TRADES.c[name] for name in _TRADE), ORDERS.c.symbol, ORDERS.c.side)
+_EXECUTIONS = _EXECUTIONS.join_from(TRADES, ORDERS)
 CAPABILITIES = Capabilities(
     holds_brackets=False,
     replaces=True,
@@ -237,10 +239,9 @@ class PaperBroker:
     async def _executions(self) -> list[RowMapping]:
         """Every trade with the symbol and the side of its order."""
         await self._faults.on_read("")
-        query = select(*_TRADE, ORDERS.c.symbol, ORDERS.c.side).join_from(TRADES, ORDERS)
         with _as_a_brokers_answer():
             return await self._database.read(
-                lambda connection: list(connection.execute(query).mappings())
+                lambda connection: list(connection.execute(_EXECUTIONS).mappings())
             )
 
     async def server_time(self) -> datetime:
@@ -253,7 +254,7 @@ class PaperBroker:
         await self._faults.on_read("")
         last = int(after or 0)
         query = (
-            select(*_TRADE, TRADES.c.sequence)
+            _EXECUTIONS.add_columns(TRADES.c.sequence)
             .where(TRADES.c.sequence > last)
             .order_by(TRADES.c.sequence)
             .limit(PAGE)
@@ -263,7 +264,10 @@ class PaperBroker:
                 lambda connection: list(connection.execute(query).mappings())
             )
         cursor = str(rows[-1]["sequence"]) if rows else after
-        return TradePage(tuple(_trade(row) for row in rows), cursor)
+        trades = (
+            replace(_trade(row), symbol=row["symbol"], side=Side(row["side"])) for row in rows
+        )
+        return TradePage(tuple(trades), cursor)
 
     async def order_ids_after(self, position: int) -> tuple[list[str], int]:
         """As in `BrokerRecords`."""
@@ -370,7 +374,7 @@ def _bought(row: RowMapping) -> bool:
 
 
 def _trade(row: RowMapping) -> Trade:
-    return Trade(**{name: row[name] for name in Trade.__slots__})
+    return Trade(**{name: row[name] for name in _TRADE})
 
 
 def _broker_order_id(number: int) -> str:

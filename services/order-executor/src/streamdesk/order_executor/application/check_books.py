@@ -76,8 +76,9 @@ class BookCheck:
             log.error("the books differ", ledger=len(ledger), broker=len(broker), first=shown)
         elif self._reported and not now:
             log.info("the books agree again")
-        if both:
-            self._gate.hold(f"the books differ: {both[0]}")
+        untrusted = [item for item in both if item.stops_trading]
+        if untrusted:
+            self._gate.hold(f"the books differ: {untrusted[0]}")
         else:
             self._gate.release()
         self._reported = now

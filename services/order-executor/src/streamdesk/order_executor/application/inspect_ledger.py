@@ -26,7 +26,8 @@ async def inspect_ledger(
         `error`: why the database is unavailable, empty otherwise. `step`: the last migration that
         its tables have had, None without tables; `newest`: the last that this version knows;
         `known`: whether it knows `step`; `halted_since` and `reason`: whether trading is halted;
-        `contradictions`: a line for each order that the broker contradicts.
+        `contradictions`: a line for each order that the broker contradicts; `external_trades`: one
+        for each trade that no desk ordered and nobody has settled.
         With an error there is nothing else.
     """
     if missing := _missing_file(url):

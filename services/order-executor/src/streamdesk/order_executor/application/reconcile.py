@@ -8,14 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streamdesk.order_executor.adapters.ledger import Ledger
+from streamdesk.order_executor.adapters.ledger.external_trades import ExternalTrades
 from streamdesk.order_executor.application.execute_order import OrderExecution
 from streamdesk.order_executor.application.order_spans import order_span_again
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.errors import (
     BrokerContradictionError,
 )
-from streamdesk.runtime import metrics
+from streamdesk.runtime import logger, metrics
+from streamdesk.trading.identity import is_ours
 from streamdesk.trading.orders import Trade
+
+log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +42,20 @@ class Reconciliation:
         ledger: the account's books.
         execution: how the broker is asked.
         gate: opened after each success.
+        external: where trades go that no desk ordered.
     """
 
-    def __init__(self, ledger: Ledger, execution: OrderExecution, gate: TradingGate) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        execution: OrderExecution,
+        gate: TradingGate,
+        external: ExternalTrades,
+    ) -> None:
         self._ledger = ledger
         self._execution = execution
         self._gate = gate
+        self._external = external
 
     async def reconcile(self, untouched_seconds: float = 0.0) -> Reconciled:
         """Once, and open the gate.
@@ -70,6 +82,7 @@ class Reconciliation:
             self._gate.close(str(error))
             raise
         metrics.ORDERS_RECONCILED.inc(len(orders))
+        metrics.EXTERNAL_TRADES_OPEN.set(await self._external.open_count())
         self._gate.open(closed_before)
         return Reconciled(len(orders), trades)
 
@@ -80,11 +93,20 @@ class Reconciliation:
             unbooked = await self._ledger.unbooked([trade.trade_id for trade in page.trades])
             missing = [trade for trade in page.trades if trade.trade_id in unbooked]
             for owner, trades in _by_order(missing).items():
-                missed += len((await self._execution.catch_up(owner, trades)).new_trades)
+                missed += await self._catch_up(owner, trades)
             # Noted page by page: after a crash the pages before are not read again.
             await self._ledger.read_up_to(page.cursor, after=cursor)
             cursor = page.cursor
         return missed
+
+    async def _catch_up(self, client_order_id: str, trades: tuple[Trade, ...]) -> int:
+        is_known = await self._ledger.order(client_order_id) is not None
+        # An order of another desk means that ledger and broker do not belong together.
+        if is_known or is_ours(client_order_id):
+            return len((await self._execution.catch_up(client_order_id, trades)).new_trades)
+        if new := await self._external.record(trades):
+            log.warning("trades that no desk ordered", order=client_order_id, trades=new)
+        return 0
 
 
 def _by_order(trades: Sequence[Trade]) -> dict[str, tuple[Trade, ...]]:

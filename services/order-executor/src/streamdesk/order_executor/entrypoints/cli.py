@@ -3,7 +3,7 @@
 migrate                bring the tables up to date
 inspect                print how the ledger is, as JSON; changes nothing
 halt, resume, status   the kill switch
-resolve                what a person found out about an order: `order_commands`
+resolve, adopt, ignore what a person found out about an order or a trade: `order_commands`
 """
 
 import argparse
@@ -26,7 +26,7 @@ from streamdesk.order_executor.entrypoints.order_commands import (
     options_of,
     run_order_command,
 )
-from streamdesk.order_executor.errors import DatabaseError
+from streamdesk.order_executor.errors import AdoptionError, DatabaseError
 from streamdesk.runtime import BadSettingError, logger
 from streamdesk.runtime.logs import configure_logs
 from streamdesk.runtime.settings_report import load
@@ -148,7 +148,7 @@ def about_an_order(arguments: Sequence[str], open_executor: OpenExecutor) -> int
         _print(asyncio.run(run(settings)))
     except BadSettingError as error:
         return _complain(error, EXIT_BAD_SETTING)
-    except NotThereError as error:
+    except (NotThereError, AdoptionError) as error:
         return _complain(error, EXIT_FAILED)
     except DatabaseError as error:
         return _complain(f"the ledger is unavailable: {error}", EXIT_FAILED)

@@ -1,6 +1,8 @@
-"""Commands about single orders: what a person has found out about them at the broker.
+"""Commands about single orders and trades: what a person has found out at the broker.
 
 resolve ORDER_ID   end an order that the broker contradicts
+adopt TRADE_ID     book a trade that no desk ordered
+ignore TRADE_ID    leave it out of the books
 """
 
 import argparse
@@ -10,13 +12,16 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from streamdesk.order_executor.adapters.ledger.contradictions import Contradictions
+from streamdesk.order_executor.adapters.ledger.external_trades import ExternalTrades
 from streamdesk.order_executor.config import Settings
 
 
 class OrderCommand(StrEnum):
-    """What can be done about an order."""
+    """What can be done about an order or a trade."""
 
     RESOLVE = "resolve"
+    ADOPT = "adopt"
+    IGNORE = "ignore"
 
 
 class OpenLedger(Protocol):
@@ -25,6 +30,10 @@ class OpenLedger(Protocol):
     @property
     def contradictions(self) -> Contradictions:
         """Orders that the broker contradicts."""
+
+    @property
+    def external(self) -> ExternalTrades:
+        """Trades that no desk ordered."""
 
 
 OpenExecutor = Callable[[Settings], AbstractAsyncContextManager[OpenLedger]]
@@ -39,7 +48,7 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     """The command and its arguments; ends the process with a usage line if they are wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m streamdesk.order_executor",
-        description="What a person has found out about an order at the broker.",
+        description="What a person has found out about an order or a trade at the broker.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     resolve = commands.add_parser(
@@ -47,6 +56,11 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     )
     resolve.add_argument("id", help="the client order id, as in the alert")
     resolve.add_argument("--reason", default="", help="why, for people")
+    adopt = commands.add_parser(OrderCommand.ADOPT, help="book a trade that no desk ordered")
+    adopt.add_argument("id", help="the broker's id of the trade, as in the alert")
+    ignore = commands.add_parser(OrderCommand.IGNORE, help="leave such a trade out of the books")
+    ignore.add_argument("id", help="as of adopt")
+    ignore.add_argument("--reason", default="", help="why, for people")
     return parser.parse_args(arguments)
 
 
@@ -55,8 +69,26 @@ async def run_order_command(ledger: OpenLedger, options: argparse.Namespace) -> 
 
     Raises:
         NotThereError: there is no such thing, or nothing to do about it.
+        AdoptionError: the trade cannot be booked.
         DatabaseError: it is not known whether it was done; the same call again is safe.
     """
+    command = OrderCommand(options.command)
+    if command is OrderCommand.RESOLVE:
+        return await _resolve(ledger, options)
+    if command is OrderCommand.ADOPT:
+        settled = await ledger.external.adopt(options.id)
+    else:
+        settled = await ledger.external.ignore(options.id, options.reason)
+    if settled is None:
+        raise NotThereError(
+            f"there is no open external trade {options.id}: `streamdesk doctor --only ledger` "
+            "lists those that there are"
+        )
+    trade = settled.trade
+    return {"trade": trade.trade_id, "symbol": trade.symbol or "", "state": settled.state}
+
+
+async def _resolve(ledger: OpenLedger, options: argparse.Namespace) -> dict[str, Any]:
     order = await ledger.contradictions.resolve(options.id, options.reason)
     if order is None:
         raise NotThereError(

@@ -25,7 +25,7 @@ from streamdesk.console.domain.finding import (
 )
 
 NONE = "no ledger is known: LEDGER_URL is not set, and this folder has none"
-NAMES = ("database", "tables", "kill-switch", "contradictions")
+NAMES = ("database", "tables", "kill-switch", "contradictions", "external-trades")
 MODULE = "streamdesk.order_executor"
 KILLED_SECONDS = 1.0
 
@@ -42,6 +42,7 @@ class LedgerFacts:
         halted_since: since when the kill switch is on; empty while it is off.
         reason: why it was turned on.
         contradictions: a line for each order that the broker contradicts.
+        external_trades: a line for each trade that no desk ordered and nobody has settled.
     """
 
     error: str = ""
@@ -51,6 +52,7 @@ class LedgerFacts:
     halted_since: str = ""
     reason: str = ""
     contradictions: Sequence[str] = ()
+    external_trades: Sequence[str] = ()
 
 
 def check_ledger(facts: LedgerFacts | None) -> list[Finding]:
@@ -66,7 +68,8 @@ def check_ledger(facts: LedgerFacts | None) -> list[Finding]:
         rest = [unknown(f"ledger.{n}", "no database", "see ledger.database") for n in NAMES[1:]]
         return [broken, *rest]
     database = ok("ledger.database", "answers")
-    return [database, _tables(facts), _kill_switch(facts), _contradictions(facts)]
+    people = [_contradictions(facts), _external_trades(facts)]
+    return [database, _tables(facts), _kill_switch(facts), *people]
 
 
 def _tables(facts: LedgerFacts) -> Finding:
@@ -104,6 +107,20 @@ def _contradictions(facts: LedgerFacts) -> Finding:
     )
     problems = [failed(check, line, advice) for line in facts.contradictions]
     return merged(check, problems, "the broker knows every order that it acknowledged")
+
+
+def _external_trades(facts: LedgerFacts) -> Finding:
+    check = "ledger.external-trades"
+    if facts.step is None:
+        return unknown(check, "no tables", "see ledger.tables")
+    if facts.step != facts.newest:
+        return not_applicable(check, "the tables are not this version's")
+    advice = (
+        "`streamdesk trading adopt TRADE_ID` books it, `streamdesk trading ignore TRADE_ID` leaves "
+        "it out"
+    )
+    problems = [warning(check, line, advice) for line in facts.external_trades]
+    return merged(check, problems, "every trade at the broker is the desk's, or settled")
 
 
 async def examine_ledger(ledger: str | None) -> list[Finding]:

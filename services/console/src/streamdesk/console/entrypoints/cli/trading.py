@@ -78,6 +78,41 @@ def resolve(
     return 0
 
 
+@app.command("adopt")
+def adopt(
+    trade_id: Annotated[str, typer.Argument(help="The broker's id of the trade, as in the alert.")],
+    as_json: JsonOption = False,
+    data: DataOption = DATA,
+) -> int:
+    """Book a trade that the desk did not order: its cash and its position become the desk's.
+
+    The position has no stop. A sell of what the desk does not hold cannot be adopted.
+    """
+    return _show_settled(_executor(["adopt", trade_id], data), as_json=as_json)
+
+
+@app.command("ignore")
+def ignore(
+    trade_id: Annotated[str, typer.Argument(help="The broker's id of the trade, as in the alert.")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Kept with the trade.", show_default=False)
+    ] = "",
+    as_json: JsonOption = False,
+    data: DataOption = DATA,
+) -> int:
+    """Leave a trade that the desk did not order out of the books."""
+    return _show_settled(_executor(["ignore", trade_id, "--reason", reason], data), as_json=as_json)
+
+
+def _show_settled(report: Line, *, as_json: bool) -> int:
+    if as_json:
+        print_json({name: value for name, value in report.items() if name != "kind"})
+    else:
+        text = f"Trade {report['trade']} {report['symbol']} is {report['state'].lower()}."
+        stdout().print(escape(text), highlight=False)
+    return 0
+
+
 def _executor(arguments: list[str], data: Path) -> Line:
     folder = Folder(data)
     if not os.environ.get("LEDGER_URL") and not (folder.ledger / "ledger.db").exists():

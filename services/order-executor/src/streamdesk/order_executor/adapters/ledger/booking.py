@@ -4,11 +4,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert, select, update
 
-from streamdesk.order_executor.adapters.ledger import events, rows
+from streamdesk.order_executor.adapters.ledger import events, kill_switch, rows
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, FILLS
-from streamdesk.order_executor.domain import contradiction_cleared
+from streamdesk.order_executor.domain import (
+    beyond_limit_alert,
+    contradiction_cleared,
+    is_beyond_limit,
+)
 from streamdesk.order_executor.errors import BrokerContradictionError
 from streamdesk.trading.errors import OversoldError
 from streamdesk.trading.money import ZERO, ExchangeRates
@@ -68,9 +72,35 @@ def apply(
     # A whole fill is announced by its trades; a rejection or a cancellation has no trade to do so.
     if _has_ended_early(before, order):
         events.ended(connection, order, now)
+    for trade in new:
+        if is_beyond_limit(order.intent, trade):
+            events.alert(connection, beyond_limit_alert(order, trade), now)
+    if new:
+        _stop_entries_without_cash(connection, order, now)
     if new or order.state.is_done:
         _announce_portfolio(connection, policy, rates, now, has_traded=bool(new))
     return Applied(order, new)
+
+
+def book_external(
+    connection: Connection,
+    order: Order,
+    trade: Trade,
+    policy: Policy,
+    rates: ExchangeRates,
+    now: datetime,
+) -> Order:
+    """Book the one trade of an order that was written for it, and end the order.
+
+    Raises:
+        BrokerContradictionError: it sells what is not held. Nothing was written.
+    """
+    order, _ = _book_trades(connection, order, (trade,), rates, now)
+    order = replace(order, state=OrderState.FILLED)
+    rows.update_order(connection, order, now)
+    _stop_entries_without_cash(connection, order, now)
+    _announce_portfolio(connection, policy, rates, now, has_traded=True)
+    return order
 
 
 def _order_of(connection: Connection, report: BrokerReport) -> Order:
@@ -91,6 +121,14 @@ def _unbooked_trades(connection: Connection, report: BrokerReport) -> tuple[Trad
 def _has_ended_early(before: Order, after: Order) -> bool:
     is_over = after.state.is_done and not before.state.is_done
     return is_over and after.state is not OrderState.FILLED
+
+
+def _stop_entries_without_cash(connection: Connection, order: Order, now: datetime) -> None:
+    """What happened is booked; what is owed is not spent further."""
+    cash = connection.execute(select(ACCOUNT.c.cash)).scalar_one()
+    if cash < 0:
+        why = f"cash is {cash} after order {order.client_order_id} of {order.intent.symbol}"
+        kill_switch.halt(connection, why, now)
 
 
 def _announce_portfolio(

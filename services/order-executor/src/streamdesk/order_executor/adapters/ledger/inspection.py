@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from streamdesk.order_executor.adapters.database import Database
 from streamdesk.order_executor.adapters.database.upgrade import current, steps
 from streamdesk.order_executor.adapters.ledger.contradictions import unresolved
+from streamdesk.order_executor.adapters.ledger.external_trades import open_trades
 from streamdesk.order_executor.adapters.ledger.kill_switch import state
 from streamdesk.order_executor.adapters.ledger.schema import LEDGER
 from streamdesk.order_executor.errors import DatabaseUnavailableError
@@ -45,7 +46,9 @@ def _look(connection: Connection) -> dict[str, Any]:
     known, step = steps(LEDGER), current(connection, LEDGER)
     halt = state(connection) if step is not None and step >= HALTS_SINCE else None
     # The orders of an older step lack columns that this version reads.
-    found = unresolved(connection) if step == known[-1] else []
+    is_newest = step == known[-1]
+    found = unresolved(connection) if is_newest else []
+    external = open_trades(connection) if is_newest else []
     return {
         "error": "",
         "step": step,
@@ -57,5 +60,11 @@ def _look(connection: Connection) -> dict[str, Any]:
             f"{item.code} {item.order.client_order_id} {item.order.intent.symbol} "
             f"since {item.since.isoformat(timespec='seconds')}"
             for item in found
+        ],
+        "external_trades": [
+            f"{item.trade.trade_id}: {item.trade.side or 'traded'} {item.trade.quantity} "
+            f"{item.trade.symbol or '(unknown symbol)'} at {item.trade.price} "
+            f"{item.trade.currency}, seen {item.seen_at.isoformat(timespec='seconds')}"
+            for item in external
         ],
     }

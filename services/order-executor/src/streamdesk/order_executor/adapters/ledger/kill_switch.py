@@ -50,20 +50,9 @@ class KillSwitch:
         Raises:
             DatabaseError: it is not known whether trading is halted; the same call again is safe.
         """
-        text = " ".join(reason.split())[:REASON_MAX_CHARS] or "no reason given"
-
-        def work(connection: Connection) -> Halt:
-            current = state(connection)
-            if current is not None:
-                return current
-            halt = Halt(self._clock(), text)
-            values = {"halted_at": halt.at, "halted_reason": halt.reason}
-            connection.execute(update(ACCOUNT).values(**values))
-            message = f"trading is halted: {halt.reason}"
-            events.alert(connection, _alert(Severity.CRITICAL, message, on=True), halt.at)
-            return halt
-
-        return await self._database.write(work)
+        return await self._database.write(
+            lambda connection: halt(connection, reason, self._clock())
+        )
 
     async def resume(self) -> Halt | None:
         """Allow buys again; returns the halt that ended, None if there was none.
@@ -81,6 +70,18 @@ class KillSwitch:
             return current
 
         return await self._database.write(work)
+
+
+def halt(connection: Connection, reason: str, now: datetime) -> Halt:
+    """As `KillSwitch.halt`, in a transaction of the caller's."""
+    current = state(connection)
+    if current is not None:
+        return current
+    made = Halt(now, " ".join(reason.split())[:REASON_MAX_CHARS] or "no reason given")
+    connection.execute(update(ACCOUNT).values(halted_at=made.at, halted_reason=made.reason))
+    message = f"trading is halted: {made.reason}"
+    events.alert(connection, _alert(Severity.CRITICAL, message, on=True), made.at)
+    return made
 
 
 def state(connection: Connection) -> Halt | None:

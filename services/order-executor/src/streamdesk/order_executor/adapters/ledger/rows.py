@@ -167,21 +167,9 @@ def order_from(row: RowMapping) -> Order:
 
 def insert_intent(connection: Connection, intent: Intent, executor: str, now: datetime) -> Order:
     """Write an intent and reserve its symbol, its slot and its cash."""
-    traceparent = current_traceparent() or None
-    names = {column.name for column in ORDERS.columns}
-    values = {name: getattr(intent, name) for name in names & set(Intent.__slots__)}
-    values |= {
-        "origin_signal_id": intent.signal_id,
-        "signal_id": intent.signal_id if intent.origin is Origin.SIGNAL else None,
-        "state": OrderState.INTENDED,
-        "executor": executor,
-        "traceparent": traceparent,
-        # It is sent as soon as this is committed.
-        "sent_at": now,
-        "created_at": now,
-        "updated_at": now,
-    }
-    connection.execute(insert(ORDERS).values(**values))
+    # It is sent as soon as this is committed.
+    order = Order(intent, sent_at=now, traceparent=current_traceparent() or None)
+    insert_order(connection, order, executor, now)
     connection.execute(
         insert(RESERVATIONS).values(
             client_order_id=intent.client_order_id,
@@ -191,7 +179,25 @@ def insert_intent(connection: Connection, intent: Intent, executor: str, now: da
             cash=intent.reserved_cash,
         )
     )
-    return Order(intent, sent_at=now, traceparent=traceparent)
+    return order
+
+
+def insert_order(connection: Connection, order: Order, executor: str, now: datetime) -> None:
+    """Write an order as it is, and reserve nothing."""
+    intent, names = order.intent, {column.name for column in ORDERS.columns}
+    values = {name: getattr(intent, name) for name in names & set(Intent.__slots__)}
+    values |= {
+        "origin_signal_id": intent.signal_id,
+        "signal_id": intent.signal_id if intent.origin is Origin.SIGNAL else None,
+        "state": order.state,
+        "broker_order_id": order.broker_order_id,
+        "executor": executor,
+        "traceparent": order.traceparent,
+        "sent_at": order.sent_at,
+        "created_at": now,
+        "updated_at": now,
+    }
+    connection.execute(insert(ORDERS).values(**values))
 
 
 def update_order(connection: Connection, item: Order, now: datetime) -> None:

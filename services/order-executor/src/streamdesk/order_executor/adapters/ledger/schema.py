@@ -162,6 +162,25 @@ POSITIONS = Table(
     price("stop_loss", nullable=True),
     price("take_profit", nullable=True),
 )
+# Trades at the broker that no desk ordered: a person adopts each into the books, or ignores it.
+EXTERNAL_TRADES = Table(
+    "external_trades",
+    METADATA,
+    Column("trade_id", String(64), primary_key=True),
+    # The broker's order, which the ledger does not have.
+    Column("order_id", String(64), nullable=False),
+    # NULL where the broker does not say what was traded.
+    Column("symbol", String(24)),
+    Column("side", String(4)),
+    Column("quantity", BigInteger, nullable=False),
+    price("price"),
+    price("fee"),
+    Column("currency", String(3), nullable=False),
+    Column("state", String(8), nullable=False),
+    time("seen_at"),
+    time("settled_at", nullable=True),
+    Column("reason", Text),
+)
 # Limits that are reached at present: each is announced once.
 ALERTS = Table("alerts", METADATA, Column("key", String(64), primary_key=True), time("raised_at"))
 # Events that the transactions above caused; published afterwards, in this order.

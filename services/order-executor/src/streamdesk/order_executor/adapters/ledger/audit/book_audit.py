@@ -25,6 +25,7 @@ from streamdesk.order_executor.adapters.ledger.audit.snapshot import (
     snapshot,
 )
 from streamdesk.order_executor.adapters.ledger.ledger import Ledger
+from streamdesk.trading.identity import is_ours
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -154,7 +155,8 @@ class _Round:
                 return position
             known = await self._read(orders.known_orders, ids)
             for order_id in ids:
-                if order_id not in known:
+                # A person settles the orders that no desk made.
+                if order_id not in known and is_ours(order_id):
                     what = f"broker's order {order_id}"
                     self.found.broker.append(Discrepancy(what, "none", "at the broker"))
             if not self.found.is_full:

@@ -18,7 +18,7 @@ from streamdesk.order_executor.adapters.ledger.audit.replay import raw
 from streamdesk.order_executor.adapters.ledger.contradictions import RESOLVED
 from streamdesk.order_executor.adapters.ledger.schema import FILLS, ORDERS
 from streamdesk.trading.money import tidy
-from streamdesk.trading.orders import BrokerReport, OrderState, Trade
+from streamdesk.trading.orders import BrokerReport, OrderState, Origin, Trade
 
 SLICE = 500
 """Orders that the broker is asked about in one call."""
@@ -28,8 +28,13 @@ _ORDERS = select(
     ORDERS.c.client_order_id,
     ORDERS.c.state,
     ORDERS.c.broker_order_id,
-    # The desk knows that the broker lacks it: its symbol is locked, or a person has resolved it.
-    or_(ORDERS.c.contradiction.is_not(None), func.coalesce(ORDERS.c.code, "") == RESOLVED),
+    # The desk knows that the broker lacks it: its symbol is locked, a person has resolved it, or
+    # it was written for an external trade, which the broker has under another id.
+    or_(
+        ORDERS.c.contradiction.is_not(None),
+        func.coalesce(ORDERS.c.code, "") == RESOLVED,
+        ORDERS.c.origin == Origin.EXTERNAL,
+    ),
 )
 _FILLS = select(
     FILLS.c.client_order_id,

@@ -1,6 +1,6 @@
 """What an audit found."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from streamdesk.trading.money import tidy
@@ -14,11 +14,14 @@ class Discrepancy:
         what: which figure, of which order, fill or position.
         expected: as it follows from the fills, or from the broker's records.
         found: as it is kept.
+        stops_trading: whether the books cannot be trusted. Not so where they say truly that
+            something happened that should not have: a fill beyond its limit.
     """
 
     what: str
     expected: object
     found: object
+    stops_trading: bool = field(default=True, compare=False)
 
     def __str__(self) -> str:
         return f"{self.what}: {self.found} is kept, {self.expected} follows"

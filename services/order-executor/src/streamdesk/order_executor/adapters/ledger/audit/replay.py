@@ -159,7 +159,7 @@ def _unbookable(trade_id: str, order_id: str, quantity: int, symbol: str | None)
 
 def _beyond(trade_id: str, limit: int, price: int) -> Discrepancy:
     bound, found = from_millionths(limit), from_millionths(price)
-    return Discrepancy(f"fill {trade_id} within its limit", bound, found)
+    return Discrepancy(f"fill {trade_id} within its limit", bound, found, stops_trading=False)
 
 
 def _oversold(trade_id: str, quantity: int, symbol: str, held: Held | None) -> Discrepancy:

@@ -7,7 +7,11 @@ from decimal import Decimal
 from sqlalchemy import Connection, select
 
 from streamdesk.order_executor.adapters.ledger import rows
-from streamdesk.order_executor.adapters.ledger.audit.findings import Findings, from_cents
+from streamdesk.order_executor.adapters.ledger.audit.findings import (
+    Discrepancy,
+    Findings,
+    from_cents,
+)
 from streamdesk.order_executor.adapters.ledger.audit.replay import Recomputed
 from streamdesk.order_executor.adapters.ledger.schema import ORDERS, RESERVATIONS
 from streamdesk.trading.money import ExchangeRates, cents
@@ -58,6 +62,9 @@ def check_money(replay: Recomputed, kept: Snapshot, findings: Findings) -> None:
     account = kept.portfolio
     cash = account.initial_cash + from_cents(replay.cash)
     findings.compare("cash", cash, account.cash)
+    if account.cash < 0:
+        what = "cash is not negative"
+        findings.append(Discrepancy(what, "0 or more", account.cash, stops_trading=False))
     findings.compare("realised gain", from_cents(replay.gain), account.realized_pnl)
     for symbol in sorted(replay.held.keys() | account.holdings.keys()):
         _check_position(symbol, replay, kept, findings)
