@@ -10,6 +10,7 @@ from streamdesk.trading.identity import (
     order_id_of_exit,
     order_id_of_signal,
 )
+from streamdesk.trading.limits import ENTRY_LIMITS, order_budget
 from streamdesk.trading.markets import TradableInstrument
 from streamdesk.trading.money import ZERO, price_from
 from streamdesk.trading.orders import Intent, Origin
@@ -29,7 +30,6 @@ from streamdesk.trading.sizing import (
     limit_price,
     most_cost,
     quantity_for,
-    target_cash,
 )
 
 
@@ -53,7 +53,8 @@ def request_from(signal_id: str, signal: SignalGenerated, now: datetime) -> Trad
 def decide(request: TradeRequest, portfolio: Portfolio, policy: Policy) -> Intent | RiskVerdict:
     """The order that a signal becomes, or the verdict of the check that refuses it."""
     buying = request.side is Side.BUY
-    refusal = first_refusal(BUY_CHECKS if buying else SELL_CHECKS, request, portfolio, policy)
+    checks = (*BUY_CHECKS, *ENTRY_LIMITS) if buying else SELL_CHECKS
+    refusal = first_refusal(checks, request, portfolio, policy)
     instrument = policy.instruments.find(request.symbol)
     if refusal is not None or instrument is None:
         assert refusal is not None, "an unknown instrument is refused"  # noqa: S101 - a check's duty
@@ -68,7 +69,7 @@ def _buy(
 ) -> Intent | RiskVerdict:
     limit = limit_price(policy, instrument, request.side, request.price, request.as_of)
     rate, fees = portfolio.rates.of(instrument.currency), policy.fees[instrument.market]
-    budget = min(target_cash(portfolio.equity, request.strength, policy), portfolio.free_cash)
+    budget = order_budget(request, portfolio, policy)
     quantity = quantity_for(budget, limit, instrument, fees, rate)
     # The checks before this need no quantity; these two judge the order itself.
     lots = whole_lots(quantity, budget, request, policy)

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from streamdesk.trading.fees import HK_FEES, US_FEES, FeeSchedule
 from streamdesk.trading.markets import Instruments, MarketCode, Ticks
+from streamdesk.trading.risk_limits import RiskLimits
 
 MAX_TRADES_AN_ORDER = 10
 """Trades whose rounding to cents a reservation covers (one cent each)."""
@@ -23,6 +24,7 @@ class Policy:
         signal_max_age_seconds: older signals are refused; 0: any age will do.
         slippage_limit_bps: how far from the signal's price an order may trade, in hundredths of
             a percent.
+        limits: on loss, concentration and rate.
         instruments, ticks, fees: what the markets prescribe.
     """
 
@@ -35,6 +37,7 @@ class Policy:
     score_min: float = 30
     signal_max_age_seconds: float = 0
     slippage_limit_bps: Decimal = Decimal(50)
+    limits: RiskLimits = field(default_factory=RiskLimits)
     instruments: Instruments = field(default_factory=Instruments)
     ticks: Ticks = field(default_factory=Ticks)
     fees: Mapping[MarketCode, FeeSchedule] = field(

@@ -16,6 +16,7 @@ from decimal import Decimal
 
 from streamdesk.contracts.events import Side
 from streamdesk.trading.errors import OversoldError
+from streamdesk.trading.locks import EntryLock
 from streamdesk.trading.markets import CURRENCY, MarketCode
 from streamdesk.trading.money import PRICE_STEP, ZERO, ExchangeRates, cents, tidy
 from streamdesk.trading.orders import Intent, Trade
@@ -75,6 +76,19 @@ class LiveOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class RiskHistory:
+    """What has happened to the account, as far as checks of an entry need it.
+
+    Attributes:
+        locks: that no person has lifted and that may be in force.
+        recent_orders: orders of all executors within the minute before the signal's bar closed.
+    """
+
+    locks: tuple[EntryLock, ...] = ()
+    recent_orders: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Portfolio:
     """The account at one moment.
 
@@ -86,6 +100,7 @@ class Portfolio:
         live_orders: orders that are not done, by symbol; at most one a symbol.
         rates: value of the currencies.
         halted_reason: why trading is halted; None while it is not.
+        risk: what has happened; given where an entry is decided.
     """
 
     cash: Decimal
@@ -95,6 +110,7 @@ class Portfolio:
     holdings: Mapping[str, Holding] = field(default_factory=dict)
     live_orders: Mapping[str, LiveOrder] = field(default_factory=dict)
     halted_reason: str | None = None
+    risk: RiskHistory = field(default_factory=RiskHistory)
 
     @property
     def reserved_cash(self) -> Decimal:

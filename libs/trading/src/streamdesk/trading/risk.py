@@ -29,6 +29,16 @@ class Code(StrEnum):
     LOT_SIZE = "LOT_SIZE"
     PRICE_TICK = "PRICE_TICK"
     TRADING_HALTED = "TRADING_HALTED"
+    ORDER_NOTIONAL = "ORDER_NOTIONAL"
+    CONCENTRATION = "CONCENTRATION"
+    ORDER_RATE = "ORDER_RATE"
+    # Entries are locked (LockCode); the lock's reason says for how long.
+    DAILY_LOSS = "DAILY_LOSS"
+    DRAWDOWN = "DRAWDOWN"
+    STOPLOSS_GUARD = "STOPLOSS_GUARD"
+    MAX_DRAWDOWN = "MAX_DRAWDOWN"
+    LOW_PROFIT_PAIRS = "LOW_PROFIT_PAIRS"
+    COOLDOWN_PERIOD = "COOLDOWN_PERIOD"
 
 
 @dataclass(frozen=True, slots=True)
