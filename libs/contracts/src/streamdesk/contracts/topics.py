@@ -9,6 +9,8 @@ from streamdesk.contracts.base import Consumer, Event, Topic
 from streamdesk.contracts.events import (
     AlertsNotified,
     BarClosed,
+    EntriesLocked,
+    EntriesUnlocked,
     HamaChanged,
     NewsFetched,
     NewsFiltered,
@@ -98,8 +100,8 @@ TRADING_ORDERS: Topic[Event] = Topic(
 TRADING_RISK: Topic[RiskAlerted] = Topic(
     name="risk",
     key="trading:risk",
-    models=(RiskAlerted,),
-    about="Risk limits near, reached or crossed.",
+    models=(RiskAlerted, EntriesLocked, EntriesUnlocked),
+    about="Risk limits near, reached or crossed; locks of entries.",
     key_field="code",
     dead_key="trading:risk:dead",
     durable=True,
