@@ -158,6 +158,13 @@ TRADING_BLOCKED = Gauge(
     "trading_blocked", "1 while no signal is decided: not reconciled, or an outcome is unknown."
 )
 TRADING_HALTED = Gauge("trading_halted", "1 while the kill switch is on: no buy is made.")
+ENTRY_LOCKS = Gauge(
+    "entry_locks", "Locks in force: no position is opened in a symbol, or in any.", ["code"]
+)
+DAY_LOSS = Gauge(
+    "day_loss_percent", "Realised and open loss of the day, of the equity it began with."
+)
+DRAWDOWN = Gauge("drawdown_percent", "Loss since the highest equity, of that equity.")
 LEDGER_DISCREPANCIES = Gauge(
     "ledger_discrepancies", "Figures of the ledger that do not follow from its fills."
 )

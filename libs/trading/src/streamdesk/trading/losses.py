@@ -61,6 +61,12 @@ class EquityTrack:
         return loss_percent(self.peak_equity, equity)
 
 
+def tracked(track: EquityTrack | None, at: datetime, equity: Decimal) -> EquityTrack:
+    """The track after an event, which may be the account's first."""
+    day = trading_day(at)
+    return EquityTrack(day, equity, equity) if track is None else track.advanced(day, equity)
+
+
 def loss_percent(before: Decimal, now: Decimal) -> Decimal:
     """How much was lost, in percent of what was there before; 0 for a gain, or without a base."""
     if before <= 0:

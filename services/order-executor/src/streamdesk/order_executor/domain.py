@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from streamdesk.trading.locks import EntryLock
 from streamdesk.trading.orders import Order
 from streamdesk.trading.risk import RiskVerdict
 
@@ -48,3 +49,11 @@ class Halt:
 
     at: datetime
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedLock:
+    """A lock of entries with its number in the ledger."""
+
+    number: int
+    lock: EntryLock

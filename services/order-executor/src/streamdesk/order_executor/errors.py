@@ -8,7 +8,8 @@
     │   └── DatabaseRefusedError      reached, but unusable: address, rights or version
     ├── BrokerUnavailableError        the broker was NOT reached: it does not have the order
     ├── OutcomeUnknownError           the broker may have the order; ask before sending again
-    └── BrokerContradictionError      broker and ledger cannot both be right; a person must look
+    ├── BrokerContradictionError      broker and ledger cannot both be right; a person must look
+    └── UnknownLockError              a person named a lock that is not there
 
 A refusal (a check of ours, or the broker's "no") is a result, not an error.
 """
@@ -52,3 +53,7 @@ class OutcomeUnknownError(ExecutorError):
 
 class BrokerContradictionError(ExecutorError):
     """What the broker reports cannot be booked; trading stops until a person has looked."""
+
+
+class UnknownLockError(ExecutorError):
+    """A lock of entries that was named is not there, or has ended."""

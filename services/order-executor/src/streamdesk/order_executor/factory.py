@@ -26,6 +26,7 @@ from streamdesk.order_executor.adapters.ledger.digest import digest
 from streamdesk.order_executor.adapters.ledger.inspection import LedgerInspector
 from streamdesk.order_executor.adapters.ledger.kill_switch import KillSwitch
 from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
+from streamdesk.order_executor.adapters.ledger.loss_limits import LossLimits
 from streamdesk.order_executor.adapters.ledger.outbox import Outbox
 from streamdesk.order_executor.adapters.ledger.schema import LEDGER
 from streamdesk.order_executor.adapters.paper_broker import PAPER, Faults, PaperBroker
@@ -88,6 +89,7 @@ class OrderExecutor:
             clock=clock,
         )
         self.kill_switch = KillSwitch(database, clock)
+        self.loss_limits = LossLimits(database, policy, settings.rates(), clock)
         self.outbox = Outbox(
             database,
             owner=settings.instance,
@@ -107,7 +109,11 @@ class OrderExecutor:
             self.ledger, self.broker, self.gate, settings.broker_timeout_seconds, self._booked
         )
         self.protection = Protection(
-            self.ledger, self.execution, self.gate, settings.valuation_interval_seconds
+            self.ledger,
+            self.execution,
+            self.gate,
+            self.loss_limits,
+            settings.valuation_interval_seconds,
         )
         self.reconciliation = Reconciliation(self.ledger, self.execution, self.gate)
         self.book_check = BookCheck(lambda: verify(self.ledger), self.verify)
@@ -233,9 +239,20 @@ def _bars(
 @asynccontextmanager
 async def open_kill_switch(settings: Settings) -> AsyncIterator[KillSwitch]:
     """The kill switch of the configured ledger, whose tables are brought up to date."""
-    make_folders(settings)
-    async with OrderExecutor(settings) as executor:
+    async with _open_ledger(settings) as executor:
         yield executor.kill_switch
+
+
+@asynccontextmanager
+async def open_loss_limits(settings: Settings) -> AsyncIterator[LossLimits]:
+    """The limits on loss of the configured ledger, likewise."""
+    async with _open_ledger(settings) as executor:
+        yield executor.loss_limits
+
+
+def _open_ledger(settings: Settings) -> OrderExecutor:
+    make_folders(settings)
+    return OrderExecutor(settings)
 
 
 def inspector_of(url: str) -> LedgerInspector:

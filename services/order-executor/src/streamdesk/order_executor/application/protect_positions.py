@@ -1,18 +1,24 @@
 """Watches bars for prices of positions and crossed stops, and values the portfolio."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 
 from streamdesk.contracts.events import BarClosed
 from streamdesk.order_executor.adapters.ledger import Ledger
+from streamdesk.order_executor.adapters.ledger.loss_limits import LossLimits
 from streamdesk.order_executor.application.execute_order import OrderExecution
 from streamdesk.order_executor.application.order_spans import SYMBOL
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.domain import Mark
+from streamdesk.order_executor.errors import DatabaseError
 from streamdesk.runtime import logger, metrics, span
 from streamdesk.trading.decisions import Crossing, crossing
+from streamdesk.trading.locks import LockCode
+from streamdesk.trading.losses import loss_locks, tracked, trading_day
 from streamdesk.trading.money import price_from
-from streamdesk.trading.portfolio import Holding
+from streamdesk.trading.portfolio import Holding, Portfolio
 
 log = logger(__name__)
 VIEW_SECONDS = 1.0
@@ -34,19 +40,26 @@ class Protection:
         ledger: the account's books.
         execution: carries out the exits.
         gate: while it is closed, crossings are remembered.
+        limits: on loss.
         valuation_seconds: least time between two valuations because of prices.
     """
 
     def __init__(
-        self, ledger: Ledger, execution: OrderExecution, gate: TradingGate, valuation_seconds: float
+        self,
+        ledger: Ledger,
+        execution: OrderExecution,
+        gate: TradingGate,
+        limits: LossLimits,
+        valuation_seconds: float,
     ) -> None:
         self._ledger = ledger
         self._execution = execution
         self._gate = gate
+        self._limits = limits
         self._valuation_seconds = valuation_seconds
         self._marks: dict[str, Mark] = {}
         self._crossed: dict[str, _Crossed] = {}
-        self._holdings: dict[str, Holding] = {}
+        self._portfolio: Portfolio | None = None
         self._seen_at = float("-inf")
 
     def positions_changed(self) -> None:
@@ -65,9 +78,10 @@ class Protection:
             bar: what the market did.
             cause: traceparent of its publisher; empty without tracing.
         """
-        holding = (await self._view()).get(bar.symbol)
+        holding = (await self._view()).holdings.get(bar.symbol)
         if holding is None:
             return
+        await self._begin_day(bar.timestamp)
         last = self._marks.get(bar.symbol)
         if bar.timestamp > (last.at if last else holding.marked_at):
             self._marks[bar.symbol] = Mark(price_from(bar.close), bar.timestamp)
@@ -76,13 +90,39 @@ class Protection:
             # The first crossing counts: a later bar must not turn a loss into a gain.
             self._crossed.setdefault(bar.symbol, _Crossed(holding, crossed, cause))
             await self.leave_crossed()
+        await self._watch_losses(bar.timestamp)
 
-    async def _view(self) -> dict[str, Holding]:
+    async def _view(self) -> Portfolio:
         now = time.monotonic()
-        if now - self._seen_at > VIEW_SECONDS:
+        if self._portfolio is None or now - self._seen_at > VIEW_SECONDS:
             self._seen_at = now
-            self._holdings = dict((await self._ledger.portfolio()).holdings)
-        return self._holdings
+            self._portfolio = await self._ledger.portfolio()
+        return self._portfolio
+
+    async def _begin_day(self, at: datetime) -> None:
+        """Hand on the last prices of a day before any of the next is noted."""
+        track = (await self._view()).risk.track
+        if track is None or trading_day(at) > track.day:
+            await self._hand_on_marks(at)
+
+    async def _watch_losses(self, at: datetime) -> None:
+        """Have the ledger look at once if the newest prices reach a limit on loss."""
+        view = await self._view()
+        if view.risk.track is None:
+            return
+        equity = view.equity_at({symbol: mark.price for symbol, mark in self._marks.items()})
+        after = tracked(view.risk.track, at, equity)
+        if loss_locks(after, equity, self._limits.numbers, view.risk.locks, at):
+            await self._hand_on_marks(at)
+
+    async def _hand_on_marks(self, at: datetime) -> None:
+        marks = self.take_marks()
+        try:
+            await self._limits.watch(at, marks)
+        except DatabaseError:
+            self._marks = marks | self._marks  # the bar comes again
+            raise
+        self.positions_changed()
 
     async def leave_crossed(self) -> None:
         """Close the positions whose stops were crossed, as soon as trading is open."""
@@ -122,3 +162,9 @@ class Protection:
         metrics.PORTFOLIO_CASH.set(float(portfolio.cash))
         metrics.POSITIONS_OPEN.set(len(portfolio.holdings))
         metrics.TRADING_HALTED.set(portfolio.halted_reason is not None)
+        in_force = Counter(lock.code for lock in portfolio.risk.locks)
+        for code in LockCode:
+            metrics.ENTRY_LOCKS.labels(code).set(in_force[code])
+        if (track := portfolio.risk.track) is not None:
+            metrics.DAY_LOSS.set(float(track.day_loss_percent(portfolio.equity)))
+            metrics.DRAWDOWN.set(float(track.drawdown_percent(portfolio.equity)))

@@ -2,9 +2,9 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr
 
 from streamdesk.contracts.topics import (
     MARKET_BARS,
@@ -12,7 +12,7 @@ from streamdesk.contracts.topics import (
     TRADING_RISK,
     TRADING_SIGNALS,
 )
-from streamdesk.runtime import ServiceSettings
+from streamdesk.order_executor.config.risk import RiskSettings
 from streamdesk.trading.fees import HK_FEES, US_FEES, FeeSchedule
 from streamdesk.trading.markets import Instruments, MarketCode, Ticks
 from streamdesk.trading.money import ExchangeRates
@@ -34,7 +34,7 @@ Amount = Annotated[Decimal, Field(ge=0, max_digits=15, decimal_places=2)]
 Rate = Annotated[Decimal, Field(ge=0, le=1)]
 
 
-class Settings(ServiceSettings):
+class Settings(RiskSettings):
     """Settings of the order-executor."""
 
     order_executor_workers: int = Field(
@@ -84,12 +84,6 @@ class Settings(ServiceSettings):
     max_positions: int = Field(999, ge=0, description="Open positions in all.")
     max_positions_hk: int = Field(8, ge=0, description="Open positions in Hong Kong.")
     max_positions_us: int = Field(5, ge=0, description="Open positions in the US.")
-    size_min_percent: Decimal = Field(
-        Decimal(5), gt=0, le=100, description="Percent of equity for a signal of strength 0."
-    )
-    size_max_percent: Decimal = Field(
-        Decimal(30), gt=0, le=100, description="Percent of equity for a signal of strength 1."
-    )
     score_min: float = Field(30, ge=0, le=100, description="Least score of a buy signal.")
     signal_max_age_seconds: float = Field(
         0, ge=0, description="Seconds in the queue after which a signal is refused; 0: never."
@@ -163,15 +157,6 @@ class Settings(ServiceSettings):
     )
     outbox_keep: int = Field(10_000, ge=0, description="Published events kept for inspection.")
 
-    @model_validator(mode="after")
-    def _sizes_fit_together(self) -> Self:
-        if self.size_min_percent > self.size_max_percent:
-            raise ValueError(
-                f"SIZE_MIN_PERCENT {self.size_min_percent} is above "
-                f"SIZE_MAX_PERCENT {self.size_max_percent}"
-            )
-        return self
-
     def rates(self) -> ExchangeRates:
         """Value of the currencies."""
         return ExchangeRates(ACCOUNT_CURRENCY, {"HKD": self.usd_per_hkd})
@@ -189,6 +174,7 @@ class Settings(ServiceSettings):
             score_min=self.score_min,
             signal_max_age_seconds=self.signal_max_age_seconds,
             slippage_limit_bps=self.slippage_limit_bps,
+            limits=self.limits(),
             instruments=Instruments(self.lot_sizes, self.hk_default_lot),
             ticks=Ticks(self.hk_tick_phase2_from),
             fees={MarketCode.US: self._us_fees(), MarketCode.HK: self._hk_fees()},

@@ -14,8 +14,16 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, insert, select, update
 
+from streamdesk.contracts.events import Side
 from streamdesk.order_executor.adapters.database import Database
-from streamdesk.order_executor.adapters.ledger import booking, events, rows, signals
+from streamdesk.order_executor.adapters.ledger import (
+    booking,
+    events,
+    loss_watch,
+    rows,
+    signals,
+    trade_locks,
+)
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, ORDERS
 from streamdesk.order_executor.domain import Marks, SignalDecision
 from streamdesk.trading.decisions import (
@@ -27,10 +35,12 @@ from streamdesk.trading.decisions import (
 from streamdesk.trading.money import ZERO, ExchangeRates
 from streamdesk.trading.orders import BrokerReport, Intent, Order, OrderState
 from streamdesk.trading.policy import Policy
-from streamdesk.trading.portfolio import Holding, Portfolio
+from streamdesk.trading.portfolio import Holding, Portfolio, RiskHistory
 from streamdesk.trading.risk import Code, RiskVerdict, TradeRequest
 
 ACCOUNT_ID = "paper"
+OF_NO_DAY = frozenset({"FUTURE_SIGNAL"})
+"""Refusals of signals whose time is not believed: they begin no day and end no lock."""
 
 
 def wall_clock() -> datetime:
@@ -109,7 +119,7 @@ class Ledger:
         now = self._clock()
 
         def work(connection: Connection) -> SignalDecision:
-            rows.mark_positions(connection, marks or {})
+            loss_watch.note_marks(connection, marks or {}, self.rates)
             decided = signals.decision_about(connection, request.signal_id)
             return decided or self._decide(connection, request, postpone, now)
 
@@ -125,11 +135,16 @@ class Ledger:
         same = rows.order_of_fingerprint(connection, request.fingerprint)
         request = replace(request, duplicate_of=same.client_order_id if same else None)
         portfolio = rows.portfolio(connection, self.rates)
+        watch = loss_watch.look(connection, portfolio, request.as_of, self._policy)
+        if request.side is Side.BUY:
+            portfolio = replace(portfolio, risk=loss_watch.history_for_entry(connection, watch))
         outcome = decide(request, portfolio, self._policy)
         # Not written down: the signal comes again, and must then be decided anew.
         if isinstance(outcome, RiskVerdict) and outcome.code in postpone:
             return SignalDecision(None, outcome, is_new=True, is_postponed=True)
         signals.insert_decision(connection, request, outcome, now)
+        if not (isinstance(outcome, RiskVerdict) and outcome.code in OF_NO_DAY):
+            loss_watch.keep(connection, watch, now)
         if isinstance(outcome, RiskVerdict):
             events.refused(connection, request, outcome, now)
             return SignalDecision(None, outcome, is_new=True)
@@ -161,7 +176,7 @@ class Ledger:
         now = self._clock()
 
         def work(connection: Connection) -> Order | None:
-            rows.mark_positions(connection, marks or {})
+            loss_watch.note_marks(connection, marks or {}, self.rates)
             held = rows.holding(connection, holding.symbol)
             # Closed since, or closed and opened again: the stop was that of another position.
             if held is None or held.entry_order_id != holding.entry_order_id:
@@ -174,6 +189,7 @@ class Ledger:
             if intent is None:
                 return None
             events.alert(connection, exit_alert(intent, crossed), now)
+            loss_watch.look_and_keep(connection, crossed.at, self._policy, self.rates, now)
             return self._intend(connection, intent, now)
 
         return await self.database.write(work)
@@ -259,7 +275,7 @@ class Ledger:
             return not soon and (row["moved"] or not row["valuations"])
 
         def work(connection: Connection) -> bool:
-            rows.mark_positions(connection, marks or {})
+            loss_watch.note_marks(connection, marks or {}, self.rates)
             if not is_due(connection):
                 return False
             events.valued(connection, rows.portfolio(connection, self.rates), now)
@@ -271,8 +287,14 @@ class Ledger:
         return await self.database.write(work)
 
     async def portfolio(self) -> Portfolio:
-        """The account at this moment."""
-        return await self.database.read(lambda connection: rows.portfolio(connection, self.rates))
+        """The account at this moment, with its locks and what losses are measured from."""
+
+        def work(connection: Connection) -> Portfolio:
+            locks, track = trade_locks.in_force(connection), loss_watch.track(connection)
+            risk = RiskHistory(locks, track=track)
+            return replace(rows.portfolio(connection, self.rates), risk=risk)
+
+        return await self.database.read(work)
 
     async def order(self, client_order_id: str) -> Order | None:
         """One order."""
