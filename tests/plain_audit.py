@@ -3,7 +3,7 @@ ledger of any size, and what the audit in use is held against."""
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, select
 
 from streamdesk.contracts.events import Side
 from streamdesk.order_executor.adapters.ledger import rows
@@ -14,6 +14,7 @@ from streamdesk.order_executor.adapters.ledger.schema import (
     FILLS,
     ORDERS,
     RESERVATIONS,
+    ROUND_TRIPS,
     SIGNALS,
 )
 from streamdesk.trading.errors import OversoldError
@@ -89,6 +90,8 @@ def _check_money(
     findings.compare("cash", cash, account["cash"])
     findings.compare("cash is not negative", True, account["cash"] >= 0)  # noqa: FBT003 - the expected value
     findings.compare("realised gain", gain, account["realized_pnl"])
+    of_trips = connection.execute(select(func.sum(ROUND_TRIPS.c.profit))).scalar() or ZERO
+    findings.compare("gain of round trips", gain, of_trips)
     kept = {holding.symbol: holding for holding in rows.holdings(connection)}
     for symbol in sorted(held.keys() | kept.keys()):
         for figure in ("quantity", "cost", "entry_order_id", "stop_loss", "take_profit"):

@@ -37,6 +37,7 @@ SUFFIXES = {
     "_usd": "USD",
     "_calls": "calls",
     "_score": "0 to 100",
+    "_percent": "%",
 }
 COUNTED = {
     "streams_lag": "entries",
@@ -48,6 +49,7 @@ COUNTED = {
     "redis_pending_messages": "entries",
     "outbox_backlog": "events",
     "positions_open": "positions",
+    "entry_locks": "locks",
     "ledger_discrepancies": "figures",
     "orders_contradicted": "orders",
     "external_trades_open": "trades",

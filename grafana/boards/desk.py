@@ -68,6 +68,23 @@ DESK = Board(
                     bad_above=1,
                 ),
                 Panel(
+                    "Locks of entries",
+                    "While one is in force no position is opened, in a symbol or in any.",
+                    "short",
+                    [Query("max by (code) (entry_locks{$SEL}) > 0", "{{code}}")],
+                    width=12,
+                ),
+                Panel(
+                    "Losses",
+                    "Realised and open: of the day, and since the highest equity.",
+                    "percent",
+                    [
+                        Query("max(day_loss_percent{$SEL})", "day"),
+                        Query("max(drawdown_percent{$SEL})", "since the peak"),
+                    ],
+                    width=12,
+                ),
+                Panel(
                     "Equity and cash over time",
                     "The gap between the lines is the value of the positions.",
                     "currencyUSD",

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, select, text
 
 from streamdesk.contracts.events import SignalGenerated
 from streamdesk.order_executor.adapters.database import Database, TableSet
 from streamdesk.order_executor.adapters.database.upgrade import BEFORE_MIGRATIONS, current
-from streamdesk.order_executor.adapters.ledger.schema import LEDGER
+from streamdesk.order_executor.adapters.ledger.schema import LEDGER, ROUND_TRIPS
 from streamdesk.order_executor.adapters.paper_broker import PAPER
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.factory import OrderExecutor
@@ -98,6 +98,23 @@ def restore(urls: dict[str, str], **renamed: str) -> None:
             dump = dump.replace(f"'{before}.US'", f"'{after}.US'")
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
             database.executescript(dump)
+
+
+async def test_positions_of_a_ledger_without_round_trips_are_worked_out_from_its_fills(
+    sqlite_of: DatabasesOf,
+) -> None:
+    urls = sqlite_of("old")
+    restore(urls)
+    async with OrderExecutor(Settings.model_validate(urls)) as executor:
+
+        def trips(connection: Connection) -> list[tuple[str, str, bool | None]]:
+            found = connection.execute(select(ROUND_TRIPS).order_by(ROUND_TRIPS.c.by_stop))
+            return [(row.symbol, str(row.profit), row.by_stop) for row in found]
+
+        still_open, closed = await executor.ledger.database.read(trips)
+        gain = str((await executor.ledger.portfolio()).realized_pnl)
+        assert closed == ("AAPL.US", gain, False)
+        assert still_open == ("700.HK", "0.00", None)
 
 
 def run_sql(url: str, *statements: str) -> None:

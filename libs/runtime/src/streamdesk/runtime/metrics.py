@@ -178,6 +178,13 @@ EXTERNAL_TRADES_OPEN = Gauge(
     "external_trades_open", "Trades that no desk ordered, neither adopted nor ignored yet."
 )
 TRADING_HALTED = Gauge("trading_halted", "1 while the kill switch is on: no buy is made.")
+ENTRY_LOCKS = Gauge(
+    "entry_locks", "Locks in force: no position is opened in a symbol, or in any.", ["code"]
+)
+DAY_LOSS = Gauge(
+    "day_loss_percent", "Realised and open loss of the day, of the equity it began with."
+)
+DRAWDOWN = Gauge("drawdown_percent", "Loss since the highest equity, of that equity.")
 LEDGER_DISCREPANCIES = Gauge(
     "ledger_discrepancies", "Figures of the ledger that do not follow from its fills."
 )

@@ -72,7 +72,8 @@ def _explained(settings_type: type[ServiceSettings], detail: ErrorDetails) -> st
         return f"{variable(name, field)} is not set: expected {meaning(field)}"
     shown = HIDDEN if is_secret(field) else f"{detail['input']!s:.200}"
     why = "" if detail["type"] == "value_error" else f" ({meaning(field)})"
-    return f"{variable(name, field)}={shown}: expected {expected}{why}"
+    inside = "".join(f".{part}" for part in detail["loc"][1:])  # of a value that is JSON
+    return f"{variable(name, field)}{inside}={shown}: expected {expected}{why}"
 
 
 def variable(name: str, field: FieldInfo) -> str:

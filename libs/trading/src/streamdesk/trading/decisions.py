@@ -11,6 +11,7 @@ from streamdesk.trading.identity import (
     order_id_of_exit,
     order_id_of_signal,
 )
+from streamdesk.trading.limits import ENTRY_LIMITS, order_budget
 from streamdesk.trading.market_checks import MARKET_CHECKS
 from streamdesk.trading.market_view import MarketState
 from streamdesk.trading.markets import TradableInstrument
@@ -33,7 +34,6 @@ from streamdesk.trading.sizing import (
     limit_price,
     most_cost,
     quantity_for,
-    target_cash,
 )
 
 
@@ -75,7 +75,7 @@ def request_from(
 def decide(request: TradeRequest, portfolio: Portfolio, policy: Policy) -> Intent | RiskVerdict:
     """The order that a signal becomes, or the verdict of the check that refuses it."""
     buying = request.side is Side.BUY
-    own = BUY_CHECKS if buying else SELL_CHECKS
+    own = (*BUY_CHECKS, *ENTRY_LIMITS) if buying else SELL_CHECKS
     checks = (*SIGNAL_CHECKS, *CONSISTENCY_CHECKS, *MARKET_CHECKS, exits_fit_mark, *own)
     refusal = first_refusal(checks, request, portfolio, policy)
     instrument = policy.instruments.find(request.symbol, request.as_of)
@@ -93,7 +93,7 @@ def _buy(
     limit = limit_price(policy, instrument, request.side, request.market_price, request.as_of)
     rate = portfolio.rates.of(instrument.currency)
     fees = policy.fees[instrument.market].at(request.as_of)
-    budget = min(target_cash(portfolio.equity, request.strength, policy), portfolio.free_cash)
+    budget = order_budget(request, portfolio, policy)
     quantity = quantity_for(budget, limit, instrument, fees, rate)
     # The checks before this need no quantity; these two judge the order itself.
     lots = whole_lots(quantity, budget, request, policy)

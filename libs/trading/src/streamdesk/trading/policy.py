@@ -7,6 +7,7 @@ from decimal import Decimal
 from streamdesk.trading.fees import HK_COMMISSION, US_COMMISSION, Commission, MarketFees
 from streamdesk.trading.market_tables import MarketTables, built_in
 from streamdesk.trading.markets import Instruments, MarketCode, Ticks
+from streamdesk.trading.risk_limits import RiskLimits
 
 COMMISSIONS = {MarketCode.US: US_COMMISSION, MarketCode.HK: HK_COMMISSION}
 MAX_TRADES_AN_ORDER = 10
@@ -41,6 +42,7 @@ class Policy:
         mark_required: refuse signals of symbols of which no bar is known.
         slippage_limit_bps: how far from the market's price an order may trade, in hundredths of
             a percent.
+        limits: on loss, concentration and rate.
         instruments, ticks, fees: what the markets prescribe, by date.
     """
 
@@ -60,6 +62,7 @@ class Policy:
     strength_excess_max: Decimal = Decimal("0.5")
     mark_required: bool = False
     slippage_limit_bps: Decimal = Decimal(50)
+    limits: RiskLimits = field(default_factory=RiskLimits)
     instruments: Instruments = field(default_factory=Instruments)
     ticks: Ticks = field(default_factory=Ticks)
     fees: Mapping[MarketCode, MarketFees] = field(

@@ -16,6 +16,8 @@ from decimal import Decimal
 
 from streamdesk.contracts.events import Side
 from streamdesk.trading.errors import OversoldError
+from streamdesk.trading.locks import EntryLock
+from streamdesk.trading.losses import EquityTrack
 from streamdesk.trading.markets import CURRENCY, MarketCode
 from streamdesk.trading.money import PRICE_STEP, ZERO, ExchangeRates, cents, tidy
 from streamdesk.trading.orders import Intent, Trade
@@ -82,6 +84,21 @@ class LiveOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class RiskHistory:
+    """What has happened to the account, as far as checks of an entry need it.
+
+    Attributes:
+        locks: that have not ended.
+        recent_orders: orders of all executors within the minute before the signal's bar closed.
+        track: what losses are measured from; None before the first event.
+    """
+
+    locks: tuple[EntryLock, ...] = ()
+    recent_orders: int = 0
+    track: EquityTrack | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Portfolio:
     """The account at one moment.
 
@@ -93,6 +110,7 @@ class Portfolio:
         live_orders: orders that are not done, by symbol; at most one a symbol.
         rates: value of the currencies.
         halted_reason: why trading is halted; None while it is not.
+        risk: what has happened; given where an entry is decided, and to those who watch.
     """
 
     cash: Decimal
@@ -102,6 +120,7 @@ class Portfolio:
     holdings: Mapping[str, Holding] = field(default_factory=dict)
     live_orders: Mapping[str, LiveOrder] = field(default_factory=dict)
     halted_reason: str | None = None
+    risk: RiskHistory = field(default_factory=RiskHistory)
 
     @property
     def reserved_cash(self) -> Decimal:
@@ -122,6 +141,14 @@ class Portfolio:
     def equity(self) -> Decimal:
         """Cash plus the worth of all holdings."""
         return self.cash + self.positions_value
+
+    def equity_at(self, prices: Mapping[str, Decimal]) -> Decimal:
+        """Equity with other prices, by symbol, market's currency."""
+        marked = (
+            replace(holding, market_price=prices.get(symbol, holding.market_price))
+            for symbol, holding in self.holdings.items()
+        )
+        return self.cash + sum((holding.value(self.rates) for holding in marked), ZERO)
 
     def slots_taken(self, market: MarketCode | None = None) -> int:
         """Positions open or being opened, of one market or of all."""

@@ -4,13 +4,22 @@ import sys
 
 from streamdesk.order_executor.config import NAME, Settings
 from streamdesk.order_executor.entrypoints.cli import run_command
-from streamdesk.order_executor.factory import build, inspector_of, open_executor, open_kill_switch
+from streamdesk.order_executor.entrypoints.locks_cli import run_lock_command
+from streamdesk.order_executor.factory import (
+    build,
+    inspector_of,
+    open_executor,
+    open_kill_switch,
+    open_loss_limits,
+)
 from streamdesk.runtime import run
 
 
 def main() -> None:
     """Run until a signal stops it; a command just ends."""
-    code = run_command(sys.argv[1:], open_kill_switch, open_executor, inspector_of)
+    code = run_lock_command(sys.argv[1:], open_loss_limits)
+    if code is None:
+        code = run_command(sys.argv[1:], open_kill_switch, open_executor, inspector_of)
     if code is not None:
         sys.exit(code)
     run(NAME, Settings, build)

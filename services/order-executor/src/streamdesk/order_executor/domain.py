@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from streamdesk.contracts.events import Severity, Side
+from streamdesk.trading.locks import EntryLock
 from streamdesk.trading.money import ZERO
 from streamdesk.trading.orders import Intent, Order, Trade
 from streamdesk.trading.risk import Alert, RiskVerdict
@@ -68,6 +69,14 @@ class Halt:
 
     at: datetime
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedLock:
+    """A lock of entries with its number in the ledger."""
+
+    number: int
+    lock: EntryLock
 
 
 class Contradiction(StrEnum):

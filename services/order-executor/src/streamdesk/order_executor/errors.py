@@ -10,7 +10,8 @@
     ├── OutcomeUnknownError           the broker may have the order; ask before sending again
     ├── ClockOffError                 this machine's clock is too far off the broker's
     ├── AdoptionError                 a trade cannot be booked as it is; nothing was written
-    └── BrokerContradictionError      broker and ledger cannot both be right; a person must look
+    ├── BrokerContradictionError      broker and ledger cannot both be right; a person must look
+    └── UnknownLockError              a person named a lock that is not there
 
 A refusal (a check of ours, or the broker's "no") is a result, not an error.
 """
@@ -62,3 +63,7 @@ class AdoptionError(ExecutorError):
 
 class BrokerContradictionError(ExecutorError):
     """What the broker reports cannot be booked; trading stops until a person has looked."""
+
+
+class UnknownLockError(ExecutorError):
+    """A lock of entries that was named is not there, or has ended."""

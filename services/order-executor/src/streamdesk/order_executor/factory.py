@@ -30,6 +30,7 @@ from streamdesk.order_executor.adapters.ledger.external_trades import ExternalTr
 from streamdesk.order_executor.adapters.ledger.inspection import LedgerInspector
 from streamdesk.order_executor.adapters.ledger.kill_switch import KillSwitch
 from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
+from streamdesk.order_executor.adapters.ledger.loss_limits import LossLimits
 from streamdesk.order_executor.adapters.ledger.outbox import Outbox
 from streamdesk.order_executor.adapters.ledger.schema import LEDGER
 from streamdesk.order_executor.adapters.market_tables import market_tables
@@ -104,6 +105,7 @@ class OrderExecutor:
         self.contradictions = Contradictions(database, clock)
         self.cancellations = Cancellations(database, clock)
         self.external = ExternalTrades(database, policy, settings.rates(), clock)
+        self.loss_limits = LossLimits(database, policy, settings.rates(), clock)
         self.outbox = Outbox(
             database,
             owner=settings.instance,
@@ -138,7 +140,12 @@ class OrderExecutor:
             settings.entry_timeout_seconds,
         )
         self.protection = Protection(
-            self.ledger, self.execution, self.gate, working, settings.valuation_interval_seconds
+            self.ledger,
+            self.execution,
+            self.gate,
+            working,
+            self.loss_limits,
+            settings.valuation_interval_seconds,
         )
         self.reconciliation = Reconciliation(self.ledger, self.execution, self.gate, self.external)
         self.book_check = BookCheck(BookAudit(self.ledger, self.broker), self.gate)
@@ -284,6 +291,13 @@ async def open_kill_switch(settings: Settings) -> AsyncIterator[KillSwitch]:
     """The kill switch of the configured ledger, as `open_executor`."""
     async with open_executor(settings) as executor:
         yield executor.kill_switch
+
+
+@asynccontextmanager
+async def open_loss_limits(settings: Settings) -> AsyncIterator[LossLimits]:
+    """The limits on loss of the configured ledger, likewise."""
+    async with open_executor(settings) as executor:
+        yield executor.loss_limits
 
 
 def inspector_of(url: str) -> LedgerInspector:

@@ -1,7 +1,7 @@
 """Everything that travels, in the past tense.
 
 `market` -> `signals` -> `orders`; `analysis`; `news`; `system`: what the desk reports about itself;
-`tasks`; `alerts`: what the monitoring reports about it.
+`tasks`; `locks` of entries; `alerts`: what the monitoring reports about it.
 """
 
 from streamdesk.contracts.events.alerts import AlertsNotified, AlertState, AlertStatus
@@ -14,6 +14,7 @@ from streamdesk.contracts.events.analysis import (
     HamaState,
     HamaTrend,
 )
+from streamdesk.contracts.events.locks import EntriesLocked, EntriesUnlocked
 from streamdesk.contracts.events.market import BarClosed, BarsHandled
 from streamdesk.contracts.events.news import NewsFetched, NewsFiltered
 from streamdesk.contracts.events.orders import (
@@ -47,6 +48,8 @@ __all__ = [
     "BarClosed",
     "BarsHandled",
     "BollingerPhase",
+    "EntriesLocked",
+    "EntriesUnlocked",
     "HamaChanged",
     "HamaColour",
     "HamaPreset",

@@ -1,20 +1,26 @@
 """Watches bars for prices of positions and crossed stops, and values the portfolio."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from streamdesk.contracts.events import BarClosed
 from streamdesk.order_executor.adapters.ledger import Ledger
+from streamdesk.order_executor.adapters.ledger.loss_limits import LossLimits
 from streamdesk.order_executor.application.execute_order import OrderExecution
 from streamdesk.order_executor.application.order_spans import SYMBOL
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.application.working_orders import WorkingOrders
 from streamdesk.order_executor.domain import Mark
+from streamdesk.order_executor.errors import DatabaseError
 from streamdesk.runtime import logger, metrics, span
 from streamdesk.trading.decisions import Crossing, crossing
+from streamdesk.trading.locks import LockCode
+from streamdesk.trading.losses import loss_locks, tracked, trading_day
 from streamdesk.trading.money import price_from
 from streamdesk.trading.orders import OrderState
-from streamdesk.trading.portfolio import Holding
+from streamdesk.trading.portfolio import Holding, Portfolio
 from streamdesk.trading.working_orders import left_behind
 
 log = logger(__name__)
@@ -38,6 +44,7 @@ class Protection:
         execution: carries out the exits.
         gate: while it is closed, crossings are remembered.
         working: the orders that may have a position's symbol.
+        limits: on loss.
         valuation_seconds: least time between two valuations because of prices.
     """
 
@@ -47,16 +54,18 @@ class Protection:
         execution: OrderExecution,
         gate: TradingGate,
         working: WorkingOrders,
+        limits: LossLimits,
         valuation_seconds: float,
     ) -> None:
         self._ledger = ledger
         self._execution = execution
         self._gate = gate
         self._working = working
+        self._limits = limits
         self._valuation_seconds = valuation_seconds
         self._marks: dict[str, Mark] = {}
         self._crossed: dict[str, _Crossed] = {}
-        self._holdings: dict[str, Holding] = {}
+        self._portfolio: Portfolio | None = None
         self._seen_at = float("-inf")
 
     def positions_changed(self) -> None:
@@ -80,9 +89,10 @@ class Protection:
             cause: traceparent of its publisher; empty without tracing.
         """
         await self._working.on_bar(bar)
-        holding = (await self._view()).get(bar.symbol)
+        holding = (await self._view()).holdings.get(bar.symbol)
         if holding is None:
             return
+        await self._begin_day(bar.timestamp)
         last = self._marks.get(bar.symbol)
         if bar.timestamp > (last.at if last else holding.marked_at):
             self._marks[bar.symbol] = Mark(price_from(bar.close), bar.timestamp)
@@ -97,13 +107,39 @@ class Protection:
             self._crossed[bar.symbol] = _Crossed(holding, crossed, cause)
         if bar.symbol in self._crossed:
             await self.leave_crossed()
+        await self._watch_losses(bar.timestamp)
 
-    async def _view(self) -> dict[str, Holding]:
+    async def _view(self) -> Portfolio:
         now = time.monotonic()
-        if now - self._seen_at > VIEW_SECONDS:
+        if self._portfolio is None or now - self._seen_at > VIEW_SECONDS:
             self._seen_at = now
-            self._holdings = dict((await self._ledger.portfolio()).holdings)
-        return self._holdings
+            self._portfolio = await self._ledger.portfolio()
+        return self._portfolio
+
+    async def _begin_day(self, at: datetime) -> None:
+        """Hand on the last prices of a day before any of the next is noted."""
+        track = (await self._view()).risk.track
+        if track is None or trading_day(at) > track.day:
+            await self._hand_on_marks(at)
+
+    async def _watch_losses(self, at: datetime) -> None:
+        """Have the ledger look at once if the newest prices reach a limit on loss."""
+        view = await self._view()
+        if view.risk.track is None:
+            return
+        equity = view.equity_at({symbol: mark.price for symbol, mark in self._marks.items()})
+        after = tracked(view.risk.track, at, equity)
+        if loss_locks(after, equity, self._limits.numbers, view.risk.locks, at):
+            await self._hand_on_marks(at)
+
+    async def _hand_on_marks(self, at: datetime) -> None:
+        marks = self.take_marks()
+        try:
+            await self._limits.watch(at, marks)
+        except DatabaseError:
+            self._marks = marks | self._marks  # the bar comes again
+            raise
+        self.positions_changed()
 
     async def leave_crossed(self) -> None:
         """Close the positions whose stops were crossed, as soon as trading is open."""
@@ -159,3 +195,9 @@ class Protection:
         contradicted = [each for each in portfolio.live_orders.values() if each.contradiction]
         metrics.ORDERS_CONTRADICTED.set(len(contradicted))
         metrics.TRADING_HALTED.set(portfolio.halted_reason is not None)
+        in_force = Counter(lock.code for lock in portfolio.risk.locks)
+        for code in LockCode:
+            metrics.ENTRY_LOCKS.labels(code).set(in_force[code])
+        if (track := portfolio.risk.track) is not None:
+            metrics.DAY_LOSS.set(float(track.day_loss_percent(portfolio.equity)))
+            metrics.DRAWDOWN.set(float(track.drawdown_percent(portfolio.equity)))

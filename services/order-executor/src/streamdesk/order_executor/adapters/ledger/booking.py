@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, insert, select, update
 
-from streamdesk.order_executor.adapters.ledger import events, kill_switch, rows
+from streamdesk.order_executor.adapters.ledger import events, kill_switch, rows, trips
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, FILLS
 from streamdesk.order_executor.domain import (
     beyond_limit_alert,
@@ -77,6 +77,9 @@ def apply(
             events.alert(connection, beyond_limit_alert(order, trade), now)
     if new:
         _stop_entries_without_cash(connection, order, now)
+    if new and rows.holding(connection, order.intent.symbol) is None:
+        symbol, at = order.intent.symbol, order.intent.as_of
+        trips.lock_after_close(connection, symbol, at, policy, now)
     if new or order.state.is_done:
         _announce_portfolio(connection, policy, rates, now, has_traded=bool(new))
     return Applied(order, new)
@@ -180,6 +183,7 @@ def _book_trades(
         before = rows.holding(connection, order.intent.symbol)
         booking = _booking(before, order, trade, rates)
         rows.put_holding(connection, before, booking.holding)
+        trips.note_fill(connection, before, order.intent, booking)
         _insert_fill(connection, trade, booking, now)
         order = replace(order, filled_quantity=order.filled_quantity + trade.quantity)
         events.filled(connection, order, trade, booking, now)

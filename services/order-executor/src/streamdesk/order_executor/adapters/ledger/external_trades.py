@@ -128,7 +128,7 @@ class ExternalTrades:
         trade = found.trade
         if trade.symbol is None or trade.side is None:
             raise AdoptionError(f"the broker does not say what trade {trade.trade_id} traded")
-        instrument = self._policy.instruments.find(trade.symbol)
+        instrument = self._policy.instruments.find(trade.symbol, found.seen_at)
         if instrument is None:
             raise AdoptionError(f"{trade.symbol} is not known: give its lot size in LOT_SIZES")
         order_id = order_id_of_external(trade.trade_id)

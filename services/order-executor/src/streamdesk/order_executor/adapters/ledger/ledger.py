@@ -16,7 +16,15 @@ from sqlalchemy import Connection, insert, select, update
 
 from streamdesk.contracts.events import Side
 from streamdesk.order_executor.adapters.database import Database
-from streamdesk.order_executor.adapters.ledger import booking, cancellations, events, rows, signals
+from streamdesk.order_executor.adapters.ledger import (
+    booking,
+    cancellations,
+    events,
+    loss_watch,
+    rows,
+    signals,
+    trade_locks,
+)
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, ORDERS
 from streamdesk.order_executor.domain import ExitStep, Marks, SignalDecision
 from streamdesk.trading.decisions import (
@@ -28,11 +36,13 @@ from streamdesk.trading.decisions import (
 from streamdesk.trading.money import ZERO, ExchangeRates
 from streamdesk.trading.orders import BrokerReport, Intent, Order, OrderState
 from streamdesk.trading.policy import Policy
-from streamdesk.trading.portfolio import Holding, Portfolio
+from streamdesk.trading.portfolio import Holding, Portfolio, RiskHistory
 from streamdesk.trading.risk import Code, RiskVerdict, TradeRequest
 from streamdesk.trading.working_orders import MAX_EXITS, cancel_code_for
 
 ACCOUNT_ID = "paper"
+OF_NO_DAY = frozenset({"FUTURE_SIGNAL"})
+"""Refusals of signals whose time is not believed: they begin no day and end no lock."""
 
 
 def wall_clock() -> datetime:
@@ -111,7 +121,7 @@ class Ledger:
         now = self._clock()
 
         def work(connection: Connection) -> SignalDecision:
-            rows.mark_positions(connection, marks or {})
+            loss_watch.note_marks(connection, marks or {}, self.rates)
             decided = signals.decision_about(connection, request.signal_id)
             return decided or self._decide(connection, request, postpone, now)
 
@@ -131,11 +141,16 @@ class Ledger:
             traded_as_of=rows.traded_as_of(connection, request.symbol),
         )
         portfolio = rows.portfolio(connection, self.rates)
+        watch = loss_watch.look(connection, portfolio, request.as_of, self._policy)
+        if request.side is Side.BUY:
+            portfolio = replace(portfolio, risk=loss_watch.history_for_entry(connection, watch))
         outcome = decide(request, portfolio, self._policy)
         # Not written down: the signal comes again, and must then be decided anew.
         if isinstance(outcome, RiskVerdict) and outcome.code in postpone:
             return SignalDecision(None, outcome, is_new=True, is_postponed=True)
         signals.insert_decision(connection, request, outcome, now)
+        if not (isinstance(outcome, RiskVerdict) and outcome.code in OF_NO_DAY):
+            loss_watch.keep(connection, watch, now)
         if isinstance(outcome, RiskVerdict):
             events.refused(connection, request, outcome, now)
             return SignalDecision(None, outcome, is_new=True)
@@ -168,7 +183,7 @@ class Ledger:
         now = self._clock()
 
         def work(connection: Connection) -> ExitStep:
-            rows.mark_positions(connection, marks or {})
+            loss_watch.note_marks(connection, marks or {}, self.rates)
             held = rows.holding(connection, holding.symbol)
             # Closed since, or closed and opened again: the stop was that of another position.
             if held is None or held.entry_order_id != holding.entry_order_id:
@@ -181,6 +196,7 @@ class Ledger:
             if intent is None:
                 return ExitStep()
             events.alert(connection, exit_alert(intent, crossed, attempt, MAX_EXITS), now)
+            loss_watch.look_and_keep(connection, crossed.at, self._policy, self.rates, now)
             return ExitStep(self._intend(connection, intent, now))
 
         return await self.database.write(work)
@@ -266,7 +282,7 @@ class Ledger:
             return not soon and (row["moved"] or not row["valuations"])
 
         def work(connection: Connection) -> bool:
-            rows.mark_positions(connection, marks or {})
+            loss_watch.note_marks(connection, marks or {}, self.rates)
             if not is_due(connection):
                 return False
             events.valued(connection, rows.portfolio(connection, self.rates), now)
@@ -278,8 +294,14 @@ class Ledger:
         return await self.database.write(work)
 
     async def portfolio(self) -> Portfolio:
-        """The account at this moment."""
-        return await self.database.read(lambda connection: rows.portfolio(connection, self.rates))
+        """The account at this moment, with its locks and what losses are measured from."""
+
+        def work(connection: Connection) -> Portfolio:
+            locks, track = trade_locks.in_force(connection), loss_watch.track(connection)
+            risk = RiskHistory(locks, track=track)
+            return replace(rows.portfolio(connection, self.rates), risk=risk)
+
+        return await self.database.read(work)
 
     async def order(self, client_order_id: str) -> Order | None:
         """One order."""

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     Float,
     ForeignKey,
     Index,
@@ -120,6 +121,7 @@ ORDERS = Table(
 Index("orders_state", ORDERS.c.state)
 # For the newest bar behind an order of a symbol, which every decision asks for.
 Index("orders_symbol", ORDERS.c.symbol, ORDERS.c.as_of)
+Index("orders_as_of", ORDERS.c.as_of)
 # What a live order reserves: its symbol (so there is only one), its cash, its position's slot.
 RESERVATIONS = Table(
     "reservations",
@@ -208,5 +210,49 @@ LEASES = Table(
     Column("name", String(32), primary_key=True),
     Column("owner", String(200), nullable=False),
     time("until"),
+)
+# Positions from their first share to their last, for the protections.
+ROUND_TRIPS = Table(
+    "round_trips",
+    METADATA,
+    Column("entry_order_id", ForeignKey("orders.client_order_id"), primary_key=True),
+    Column("symbol", String(24), nullable=False),
+    # Of what was sold so far.
+    money("profit"),
+    money("cost"),
+    # Event time, and whether a stop loss did it; NULL while shares are left.
+    time("closed_at", nullable=True),
+    Column("by_stop", Boolean),
+)
+Index("round_trips_closed_at", ROUND_TRIPS.c.closed_at)
+# What keeps positions from being opened. Times without "ended" are event times.
+TRADE_LOCKS = Table(
+    "trade_locks",
+    METADATA,
+    # SQLite counts rows only when the key is exactly INTEGER.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    # A symbol, or * for all.
+    Column("symbol", String(24), nullable=False),
+    Column("code", String(40), nullable=False),
+    # NULL: until a person lifts it.
+    time("until", nullable=True),
+    Column("reason", Text, nullable=False),
+    Column("value", Scaled(6), nullable=False),
+    Column("limit", Scaled(6), nullable=False),
+    time("made_at"),
+    # When its end was noted, and whether it expired or was lifted.
+    time("ended_at", nullable=True),
+    Column("ended_by", String(8)),
+    sqlite_autoincrement=True,
+)
+Index("trade_locks_ended_at", TRADE_LOCKS.c.ended_at)
+# What losses are measured from: one row, from the first event on.
+EQUITY_TRACK = Table(
+    "equity_track",
+    METADATA,
+    Column("account", ForeignKey("account.id"), primary_key=True),
+    Column("day", Date, nullable=False),
+    money("day_equity"),
+    money("peak_equity"),
 )
 LEDGER = TableSet("ledger", METADATA, ACCOUNT)

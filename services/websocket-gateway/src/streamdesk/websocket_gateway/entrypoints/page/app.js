@@ -71,7 +71,14 @@ for (const kind of [
 for (const kind of ["TaskProgressed", "StockIndicatorsCompleted", "TaskCompleted"]) {
   HANDLERS[kind] = (data, message) => tasks.add(kind, data, message);
 }
-for (const kind of ["SystemEvent", "RiskAlerted", "StrategyUpdated"]) {
+const LOGGED = [
+  "SystemEvent",
+  "RiskAlerted",
+  "EntriesLocked",
+  "EntriesUnlocked",
+  "StrategyUpdated",
+];
+for (const kind of LOGGED) {
   HANDLERS[kind] = (data, message) => log.add(kind, data, message);
 }
 

@@ -70,10 +70,10 @@ export class Log {
     this.rows = new Rows(byId("log"), 60, (entry) => this.draw(entry));
   }
 
-  add(kind, data, { id, at: published, replayed }) {
+  add(_kind, data, { id, at: published, replayed }) {
     const severity = data.severity ?? "info";
-    const source =
-      kind === "RiskAlerted" ? "risk" : kind === "StrategyUpdated" ? data.strategy : data.service;
+    // Alerts of risk, and locks of entries, name no service: the order-executor alone has them.
+    const source = data.service ?? data.strategy ?? "risk";
     this.rows.put(id, { severity, source, text: data.message, published }, { fresh: !replayed });
   }
 

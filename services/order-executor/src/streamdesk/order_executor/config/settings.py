@@ -2,9 +2,9 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr
 
 from streamdesk.contracts.fields import Symbol
 from streamdesk.contracts.topics import (
@@ -13,7 +13,7 @@ from streamdesk.contracts.topics import (
     TRADING_RISK,
     TRADING_SIGNALS,
 )
-from streamdesk.runtime import ServiceSettings
+from streamdesk.order_executor.config.risk import RiskSettings
 from streamdesk.trading.fees import HK_COMMISSION, US_COMMISSION, Commission
 from streamdesk.trading.market_tables import MarketTables
 from streamdesk.trading.markets import Instruments, MarketCode, Ticks
@@ -36,7 +36,7 @@ Amount = Annotated[Decimal, Field(ge=0, max_digits=15, decimal_places=2)]
 Rate = Annotated[Decimal, Field(ge=0, le=1)]
 
 
-class Settings(ServiceSettings):
+class Settings(RiskSettings):
     """Settings of the order-executor."""
 
     order_executor_workers: int = Field(
@@ -86,12 +86,6 @@ class Settings(ServiceSettings):
     max_positions: int = Field(999, ge=0, description="Open positions in all.")
     max_positions_hk: int = Field(8, ge=0, description="Open positions in Hong Kong.")
     max_positions_us: int = Field(5, ge=0, description="Open positions in the US.")
-    size_min_percent: Decimal = Field(
-        Decimal(5), gt=0, le=100, description="Percent of equity for a signal of strength 0."
-    )
-    size_max_percent: Decimal = Field(
-        Decimal(30), gt=0, le=100, description="Percent of equity for a signal of strength 1."
-    )
     score_min: float = Field(30, ge=0, le=100, description="Least score of a buy signal.")
     signal_max_age_seconds: float = Field(
         0, ge=0, description="Seconds in the queue after which a signal is refused; 0: never."
@@ -219,15 +213,6 @@ class Settings(ServiceSettings):
     )
     outbox_keep: int = Field(10_000, ge=0, description="Published events kept for inspection.")
 
-    @model_validator(mode="after")
-    def _sizes_fit_together(self) -> Self:
-        if self.size_min_percent > self.size_max_percent:
-            raise ValueError(
-                f"SIZE_MIN_PERCENT {self.size_min_percent} is above "
-                f"SIZE_MAX_PERCENT {self.size_max_percent}"
-            )
-        return self
-
     def rates(self) -> ExchangeRates:
         """Value of the currencies."""
         return ExchangeRates(ACCOUNT_CURRENCY, {"HKD": self.usd_per_hkd})
@@ -252,6 +237,7 @@ class Settings(ServiceSettings):
             strength_excess_max=self.strength_excess_max,
             mark_required=self.mark_required,
             slippage_limit_bps=self.slippage_limit_bps,
+            limits=self.limits(),
             instruments=Instruments(self.lot_sizes, self.hk_default_lot, tables.lots),
             ticks=Ticks(tables.ticks),
             fees=fees_of(tables, self._commissions()),

@@ -1,0 +1,88 @@
+"""Rows of positions from their first share to their last, and the locks that follow a close.
+
+Every function runs inside a caller's transaction.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+
+from streamdesk.order_executor.adapters.ledger import trade_locks
+from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, ROUND_TRIPS
+from streamdesk.trading.money import ZERO
+from streamdesk.trading.orders import Intent, Origin
+from streamdesk.trading.policy import Policy
+from streamdesk.trading.portfolio import Booking, Holding
+from streamdesk.trading.protections import (
+    MaxDrawdown,
+    RoundTrip,
+    TripHistory,
+    locks_after_close,
+    longest_lookback,
+)
+
+
+def note_fill(
+    connection: Connection, before: Holding | None, intent: Intent, booking: Booking
+) -> None:
+    """Write what a booked fill adds to its position's row."""
+    if before is None:
+        if booking.holding is not None:
+            connection.execute(
+                insert(ROUND_TRIPS).values(
+                    entry_order_id=intent.client_order_id,
+                    symbol=intent.symbol,
+                    profit=ZERO,
+                    cost=ZERO,
+                )
+            )
+        return
+    if booking.holding is not None and booking.holding.quantity > before.quantity:
+        return
+    sold_cost = booking.cash_amount - booking.realized_pnl
+    values: dict[str, Any] = {
+        "profit": ROUND_TRIPS.c.profit + booking.realized_pnl,
+        "cost": ROUND_TRIPS.c.cost + sold_cost,
+    }
+    if booking.holding is None:
+        values |= {"closed_at": intent.as_of, "by_stop": intent.origin is Origin.STOP_LOSS}
+    mine = ROUND_TRIPS.c.entry_order_id == before.entry_order_id
+    connection.execute(update(ROUND_TRIPS).where(mine).values(**values))
+
+
+def lock_after_close(
+    connection: Connection, symbol: str, at: datetime, policy: Policy, now: datetime
+) -> None:
+    """Make the locks that the close of a position calls for.
+
+    Args:
+        connection: of the transaction that booked the close.
+        symbol: of the position.
+        at: event time of the close.
+        policy: has the protections.
+        now: time of writing.
+    """
+    protections = policy.limits.protections
+    if not protections:
+        return
+    lookback = longest_lookback(protections)
+    closed = ROUND_TRIPS.c.closed_at
+    recent = select(ROUND_TRIPS).where(closed > at - lookback).order_by(closed)
+    # A drawdown is of all positions; the others look at stops, and at the symbol's own positions.
+    if not any(isinstance(rule, MaxDrawdown) for rule in protections):
+        recent = recent.where(or_(ROUND_TRIPS.c.by_stop, ROUND_TRIPS.c.symbol == symbol))
+    trips = [_trip(row) for row in connection.execute(recent).mappings()]
+    # What was not gained by positions that are still open was gained by closed ones.
+    of_open = select(func.sum(ROUND_TRIPS.c.profit)).where(closed.is_(None)).scalar_subquery()
+    query = select(ACCOUNT.c.initial_cash, ACCOUNT.c.realized_pnl, of_open)
+    start, gained, open_profit = connection.execute(query).one()
+    history = TripHistory(at, trips, start, gained - (open_profit or ZERO))
+    held = trade_locks.in_force(connection)
+    for lock in locks_after_close(symbol, history, protections, held):
+        trade_locks.make(connection, lock, now)
+
+
+def _trip(row: RowMapping) -> RoundTrip:
+    names = "symbol", "closed_at", "profit", "cost", "by_stop"
+    return RoundTrip(**{name: row[name] for name in names})
