@@ -67,7 +67,7 @@ def _buy(
     request: TradeRequest, instrument: TradableInstrument, portfolio: Portfolio, policy: Policy
 ) -> Intent | RiskVerdict:
     limit = limit_price(policy, instrument, request.side, request.price, request.as_of)
-    rate = portfolio.rates.of(instrument.currency)
+    rate = portfolio.rates.buying(instrument.currency)
     fees = policy.fees[instrument.market].at(request.as_of)
     budget = min(target_cash(portfolio.equity, request.strength, policy), portfolio.free_cash)
     quantity = quantity_for(budget, limit, instrument, fees, rate)
