@@ -77,6 +77,7 @@ def _check_money(
 ) -> None:
     account = connection.execute(select(ACCOUNT)).mappings().one()
     cash, gain, held = account["initial_cash"], ZERO, dict[str, Holding]()
+    fx_gain = ZERO
     for fill in fills:
         try:
             booking = _replay(held, orders[fill["client_order_id"]], fill)
@@ -84,22 +85,32 @@ def _check_money(
             findings.append(Discrepancy(f"fill {fill['trade_id']}", "bookable", str(error)))
             continue
         cash, gain = cash + booking.cash_amount, gain + booking.realized_pnl
+        fx_gain += booking.fx_gain
         name = f"fill {fill['trade_id']}"
         findings.compare(f"{name} cash", booking.cash_amount, fill["cash_amount"])
         findings.compare(f"{name} gain", booking.realized_pnl, fill["realized_pnl"])
+        findings.compare(f"{name} currency gain", booking.fx_gain, fill["fx_gain"])
     findings.compare("cash", cash, account["cash"])
     findings.compare("cash is not negative", True, account["cash"] >= 0)  # noqa: FBT003 - the expected value
     findings.compare("realised gain", gain, account["realized_pnl"])
     of_trips = connection.execute(select(func.sum(ROUND_TRIPS.c.profit))).scalar() or ZERO
     findings.compare("gain of round trips", gain, of_trips)
+    findings.compare("currency gain", fx_gain, account["fx_gain"])
     kept = {holding.symbol: holding for holding in rows.holdings(connection)}
     for symbol in sorted(held.keys() | kept.keys()):
-        for figure in ("quantity", "cost", "entry_order_id", "stop_loss", "take_profit"):
+        for figure in (
+            "quantity",
+            "cost",
+            "local_cost",
+            "entry_order_id",
+            "stop_loss",
+            "take_profit",
+        ):
             expected = getattr(held.get(symbol), figure, None)
             findings.compare(
                 f"{symbol} {figure}", expected, getattr(kept.get(symbol), figure, None)
             )
-    at_cost = account["initial_cash"] + account["realized_pnl"]
+    at_cost = account["initial_cash"] + account["realized_pnl"] + account["fx_gain"]
     findings.compare("cash plus cost", at_cost, account["cash"] + cost_of(kept.values()))
     portfolio = rows.portfolio(connection, ledger.rates)
     worth = sum((holding.value(ledger.rates) for holding in kept.values()), ZERO)
@@ -109,7 +120,8 @@ def _check_money(
 
 def _replay(held: dict[str, Holding], order: Order, fill: RowMapping) -> Booking:
     symbol = order.intent.symbol
-    booking = book_trade(held.get(symbol), order.intent, _trade(fill), fill["rate"])
+    converted = fill["rate"], fill["conversion_cost"]
+    booking = book_trade(held.get(symbol), order.intent, _trade(fill), *converted)
     held.pop(symbol, None)
     if booking.holding is not None:
         held[symbol] = booking.holding

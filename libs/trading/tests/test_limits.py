@@ -45,6 +45,7 @@ def portfolio(cash: int = 1_000_000, *, risk: RiskHistory = NOTHING, **held: int
             market=MarketCode.US,
             quantity=quantity,
             cost=Decimal(quantity * 100),
+            local_cost=Decimal(quantity * 100),
             market_price=Decimal(100),
             marked_at=NOW,
             opened_at=NOW,

@@ -41,6 +41,7 @@ def portfolio(opened_minute: float | None = None) -> Portfolio:
             market=MarketCode.US,
             quantity=100,
             cost=Decimal(10_000),
+            local_cost=Decimal(10_000),
             market_price=Decimal(100),
             marked_at=opened,
             opened_at=opened,

@@ -44,6 +44,7 @@ def holding(symbol: str) -> Holding:
         market=MarketCode(symbol[-2:]),
         quantity=100,
         cost=Decimal(10_000),
+        local_cost=Decimal(10_000),
         market_price=Decimal(100),
         marked_at=NOW,
         opened_at=NOW - timedelta(hours=1),

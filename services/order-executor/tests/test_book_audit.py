@@ -33,6 +33,8 @@ SYMBOLS = ["AAPL.US", "MSFT.US", "700.HK", "5.HK", "NVDA.US"]
 BOOKS = 3
 LEDGER_NUMBERS = [
     ("account", "cash"), ("account", "realized_pnl"), ("account", "initial_cash"),
+    ("account", "fx_gain"), ("fills", "fx_gain"), ("fills", "conversion_cost"),
+    ("positions", "local_cost"), ("round_trips", "profit"),
     ("fills", "price"), ("fills", "fee"), ("fills", "rate"), ("fills", "quantity"),
     ("fills", "cash_amount"), ("fills", "realized_pnl"),
     ("orders", "filled_quantity"), ("orders", "quantity"), ("orders", "limit_price"),

@@ -332,6 +332,9 @@ async def test_a_transaction_ends_even_when_nobody_waits_for_it_any_more(
     [
         update(ACCOUNT).values(cash=Decimal(1)),
         update(ACCOUNT).values(realized_pnl=Decimal(1)),
+        update(ACCOUNT).values(fx_gain=Decimal(1)),
+        update(FILLS).values(conversion_cost=Decimal(1)),
+        update(POSITIONS).values(local_cost=Decimal(1)),
         update(POSITIONS).values(quantity=1),
         update(POSITIONS).values(cost=Decimal(1)),
         update(FILLS).values(price=Decimal(7)),

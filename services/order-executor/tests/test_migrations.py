@@ -130,7 +130,7 @@ async def test_a_ledger_made_before_there_were_migrations_is_adopted_with_all_th
     restore(urls)
     async with OrderExecutor(Settings.model_validate(urls)) as executor:
         assert await executor.digest() == (
-            "607d62e5a796b049263e3a457af608a9290957226496506b4f1b77018076643b"
+            "79dacc9b5bb50ece88c9542c489c178a1d98b1f834b40f80ced5f01e732bea59"
         )
         assert await executor.verify() == []
         await executor.on_signal("signal-1", signal_of())  # has its order
@@ -139,6 +139,42 @@ async def test_a_ledger_made_before_there_were_migrations_is_adopted_with_all_th
         assert await executor.verify() == []
         steps = await executor.ledger.database.read(lambda it: current(it, LEDGER))
         assert (steps or "") > BEFORE_MIGRATIONS  # with every later step
+
+
+BEFORE_FX_GAIN = (
+    "UPDATE fills SET realized_pnl = realized_pnl + fx_gain",
+    "UPDATE account SET realized_pnl = realized_pnl + fx_gain",
+    *(
+        f"ALTER TABLE {column.replace('.', ' DROP COLUMN ')}"
+        for column in ("account.fx_gain", "fills.fx_gain", "fills.conversion_cost",
+                       "positions.local_cost")
+    ),
+    "UPDATE ledger_version SET version_num = '0009'",
+)  # fmt: skip
+
+
+async def test_the_currencys_gain_is_worked_out_of_the_fills_of_an_older_ledger(
+    sqlite_of: DatabasesOf, signal_of: SignalOf
+) -> None:
+    urls = sqlite_of("old")
+    steps = [
+        ("0.1275", "BUY", "700.HK", 100.0),
+        ("0.1290", "SELL", "700.HK", 120.0),
+        ("0.1281", "BUY", "AAPL.US", 100.0),
+        ("0.1288", "BUY", "9992.HK", 200.0),
+        ("0.1276", "SELL", "AAPL.US", 90.0),
+        ("0.1276", "BUY", "700.HK", 99.0),
+    ]
+    for minute, (rate, side, symbol, price) in enumerate(steps):
+        settings = Settings.model_validate(urls | {"usd_per_hkd": rate})
+        async with OrderExecutor(settings) as executor:
+            await executor.on_signal(f"s-{minute}", signal_of(symbol, side, minute, price=price))
+            digest = await executor.digest()
+    run_sql(urls["ledger_url"], *BEFORE_FX_GAIN)
+    async with OrderExecutor(settings) as executor:
+        assert await executor.digest() == digest
+        assert await executor.verify() == []
+        assert (await executor.ledger.portfolio()).realized_fx_gain > 0
 
 
 async def test_what_was_traded_in_another_spelling_is_renamed_with_its_books(

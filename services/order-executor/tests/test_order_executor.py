@@ -36,5 +36,7 @@ async def test_a_sell_signal_closes_the_whole_position(
     portfolio = await executor.ledger.portfolio()
     assert portfolio.holdings == {}
     assert portfolio.realized_pnl > 0
-    assert portfolio.cash == Decimal(1_000_000) + portfolio.realized_pnl
+    gains = portfolio.realized_pnl + portfolio.realized_fx_gain
+    assert portfolio.cash == Decimal(1_000_000) + gains
+    assert abs(portfolio.realized_fx_gain) <= Decimal("0.02")  # roundings: the rate is the same
     assert await executor.verify() == []

@@ -229,13 +229,36 @@ async def replay(
     return await executor.digest(), (await executor.ledger.portfolio()).realized_pnl
 
 
+async def test_a_change_of_the_rate_is_no_gain_of_a_trade_that_is_open(
+    executor_of: ExecutorOf, signal_of: SignalOf
+) -> None:
+    free = {"hk_commission_min": 0, "hk_commission_rate": 0, "paper_slippage_bps": 0}
+    before = await executor_of(usd_per_hkd=Decimal("0.1274"), **free)
+    await before.on_signal("signal-1", signal_of("700.HK", strength=1))
+    bought = await before.ledger.portfolio()
+    after = await executor_of(usd_per_hkd=Decimal("0.1290"), **free)
+    held = await after.ledger.portfolio()
+    worth = bought.holdings["700.HK"].value(bought.rates)
+    assert held.equity - bought.equity > worth / 100
+    assert abs(held.fx_gain - (held.equity - bought.equity)) < worth / 1000  # of the fees
+    [position] = held.holdings.values()
+    assert position.average_price == bought.holdings["700.HK"].average_price
+    # Fees apart, nothing was gained when it is sold at the price it was bought at.
+    await after.on_signal("signal-2", signal_of("700.HK", "SELL", minute=1))
+    sold = await after.ledger.portfolio()
+    assert -worth / 100 < sold.realized_pnl < 0
+    assert abs(sold.fx_gain - held.fx_gain) < worth / 1000
+    assert sold.equity == sold.initial_cash + sold.realized_pnl + sold.realized_fx_gain
+    assert await after.verify() == []
+
+
 async def test_a_second_run_over_the_same_signals_and_bars_gives_the_same_ledger(
     executor_of: ExecutorOf, signal_of: SignalOf, bar_of: BarOf
 ) -> None:
     first = await replay(await executor_of("one"), signal_of, bar_of, "first")
     second = await replay(await executor_of("two"), signal_of, bar_of, "second")
     other = await replay(
-        await executor_of("three", usd_per_hkd=Decimal("0.13")), signal_of, bar_of, "third"
+        await executor_of("three", usd_per_hkd=Decimal("0.1285")), signal_of, bar_of, "third"
     )
     assert first == second != other
     assert first[1] != 0

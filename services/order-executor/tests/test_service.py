@@ -270,6 +270,9 @@ def test_settings_become_the_rules_numbers(settings_of: SettingsOf) -> None:
         {"size_min_percent": 40},
         {"initial_cash": "1.005"},
         {"usd_per_hkd": 0},
+        {"usd_per_hkd": "0.1273"},  # 7.855 HKD a dollar
+        {"usd_per_hkd": "0.1291"},  # 7.746
+        {"usd_per_hkd": "7.8"},  # the wrong way round
         {"order_executor_workers": 0},
         {"lot_sizes": {"1.HK": 0}},
         {"lot_sizes": {"HSBC": 400}},

@@ -261,7 +261,7 @@ class Events:
         return OrderFilled.model_validate(_example(OrderFilled) | {"symbol": symbol})
 
     @staticmethod
-    def portfolio(equity: str, minute: int = 0) -> PortfolioValued:
+    def portfolio(equity: str, minute: int = 0, **more: Any) -> PortfolioValued:
         position = {
             "symbol": "AAPL.US",
             "quantity": 60,
@@ -275,7 +275,7 @@ class Events:
             "timestamp": START + timedelta(minutes=minute),
             "positions": [position],
         }
-        return PortfolioValued.model_validate(_example(PortfolioValued) | changes)
+        return PortfolioValued.model_validate(_example(PortfolioValued) | changes | more)
 
     @staticmethod
     def task(task_id: str = "warm-up-1", done: int = 1) -> TaskProgressed:

@@ -98,6 +98,21 @@ async def test_the_charts_follow_the_colour_scheme(desk: Any, events: Any, open_
 
 
 @pytest.mark.chromium
+async def test_the_gain_of_currencies_stands_apart_where_there_is_one(
+    desk: Any, events: Any, open_page: Any
+) -> None:
+    await desk.publish(events.portfolio("1000012.00", 1))
+    async with open_page() as (page, problems):
+        await page.goto(f"http://{desk.address}/")
+        await page.locator("#equity", has_text="1,000,012.00").wait_for()
+        assert not await page.locator("#fx").is_visible()
+        await desk.publish(events.portfolio("1000010.50", 2, fx_gain="-1.50"))
+        await page.locator("#fx-gain", has_text="1.50").wait_for()
+        assert await page.locator("#fx").is_visible()
+    assert problems == []
+
+
+@pytest.mark.chromium
 async def test_a_browser_sees_rows_arrive(desk: Any, events: Any, open_page: Any) -> None:
     outside: list[str] = []
     async with open_page() as (page, problems):

@@ -91,7 +91,7 @@ def _buy(
     request: TradeRequest, instrument: TradableInstrument, portfolio: Portfolio, policy: Policy
 ) -> Intent | RiskVerdict:
     limit = limit_price(policy, instrument, request.side, request.market_price, request.as_of)
-    rate = portfolio.rates.of(instrument.currency)
+    rate = portfolio.rates.buying(instrument.currency)
     fees = policy.fees[instrument.market].at(request.as_of)
     budget = order_budget(request, portfolio, policy)
     quantity = quantity_for(budget, limit, instrument, fees, rate)

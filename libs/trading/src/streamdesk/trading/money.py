@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 CENT = Decimal("0.01")
 PRICE_STEP = Decimal("0.000001")
@@ -44,10 +44,13 @@ class ExchangeRates:
     Args:
         account_currency: ISO 4217 code; its rate is 1.
         others: rate of every other currency that is traded in.
+        conversion_bps: what a conversion into or out of another currency costs, in hundredths of
+            a percent of the amount.
     """
 
     account_currency: str
     others: Mapping[str, Decimal] = field(default_factory=dict)
+    conversion_bps: Decimal = ZERO
 
     def of(self, currency: str) -> Decimal:
         """The rate of a currency.
@@ -56,3 +59,21 @@ class ExchangeRates:
             KeyError: no rate was given; the factory gives one for each market.
         """
         return Decimal(1) if currency == self.account_currency else self.others[currency]
+
+    def buying(self, currency: str) -> Decimal:
+        """What one unit of a currency costs at most, its conversion included."""
+        return self.of(currency) * (1 + self._conversion(currency))
+
+    def conversion_cost(self, currency: str, amount: Decimal) -> Decimal:
+        """What the conversion of a trade costs, in whole cents of the account's currency.
+
+        Args:
+            currency: of the trade.
+            amount: its value and fee, at the rate.
+        """
+        cost = self._conversion(currency) * amount
+        # Down, so that what was reserved by the rate of `buying` is enough for it.
+        return cost.quantize(CENT, rounding=ROUND_FLOOR)
+
+    def _conversion(self, currency: str) -> Decimal:
+        return ZERO if currency == self.account_currency else self.conversion_bps / 10_000

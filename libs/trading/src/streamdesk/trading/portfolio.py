@@ -2,11 +2,16 @@
 
 The identity that always holds, to the cent, in the account's currency:
 
-    cash + sum of the positions' cost = initial cash + realised gain
+    cash + sum of the positions' cost = initial cash + realised gain + currency gain
     equity = cash + sum of the positions' market value
 
 Fees are part of a position's cost when buying and lessen the proceeds when selling, so a gain is
 what is left after all fees.
+
+The account has one currency. A trade in another one is converted when it is booked: its amount,
+the rate and what the conversion costs stand in its fill. A realised gain is what the trade gained
+in its own currency, at the rate of the sale; what the rate and the conversions made of it is the
+currency gain. So a change of a rate is never booked as a gain of a trade.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,7 +35,8 @@ class Holding:
     Attributes:
         symbol, market: which.
         quantity: whole shares, more than 0.
-        cost: what they cost with fees, account's currency.
+        cost: what they cost with fees and conversion, account's currency as it was booked.
+        local_cost: what they cost with fees, market's currency.
         market_price: last price seen, market's currency.
         marked_at: end of the bar of that price.
         opened_at: end of the bar behind the order that opened it.
@@ -43,6 +49,7 @@ class Holding:
     market: MarketCode
     quantity: int
     cost: Decimal
+    local_cost: Decimal
     market_price: Decimal
     marked_at: datetime
     opened_at: datetime
@@ -60,9 +67,19 @@ class Holding:
         """Worth at the last price, in cents of the account's currency."""
         return cents(self.quantity * self.market_price * rates.of(self.currency))
 
-    def average_price(self, rates: ExchangeRates) -> Decimal:
+    @property
+    def average_price(self) -> Decimal:
         """Cost of one share, fees included, in the market's currency."""
-        return tidy((self.cost / rates.of(self.currency) / self.quantity).quantize(PRICE_STEP))
+        return tidy((self.local_cost / self.quantity).quantize(PRICE_STEP))
+
+    def unrealized_pnl(self, rates: ExchangeRates) -> Decimal:
+        """Gain in the market's currency if sold at the last price, at the present rate."""
+        gain = self.quantity * self.market_price - self.local_cost
+        return cents(gain * rates.of(self.currency))
+
+    def fx_gain(self, rates: ExchangeRates) -> Decimal:
+        """What the rate and the conversion made of it since it was bought."""
+        return self.value(rates) - self.cost - self.unrealized_pnl(rates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +126,7 @@ class Portfolio:
         holdings: by symbol.
         live_orders: orders that are not done, by symbol; at most one a symbol.
         rates: value of the currencies.
+        realized_fx_gain: what rates and conversions made of what was sold.
         halted_reason: why trading is halted; None while it is not.
         risk: what has happened; given where an entry is decided, and to those who watch.
     """
@@ -121,6 +139,13 @@ class Portfolio:
     live_orders: Mapping[str, LiveOrder] = field(default_factory=dict)
     halted_reason: str | None = None
     risk: RiskHistory = field(default_factory=RiskHistory)
+    realized_fx_gain: Decimal = ZERO
+
+    @property
+    def fx_gain(self) -> Decimal:
+        """What rates and conversions made of what was sold and of what is held."""
+        held = (holding.fx_gain(self.rates) for holding in self.holdings.values())
+        return sum(held, self.realized_fx_gain)
 
     @property
     def reserved_cash(self) -> Decimal:
@@ -163,18 +188,28 @@ class Booking:
 
     Attributes:
         cash_amount: added to the cash, in the account's currency; negative when buying.
-        realized_pnl: gain taken.
+        realized_pnl: gain taken, as it was in the market's currency at this rate.
+        fx_gain: what the rate and the conversions made of it besides.
+        conversion_cost: of this trade, in the account's currency.
         rate: of the trade's currency when it was booked.
         holding: the position afterwards, None when it is closed.
     """
 
     cash_amount: Decimal
     realized_pnl: Decimal
+    fx_gain: Decimal
+    conversion_cost: Decimal
     rate: Decimal
     holding: Holding | None
 
 
-def book_trade(holding: Holding | None, intent: Intent, trade: Trade, rate: Decimal) -> Booking:
+def book_trade(
+    holding: Holding | None,
+    intent: Intent,
+    trade: Trade,
+    rate: Decimal,
+    conversion_cost: Decimal = ZERO,
+) -> Booking:
     """Book one trade of an order.
 
     Args:
@@ -182,36 +217,68 @@ def book_trade(holding: Holding | None, intent: Intent, trade: Trade, rate: Deci
         intent: the order.
         trade: its trade.
         rate: value of the trade's currency in the account's.
+        conversion_cost: of its amount, account's currency.
 
     Raises:
         OversoldError: it sells what is not held.
     """
-    value = cents(trade.quantity * trade.price * rate)
-    fee = cents(trade.fee * rate)
+    value, fee = amounts(trade, rate)
+    local_value, local_fee = amounts(trade, Decimal(1))
     if intent.side is Side.BUY:
-        return Booking(-(value + fee), ZERO, rate, _add(holding, intent, trade, value + fee))
+        cost = value + fee + conversion_cost
+        after = _add(holding, intent, trade, (cost, local_value + local_fee))
+        return Booking(-cost, ZERO, ZERO, conversion_cost, rate, after)
     if holding is None or holding.quantity < trade.quantity:
         held = 0 if holding is None else holding.quantity
         raise OversoldError(
             f"trade {trade.trade_id} sells {trade.quantity} {intent.symbol}, {held} are held"
         )
-    # The last trade removes the whole cost, so that roundings of the ones before leave no rest.
-    left = holding.quantity - trade.quantity
-    removed = holding.cost if left == 0 else cents(holding.cost * trade.quantity / holding.quantity)
-    rest = None if left == 0 else replace(holding, quantity=left, cost=holding.cost - removed)
-    return Booking(value - fee, value - fee - removed, rate, rest)
+    rest = _without(holding, trade.quantity)
+    removed = holding.cost - (ZERO if rest is None else rest.cost)
+    local_removed = holding.local_cost - (ZERO if rest is None else rest.local_cost)
+    proceeds = value - fee - conversion_cost
+    gain = cents((local_value - local_fee - local_removed) * rate)
+    return Booking(proceeds, gain, proceeds - removed - gain, conversion_cost, rate, rest)
 
 
-def _add(holding: Holding | None, intent: Intent, trade: Trade, cost: Decimal) -> Holding:
+def amounts(trade: Trade, rate: Decimal) -> tuple[Decimal, Decimal]:
+    """Value and fee of a trade at a rate, each in whole cents."""
+    return cents(trade.quantity * trade.price * rate), cents(trade.fee * rate)
+
+
+def _without(holding: Holding, quantity: int) -> Holding | None:
+    """What is left of a position; its cost falls in proportion.
+
+    The last trade removes the whole cost, so that roundings of the ones before leave no rest.
+    """
+    left = holding.quantity - quantity
+    if left == 0:
+        return None
+    return replace(
+        holding,
+        quantity=left,
+        cost=holding.cost - cents(holding.cost * quantity / holding.quantity),
+        local_cost=holding.local_cost - cents(holding.local_cost * quantity / holding.quantity),
+    )
+
+
+def _add(
+    holding: Holding | None, intent: Intent, trade: Trade, costs: tuple[Decimal, Decimal]
+) -> Holding:
+    cost, local_cost = costs
     if holding is not None:
         return replace(
-            holding, quantity=holding.quantity + trade.quantity, cost=holding.cost + cost
+            holding,
+            quantity=holding.quantity + trade.quantity,
+            cost=holding.cost + cost,
+            local_cost=holding.local_cost + local_cost,
         )
     return Holding(
         symbol=intent.symbol,
         market=intent.market,
         quantity=trade.quantity,
         cost=cost,
+        local_cost=local_cost,
         market_price=trade.price,
         marked_at=intent.as_of,
         opened_at=intent.as_of,

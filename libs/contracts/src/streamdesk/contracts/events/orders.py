@@ -79,7 +79,14 @@ class OrderFilled(OrderEvent):
     cumulative_quantity: Quantity = Field(description="Shares filled so far, this trade included.")
     order_quantity: Quantity = Field(description="Shares ordered; equal when the order is done.")
     realized_pnl: Money = Field(
-        default=Decimal(0), description="Gain this trade realised, in the account's currency."
+        default=Decimal(0),
+        description="Gain this trade realised in its own currency, at the rate of the trade; in "
+        "the account's currency.",
+    )
+    fx_gain: Money = Field(
+        default=Decimal(0),
+        description="What exchange rates and conversions made of it besides, in the account's "
+        "currency.",
     )
 
 
@@ -125,7 +132,10 @@ class Position(BaseModel):
     average_price: Money = Field(description="Average cost of a share, in the market's currency.")
     market_price: Money = Field(description="Last price seen, in the market's currency.")
     market_value: Money = Field(description="Quantity times market price, account's currency.")
-    unrealized_pnl: Money = Field(description="Gain if sold at market price, account's currency.")
+    unrealized_pnl: Money = Field(
+        description="Gain in the market's currency if sold at market price, at the present rate; "
+        "account's currency."
+    )
     stop_loss: Money | None = Field(
         default=None, description="Leave at this price, in the market's currency."
     )
@@ -160,5 +170,10 @@ class PortfolioValued(Event):
     positions_value: Money = Field(description="Value of all positions at market prices.")
     equity: Money = Field(description="Cash plus the value of all positions.")
     realized_pnl: Money = Field(description="Gains and losses of what was sold, fees included.")
+    fx_gain: Money = Field(
+        default=Decimal(0),
+        description="Gains and losses by exchange rates and conversions, of what was sold and of "
+        "what is held. Equity is initial cash, realised, unrealised and this gain.",
+    )
     positions: tuple[Position, ...] = Field(description="All that is held, by symbol.")
     timestamp: Timestamp

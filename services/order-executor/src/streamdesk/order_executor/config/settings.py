@@ -17,11 +17,13 @@ from streamdesk.order_executor.config.risk import RiskSettings
 from streamdesk.trading.fees import HK_COMMISSION, US_COMMISSION, Commission
 from streamdesk.trading.market_tables import MarketTables
 from streamdesk.trading.markets import Instruments, MarketCode, Ticks
-from streamdesk.trading.money import ExchangeRates
+from streamdesk.trading.money import ZERO, ExchangeRates
 from streamdesk.trading.policy import Policy, fees_of
 
 NAME = "order-executor"
 ACCOUNT_CURRENCY = "USD"
+# The convertibility undertakings of the Hong Kong Monetary Authority, HKD for one USD, since 2005.
+HKD_STRONGEST, HKD_WEAKEST = Decimal("7.75"), Decimal("7.85")
 DATABASES = ("sqlite:///", "sqlite+aiosqlite:///", "postgresql://", "postgresql+asyncpg://")
 
 
@@ -78,9 +80,18 @@ class Settings(RiskSettings):
     )
     usd_per_hkd: Decimal = Field(
         Decimal("0.128"),
-        gt=0,
+        ge=1 / HKD_WEAKEST,
+        le=1 / HKD_STRONGEST,
         decimal_places=8,
-        description="USD for one HKD; fixed, near the middle of the currency's band.",
+        description="USD for one HKD, within the band that the currency is held in, 7.75 to 7.85 "
+        "HKD a dollar. A change is a gain or a loss of the currency, never of a trade.",
+    )
+    fx_cost_bps: Decimal = Field(
+        ZERO,
+        ge=0,
+        le=1000,
+        description="What the broker takes for the conversion of a trade in HKD, hundredths of a "
+        "percent of its amount.",
     )
 
     max_positions: int = Field(999, ge=0, description="Open positions in all.")
@@ -215,7 +226,7 @@ class Settings(RiskSettings):
 
     def rates(self) -> ExchangeRates:
         """Value of the currencies."""
-        return ExchangeRates(ACCOUNT_CURRENCY, {"HKD": self.usd_per_hkd})
+        return ExchangeRates(ACCOUNT_CURRENCY, {"HKD": self.usd_per_hkd}, self.fx_cost_bps)
 
     def policy(self, tables: MarketTables) -> Policy:
         """The numbers that the rules go by, with what `market_tables_folder` says of markets."""

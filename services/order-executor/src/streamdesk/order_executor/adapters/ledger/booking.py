@@ -18,7 +18,7 @@ from streamdesk.trading.errors import OversoldError
 from streamdesk.trading.money import ZERO, ExchangeRates
 from streamdesk.trading.orders import BrokerReport, Order, OrderState, Trade
 from streamdesk.trading.policy import Policy
-from streamdesk.trading.portfolio import Booking, Holding, book_trade
+from streamdesk.trading.portfolio import Booking, Holding, amounts, book_trade
 
 ENDS_EARLY = frozenset({OrderState.REJECTED, OrderState.CANCELED, OrderState.EXPIRED})
 
@@ -193,7 +193,9 @@ def _book_trades(
 
 def _booking(before: Holding | None, order: Order, trade: Trade, rates: ExchangeRates) -> Booking:
     try:
-        return book_trade(before, order.intent, trade, rates.of(trade.currency))
+        rate = rates.of(trade.currency)
+        conversion_cost = rates.conversion_cost(trade.currency, sum(amounts(trade, rate), ZERO))
+        return book_trade(before, order.intent, trade, rate, conversion_cost)
     except OversoldError as error:
         raise BrokerContradictionError(str(error)) from error
 
@@ -230,6 +232,8 @@ def _insert_fill(connection: Connection, trade: Trade, booking: Booking, now: da
             rate=booking.rate,
             cash_amount=booking.cash_amount,
             realized_pnl=booking.realized_pnl,
+            fx_gain=booking.fx_gain,
+            conversion_cost=booking.conversion_cost,
             booked_at=now,
         )
     )
@@ -237,5 +241,6 @@ def _insert_fill(connection: Connection, trade: Trade, booking: Booking, now: da
         update(ACCOUNT).values(
             cash=ACCOUNT.c.cash + booking.cash_amount,
             realized_pnl=ACCOUNT.c.realized_pnl + booking.realized_pnl,
+            fx_gain=ACCOUNT.c.fx_gain + booking.fx_gain,
         )
     )

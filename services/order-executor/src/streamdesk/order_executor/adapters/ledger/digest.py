@@ -19,16 +19,19 @@ from streamdesk.order_executor.adapters.ledger.schema import (
 )
 from streamdesk.trading.orders import Origin
 
-_ACCOUNT = "id", "currency", "initial_cash", "cash", "realized_pnl"
+_ACCOUNT = "id", "currency", "initial_cash", "cash", "realized_pnl", "fx_gain"
 _ORDER = (
     "origin", "symbol", "market", "currency", "side", "quantity", "limit_price", "reference_price",
     "stop_loss", "take_profit", "score", "as_of", "reserved_cash", "state", "filled_quantity",
     "code", "reason",
 )  # fmt: skip
-_FILL = "quantity", "price", "fee", "currency", "rate", "cash_amount", "realized_pnl"
+_FILL = (
+    "quantity", "price", "fee", "currency", "rate", "cash_amount", "realized_pnl", "fx_gain",
+    "conversion_cost",
+)  # fmt: skip
 _POSITION = (
-    "symbol", "market", "quantity", "cost", "market_price", "marked_at", "opened_at", "stop_loss",
-    "take_profit",
+    "symbol", "market", "quantity", "cost", "local_cost", "market_price", "marked_at", "opened_at",
+    "stop_loss", "take_profit",
 )  # fmt: skip
 # Not the reason: it may name an order's id.
 _REFUSAL = "symbol", "side", "score", "as_of", "refusal_code", "refusal_value", "refusal_limit"

@@ -86,6 +86,7 @@ def filled(
         cumulative_quantity=order.filled_quantity,
         order_quantity=order.intent.quantity,
         realized_pnl=booking.realized_pnl,
+        fx_gain=booking.fx_gain,
     )
     enqueue(connection, TRADING_ORDERS.name, event, (trade.trade_id,), now)
 
@@ -133,6 +134,7 @@ def valued(connection: Connection, portfolio: Portfolio, now: datetime) -> None:
         positions_value=portfolio.positions_value,
         equity=portfolio.equity,
         realized_pnl=portfolio.realized_pnl,
+        fx_gain=portfolio.fx_gain,
         positions=tuple(_position(item, portfolio) for item in portfolio.holdings.values()),
         timestamp=now,
     )
@@ -141,14 +143,13 @@ def valued(connection: Connection, portfolio: Portfolio, now: datetime) -> None:
 
 
 def _position(holding: Holding, portfolio: Portfolio) -> Position:
-    value = holding.value(portfolio.rates)
     return Position(
         symbol=holding.symbol,
         quantity=holding.quantity,
-        average_price=holding.average_price(portfolio.rates),
+        average_price=holding.average_price,
         market_price=holding.market_price,
-        market_value=value,
-        unrealized_pnl=value - holding.cost,
+        market_value=holding.value(portfolio.rates),
+        unrealized_pnl=holding.unrealized_pnl(portfolio.rates),
         stop_loss=holding.stop_loss,
         take_profit=holding.take_profit,
     )

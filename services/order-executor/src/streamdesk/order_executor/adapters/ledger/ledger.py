@@ -95,6 +95,7 @@ class Ledger:
                         initial_cash=self._initial_cash,
                         cash=self._initial_cash,
                         realized_pnl=ZERO,
+                        fx_gain=ZERO,
                         opened_at=self._clock(),
                     )
                 )

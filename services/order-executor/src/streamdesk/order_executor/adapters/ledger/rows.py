@@ -32,6 +32,7 @@ def portfolio(connection: Connection, rates: ExchangeRates) -> Portfolio:
         cash=row["cash"],
         initial_cash=row["initial_cash"],
         realized_pnl=row["realized_pnl"],
+        realized_fx_gain=row["fx_gain"],
         rates=rates,
         halted_reason=row["halted_reason"] if row["halted_at"] is not None else None,
         holdings={holding.symbol: holding for holding in holdings(connection)},

@@ -50,6 +50,8 @@ ACCOUNT = Table(
     money("initial_cash"),
     money("cash"),
     money("realized_pnl"),
+    # What exchange rates and conversions made of what was sold.
+    money("fx_gain"),
     # How far the broker's trades have been read; only the broker can read it.
     Column("broker_cursor", Text, nullable=False, default=""),
     # How often the portfolio was valued: the identity of PortfolioValued.
@@ -146,6 +148,9 @@ FILLS = Table(
     Column("rate", Scaled(8), nullable=False),
     money("cash_amount"),
     money("realized_pnl"),
+    money("fx_gain"),
+    # Of the conversion of its amount at its rate; part of the cash amount.
+    money("conversion_cost"),
     time("booked_at"),
 )
 Index("fills_client_order_id", FILLS.c.client_order_id)
@@ -156,6 +161,8 @@ POSITIONS = Table(
     Column("market", String(2), nullable=False),
     Column("quantity", BigInteger, nullable=False),
     money("cost"),
+    # The same in cents of the market's currency, without what its conversion cost.
+    Column("local_cost", Scaled(2), nullable=False),
     price("market_price"),
     time("marked_at"),
     time("opened_at"),

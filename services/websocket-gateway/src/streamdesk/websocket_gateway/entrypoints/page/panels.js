@@ -22,6 +22,7 @@ export class Portfolio {
       cash,
       positions_value: invested,
       realized_pnl: realised,
+      fx_gain: fx = 0,
       currency,
       positions,
     } = this.valued;
@@ -35,10 +36,12 @@ export class Portfolio {
     for (const [id, value] of [
       ["open-pnl", open],
       ["realised-pnl", Number(realised)],
+      ["fx-gain", Number(fx)],
     ]) {
       setText(byId(id), format.signed(value, format.price));
       byId(id).className = format.tone(value);
     }
+    byId("fx").hidden = Number(fx) === 0;
     const held = positions.filter((position) => position.quantity !== 0);
     setText(
       byId("positions-note"),

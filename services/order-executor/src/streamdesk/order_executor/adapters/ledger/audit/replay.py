@@ -22,7 +22,13 @@ SLICE = 1_000
 """Fills of one transaction: some 10 ms, so that neither writers nor the write-ahead log wait."""
 
 BUY = Side.BUY.value
-TO_CENTS = 10**12
+PRICE_TO_CENTS = 10**4
+"""Millionths of a price, in a cent."""
+
+RATE = 10**8
+"""Hundred-millionths, in which rates are kept."""
+
+TO_CENTS = PRICE_TO_CENTS * RATE
 """Millionths of a price times hundred-millionths of a rate, in a cent."""
 
 
@@ -42,6 +48,8 @@ _FILLS_AFTER = (
         raw(FILLS.c.rate),
         raw(FILLS.c.cash_amount),
         raw(FILLS.c.realized_pnl),
+        raw(FILLS.c.fx_gain),
+        raw(FILLS.c.conversion_cost),
         ORDERS.c.symbol,
         ORDERS.c.side,
         raw(ORDERS.c.limit_price),
@@ -74,12 +82,14 @@ class Held:
 
     Attributes:
         quantity: shares.
-        cost: cents.
+        cost: cents of the account's currency.
+        local_cost: cents of the market's.
         entry_order_id: the order that opened it.
     """
 
     quantity: int
     cost: int
+    local_cost: int
     entry_order_id: str
 
 
@@ -89,25 +99,26 @@ class Recomputed:
 
     Attributes:
         booking: the last fill's number; 0 before the first.
-        cash, gain: cents, since the account was opened.
+        cash, gain, fx_gain: cents, since the account was opened.
         held: positions by symbol.
     """
 
     booking: int = 0
     cash: int = 0
     gain: int = 0
+    fx_gain: int = 0
     held: dict[str, Held] = field(default_factory=dict)
 
     def copy(self) -> "Recomputed":
         """A state of its own, which later fills do not change here."""
         held = {symbol: replace(item) for symbol, item in self.held.items()}
-        return Recomputed(self.booking, self.cash, self.gain, held)
+        return Recomputed(self.booking, self.cash, self.gain, self.fx_gain, held)
 
     def absorb(self, fills: Iterable[Any], findings: Findings) -> None:
         """Book fills, as `fills_after` gives them, and note what is kept of them differently."""
         for fill in fills:
-            booking, trade_id, order_id, quantity, price, fee, rate, cash, gain, *ordered = fill
-            symbol, side, limit = ordered
+            booking, trade_id, order_id, quantity, price, fee, rate, cash, gain, *others = fill
+            fx_gain, conversion, symbol, side, limit = others
             self.booking = booking
             if quantity <= 0 or symbol is None:
                 findings.append(_unbookable(trade_id, order_id, quantity, symbol))
@@ -115,40 +126,50 @@ class Recomputed:
             if price > limit if side == BUY else price < limit:
                 findings.append(_beyond(trade_id, limit, price))
             value = half_even(quantity * price * rate, TO_CENTS)
-            costs = half_even(fee * rate, TO_CENTS)
+            costs = half_even(fee * rate, TO_CENTS) + conversion
+            local = half_even(quantity * price, PRICE_TO_CENTS)
+            local_fee = half_even(fee, PRICE_TO_CENTS)
             if side == BUY:
-                amount, taken = -(value + costs), 0
-                self._buy(symbol, order_id, quantity, value + costs)
+                amount, taken, of_rates = -(value + costs), 0, 0
+                self._buy(symbol, order_id, quantity, (value + costs, local + local_fee))
             else:
                 held = self.held.get(symbol)
                 if held is None or held.quantity < quantity:
                     findings.append(_oversold(trade_id, quantity, symbol, held))
                     continue
                 amount = value - costs
-                taken = amount - self._sell(symbol, held, quantity)
+                removed, local_removed = self._sell(symbol, held, quantity)
+                taken = half_even((local - local_fee - local_removed) * rate, RATE)
+                of_rates = amount - removed - taken
             self.cash += amount
             self.gain += taken
+            self.fx_gain += of_rates
             # Naming each figure would cost more than comparing it.
-            if amount != cash or taken != gain:
+            if amount != cash or taken != gain or of_rates != fx_gain:
                 findings.compare_cents(f"fill {trade_id} cash", amount, cash)
                 findings.compare_cents(f"fill {trade_id} gain", taken, gain)
+                findings.compare_cents(f"fill {trade_id} currency gain", of_rates, fx_gain)
 
-    def _buy(self, symbol: str, order_id: str, quantity: int, cost: int) -> None:
+    def _buy(self, symbol: str, order_id: str, quantity: int, costs: tuple[int, int]) -> None:
         held = self.held.get(symbol)
         if held is None:
-            self.held[symbol] = Held(quantity, cost, order_id)
+            self.held[symbol] = Held(quantity, *costs, order_id)
         else:
             held.quantity += quantity
-            held.cost += cost
+            held.cost += costs[0]
+            held.local_cost += costs[1]
 
-    def _sell(self, symbol: str, held: Held, quantity: int) -> int:
-        """Take shares out; returns their cost."""
+    def _sell(self, symbol: str, held: Held, quantity: int) -> tuple[int, int]:
+        """Take shares out; returns their cost in both currencies."""
         if held.quantity == quantity:
-            return self.held.pop(symbol).cost
+            gone = self.held.pop(symbol)
+            return gone.cost, gone.local_cost
         removed = half_even(held.cost * quantity, held.quantity)
+        local_removed = half_even(held.local_cost * quantity, held.quantity)
         held.quantity -= quantity
         held.cost -= removed
-        return removed
+        held.local_cost -= local_removed
+        return removed, local_removed
 
 
 def _unbookable(trade_id: str, order_id: str, quantity: int, symbol: str | None) -> Discrepancy:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from streamdesk.order_executor.adapters.ledger import rows
 from streamdesk.order_executor.adapters.ledger.audit.findings import (
@@ -13,10 +13,11 @@ from streamdesk.order_executor.adapters.ledger.audit.findings import (
     from_cents,
 )
 from streamdesk.order_executor.adapters.ledger.audit.replay import Recomputed
-from streamdesk.order_executor.adapters.ledger.schema import ORDERS, RESERVATIONS
-from streamdesk.trading.money import ExchangeRates, cents
+from streamdesk.order_executor.adapters.ledger.schema import ORDERS, RESERVATIONS, ROUND_TRIPS
+from streamdesk.trading.money import ZERO, ExchangeRates, cents
 from streamdesk.trading.portfolio import Holding, Portfolio, cost_of
 
+FIGURES = "quantity", "cost", "local_cost", "entry_order_id", "stop_loss", "take_profit"
 Stops = tuple[Decimal | None, Decimal | None]
 
 
@@ -28,11 +29,13 @@ class Snapshot:
         portfolio: the account with its positions.
         live: client order ids that are not done, or hold a reservation.
         stops: the stop and the target of each order that opened a position.
+        of_trips: what all round trips gained.
     """
 
     portfolio: Portfolio
     live: frozenset[str]
     stops: dict[str, Stops]
+    of_trips: Decimal
 
 
 def snapshot(connection: Connection, rates: ExchangeRates, entries: Iterable[str]) -> Snapshot:
@@ -54,7 +57,8 @@ def snapshot(connection: Connection, rates: ExchangeRates, entries: Iterable[str
         )
     )
     stops = {order_id: (stop, target) for order_id, stop, target in found}
-    return Snapshot(portfolio, frozenset(live), stops)
+    of_trips = connection.execute(select(func.sum(ROUND_TRIPS.c.profit))).scalar() or ZERO
+    return Snapshot(portfolio, frozenset(live), stops, of_trips)
 
 
 def check_money(replay: Recomputed, kept: Snapshot, findings: Findings) -> None:
@@ -66,10 +70,12 @@ def check_money(replay: Recomputed, kept: Snapshot, findings: Findings) -> None:
         what = "cash is not negative"
         findings.append(Discrepancy(what, "0 or more", account.cash, stops_trading=False))
     findings.compare("realised gain", from_cents(replay.gain), account.realized_pnl)
+    findings.compare("gain of round trips", from_cents(replay.gain), kept.of_trips)
+    findings.compare("currency gain", from_cents(replay.fx_gain), account.realized_fx_gain)
     for symbol in sorted(replay.held.keys() | account.holdings.keys()):
         _check_position(symbol, replay, kept, findings)
     cost = cost_of(account.holdings.values())
-    at_cost = account.initial_cash + account.realized_pnl
+    at_cost = account.initial_cash + account.realized_pnl + account.realized_fx_gain
     findings.compare("cash plus cost", at_cost, account.cash + cost)
     findings.compare("equity", cash + account.positions_value, account.equity)
     findings.compare("cash in whole cents", cents(account.cash), account.cash)
@@ -83,11 +89,12 @@ def _check_position(symbol: str, replay: Recomputed, kept: Snapshot, findings: F
         expected = {
             "quantity": held.quantity,
             "cost": from_cents(held.cost),
+            "local_cost": from_cents(held.local_cost),
             "entry_order_id": held.entry_order_id,
             "stop_loss": stop,
             "take_profit": target,
         }
-    for figure in ("quantity", "cost", "entry_order_id", "stop_loss", "take_profit"):
+    for figure in FIGURES:
         findings.compare(f"{symbol} {figure}", expected.get(figure), _figure(holding, figure))
 
 

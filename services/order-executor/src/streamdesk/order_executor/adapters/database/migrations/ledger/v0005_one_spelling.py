@@ -8,8 +8,8 @@ from alembic import op
 
 from streamdesk.order_executor.errors import DatabaseRefusedError
 
-revision = "0009"
-down_revision = "0008"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:

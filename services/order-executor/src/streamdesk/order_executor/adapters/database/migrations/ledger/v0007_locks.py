@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision = "0004"
+revision = "0007"
+down_revision = "0006"
 
 # SQLite counts rows only when the key is exactly INTEGER.
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
