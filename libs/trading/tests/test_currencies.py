@@ -1,6 +1,6 @@
 """A trade in another currency: its gain is its own, and the currency's stands apart."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -94,6 +94,15 @@ def test_cash_and_cost_and_the_two_gains_add_up_whatever_the_rates_do(
     assert portfolio.equity == INITIAL + account.gain + open_gain + portfolio.fx_gain
     if market is MarketCode.US:
         assert portfolio.fx_gain == 0
+
+
+def test_roundings_are_no_gain_of_a_currency_that_is_the_accounts() -> None:
+    account, rates = Account(MarketCode.US), rates_of(Decimal("0.128"))
+    account.trade(Side.BUY, 1, Decimal("0.01"), rates)  # an odd cent turns half to even around
+    for price in ("0.055", "0.065", "0.155", "0.165"):
+        assert account.holding is not None
+        account.holding = replace(account.holding, market_price=Decimal(price))
+        assert account.portfolio(rates).fx_gain == 0
 
 
 @given(QUANTITIES, PRICES, PRICES, RATES, RATES)

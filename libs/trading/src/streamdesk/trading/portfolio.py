@@ -74,7 +74,8 @@ class Holding:
 
     def unrealized_pnl(self, rates: ExchangeRates) -> Decimal:
         """Gain in the market's currency if sold at the last price, at the present rate."""
-        gain = self.quantity * self.market_price - self.local_cost
+        # Rounded as a sale is booked: at a rate of 1 it is the value less the cost.
+        gain = cents(self.quantity * self.market_price) - self.local_cost
         return cents(gain * rates.of(self.currency))
 
     def fx_gain(self, rates: ExchangeRates) -> Decimal:
