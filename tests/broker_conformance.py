@@ -4,6 +4,7 @@ A venue is a broker and the ways to let things go wrong at it, as a test of that
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol
 
@@ -158,6 +159,19 @@ class BrokerConformance:
             await executor.execution.book(report)
         assert (await self._order(executor)).state is OrderState.FILLED
         await self.assert_books_agree(executor, venue)
+
+    async def test_a_report_that_runs_ahead_of_its_trades_fills_nothing(
+        self, venue: Venue, executor: OrderExecutor, signal_of: SignalOf
+    ) -> None:
+        venue.rest(Decimal("0.5"))
+        await executor.on_signal("signal-1", signal_of())
+        report = await venue.broker.query(ENTRY)
+        assert report is not None
+        await executor.execution.book(replace(report, state=OrderState.FILLED))
+        assert (await self._order(executor)).state is OrderState.PARTIALLY_FILLED
+        await venue.fill(ENTRY)
+        await self.assert_books_agree(executor, venue)
+        assert (await self._order(executor)).state is OrderState.FILLED
 
     async def test_a_trade_that_no_report_brought_is_in_the_trades(
         self, venue: Venue, executor: OrderExecutor, signal_of: SignalOf
