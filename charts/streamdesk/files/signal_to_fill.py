@@ -21,9 +21,13 @@ from streamdesk.contracts.events import (
 from streamdesk.contracts.topics import TRADING_ORDERS, TRADING_SIGNALS
 
 SYMBOL = "HELM.US"
-# An account that is fully invested has filled orders before: these refusals pass the test too, as
-# does that of an exchange that is closed now.
-FULL = {"POSITION_LIMIT_EXCEEDED", "INSUFFICIENT_FUNDS", "SESSION_CLOSED"}
+# An account that is fully invested, or locked after losses, has filled orders before: these
+# refusals pass the test too, as does that of an exchange that is closed now.
+FULL = {
+    *("POSITION_LIMIT_EXCEEDED", "INSUFFICIENT_FUNDS", "CONCENTRATION", "ORDER_RATE"),
+    *("DAILY_LOSS", "DRAWDOWN", "STOPLOSS_GUARD", "MAX_DRAWDOWN", "LOW_PROFIT_PAIRS"),
+    *("COOLDOWN_PERIOD", "SESSION_CLOSED"),
+}
 
 
 def signal(side: Side) -> SignalGenerated:

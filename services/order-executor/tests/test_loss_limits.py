@@ -1,6 +1,7 @@
 """Limits on loss, in a ledger: what is locked, for how long, and who sees it."""
 
 import json
+import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -308,6 +309,27 @@ async def test_a_position_is_one_round_trip_however_many_fills_it_had(
     assert (lost["by_stop"], won["by_stop"], still_open["by_stop"]) == (True, False, None)
     assert won["closed_at"] - lost["closed_at"] == timedelta(minutes=11)
     assert (still_open["closed_at"], still_open["profit"]) == (None, 0)
+
+
+async def test_when_the_portfolio_is_valued_on_the_wall_clock_changes_no_decision(
+    executor_of: ExecutorOf, signal_of: SignalOf, bar_of: BarOf
+) -> None:
+    rules = [StoplossGuard(trade_limit=2, lookback_minutes=DAY, stop_minutes=300)]
+    more = {"protections": rules, "valuation_interval_seconds": 1e-9}
+    executors = [await executor_of(account, **more) for account in ("valued", "never-valued")]
+    dice = random.Random(7)
+    for step in range(60):
+        minute, name = step * 97, dice.choice(["AAPL.US", "MSFT.US", "NVDA.US"])
+        price = float(dice.randint(88, 104))
+        entry = signal_of(name, minute=minute, stop_loss=95.0, take_profit=103.0, strength=1.0)
+        for executor in executors:
+            await executor.on_signal(f"signal-{step}", entry)
+            await executor.on_bar(bar_of(name, minute=minute + 1, price=price))
+            if executor is executors[0]:
+                await executor.protection.value()
+    codes = set((await refusals(executors[0])).values())
+    assert {None, LockCode.DAILY_LOSS, LockCode.STOPLOSS_GUARD} <= codes
+    assert await executors[0].digest() == await executors[1].digest()
 
 
 @pytest.mark.parametrize(
