@@ -314,6 +314,8 @@ async def test_a_running_desk_answers_every_signal_of_the_recording_and_its_book
     desk = up(
         *("--bars", str(recording()), "--speed", "0", "--executors", "2"),
         redis_url=server.url,
+        # Bars and signals race, as in a live market.
+        FEED_IN_STEP="false",
         **FORMAT,
     )
     await asyncio.to_thread(desk.wait_until_up)

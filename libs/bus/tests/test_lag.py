@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from streamdesk.bus import QueueFullError, StreamLag
+from streamdesk.bus import BusConfigError, QueueFullError, StreamLag
 from streamdesk.bus.topic_keys import keys_of
 from streamdesk.bus.watching.lag import ACTIVE_SECONDS, ConsumerHealth
 
@@ -306,3 +306,33 @@ async def test_a_consumer_that_was_not_seen_for_long_is_not_active(
     assert (dead.pending, dead.active) == (1, False)
     assert (lag.consumers, lag.active_consumers) == (1, 0)
     assert ACTIVE_SECONDS == 10
+
+
+async def test_what_a_group_has_not_finished_is_all_that_waits_is_pending_or_delayed(
+    desk: Any, topic: Any, ping: Any, recorder: Any
+) -> None:
+    assert await desk.bus.unfinished(topic, "workers") == 0
+    await desk.bus.publish(topic, ping(text="one"))
+    await desk.bus.publish(topic, ping(text="later"), delay_seconds=3_600)
+    assert await desk.bus.unfinished(topic, "workers") == 2
+    held = asyncio.Event()
+
+    async def hold(_message: Any) -> None:
+        await held.wait()
+
+    handler = recorder(hold)
+    async with desk.consuming(topic, handler):
+        await handler.has(1)
+        assert await desk.bus.unfinished(topic, "workers") == 2, "pending ones count"
+        held.set()
+    assert await desk.bus.unfinished(topic, "workers") == 1
+
+
+async def test_the_newest_entry_is_known_of_a_topic_with_one_stream(
+    desk: Any, topic: Any, priority_topic: Any, ping: Any
+) -> None:
+    assert await desk.bus.newest_entry(topic) == "0-0"
+    entry = await desk.bus.publish(topic, ping(text="one"))
+    assert await desk.bus.newest_entry(topic) == entry
+    with pytest.raises(BusConfigError, match="11 streams; expected one"):
+        await desk.bus.newest_entry(priority_topic)

@@ -112,6 +112,14 @@ class Watcher:
         now_ms = await self._link.once(self._backend.now_ms)
         return group_lag(topic.name, group, states, dead, now_ms)
 
+    async def unfinished(self, topic: Topic[Any], group: str) -> int:
+        """Messages that a group has not finished: waiting, pending, delayed; one round trip.
+
+        Raises:
+            BusUnavailableError: the server is unreachable.
+        """
+        return sum(state.backlog for state in await self._group_states(topic, group))
+
     async def _group_states(self, topic: Topic[Any], group: str) -> list[GroupState]:
         return [
             await self._link.once(lambda: self._backend.group_state(part, group))  # noqa: B023 - called at once

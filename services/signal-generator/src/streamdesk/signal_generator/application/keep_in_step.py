@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from streamdesk.bus import Bus, GroupLag
+from streamdesk.bus import Bus
 from streamdesk.contracts.base import Topic
 from streamdesk.contracts.events import BarClosed, BarsHandled, SignalGenerated
 from streamdesk.runtime import Drain, logger, metrics
@@ -14,7 +14,7 @@ log = logger(__name__)
 LOOK_SECONDS = 1.0
 """How often the consumers of the signals are asked for again."""
 
-POLL_SECONDS = 0.001, 0.05
+POLL_SECONDS = 0.002, 0.05
 """First and longest pause between two looks whether the signals are decided."""
 
 LONG_SECONDS = 5.0
@@ -90,7 +90,8 @@ class InStep:
         """Wait until no signal waits, is pending or delayed; False where the drain came first."""
         wait = _Wait("signals")
         pause, longest = POLL_SECONDS
-        while unfinished := _unfinished(await self._lag()):
+        group = self._signals.groups[0]
+        while unfinished := await self._bus.unfinished(self._signals, group):
             if await wait.sleep(pause, drain, f"{unfinished} signals to be decided"):
                 return False
             pause = min(longest, pause * 1.5)
@@ -105,9 +106,6 @@ class InStep:
             found = {name.removeprefix(service).rpartition("-")[0] for name in names}
             self._executors, self._looked_at = frozenset(found), time.monotonic()
         return self._executors
-
-    async def _lag(self) -> GroupLag:
-        return await self._bus.group_lag(self._signals, self._signals.groups[0])
 
     async def _newest(self) -> tuple[EntryId, int]:
         """What was published last, by a process before this one."""
@@ -165,7 +163,3 @@ def _parsed(entry: str) -> EntryId:
 
 def _names(executors: Sequence[str]) -> str:
     return ", ".join(sorted(executors)) or "an executor"
-
-
-def _unfinished(lag: GroupLag) -> int:
-    return lag.waiting + lag.pending + lag.delayed
