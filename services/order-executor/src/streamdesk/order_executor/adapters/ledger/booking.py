@@ -221,21 +221,22 @@ def _must_fit(order: Order, trade: Trade) -> None:
 
 def _insert_fill(connection: Connection, trade: Trade, booking: Booking, now: datetime) -> None:
     connection.execute(
-        insert(FILLS).values(
-            trade_id=trade.trade_id,
-            booking=rows.next_booking(connection),
-            client_order_id=trade.client_order_id,
-            quantity=trade.quantity,
-            price=trade.price,
-            fee=trade.fee,
-            currency=trade.currency,
-            rate=booking.rate,
-            cash_amount=booking.cash_amount,
-            realized_pnl=booking.realized_pnl,
-            fx_gain=booking.fx_gain,
-            conversion_cost=booking.conversion_cost,
-            booked_at=now,
-        )
+        insert(FILLS),
+        {
+            "trade_id": trade.trade_id,
+            "booking": rows.next_booking(connection),
+            "client_order_id": trade.client_order_id,
+            "quantity": trade.quantity,
+            "price": trade.price,
+            "fee": trade.fee,
+            "currency": trade.currency,
+            "rate": booking.rate,
+            "cash_amount": booking.cash_amount,
+            "realized_pnl": booking.realized_pnl,
+            "fx_gain": booking.fx_gain,
+            "conversion_cost": booking.conversion_cost,
+            "booked_at": now,
+        },
     )
     connection.execute(
         update(ACCOUNT).values(

@@ -42,15 +42,16 @@ def enqueue(
         now: when.
     """
     connection.execute(
-        insert(OUTBOX).values(
-            event_id=event_id(event.type_name(), *identity),
-            topic=topic,
-            type=event.type_name(),
-            version=event.version,
-            body=event.model_dump_json(),
-            traceparent=current_traceparent() or None,
-            created_at=now,
-        )
+        insert(OUTBOX),
+        {
+            "event_id": event_id(event.type_name(), *identity),
+            "topic": topic,
+            "type": event.type_name(),
+            "version": event.version,
+            "body": event.model_dump_json(),
+            "traceparent": current_traceparent() or None,
+            "created_at": now,
+        },
     )
 
 

@@ -1,4 +1,8 @@
-"""Between rows and the domain's objects. Every function runs inside a caller's transaction."""
+"""Between rows and the domain's objects. Every function runs inside a caller's transaction.
+
+What is inserted is given as parameters: as `values` of the statement SQLAlchemy works them out anew
+each time, which costs 146 us instead of 40.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -72,7 +76,7 @@ def _holding(row: RowMapping) -> Holding:
 def put_holding(connection: Connection, before: Holding | None, after: Holding | None) -> None:
     """Write what a position has become."""
     if before is None and after is not None:
-        connection.execute(insert(POSITIONS).values(**_holding_values(after)))
+        connection.execute(insert(POSITIONS), _holding_values(after))
     elif before is not None and after is None:
         connection.execute(delete(POSITIONS).where(POSITIONS.c.symbol == before.symbol))
     elif before is not None and after is not None:
@@ -172,13 +176,14 @@ def insert_intent(connection: Connection, intent: Intent, executor: str, now: da
     order = Order(intent, sent_at=now, traceparent=current_traceparent() or None)
     insert_order(connection, order, executor, now)
     connection.execute(
-        insert(RESERVATIONS).values(
-            client_order_id=intent.client_order_id,
-            symbol=intent.symbol,
-            market=intent.market,
-            side=intent.side,
-            cash=intent.reserved_cash,
-        )
+        insert(RESERVATIONS),
+        {
+            "client_order_id": intent.client_order_id,
+            "symbol": intent.symbol,
+            "market": intent.market,
+            "side": intent.side,
+            "cash": intent.reserved_cash,
+        },
     )
     return order
 
@@ -198,7 +203,7 @@ def insert_order(connection: Connection, order: Order, executor: str, now: datet
         "created_at": now,
         "updated_at": now,
     }
-    connection.execute(insert(ORDERS).values(**values))
+    connection.execute(insert(ORDERS), values)
 
 
 def update_order(connection: Connection, item: Order, now: datetime) -> None:

@@ -46,7 +46,7 @@ def insert_decision(
             "refusal_value": _millionths(outcome.value),
             "refusal_limit": _millionths(outcome.limit),
         }
-    connection.execute(insert(SIGNALS).values(**values))
+    connection.execute(insert(SIGNALS), values)
 
 
 def _millionths(number: Decimal) -> Decimal:
