@@ -15,6 +15,7 @@ from streamdesk.trading.exchange import (
     OrderType,
     OrderUpdate,
     bracket,
+    no_fees,
 )
 from streamdesk.trading.markets import MarketCode, TradableInstrument
 from streamdesk.trading.orders import OrderState
@@ -22,7 +23,7 @@ from streamdesk.trading.orders import OrderState
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 AAPL = TradableInstrument("AAPL.US", MarketCode.US, 1)
 TENCENT = TradableInstrument("700.HK", MarketCode.HK, 100)
-FREE = ExchangeRules(slippage_bps=Decimal(0), fees={})
+FREE = ExchangeRules(slippage_bps=Decimal(0), fees=no_fees)
 
 
 def bar(minute: int, prices: str, symbol: str = "AAPL.US", **more: Any) -> BarClosed:

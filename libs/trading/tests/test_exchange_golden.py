@@ -23,7 +23,7 @@ from streamdesk.trading.exchange import (
     OrderType,
     bracket,
 )
-from streamdesk.trading.fees import Commission, MarketFees
+from streamdesk.trading.fees import Commission, FeeSchedule
 from streamdesk.trading.markets import MarketCode, TradableInstrument
 
 GOOG = TradableInstrument("GOOG.US", MarketCode.US, 1)
@@ -135,7 +135,7 @@ def traded(
         spread_bps=Decimal(spread_bps),
         slippage_bps=Decimal(0),
         ticks=None,
-        fees={MarketCode.US: MarketFees("US", Commission(rate=commission), {})},
+        fees=lambda _market, _at: FeeSchedule(Commission(rate=commission)),
     )
     run, market = Run(Exchange(rules), levels), bars()
     closes = [bar.close for bar in market]

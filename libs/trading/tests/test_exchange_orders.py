@@ -52,6 +52,14 @@ def test_a_replaced_order_fills_at_its_new_price_from_the_next_bar() -> None:
     assert fills(exchange.on_bar(bar(2, "100 100 95 100"))) == [("o-1", 20, "96")]
 
 
+def test_a_replaced_order_is_not_filled_by_a_bar_that_began_before() -> None:
+    exchange = Exchange(FREE)
+    exchange.submit(order(price="90"))
+    exchange.replace("o-1", NOW + timedelta(minutes=2), limit_price=Decimal(96))
+    assert exchange.on_bar(bar(5, "95 95 95 95", interval_seconds=300)) == []
+    assert fills(exchange.on_bar(bar(10, "95 95 95 95", interval_seconds=300)))
+
+
 def test_the_exits_of_an_entry_follow_its_new_quantity() -> None:
     exchange = opened(price="100", stop_price="95", target_price="110")
     answers = exchange.replace("o-1", NOW, quantity=20)

@@ -102,6 +102,14 @@ def test_a_stop_inside_a_bar_cancels_the_rest_of_its_entry() -> None:
     assert exchange.export().orders == ()
 
 
+def test_a_stop_that_is_touched_cancels_the_rest_of_its_entry_before_it_can_sell() -> None:
+    exchange = opened(price="100", stop_price="95")
+    exchange.on_bar(bar(1, "100 100 100 100", volume=160))
+    events = exchange.on_bar(bar(2, "97 97 94 94", volume=0.5))
+    assert (fills(events), ends(events)) == ([], {"o-1": "EXITED"})
+    assert fills(exchange.on_bar(bar(3, "99 99 99 99"))) == [("o-1/stop", 4, "99")]
+
+
 def test_an_entry_that_is_canceled_leaves_exits_of_the_part_that_was_filled() -> None:
     exchange = opened(stop_price="95", target_price="110")
     exchange.on_bar(bar(1, "100 100 100 100", volume=160))
@@ -143,6 +151,12 @@ def test_a_trailing_stop_is_tested_before_the_bar_moves_it() -> None:
     exchange = protected(trail_amount="5")
     assert exchange.on_bar(bar(2, "100 120 95.01 118")) == []  # held against 95, then moved to 115
     assert fills(exchange.on_bar(bar(3, "117 117 114 114"))) == [("o-1/stop", 10, "115")]
+
+
+def test_a_trailing_stop_does_not_follow_a_high_that_is_older_than_its_entry() -> None:
+    exchange = opened(price="98", trail_amount="5")
+    assert fills(exchange.on_bar(bar(1, "112 112 97 99"))) == [("o-1", 10, "98")]
+    assert [item.stop_price for item in exchange.open_orders()] == [Decimal(94)]  # close less 5
 
 
 def test_a_trailing_stop_never_moves_back() -> None:
@@ -194,6 +208,15 @@ def test_a_position_of_which_a_split_leaves_no_share_is_forgotten() -> None:
     answers = exchange.on_split("AAPL.US", Fraction(1, 20))
     assert ends(list(answers)) == dict.fromkeys(("o-1/stop", "o-1/target"), "NOTHING_TO_CLOSE")
     assert exchange.export().orders == ()
+
+
+def test_levels_that_follow_from_others_are_kept_to_a_millionth() -> None:
+    exchange = opened(trail_percent="3.33333", target_price="110")
+    exchange.on_bar(bar(1, "100.01 100.01 100.01 100.01"))
+    exchange.on_split("AAPL.US", Fraction(7))
+    for item in exchange.open_orders():
+        for level in (item.stop_price, item.order.limit_price):
+            assert level is None or level == round(level, 6)
 
 
 def test_a_limit_is_never_worse_after_a_split_than_what_was_asked_for() -> None:

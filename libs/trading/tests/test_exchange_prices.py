@@ -7,10 +7,10 @@ import pytest
 from streamdesk.trading.exchange import (
     Exchange,
     ExchangeOrder,
-    ExchangeRules,
     Execution,
 )
 from streamdesk.trading.markets import MarketCode, TradableInstrument
+from streamdesk.trading.policy import Policy
 from tests.exchange_world import (
     AAPL,
     FREE,
@@ -170,6 +170,17 @@ def test_a_stop_slips_and_a_target_does_not() -> None:
         assert paid == price
 
 
+def test_orders_that_wait_in_the_book_do_not_slip_when_a_bar_opens_beyond_them() -> None:
+    rules = replace(FREE, slippage_bps=Decimal(10))
+    exchange = opened(rules, price="100", target_price="110")
+    assert fills(exchange.on_bar(bar(1, "101 101 101 101"))) == []
+    assert fills(exchange.on_bar(bar(2, "99 99 99 99"))) == [("o-1", 10, "99")]
+    assert fills(exchange.on_bar(bar(3, "111 111 111 111"))) == [("o-1/target", 10, "111")]
+    exchange = opened(rules, target_price="110")
+    expected = [("o-1", 10, "112.12"), ("o-1/target", 10, "112")]
+    assert fills(exchange.on_bar(bar(1, "112 112 112 112"))) == expected
+
+
 def test_who_buys_pays_the_spread_and_a_buy_limit_must_reach_the_ask() -> None:
     rules = replace(FREE, spread_bps=Decimal(10))
     exchange = Exchange(rules)
@@ -182,7 +193,7 @@ def test_who_buys_pays_the_spread_and_a_buy_limit_must_reach_the_ask() -> None:
 
 
 def test_an_order_that_fills_in_parts_pays_the_least_commission_once() -> None:
-    exchange = Exchange(ExchangeRules())
+    exchange = Exchange(replace(FREE, fees=lambda market, at: Policy().fees[market].at(at)))
     exchange.submit(order())
     events = exchange.on_bar(bar(1, "100 100 100 100", volume=160))
     events += exchange.on_bar(bar(2, "100 100 100 100"))

@@ -18,6 +18,7 @@ from streamdesk.trading.exchange import (
     OrderType,
     OrderUpdate,
     bracket,
+    no_fees,
 )
 from streamdesk.trading.exchange.orders import other
 from streamdesk.trading.markets import MarketCode, Ticks, TradableInstrument
@@ -28,7 +29,7 @@ TENCENT = TradableInstrument("700.HK", MarketCode.HK, 100)
 CENT = Decimal("0.01")
 PRICES = st.integers(90_00, 110_00)
 VOLUMES = st.sampled_from([0, 99, 100, 3_999, 8_000, 40_000, 10_000_000])
-FREE = ExchangeRules(volume_share=Decimal(0), slippage_bps=Decimal(0), ticks=None, fees={})
+FREE = ExchangeRules(volume_share=Decimal(0), slippage_bps=Decimal(0), ticks=None, fees=no_fees)
 MIRROR = Decimal(200)
 """A price and its mirror image add up to this."""
 
@@ -126,6 +127,7 @@ def leaves(draw: st.DrawFn, name: str, at: datetime, steps: Steps) -> ExchangeOr
 @st.composite
 def all_rules(draw: st.DrawFn) -> ExchangeRules:
     return ExchangeRules(
+        fees=no_fees,
         volume_share=draw(st.sampled_from([Decimal(0), Decimal("0.025"), Decimal("0.5")])),
         spread_bps=Decimal(draw(st.sampled_from([0, 7]))),
         slippage_bps=Decimal(draw(st.sampled_from([0, 10]))),

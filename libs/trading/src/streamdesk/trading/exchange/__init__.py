@@ -7,7 +7,7 @@ from streamdesk.trading.exchange.book import (
 )
 from streamdesk.trading.exchange.exchange import Exchange
 from streamdesk.trading.exchange.orders import ExchangeOrder, OrderType, bracket
-from streamdesk.trading.exchange.rules import ExchangeRules, SessionCheck
+from streamdesk.trading.exchange.rules import ExchangeRules, FeesAt, SessionCheck, no_fees
 
 __all__ = [
     "Exchange",
@@ -16,9 +16,11 @@ __all__ = [
     "ExchangeRules",
     "ExchangeState",
     "Execution",
+    "FeesAt",
     "OpenOrder",
     "OrderType",
     "OrderUpdate",
     "SessionCheck",
     "bracket",
+    "no_fees",
 ]

@@ -215,13 +215,9 @@ class Matching:
 
     def _execution(self, item: OpenOrder, quantity: int, paid: Decimal) -> Execution:
         order, value = item.order, quantity * paid
-        fees = self._rules.fees.get(order.instrument.market)
         before = item.filled, item.value
-        fee = (
-            Decimal(0)
-            if fees is None
-            else fees.at(self._bar.timestamp).of_trade(order.side, before, quantity, value)
-        )
+        schedule = self._rules.fees(order.instrument.market, order.as_of)
+        fee = schedule.of_trade(order.side, before, quantity, value)
         item.filled, item.value, item.trades = (
             before[0] + quantity,
             before[1] + value,

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from streamdesk.contracts.events import Side
 from streamdesk.trading.markets import TradableInstrument
+from streamdesk.trading.money import PRICE_STEP
 
 
 class OrderType(StrEnum):
@@ -68,9 +69,10 @@ class ExchangeOrder:
         return self.trail_amount is not None or self.trail_percent is not None
 
     def trail_from(self, price: Decimal) -> Decimal:
-        """The stop price at the trail's distance from a price."""
+        """The stop price at the trail's distance from a price, to a millionth."""
         distance = self.trail_amount or price * (self.trail_percent or 0) / 100
-        return price - distance if self.side is Side.SELL else price + distance
+        level = price - distance if self.side is Side.SELL else price + distance
+        return level.quantize(PRICE_STEP)
 
 
 def other(side: Side) -> Side:

@@ -5,7 +5,7 @@ of a bar's volume, nothing in a bar without volume), backtesting.py (market orde
 stop before target), LEAN (stop at the open when the bar opens beyond it; strict limits).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -14,15 +14,16 @@ from typing import Self
 from streamdesk.contracts.events import BarClosed, Side
 from streamdesk.trading.dated import trading_day as day_at
 from streamdesk.trading.exchange.orders import ExchangeOrder, OrderType
-from streamdesk.trading.fees import MarketFees
-from streamdesk.trading.market_tables import built_in
+from streamdesk.trading.fees import FeeSchedule
 from streamdesk.trading.markets import MarketCode, Ticks
 from streamdesk.trading.money import price_from
-from streamdesk.trading.policy import COMMISSIONS, fees_of
 from streamdesk.trading.sizing import BPS
 
 SessionCheck = Callable[[MarketCode, datetime], bool]
 """Whether a market trades continuously at a moment."""
+
+FeesAt = Callable[[MarketCode, datetime], FeeSchedule]
+"""The fees of a market for an order, by the time of its decision."""
 
 DAY = timedelta(days=1)
 INSTANT = timedelta(microseconds=1)
@@ -33,11 +34,17 @@ def always_open(_market: MarketCode, _moment: datetime) -> bool:
     return True
 
 
+def no_fees(_market: MarketCode, _moment: datetime) -> FeeSchedule:
+    """Nothing is charged."""
+    return FeeSchedule()
+
+
 @dataclass(frozen=True, slots=True)
 class ExchangeRules:
     """The numbers that fills go by.
 
     Attributes:
+        fees: what an order is charged; `no_fees` charges nothing.
         volume_share: part of a bar's volume that all orders of a symbol may take together; 0: any
             amount, as soon as the bar has volume. One lot is always allowed when the bar traded
             that much: a position in a thin instrument could never be left otherwise.
@@ -47,18 +54,15 @@ class ExchangeRules:
             orders on the first bar that they meet) trade beyond the price, on either side.
         strict: a limit fills only when the market trades through it; otherwise a touch is enough.
         ticks: prices are rounded to them, against us; None: not at all.
-        fees: by market and date.
         is_open: bars of less than a day fill nothing when the market was closed at their end.
     """
 
+    fees: FeesAt
     volume_share: Decimal = Decimal("0.025")
     spread_bps: Decimal = Decimal(0)
     slippage_bps: Decimal = Decimal(10)
     strict: bool = False
     ticks: Ticks | None = field(default_factory=Ticks)
-    fees: Mapping[MarketCode, MarketFees] = field(
-        default_factory=lambda: fees_of(built_in(), COMMISSIONS)
-    )
     is_open: SessionCheck = always_open
 
     def fills_on(self, bar: BarClosed, market: MarketCode) -> bool:

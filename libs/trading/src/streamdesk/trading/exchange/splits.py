@@ -10,6 +10,7 @@ from streamdesk.contracts.events import Side
 from streamdesk.trading.exchange.book import Book, OpenOrder, OrderUpdate, update_of
 from streamdesk.trading.exchange.orders import ExchangeOrder
 from streamdesk.trading.markets import Ticks
+from streamdesk.trading.money import PRICE_STEP
 from streamdesk.trading.orders import OrderState
 
 
@@ -65,7 +66,9 @@ def _shares(quantity: int, ratio: Fraction) -> int:
 
 
 def _price(price: Decimal | None, ratio: Fraction) -> Decimal | None:
-    return None if price is None else price * ratio.denominator / ratio.numerator
+    if price is None:
+        return None
+    return (price * ratio.denominator / ratio.numerator).quantize(PRICE_STEP)
 
 
 def _limit(
