@@ -13,7 +13,7 @@ ARGS   ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help init demo test lint bench bench-bus bench-operator bench-analysis bench-news bench-sentiment bench-start services images charts e2e chaos-k8s kind-up kind-load kind-down format docs lock clean
+.PHONY: help init demo test lint bench bench-bus bench-operator bench-analysis bench-news bench-executor bench-sentiment bench-start services images charts e2e chaos-k8s kind-up kind-load kind-down format docs lock clean
 
 DOCKER ?= docker
 TAG    ?= dev
@@ -96,6 +96,9 @@ bench-analysis: $(READY) ## time the analysis service and the daily job (ARGS=--
 
 bench-news: $(READY) ## time the news filter, and kill it (ARGS=--quick: within 50 s)
 	@$(BIN)/python -m tests.benchmarks.news $(ARGS)
+
+bench-executor: $(READY) ## time decisions, one to eight executors, and the audit of 100,000 orders (ARGS=--quick: within 50 s)
+	@$(BIN)/python -m tests.benchmarks.executor $(ARGS)
 
 bench-start: $(READY) ## time what starting each process costs: CPU seconds and MB
 	@$(BIN)/python -m tests.benchmarks.start $(ARGS)
