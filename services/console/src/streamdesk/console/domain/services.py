@@ -50,9 +50,9 @@ def services(
         bars: folder for the bars that the analysis keeps.
         given: the user's own variables; they win over the demo's choices, not over options.
     """
-    urls = ledger_urls(ledger, given)
+    executor = ledger_urls(ledger, given) | _limits(options, given)
     executors = [
-        _spec("order-executor", options.executors, number, urls)
+        _spec("order-executor", options.executors, number, executor)
         for number in range(1, options.executors + 1)
     ]
     specs = [
@@ -80,6 +80,21 @@ def ledger_urls(ledger: Path, given: Mapping[str, str]) -> dict[str, str]:
         "PAPER_BROKER_URL": f"{SQLITE}{ledger / 'paper-broker.db'}",
     }
     return _unless_given(urls, given)
+
+
+def _limits(options: UpOptions, given: Mapping[str, str]) -> dict[str, str]:
+    """Limits on loss of a simulated market, whose bars last a second: its minutes are hours."""
+    if options.bars is not None:
+        return {}
+    guard = (
+        '{"method": "StoplossGuard", "trade_limit": 4, "lookback_minutes": 1, "stop_minutes": 1}'
+    )
+    limits = {
+        "PROTECTIONS": f"[{guard}]",
+        # A day would end with the demo: what was lost would keep it from trading while it runs.
+        "DAILY_LOSS_LIMIT_PERCENT": "0",
+    }
+    return _unless_given(limits, given)
 
 
 def _spec(service: str, count: int, number: int, environment: Mapping[str, str]) -> ServiceSpec:
