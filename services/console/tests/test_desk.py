@@ -305,6 +305,17 @@ def test_exchanges_hours_do_not_apply_to_the_simulated_market_unless_asked_for(
     assert executor.environment.get("SESSIONS") == expected
 
 
+def test_limits_on_loss_count_the_seconds_of_a_simulated_market_and_no_recordings(
+    tmp_path: Path,
+) -> None:
+    simulated = factory.make_plan(UpOptions(), Folder(tmp_path), {})
+    assert '"stop_minutes": 1' in simulated.services[1].environment["PROTECTIONS"]
+    own = factory.make_plan(UpOptions(), Folder(tmp_path), {"PROTECTIONS": "[]"})
+    assert "PROTECTIONS" not in own.services[1].environment
+    recorded = factory.make_plan(UpOptions(bars=tmp_path), Folder(tmp_path), {})
+    assert "PROTECTIONS" not in recorded.services[1].environment
+
+
 def test_a_person_s_own_ledger_is_not_replaced(tmp_path: Path) -> None:
     given = {"LEDGER_URL": "postgresql+asyncpg://db/desk"}
     plan = factory.make_plan(UpOptions(), Folder(tmp_path), given)

@@ -6,9 +6,9 @@ from decimal import Decimal
 from streamdesk.trading.protections import AnyProtection, StoplossGuard
 
 DEFAULT_PROTECTIONS: tuple[AnyProtection, ...] = (
-    # Four losing stops within a day say that the strategy does not fit the market: four hours'
-    # rest, more than half a session.
-    StoplossGuard(lookback_minutes=1440, stop_minutes=240, trade_limit=4),
+    # Four losing stops within an hour say that the market moves against the strategy: an hour's
+    # rest. freqtrade's documentation has four in 24 bars; its hour is kept.
+    StoplossGuard(lookback_minutes=60, stop_minutes=60, trade_limit=4),
 )
 
 

@@ -53,7 +53,7 @@ def services(
         run: names what is played: a recording resumes under the same name.
         given: the user's own variables; they win over the demo's choices, not over options.
     """
-    trading = {**_hours(options, given), **ledger_urls(ledger, given)}
+    trading = {**_hours(options, given), **_limits(options, given), **ledger_urls(ledger, given)}
     executors = [
         _spec("order-executor", options.executors, number, trading)
         for number in range(1, options.executors + 1)
@@ -88,6 +88,21 @@ def ledger_urls(ledger: Path, given: Mapping[str, str]) -> dict[str, str]:
 def _hours(options: UpOptions, given: Mapping[str, str]) -> dict[str, str]:
     # The simulated market trades at whatever hour the desk is started.
     return _unless_given({"SESSIONS": "false"}, given) if options.bars is None else {}
+
+
+def _limits(options: UpOptions, given: Mapping[str, str]) -> dict[str, str]:
+    """Limits on loss of a simulated market, whose bars last a second: its minutes are hours."""
+    if options.bars is not None:
+        return {}
+    guard = (
+        '{"method": "StoplossGuard", "trade_limit": 4, "lookback_minutes": 1, "stop_minutes": 1}'
+    )
+    limits = {
+        "PROTECTIONS": f"[{guard}]",
+        # A day would end with the demo: what was lost would keep it from trading while it runs.
+        "DAILY_LOSS_LIMIT_PERCENT": "0",
+    }
+    return _unless_given(limits, given)
 
 
 def _spec(service: str, count: int, number: int, environment: Mapping[str, str]) -> ServiceSpec:

@@ -61,7 +61,7 @@ class RiskSettings(ServiceSettings):
         description="What locks entries after positions were closed, as JSON: a list of "
         "StoplossGuard, MaxDrawdown, LowProfitPairs and CooldownPeriod as freqtrade has them, each "
         'as often as wanted: [{"method": "CooldownPeriod", "stop_minutes": 10}]. []: none. Unset: '
-        "four losing stops within a day lock entries for four hours.",
+        "four losing stops within an hour lock entries for an hour.",
     )
 
     @model_validator(mode="after")
