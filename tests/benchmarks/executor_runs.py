@@ -82,7 +82,8 @@ async def work(
     async def be_slow(_: str) -> None:
         await asyncio.sleep(latency)
 
-    settings, drain = settings_of(folder, name), Drain()
+    settings, drain, warm = settings_of(folder, name), Drain(), asyncio.Event()
+    warm.set()  # no bars are read here
     executor = OrderExecutor(settings, faults=Faults(before_accept=be_slow))
     async with Bus.connect(BusConfig(url=url)) as bus, executor:
         publisher = OutboxPublisher(executor.outbox, bus)
@@ -92,7 +93,7 @@ async def work(
         await asyncio.to_thread(go.wait)
         await asyncio.gather(
             bus_entrypoint.consume_signals(
-                bus, TRADING_SIGNALS, executor.handler, executor.gate, 1, drain
+                bus, TRADING_SIGNALS, executor.handler, executor.gate, warm, 1, drain
             ),
             schedule.keep_published(publisher, drain),
         )

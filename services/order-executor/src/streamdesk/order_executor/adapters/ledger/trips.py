@@ -40,7 +40,7 @@ def note_fill(
         return
     if booking.holding is not None and booking.holding.quantity > before.quantity:
         return
-    sold_cost = booking.cash_amount - booking.realized_pnl
+    sold_cost = booking.cash_amount - booking.realized_pnl - booking.fx_gain
     values: dict[str, Any] = {
         "profit": ROUND_TRIPS.c.profit + booking.realized_pnl,
         "cost": ROUND_TRIPS.c.cost + sold_cost,

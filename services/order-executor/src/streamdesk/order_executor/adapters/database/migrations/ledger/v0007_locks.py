@@ -83,10 +83,10 @@ def _trips() -> Iterator[dict[str, Any]]:
     """Every position, from the fills in the order of their booking."""
     columns = "client_order_id", "symbol", "side", "origin", "as_of"
     orders = sa.table("orders", *map(sa.column, columns[:4]), _time("as_of", nullable=False))
-    names = "client_order_id", "booking", "quantity", "cash_amount", "realized_pnl"
+    names = "client_order_id", "booking", "quantity", "cash_amount", "realized_pnl", "fx_gain"
     fills = sa.table("fills", *map(sa.column, names))
     query = (
-        sa.select(orders, fills.c.quantity, fills.c.cash_amount, fills.c.realized_pnl)
+        sa.select(orders, *(fills.c[name] for name in names[2:]))
         .join_from(fills, orders, fills.c.client_order_id == orders.c.client_order_id)
         .order_by(fills.c.booking)
     )
@@ -99,7 +99,7 @@ def _trips() -> Iterator[dict[str, Any]]:
             continue
         left -= row["quantity"]
         trip["profit"] += row["realized_pnl"]
-        trip["cost"] += row["cash_amount"] - row["realized_pnl"]
+        trip["cost"] += row["cash_amount"] - row["realized_pnl"] - row["fx_gain"]
         if left > 0:
             held[symbol] = trip, left
             continue
