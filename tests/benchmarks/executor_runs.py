@@ -45,6 +45,13 @@ def settings_of(folder: Path, instance: str) -> Settings:
             "max_positions_us": 2 * SYMBOLS,
             "size_min_percent": "0.5",
             "size_max_percent": "1",
+            # A run is more than a trader would do in a day.
+            "max_market_percent": 0,
+            "max_orders_per_minute": 0,
+            "daily_loss_limit_percent": 0,
+            "drawdown_limit_percent": 0,
+            "protections": [],
+            "sessions": False,
             "broker_timeout_seconds": 60,
             "order_executor_workers": 1,
         }
