@@ -157,7 +157,8 @@ PROTECTIVE_EXITS = Counter(
 TRADING_BLOCKED = Gauge(
     "trading_blocked", "1 while no signal is decided: not reconciled, or an outcome is unknown."
 )
-TRADING_HALTED = Gauge("trading_halted", "1 while the kill switch is on: no buy is made.")
+TRADING_HALTED = Gauge("trading_halted", "1 while the kill switch halts trading: nothing is sent.")
+TRADING_REDUCING = Gauge("trading_reducing", "1 while the kill switch lets exits through alone.")
 LEDGER_DISCREPANCIES = Gauge(
     "ledger_discrepancies", "Figures of the ledger that do not follow from its fills."
 )

@@ -19,6 +19,7 @@ from streamdesk.trading.errors import OversoldError
 from streamdesk.trading.markets import CURRENCY, MarketCode
 from streamdesk.trading.money import PRICE_STEP, ZERO, ExchangeRates, cents, tidy
 from streamdesk.trading.orders import Intent, Trade
+from streamdesk.trading.trading_state import TradingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ class Portfolio:
         holdings: by symbol.
         live_orders: orders that are not done, by symbol; at most one a symbol.
         rates: value of the currencies.
-        halted_reason: why trading is halted; None while it is not.
+        halted_reason: why trading is halted or reduced; None while it is active.
+        trading_state: which orders the kill switch lets through.
     """
 
     cash: Decimal
@@ -95,6 +97,7 @@ class Portfolio:
     holdings: Mapping[str, Holding] = field(default_factory=dict)
     live_orders: Mapping[str, LiveOrder] = field(default_factory=dict)
     halted_reason: str | None = None
+    trading_state: TradingState = TradingState.ACTIVE
 
     @property
     def reserved_cash(self) -> Decimal:

@@ -12,6 +12,7 @@ from streamdesk.trading.money import MAX_PRICE, ZERO
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Portfolio
 from streamdesk.trading.sizing import least_cash
+from streamdesk.trading.trading_state import TradingState
 
 
 class Code(StrEnum):
@@ -28,6 +29,7 @@ class Code(StrEnum):
     INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
     LOT_SIZE = "LOT_SIZE"
     PRICE_TICK = "PRICE_TICK"
+    TRADING_REDUCING = "TRADING_REDUCING"
     TRADING_HALTED = "TRADING_HALTED"
 
 
@@ -96,10 +98,17 @@ def known_symbol(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVer
 
 
 def not_halted(_: TradeRequest, portfolio: Portfolio, __: Policy) -> RiskVerdict:
-    """TRADING_HALTED: the kill switch is on."""
-    halted = portfolio.halted_reason is not None
+    """TRADING_HALTED: the kill switch lets nothing through."""
+    halted = portfolio.trading_state is TradingState.HALTED
     reason = f"trading is halted: {portfolio.halted_reason}"
     return RiskVerdict(Code.TRADING_HALTED, not halted, Decimal(halted), ZERO, reason)
+
+
+def not_reducing(_: TradeRequest, portfolio: Portfolio, __: Policy) -> RiskVerdict:
+    """TRADING_REDUCING: the kill switch lets exits through alone."""
+    reducing = portfolio.trading_state is TradingState.REDUCING
+    reason = f"trading is reduced to exits: {portfolio.halted_reason}"
+    return RiskVerdict(Code.TRADING_REDUCING, not reducing, Decimal(reducing), ZERO, reason)
 
 
 def fresh(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVerdict:
@@ -216,6 +225,7 @@ BUY_CHECKS: tuple[Check, ...] = (
     fresh,
     not_a_duplicate,
     not_halted,
+    not_reducing,
     price_tradable,
     score_high_enough,
     no_order_in_progress,
@@ -223,11 +233,12 @@ BUY_CHECKS: tuple[Check, ...] = (
     position_slot_free,
     funds_for_a_position,
 )
-# What closes a position is refused neither for its score nor because of the kill switch.
+# What closes a position is not refused for its score, nor while trading is reduced to exits.
 SELL_CHECKS: tuple[Check, ...] = (
     known_symbol,
     fresh,
     not_a_duplicate,
+    not_halted,
     price_tradable,
     no_order_in_progress,
     position_to_sell,

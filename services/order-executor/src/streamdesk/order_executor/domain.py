@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from streamdesk.trading.orders import Order
 from streamdesk.trading.risk import RiskVerdict
+from streamdesk.trading.trading_state import TradingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,20 @@ class SignalDecision:
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """A halt of trading that is in force.
+    """A halt of trading, or its reduction to exits, that is in force.
 
     Attributes:
         at: since when.
-        reason: as given by the person who halted trading.
+        reason: as given by the person who did it.
+        state: REDUCING or HALTED.
     """
 
     at: datetime
     reason: str
+    state: TradingState = TradingState.HALTED
+
+    @property
+    def text(self) -> str:
+        """What it is, and why, for people."""
+        what = "halted" if self.state is TradingState.HALTED else "reduced to exits"
+        return f"trading is {what}: {self.reason}"

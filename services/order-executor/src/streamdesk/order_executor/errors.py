@@ -8,6 +8,7 @@
     │   └── DatabaseRefusedError      reached, but unusable: address, rights or version
     ├── BrokerUnavailableError        the broker was NOT reached: it does not have the order
     ├── OutcomeUnknownError           the broker may have the order; ask before sending again
+    ├── TradingStoppedError           the kill switch forbids it: nothing was sent
     └── BrokerContradictionError      broker and ledger cannot both be right; a person must look
 
 A refusal (a check of ours, or the broker's "no") is a result, not an error.
@@ -48,6 +49,10 @@ class BrokerUnavailableError(ExecutorError):
 
 class OutcomeUnknownError(ExecutorError):
     """The broker was asked and did not answer: it may or may not have the order."""
+
+
+class TradingStoppedError(ExecutorError):
+    """The kill switch forbids to send this order at present."""
 
 
 class BrokerContradictionError(ExecutorError):

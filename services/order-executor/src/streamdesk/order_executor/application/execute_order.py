@@ -21,6 +21,7 @@ from streamdesk.order_executor.errors import (
     BrokerContradictionError,
     BrokerUnavailableError,
     OutcomeUnknownError,
+    TradingStoppedError,
 )
 from streamdesk.runtime import logger, metrics, span
 from streamdesk.trading.orders import BrokerReport, Order
@@ -65,8 +66,14 @@ class OrderExecution:
             is_new: committed by this very process just now; otherwise it may have been sent, and
                 the broker is asked for it before anything is sent.
         """
+        if is_new and (kept := await self._ledger.withdraw(order)) is not None:
+            log.warning("order not sent", client_order_id=order.client_order_id, why=kept.reason)
+            self._booked()
+            return kept
         try:
             report = await (self._submit(order) if is_new else self.find_or_submit(order))
+        except TradingStoppedError:
+            return order  # after `resume` the reconciliation sends it
         except OutcomeUnknownError as error:
             # The broker may have the order: only its answer to a query can tell.
             found = await self._resolve(order, error)
@@ -93,6 +100,8 @@ class OrderExecution:
         await self._ledger.outcome_unknown(order.client_order_id, str(error))
         try:
             return await self.find_or_submit(order)
+        except TradingStoppedError:
+            return None
         except (OutcomeUnknownError, BrokerUnavailableError) as again:
             self._gate.close(f"outcome of order {order.client_order_id} is unknown: {again}")
             return None
@@ -102,11 +111,17 @@ class OrderExecution:
 
         Raises:
             BrokerUnavailableError, OutcomeUnknownError: nothing is known better than before.
+            TradingStoppedError: the broker does not have it, and the kill switch forbids to send
+                it. It stays as it is: only its own process can be sure that nobody sent it.
         """
         with order_span("query order", order, kind=SpanKind.CLIENT) as step:
             report = await self._within(self._broker.query(order.client_order_id))
             step.set_attribute(STATE, "unknown" if report is None else report.state)
-        return await self._submit(order) if report is None else report
+        if report is not None:
+            return report
+        if not await self._ledger.begin_sending(order.client_order_id):
+            raise TradingStoppedError(f"order {order.client_order_id} may not be sent at present")
+        return await self._submit(order)
 
     async def catch_up(self, client_order_id: str) -> Applied:
         """Book what the broker has of an order that it certainly knows.

@@ -25,7 +25,8 @@ async def inspect_ledger(
     Returns:
         `error`: why the database is unavailable, empty otherwise. `step`: the last migration that
         its tables have had, None without tables; `newest`: the last that this version knows;
-        `known`: whether it knows `step`; `halted_since` and `reason`: whether trading is halted.
+        `known`: whether it knows `step`; `halted_since` and `reason`: whether trading is halted
+        or reduced to exits; `trading_state`: which.
         With an error there is nothing else.
     """
     if missing := _missing_file(url):

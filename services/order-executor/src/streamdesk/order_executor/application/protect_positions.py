@@ -9,10 +9,12 @@ from streamdesk.order_executor.application.execute_order import OrderExecution
 from streamdesk.order_executor.application.order_spans import SYMBOL
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.domain import Mark
+from streamdesk.order_executor.errors import TradingStoppedError
 from streamdesk.runtime import logger, metrics, span
 from streamdesk.trading.decisions import Crossing, crossing
 from streamdesk.trading.money import price_from
 from streamdesk.trading.portfolio import Holding
+from streamdesk.trading.trading_state import TradingState
 
 log = logger(__name__)
 VIEW_SECONDS = 1.0
@@ -90,7 +92,12 @@ class Protection:
             symbol, item = next(iter(self._crossed.items()))
             about = {SYMBOL: symbol, "streamdesk.stop": item.crossing.origin.value}
             with span("leave position", parent=item.cause, attributes=about):
-                order = await self._ledger.protect(item.holding, item.crossing, self.take_marks())
+                try:
+                    order = await self._ledger.protect(
+                        item.holding, item.crossing, self.take_marks()
+                    )
+                except TradingStoppedError:
+                    return  # remembered: as soon as exits are let through, it is left
                 # Forgotten only now: if the ledger fails, the crossing is tried again.
                 self._crossed.pop(symbol, None)
                 if order is not None:
@@ -121,4 +128,5 @@ class Protection:
         metrics.PORTFOLIO_EQUITY.set(float(portfolio.equity))
         metrics.PORTFOLIO_CASH.set(float(portfolio.cash))
         metrics.POSITIONS_OPEN.set(len(portfolio.holdings))
-        metrics.TRADING_HALTED.set(portfolio.halted_reason is not None)
+        metrics.TRADING_HALTED.set(portfolio.trading_state is TradingState.HALTED)
+        metrics.TRADING_REDUCING.set(portfolio.trading_state is TradingState.REDUCING)

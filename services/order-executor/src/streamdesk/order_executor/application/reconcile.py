@@ -4,6 +4,7 @@ Several executors may do it at once, for the same orders: asking changes nothing
 idempotent on the client order id, and booking on the trade id.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from streamdesk.order_executor.adapters.ledger import Ledger
@@ -12,6 +13,7 @@ from streamdesk.order_executor.application.order_spans import order_span_again
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.errors import (
     BrokerContradictionError,
+    TradingStoppedError,
 )
 from streamdesk.runtime import metrics
 
@@ -57,7 +59,8 @@ class Reconciliation:
         try:
             orders = await self._ledger.unfinished(untouched_seconds)
             for order in orders:
-                with order_span_again("reconcile", order):
+                # What the kill switch holds back stays as it is, and keeps its reservations.
+                with suppress(TradingStoppedError), order_span_again("reconcile", order):
                     await self._execution.book(await self._execution.find_or_submit(order))
             trades = await self._missed_trades()
         except BrokerContradictionError as error:

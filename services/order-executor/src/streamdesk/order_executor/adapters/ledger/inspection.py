@@ -10,9 +10,13 @@ from streamdesk.order_executor.adapters.database.upgrade import current, steps
 from streamdesk.order_executor.adapters.ledger.kill_switch import state
 from streamdesk.order_executor.adapters.ledger.schema import LEDGER
 from streamdesk.order_executor.errors import DatabaseUnavailableError
+from streamdesk.trading.trading_state import TradingState
 
 HALTS_SINCE = "0002"
 """The migration that brought the kill switch."""
+
+STATES_SINCE = "0005"
+"""The migration that brought its states."""
 
 
 class LedgerInspector:
@@ -42,7 +46,9 @@ class LedgerInspector:
 
 def _look(connection: Connection) -> dict[str, Any]:
     known, step = steps(LEDGER), current(connection, LEDGER)
-    halt = state(connection) if step is not None and step >= HALTS_SINCE else None
+    halt = None
+    if step is not None and step >= HALTS_SINCE:
+        halt = state(connection, has_states=step >= STATES_SINCE)
     return {
         "error": "",
         "step": step,
@@ -50,4 +56,5 @@ def _look(connection: Connection) -> dict[str, Any]:
         "known": step is None or step in known,
         "halted_since": halt.at.isoformat() if halt else "",
         "reason": halt.reason if halt else "",
+        "trading_state": halt.state if halt else TradingState.ACTIVE,
     }

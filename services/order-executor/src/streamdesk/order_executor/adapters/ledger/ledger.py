@@ -14,10 +14,12 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, insert, select, update
 
+from streamdesk.contracts.events import Side
 from streamdesk.order_executor.adapters.database import Database
-from streamdesk.order_executor.adapters.ledger import booking, events, rows, signals
+from streamdesk.order_executor.adapters.ledger import booking, events, last_look, rows, signals
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, ORDERS
 from streamdesk.order_executor.domain import Marks, SignalDecision
+from streamdesk.order_executor.errors import TradingStoppedError
 from streamdesk.trading.decisions import (
     Crossing,
     decide,
@@ -157,6 +159,9 @@ class Ledger:
 
         Returns:
             The order; None when the position is closed, or being closed, already.
+
+        Raises:
+            TradingStoppedError: trading is halted; nothing was written.
         """
         now = self._clock()
 
@@ -169,6 +174,9 @@ class Ledger:
             # An order for the symbol is live: it may be the exit of another executor.
             if rows.is_reserved(connection, held.symbol):
                 return None
+            halt = last_look.stop_of(connection, Side.SELL)
+            if halt is not None:
+                raise TradingStoppedError(halt.text)
             attempt = 1 + rows.failed_exits(connection, held.entry_order_id)
             intent = protective_exit(held, crossed, attempt, self._policy)
             if intent is None:
@@ -177,6 +185,33 @@ class Ledger:
             return self._intend(connection, intent, now)
 
         return await self.database.write(work)
+
+    async def withdraw(self, order: Order) -> Order | None:
+        """Cancel an intent of this process, never sent, if the kill switch forbids to send it.
+
+        Returns:
+            The order, which must not be sent; None when it may be.
+        """
+        side = order.intent.side
+        # Looking first: nearly every order may be sent, and a read does not wait for writers.
+        if not await self.database.read(lambda connection: last_look.stop_of(connection, side)):
+            return None
+        now = self._clock()
+
+        def work(connection: Connection) -> Order | None:
+            kept = last_look.withdraw(connection, order.client_order_id, now)
+            portfolio = rows.portfolio(connection, self.rates)
+            events.update_alerts(connection, portfolio, self._policy, now)
+            return kept
+
+        return await self.database.write(work)
+
+    async def begin_sending(self, client_order_id: str) -> bool:
+        """Note that a reconciliation sends this order now; False when it may not be sent."""
+        now = self._clock()
+        return await self.database.write(
+            lambda connection: last_look.begin_sending(connection, client_order_id, now)
+        )
 
     async def outcome_unknown(self, client_order_id: str, why: str) -> None:
         """Note that the broker was asked and did not answer; changes nothing that is known."""
