@@ -60,9 +60,9 @@ DESK = Board(
                 ),
                 Panel(
                     "Halted",
-                    "1 while the kill switch is on: buys are refused.",
+                    "2: nothing is sent. 1: exits alone.",
                     "short",
-                    [Query("max(trading_halted{$SEL})")],
+                    [Query("max(2 * trading_halted{$SEL} + trading_reducing{$SEL})")],
                     kind="number",
                     width=3,
                     bad_above=1,

@@ -17,6 +17,7 @@ from streamdesk.trading.orders import Intent
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Holding, LiveOrder, Portfolio
 from streamdesk.trading.risk import Code, RiskVerdict, TradeRequest, conditions
+from streamdesk.trading.trading_state import TradingState
 
 NOW = datetime(2026, 11, 20, 15, 31, tzinfo=UTC)
 EXAMPLE: Any = SignalGenerated.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index]
@@ -205,3 +206,24 @@ def test_a_full_market_and_an_empty_account_are_conditions_to_announce() -> None
     assert conditions(portfolio(*five), Policy()).keys() == {"POSITION_LIMIT_REACHED:US"}
     assert conditions(portfolio("5.HK", cash=10), Policy()).keys() == {"CASH_EXHAUSTED"}
     assert conditions(portfolio("5.HK"), Policy()) == {}
+
+
+@pytest.mark.parametrize(
+    ("state", "side", "code"),
+    [
+        (TradingState.ACTIVE, Side.BUY, None),
+        (TradingState.ACTIVE, Side.SELL, None),
+        (TradingState.REDUCING, Side.BUY, Code.TRADING_REDUCING),
+        (TradingState.REDUCING, Side.SELL, None),
+        (TradingState.HALTED, Side.BUY, Code.TRADING_HALTED),
+        (TradingState.HALTED, Side.SELL, Code.TRADING_HALTED),
+    ],
+)
+def test_the_kill_switch_lets_through_what_its_state_says(
+    state: TradingState, side: Side, code: Code | None
+) -> None:
+    held = portfolio("AAPL.US") if side is Side.SELL else portfolio()
+    stopped = replace(held, trading_state=state, halted_reason="odd prices")
+    outcome = decide(request(side=side), stopped, Policy())
+    assert (outcome.code if isinstance(outcome, RiskVerdict) else None) == code
+    assert not isinstance(outcome, RiskVerdict) or "odd prices" in outcome.reason

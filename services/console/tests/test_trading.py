@@ -1,4 +1,8 @@
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,7 +30,7 @@ def test_a_halt_lasts_until_it_is_resumed(capsys: pytest.CaptureFixture[str]) ->
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Trading is open."
     assert lines[1].startswith("Trading is halted since ")
-    assert lines[1].endswith(": odd [prices]. Buy orders are refused, sell orders are accepted.")
+    assert lines[1].endswith(": odd [prices]. Nothing is sent.")
     assert json.loads(lines[2])["reason"] == "odd [prices]"
     assert lines[3:] == ["Trading is open."] * 2
 
@@ -36,12 +40,12 @@ def test_the_desks_own_ledger_is_the_one_in_its_folder(
 ) -> None:
     for name in ("LEDGER_URL", "PAPER_BROKER_URL"):
         monkeypatch.delenv(name)
-    assert run(["trading", "halt"]) == 2
+    assert run(["trading", "halt", "--reason", "x"]) == 2
     assert "there is no ledger in" in capsys.readouterr().err
     folder = Folder(Path(".streamdesk"))
     folder.make()
     (folder.ledger / "ledger.db").touch()
-    assert run(["trading", "halt"]) == 0
+    assert run(["trading", "halt", "--reason", "x"]) == 0
     assert run(["trading", "status"]) == 1
 
 
@@ -49,7 +53,7 @@ def test_a_ledger_that_cannot_be_used_is_said_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LEDGER_URL", "mysql://nowhere")
-    assert run(["trading", "halt"]) == 2
+    assert run(["trading", "halt", "--reason", "x"]) == 2
     error = capsys.readouterr().err
     assert "LEDGER_URL" in error
     assert error.count("\n") == 1
@@ -69,3 +73,45 @@ def test_only_what_needs_a_person_can_be_settled(
     assert run(["trading", "resume"]) == 0
     assert run(["trading", command, "none"]) == 1
     assert says in capsys.readouterr().err
+
+
+def test_trading_is_reduced_to_exits_until_it_is_resumed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["trading", "reduce", "--reason", "late"]) == 0
+    assert run(["trading", "status"]) == 1
+    assert run(["trading", "resume", "--yes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == lines[1]
+    assert lines[0].startswith("Trading is reduced to exits since ")
+    assert lines[0].endswith(": late. Buy orders are refused, sells and protective exits are sent.")
+
+
+@pytest.mark.parametrize("command", ["halt", "reduce"])
+def test_who_stops_trading_says_why(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for reason in ([], ["--reason", " "]):
+        assert run(["trading", command, *reason]) == 2
+        assert f"{command} --reason WHY" in capsys.readouterr().err
+    assert run(["trading", "status"]) == 0
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 2)])
+def test_on_a_terminal_trading_is_halted_only_once_it_is_confirmed(
+    tmp_path: Path, answer: str, code: int
+) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "streamdesk.console", "trading", "halt", "--reason", "odd"],
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=tmp_path,
+        )
+        os.write(ours, answer.encode())
+        out, _ = child.communicate(timeout=120)
+        assert child.returncode == code, out
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert run(["trading", "status"]) == (1 if code == 0 else 0)

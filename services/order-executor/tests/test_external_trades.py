@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -98,7 +99,9 @@ async def test_an_adopted_buy_is_a_position_that_can_be_sold(
     await executor.reconciliation.reconcile()
     assert (await executor.ledger.portfolio()).holdings["MSFT.US"].quantity == 10
     await assert_books_agree(executor, broker)
-    sell = signal_of("MSFT.US", "SELL", minute=1, price=55.0)
+    # The trade has the time at which it was seen.
+    later = datetime.now(UTC)
+    sell = signal_of("MSFT.US", "SELL", price=55.0, timestamp=later, queued_at=later)
     await executor.on_signal("signal-2", sell)
     assert (await executor.ledger.portfolio()).holdings == {}
     await assert_books_agree(executor, broker)
@@ -178,12 +181,12 @@ async def test_a_trade_of_a_foreign_order_at_the_paper_broker_is_adopted(
 async def test_a_fill_beyond_the_limit_that_takes_more_cash_than_there_is_is_booked_and_stops_buys(
     executor: OrderExecutor, broker: RestingBroker, signal_of: SignalOf
 ) -> None:
-    broker.slip = Decimal(400)
+    broker.slip = Decimal(450)
     await executor.on_signal("signal-1", signal_of(strength=1.0))
     portfolio = await executor.ledger.portfolio()
     assert portfolio.cash < 0
     assert portfolio.cash == (await broker.balances())["USD"]
-    assert {"FILL_BEYOND_LIMIT", "TRADING_HALTED"} <= set(await codes(executor))
+    assert {"FILL_BEYOND_LIMIT", "TRADING_REDUCING"} <= set(await codes(executor))
     found = [str(item) for item in await verify(executor.ledger, Records(broker.reports()))]
     assert any("within its limit" in item for item in found)
     assert any("cash is not negative" in item for item in found)
@@ -199,9 +202,23 @@ async def test_a_fill_beyond_the_limit_that_takes_more_cash_than_there_is_is_boo
     await executor.on_signal("signal-2", signal_of("MSFT.US", minute=1))
     query = select(SIGNALS.c.refusal_code).where(SIGNALS.c.signal_id == "signal-2")
     code = await executor.ledger.database.read(lambda it: it.execute(query).scalar_one())
-    assert code == "TRADING_HALTED"
+    assert code == "TRADING_REDUCING"
     await executor.on_signal("signal-3", signal_of(side="SELL", minute=2, price=500.0))
     assert (await executor.ledger.portfolio()).holdings == {}
+
+
+async def test_cash_below_zero_does_not_let_through_what_a_person_has_halted(
+    executor: OrderExecutor, broker: RestingBroker, signal_of: SignalOf
+) -> None:
+    broker.portion = Decimal(0)
+    await executor.on_signal("signal-1", signal_of(strength=1.0))
+    [order_id] = broker.book.orders
+    halt = await executor.kill_switch.halt("odd prices")
+    broker.slip = Decimal(450)
+    broker.fill(order_id)
+    await executor.reconciliation.reconcile()
+    assert (await executor.ledger.portfolio()).cash < 0
+    assert await executor.kill_switch.state() == halt
 
 
 async def test_a_fill_beyond_the_limit_that_the_cash_covers_is_announced_and_stops_nothing(

@@ -177,7 +177,8 @@ ORDERS_CONTRADICTED = Gauge(
 EXTERNAL_TRADES_OPEN = Gauge(
     "external_trades_open", "Trades that no desk ordered, neither adopted nor ignored yet."
 )
-TRADING_HALTED = Gauge("trading_halted", "1 while the kill switch is on: no buy is made.")
+TRADING_HALTED = Gauge("trading_halted", "1 while the kill switch halts trading: nothing is sent.")
+TRADING_REDUCING = Gauge("trading_reducing", "1 while the kill switch lets exits through alone.")
 ENTRY_LOCKS = Gauge(
     "entry_locks", "Locks in force: no position is opened in a symbol, or in any.", ["code"]
 )

@@ -26,6 +26,7 @@ from streamdesk.trading.losses import EquityTrack
 from streamdesk.trading.markets import CURRENCY, MarketCode
 from streamdesk.trading.money import PRICE_STEP, ZERO, ExchangeRates, cents, tidy
 from streamdesk.trading.orders import Intent, Trade
+from streamdesk.trading.trading_state import TradingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,8 @@ class Portfolio:
         live_orders: orders that are not done, by symbol; at most one a symbol.
         rates: value of the currencies.
         realized_fx_gain: what rates and conversions made of what was sold.
-        halted_reason: why trading is halted; None while it is not.
+        halted_reason: why trading is halted or reduced; None while it is active.
+        trading_state: which orders the kill switch lets through.
         risk: what has happened; given where an entry is decided, and to those who watch.
     """
 
@@ -139,6 +141,7 @@ class Portfolio:
     holdings: Mapping[str, Holding] = field(default_factory=dict)
     live_orders: Mapping[str, LiveOrder] = field(default_factory=dict)
     halted_reason: str | None = None
+    trading_state: TradingState = TradingState.ACTIVE
     risk: RiskHistory = field(default_factory=RiskHistory)
     realized_fx_gain: Decimal = ZERO
 

@@ -13,6 +13,7 @@ from streamdesk.trading.money import MAX_PRICE, ZERO
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Portfolio
 from streamdesk.trading.sizing import least_cash
+from streamdesk.trading.trading_state import TradingState
 
 
 class Code(StrEnum):
@@ -30,6 +31,7 @@ class Code(StrEnum):
     INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
     LOT_SIZE = "LOT_SIZE"
     PRICE_TICK = "PRICE_TICK"
+    TRADING_REDUCING = "TRADING_REDUCING"
     TRADING_HALTED = "TRADING_HALTED"
     FUTURE_SIGNAL = "FUTURE_SIGNAL"
     OUTDATED_BY_POSITION = "OUTDATED_BY_POSITION"
@@ -134,10 +136,17 @@ def known_symbol(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVer
 
 
 def not_halted(_: TradeRequest, portfolio: Portfolio, __: Policy) -> RiskVerdict:
-    """TRADING_HALTED: the kill switch is on."""
-    halted = portfolio.halted_reason is not None
+    """TRADING_HALTED: the kill switch lets nothing through."""
+    halted = portfolio.trading_state is TradingState.HALTED
     reason = f"trading is halted: {portfolio.halted_reason}"
     return RiskVerdict(Code.TRADING_HALTED, not halted, Decimal(halted), ZERO, reason)
+
+
+def not_reducing(_: TradeRequest, portfolio: Portfolio, __: Policy) -> RiskVerdict:
+    """TRADING_REDUCING: the kill switch lets exits through alone."""
+    reducing = portfolio.trading_state is TradingState.REDUCING
+    reason = f"trading is reduced to exits: {portfolio.halted_reason}"
+    return RiskVerdict(Code.TRADING_REDUCING, not reducing, Decimal(reducing), ZERO, reason)
 
 
 def fresh(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVerdict:
@@ -267,6 +276,7 @@ SIGNAL_CHECKS: tuple[Check, ...] = (
 )
 BUY_CHECKS: tuple[Check, ...] = (
     not_halted,
+    not_reducing,
     price_tradable,
     score_high_enough,
     symbol_not_locked,
@@ -275,8 +285,9 @@ BUY_CHECKS: tuple[Check, ...] = (
     position_slot_free,
     funds_for_a_position,
 )
-# What closes a position is refused neither for its score nor because of the kill switch.
+# What closes a position is not refused for its score, nor while trading is reduced to exits.
 SELL_CHECKS: tuple[Check, ...] = (
+    not_halted,
     price_tradable,
     symbol_not_locked,
     no_order_in_progress,

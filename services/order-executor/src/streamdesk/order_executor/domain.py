@@ -11,6 +11,7 @@ from streamdesk.trading.locks import EntryLock
 from streamdesk.trading.money import ZERO
 from streamdesk.trading.orders import Intent, Order, Trade
 from streamdesk.trading.risk import Alert, RiskVerdict
+from streamdesk.trading.trading_state import TradingState
 
 MAX_CLOCK_OFFSET_SECONDS = 30.0
 """How far an executor's clock may be off the broker's: NTP keeps a machine far closer."""
@@ -60,15 +61,23 @@ class ExitStep:
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """A halt of trading that is in force.
+    """A halt of trading, or its reduction to exits, that is in force.
 
     Attributes:
         at: since when.
-        reason: as given by the person who halted trading.
+        reason: as given by the person who did it, or why the desk did.
+        state: REDUCING or HALTED.
     """
 
     at: datetime
     reason: str
+    state: TradingState = TradingState.HALTED
+
+    @property
+    def text(self) -> str:
+        """What it is, and why, for people."""
+        what = "halted" if self.state is TradingState.HALTED else "reduced to exits"
+        return f"trading is {what}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@
     │   └── DatabaseRefusedError      reached, but unusable: address, rights or version
     ├── BrokerUnavailableError        the broker was NOT reached: it does not have the order
     ├── OutcomeUnknownError           the broker may have the order; ask before sending again
+    ├── TradingStoppedError           the kill switch forbids it: nothing was sent
     ├── ClockOffError                 this machine's clock is too far off the broker's
     ├── AdoptionError                 a trade cannot be booked as it is; nothing was written
     ├── BrokerContradictionError      broker and ledger cannot both be right; a person must look
@@ -51,6 +52,10 @@ class BrokerUnavailableError(ExecutorError):
 
 class OutcomeUnknownError(ExecutorError):
     """The broker was asked and did not answer: it may or may not have the order."""
+
+
+class TradingStoppedError(ExecutorError):
+    """The kill switch forbids to send this order at present."""
 
 
 class ClockOffError(ExecutorError):

@@ -29,6 +29,7 @@ from streamdesk.order_executor.errors import (
     BrokerUnavailableError,
     ClockOffError,
     OutcomeUnknownError,
+    TradingStoppedError,
 )
 from streamdesk.runtime import logger, metrics, span
 from streamdesk.trading.orders import BrokerReport, Order, OrderState, Trade
@@ -80,8 +81,14 @@ class OrderExecution:
             is_new: committed by this very process just now; otherwise it may have been sent, and
                 the broker is asked for it before anything is sent.
         """
+        if is_new and (kept := await self._ledger.withdraw(order)) is not None:
+            log.warning("order not sent", client_order_id=order.client_order_id, why=kept.reason)
+            self._booked()
+            return kept
         try:
             report = await (self._submit(order) if is_new else self.find_or_submit(order))
+        except TradingStoppedError:
+            return order  # after `resume` the reconciliation sends it
         except OutcomeUnknownError as error:
             # The broker may have the order: only its answer to a query can tell.
             report = await self._resolve(order, error)
@@ -107,6 +114,8 @@ class OrderExecution:
         await self._ledger.outcome_unknown(order.client_order_id, str(error))
         try:
             return await self.find_or_submit(order)
+        except TradingStoppedError:
+            return None
         except (OutcomeUnknownError, BrokerUnavailableError) as again:
             self._gate.close(f"outcome of order {order.client_order_id} is unknown: {again}")
             return None
@@ -121,6 +130,8 @@ class OrderExecution:
 
         Raises:
             BrokerUnavailableError, OutcomeUnknownError: nothing is known better than before.
+            TradingStoppedError: the broker does not have it, and the kill switch forbids to send
+                it. It stays as it is: only its own process can be sure that nobody sent it.
         """
         is_to_end = order.state is OrderState.PENDING_CANCEL
         ask = self._broker.cancel if is_to_end else self._broker.query
@@ -135,12 +146,21 @@ class OrderExecution:
         current = await self._ledger.order(order.client_order_id) or order
         if current.state.is_done:
             return None
+        if await self._is_contradicted(current):
+            return None
+        if not await self._ledger.begin_sending(current.client_order_id):
+            return None
+        # The ledger may have kept us waiting: the order is older than it was.
+        if await self._is_contradicted(current):
+            return None
+        return await self._submit(current)
+
+    async def _is_contradicted(self, order: Order) -> bool:
         idempotency_seconds = self._broker.capabilities.idempotency_seconds
-        against = reason_not_to_send_again(current, self._clock(), idempotency_seconds)
-        if against is None:
-            return await self._submit(current)
-        await self._contradict(current, against)
-        return None
+        against = reason_not_to_send_again(order, self._clock(), idempotency_seconds)
+        if against is not None:
+            await self._contradict(order, against)
+        return against is not None
 
     async def _contradict(self, order: Order, found: Contradiction) -> None:
         if await self._contradictions.note(order.client_order_id, found):

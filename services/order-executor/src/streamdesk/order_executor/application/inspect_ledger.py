@@ -25,7 +25,8 @@ async def inspect_ledger(
     Returns:
         `error`: why the database is unavailable, empty otherwise. `step`: the last migration that
         its tables have had, None without tables; `newest`: the last that this version knows;
-        `known`: whether it knows `step`; `halted_since` and `reason`: whether trading is halted;
+        `known`: whether it knows `step`; `halted_since` and `reason`: whether trading is halted
+        or reduced to exits; `trading_state`: which;
         `contradictions`: a line for each order that the broker contradicts; `external_trades`: one
         for each trade that no desk ordered and nobody has settled.
         With an error there is nothing else.

@@ -13,7 +13,7 @@ from streamdesk.order_executor.application.order_spans import SYMBOL
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.application.working_orders import WorkingOrders
 from streamdesk.order_executor.domain import Mark
-from streamdesk.order_executor.errors import DatabaseError
+from streamdesk.order_executor.errors import DatabaseError, TradingStoppedError
 from streamdesk.runtime import logger, metrics, span
 from streamdesk.trading.decisions import Crossing, crossing
 from streamdesk.trading.locks import LockCode
@@ -21,6 +21,8 @@ from streamdesk.trading.losses import loss_locks, tracked, trading_day
 from streamdesk.trading.money import price_from
 from streamdesk.trading.orders import OrderState
 from streamdesk.trading.portfolio import Holding, Portfolio
+from streamdesk.trading.risk import Code
+from streamdesk.trading.trading_state import TradingState
 from streamdesk.trading.working_orders import left_behind
 
 log = logger(__name__)
@@ -153,7 +155,10 @@ class Protection:
 
     async def _leave(self, symbol: str, item: _Crossed) -> bool:
         """Take the next step; returns whether the one after it has to wait."""
-        step = await self._ledger.protect(item.holding, item.crossing, self.take_marks())
+        try:
+            step = await self._ledger.protect(item.holding, item.crossing, self.take_marks())
+        except TradingStoppedError:
+            return True  # remembered: as soon as exits are let through, it is left
         self._working.changed()
         if step.is_waiting:
             return True
@@ -165,7 +170,10 @@ class Protection:
         self._crossed.pop(symbol, None)
         if step.order is not None:
             self._report(item)
-            await self._execution.carry_out(step.order, is_new=True)
+            ended = await self._execution.carry_out(step.order, is_new=True)
+            if ended.code == Code.TRADING_HALTED:  # after it was committed, before it was sent
+                self._crossed.setdefault(symbol, item)
+                return True
         return False
 
     def _report(self, item: _Crossed) -> None:
@@ -194,7 +202,8 @@ class Protection:
         metrics.POSITIONS_OPEN.set(len(portfolio.holdings))
         contradicted = [each for each in portfolio.live_orders.values() if each.contradiction]
         metrics.ORDERS_CONTRADICTED.set(len(contradicted))
-        metrics.TRADING_HALTED.set(portfolio.halted_reason is not None)
+        metrics.TRADING_HALTED.set(portfolio.trading_state is TradingState.HALTED)
+        metrics.TRADING_REDUCING.set(portfolio.trading_state is TradingState.REDUCING)
         in_force = Counter(lock.code for lock in portfolio.risk.locks)
         for code in LockCode:
             metrics.ENTRY_LOCKS.labels(code).set(in_force[code])

@@ -5,6 +5,7 @@ idempotent on the client order id, and booking on the trade id.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from streamdesk.order_executor.adapters.ledger import Ledger
@@ -14,6 +15,7 @@ from streamdesk.order_executor.application.order_spans import order_span_again
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.errors import (
     BrokerContradictionError,
+    TradingStoppedError,
 )
 from streamdesk.runtime import logger, metrics
 from streamdesk.trading.identity import is_ours
@@ -73,7 +75,8 @@ class Reconciliation:
             await self._execution.check_clock()
             orders = await self._ledger.unfinished(untouched_seconds)
             for order in orders:
-                with order_span_again("reconcile", order):
+                # What the kill switch holds back stays as it is, and keeps its reservations.
+                with order_span_again("reconcile", order), suppress(TradingStoppedError):
                     report = await self._execution.find_or_submit(order)
                     if report is not None:
                         await self._execution.book(report)

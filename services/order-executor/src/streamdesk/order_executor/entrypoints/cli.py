@@ -2,7 +2,7 @@
 
 migrate                bring the tables up to date
 inspect                print how the ledger is, as JSON; changes nothing
-halt, resume, status   the kill switch
+halt, reduce, resume, status   the kill switch
 resolve, adopt, ignore what a person found out about an order or a trade: `order_commands`
 """
 
@@ -30,6 +30,7 @@ from streamdesk.order_executor.errors import AdoptionError, DatabaseError
 from streamdesk.runtime import BadSettingError, logger
 from streamdesk.runtime.logs import configure_logs
 from streamdesk.runtime.settings_report import load
+from streamdesk.trading.trading_state import TradingState
 
 log = logger(__name__)
 EXIT_FAILED = 1
@@ -122,7 +123,8 @@ def trading(arguments: Sequence[str], open_kill_switch: OpenKillSwitch) -> int:
         return _complain(error, EXIT_BAD_SETTING)
     except DatabaseError as error:
         return _complain(f"the ledger is unavailable: {error}", EXIT_FAILED)
-    report: dict[str, object] = {"halted": halt is not None}
+    state = TradingState.ACTIVE if halt is None else halt.state
+    report: dict[str, object] = {"halted": state is TradingState.HALTED, "state": state}
     if halt is not None:
         report |= {"since": halt.at.isoformat(), "reason": halt.reason}
     _print(report)
@@ -158,14 +160,16 @@ def about_an_order(arguments: Sequence[str], open_executor: OpenExecutor) -> int
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=f"python -m streamdesk.{NAME.replace('-', '_')}",
-        description="The kill switch: while trading is halted every buy is refused; sells and "
-        "protective exits continue.",
+        description="The kill switch: while trading is halted nothing is sent; while it is reduced "
+        "exits alone are.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    halt = commands.add_parser(TradingCommand.HALT, help="refuse every buy from now on")
-    halt.add_argument("--reason", default="", help="why, for people")
-    commands.add_parser(TradingCommand.RESUME, help="allow buys again")
-    commands.add_parser(TradingCommand.STATUS, help="say whether trading is halted")
+    halt = commands.add_parser(TradingCommand.HALT, help="send nothing from now on")
+    reduce = commands.add_parser(TradingCommand.REDUCE, help="send exits alone from now on")
+    for stop in (halt, reduce):
+        stop.add_argument("--reason", default="", help="why, for people")
+    commands.add_parser(TradingCommand.RESUME, help="send everything again")
+    commands.add_parser(TradingCommand.STATUS, help="say what is sent, and why")
     return parser.parse_args(arguments)
 
 

@@ -41,6 +41,7 @@ class LedgerFacts:
         known: whether this version knows `step`.
         halted_since: since when the kill switch is on; empty while it is off.
         reason: why it was turned on.
+        trading_state: what it lets through, as in REDUCING.
         contradictions: a line for each order that the broker contradicts.
         external_trades: a line for each trade that no desk ordered and nobody has settled.
     """
@@ -51,6 +52,7 @@ class LedgerFacts:
     known: bool = True
     halted_since: str = ""
     reason: str = ""
+    trading_state: str = "HALTED"
     contradictions: Sequence[str] = ()
     external_trades: Sequence[str] = ()
 
@@ -90,7 +92,8 @@ def _kill_switch(facts: LedgerFacts) -> Finding:
     if facts.step is None:
         return unknown(check, "no tables", "see ledger.tables")
     if facts.halted_since:
-        found = f"trading is halted since {facts.halted_since}: {facts.reason}"
+        what = "reduced to exits" if facts.trading_state == "REDUCING" else "halted"
+        found = f"trading is {what} since {facts.halted_since}: {facts.reason}"
         return warning(check, found, "`streamdesk trading resume`, when its cause is resolved")
     return ok(check, "off: buy orders are accepted")
 

@@ -32,9 +32,9 @@ NO_SERVICE = (
     "address, PROMETHEUS_URL knows all that it scrapes"
 )
 INFO, READY = "streamdesk_info", "streamdesk_ready"
-BLOCKED, HALTED = "trading_blocked", "trading_halted"
+BLOCKED, STOPPED = "trading_blocked", ("trading_halted", "trading_reducing")
 DISCREPANCIES = ("ledger_discrepancies", "broker_discrepancies")
-SERIES = (INFO, READY, BLOCKED, HALTED, *DISCREPANCIES)
+SERIES = (INFO, READY, BLOCKED, *STOPPED, *DISCREPANCIES)
 SERVER = "redis"
 """The desk's own server among its processes: it has no probes."""
 
@@ -285,7 +285,7 @@ def _facts(name: str, series: Series, known: Mapping[str, Any]) -> ProcessFacts:
         ready=bool(figures[READY]) if READY in figures else None,
         version=series.info.get("version", ""),
         blocked=bool(figures[BLOCKED]) if trades else None,
-        halted=bool(figures.get(HALTED, 0)) if trades else None,
+        halted=any(figures.get(name, 0) for name in STOPPED) if trades else None,
         discrepancies=int(sum(figures.get(each, 0) for each in DISCREPANCIES)) if trades else 0,
         **known,
     )

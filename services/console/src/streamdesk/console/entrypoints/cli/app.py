@@ -24,7 +24,7 @@ COMMANDS = {
     "bus": "Inspect the bus: lag, health, live and past traffic, dead letters.",
     "job": "Run a job of the desk once.",
     "news": "Fetch news once, follow it, and explain why an article passes.",
-    "trading": "Halt trading, and resume it: the kill switch.",
+    "trading": "Halt, reduce and resume trading; settle what the broker contradicts.",
     "alert": "Send a test alert the way that alerts take to people.",
 }
 """All commands, and the first line of each one's help."""

@@ -1,6 +1,7 @@
 """`streamdesk trading`: the kill switch, and orders that need a person."""
 
 import os
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -19,37 +20,79 @@ from streamdesk.console.errors import UsageError
 
 MODULE = "streamdesk.order_executor"
 
-app = new_app("Halt trading and resume it; settle what the broker contradicts.")
+ReasonOption = Annotated[
+    str | None,
+    typer.Option(
+        "--reason", help="Why: shown with the status and on the page.", show_default=False
+    ),
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+
+app = new_app("Halt, reduce and resume trading; settle what the broker contradicts.")
 
 
 @app.command("halt")
 def halt(
-    reason: Annotated[
-        str, typer.Option("--reason", help="Shown with the status.", show_default=False)
-    ] = "",
+    reason: ReasonOption = None,
+    yes: YesOption = False,
     as_json: JsonOption = False,
     data: DataOption = DATA,
 ) -> int:
-    """Refuse every buy order from now on, by all executors of the account.
+    """Send nothing from now on, by any executor of the account: no entry, no exit, no stop.
 
-    Once this command has returned, no buy order is placed. Sell orders and protective exits
-    continue, and orders that were placed before are finished.
+    Once this command has returned, no order is sent that the broker does not have. Orders that it
+    has are finished. A stop that is crossed meanwhile is remembered, and sells after `resume` or
+    `reduce`.
     """
-    return _show(_executor(["halt", "--reason", reason], data), as_json=as_json)
+    return _stop("halt", "send nothing, no stop losses either", reason, data, yes, as_json)
+
+
+@app.command("reduce")
+def reduce(
+    reason: ReasonOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+    data: DataOption = DATA,
+) -> int:
+    """Send exits alone from now on, by any executor of the account: sells and protective exits."""
+    return _stop("reduce", "send exits alone", reason, data, yes, as_json)
 
 
 @app.command("resume")
-def resume(as_json: JsonOption = False, data: DataOption = DATA) -> int:
-    """Accept buy orders again."""
+def resume(yes: YesOption = False, as_json: JsonOption = False, data: DataOption = DATA) -> int:
+    """Send entries and exits again."""
+    _confirm("Send entries and exits again?", yes)
     return _show(_executor(["resume"], data), as_json=as_json)
 
 
 @app.command("status")
 def status(as_json: JsonOption = False, data: DataOption = DATA) -> int:
-    """Say whether trading is halted; the exit code is 1 while it is."""
+    """Say what is sent, and why; the exit code is 1 unless all of it is."""
     report = _executor(["status"], data)
     _show(report, as_json=as_json)
-    return 1 if report["halted"] else 0
+    return 0 if report["state"] == "ACTIVE" else 1
+
+
+def _stop(
+    command: str,
+    what: str,
+    reason: str | None,
+    data: Path,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    if reason is None and sys.stdin.isatty():
+        reason = typer.prompt("Reason")
+    if not (reason or "").strip():
+        raise UsageError(f"say why, for those who find trading stopped: {command} --reason WHY")
+    _confirm(f"From now on, {what}?", yes)
+    return _show(_executor([command, "--reason", reason or ""], data), as_json=as_json)
+
+
+def _confirm(question: str, yes: bool) -> None:
+    """Ask on a terminal; a script has said what it wants."""
+    if not yes and sys.stdin.isatty() and not typer.confirm(question):
+        raise UsageError("nothing was changed")
 
 
 @app.command("resolve")
@@ -127,16 +170,21 @@ def _executor(arguments: list[str], data: Path) -> Line:
     return ended.last
 
 
+WORDS = {
+    "HALTED": "[bold red]Trading is halted[/]{since}: {reason}. Nothing is sent.",
+    "REDUCING": "[bold yellow]Trading is reduced to exits[/]{since}: {reason}. "
+    "Buy orders are refused, sells and protective exits are sent.",
+    "ACTIVE": "[bold green]Trading is open.[/]",
+}
+
+
 def _show(report: Line, *, as_json: bool) -> int:
     if as_json:
         print_json({name: value for name, value in report.items() if name != "kind"})
-    elif report["halted"]:
-        since = datetime.fromisoformat(report["since"]).astimezone()
-        stdout().print(
-            f"[bold red]Trading is halted[/] since {since:%Y-%m-%d %H:%M:%S}: "
-            f"{escape(report['reason'])}. Buy orders are refused, sell orders are accepted.",
-            highlight=False,
-        )
-    else:
-        stdout().print("[bold green]Trading is open.[/]", highlight=False)
+        return 0
+    since = ""
+    if "since" in report:
+        since = f" since {datetime.fromisoformat(report['since']).astimezone():%Y-%m-%d %H:%M:%S}"
+    text = WORDS[report["state"]].format(since=since, reason=escape(report.get("reason", "")))
+    stdout().print(text, highlight=False)
     return 0

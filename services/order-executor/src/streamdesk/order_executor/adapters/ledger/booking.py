@@ -19,6 +19,7 @@ from streamdesk.trading.money import ZERO, ExchangeRates
 from streamdesk.trading.orders import BrokerReport, Order, OrderState, Trade
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Booking, Holding, amounts, book_trade
+from streamdesk.trading.trading_state import TradingState
 
 ENDS_EARLY = frozenset({OrderState.REJECTED, OrderState.CANCELED, OrderState.EXPIRED})
 
@@ -127,11 +128,14 @@ def _has_ended_early(before: Order, after: Order) -> bool:
 
 
 def _stop_entries_without_cash(connection: Connection, order: Order, now: datetime) -> None:
-    """What happened is booked; what is owed is not spent further."""
+    """What happened is booked; what is owed is not spent further.
+
+    Exits are let through, as they bring cash. What a person has stopped stays as it is.
+    """
     cash = connection.execute(select(ACCOUNT.c.cash)).scalar_one()
-    if cash < 0:
+    if cash < 0 and kill_switch.state(connection) is None:
         why = f"cash is {cash} after order {order.client_order_id} of {order.intent.symbol}"
-        kill_switch.halt(connection, why, now)
+        kill_switch.stop(connection, TradingState.REDUCING, why, now)
 
 
 def _announce_portfolio(

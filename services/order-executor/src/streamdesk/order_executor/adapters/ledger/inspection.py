@@ -12,9 +12,13 @@ from streamdesk.order_executor.adapters.ledger.external_trades import open_trade
 from streamdesk.order_executor.adapters.ledger.kill_switch import state
 from streamdesk.order_executor.adapters.ledger.schema import LEDGER
 from streamdesk.order_executor.errors import DatabaseUnavailableError
+from streamdesk.trading.trading_state import TradingState
 
 HALTS_SINCE = "0002"
 """The migration that brought the kill switch."""
+
+STATES_SINCE = "0011"
+"""The migration that brought its states."""
 
 
 class LedgerInspector:
@@ -44,7 +48,9 @@ class LedgerInspector:
 
 def _look(connection: Connection) -> dict[str, Any]:
     known, step = steps(LEDGER), current(connection, LEDGER)
-    halt = state(connection) if step is not None and step >= HALTS_SINCE else None
+    halt = None
+    if step is not None and step >= HALTS_SINCE:
+        halt = state(connection, has_states=step >= STATES_SINCE)
     # The orders of an older step lack columns that this version reads.
     is_newest = step == known[-1]
     found = unresolved(connection) if is_newest else []
@@ -56,6 +62,7 @@ def _look(connection: Connection) -> dict[str, Any]:
         "known": step is None or step in known,
         "halted_since": halt.at.isoformat() if halt else "",
         "reason": halt.reason if halt else "",
+        "trading_state": halt.state if halt else TradingState.ACTIVE,
         "contradictions": [
             f"{item.code} {item.order.client_order_id} {item.order.intent.symbol} "
             f"since {item.since.isoformat(timespec='seconds')}"

@@ -20,13 +20,15 @@ from streamdesk.order_executor.adapters.ledger import (
     booking,
     cancellations,
     events,
+    last_look,
     loss_watch,
     rows,
     signals,
     trade_locks,
 )
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, ORDERS
-from streamdesk.order_executor.domain import ExitStep, Marks, SignalDecision
+from streamdesk.order_executor.domain import ExitStep, Halt, Marks, SignalDecision
+from streamdesk.order_executor.errors import TradingStoppedError
 from streamdesk.trading.decisions import (
     Crossing,
     decide,
@@ -180,10 +182,15 @@ class Ledger:
 
         Returns:
             The step; none when the position is closed, or being closed, already.
+
+        Raises:
+            TradingStoppedError: trading is halted, and the step would be an exit; nothing but the
+                prices was written. What is left of an entry makes way all the same: to cancel it
+                lessens the risk. An exit that the market has left does not, as none may follow it.
         """
         now = self._clock()
 
-        def work(connection: Connection) -> ExitStep:
+        def work(connection: Connection) -> ExitStep | Halt:
             loss_watch.note_marks(connection, marks or {}, self.rates)
             held = rows.holding(connection, holding.symbol)
             # Closed since, or closed and opened again: the stop was that of another position.
@@ -193,6 +200,9 @@ class Ledger:
             live = rows.live_order(connection, held.symbol)
             if live is not None:
                 return _make_way(connection, live, crossed, attempt, now)
+            halt = last_look.stop_of(connection, Side.SELL)
+            if halt is not None:
+                return halt
             intent = protective_exit(held, crossed, attempt, self._policy)
             if intent is None:
                 return ExitStep()
@@ -200,7 +210,45 @@ class Ledger:
             loss_watch.look_and_keep(connection, crossed.at, self._policy, self.rates, now)
             return ExitStep(self._intend(connection, intent, now))
 
+        step = await self.database.write(work)
+        # Raised only here: the prices are written, halted or not.
+        if isinstance(step, Halt):
+            raise TradingStoppedError(step.text)
+        return step
+
+    async def withdraw(self, order: Order) -> Order | None:
+        """Cancel an intent of this process, never sent, if the kill switch forbids to send it.
+
+        Returns:
+            The order, which must not be sent; None when it may be.
+        """
+        side = order.intent.side
+        # Looking first: nearly every order may be sent, and a read does not wait for writers.
+        if not await self.database.read(lambda connection: last_look.stop_of(connection, side)):
+            return None
+        now = self._clock()
+
+        def work(connection: Connection) -> Order | None:
+            kept = last_look.withdraw(connection, order.client_order_id, now)
+            portfolio = rows.portfolio(connection, self.rates)
+            events.update_alerts(connection, portfolio, self._policy, now)
+            return kept
+
         return await self.database.write(work)
+
+    async def begin_sending(self, client_order_id: str) -> bool:
+        """Note that an order that is not known to be new to the broker is sent now.
+
+        Returns:
+            False when there is nothing to send: it is done, or a person must look at it first.
+
+        Raises:
+            TradingStoppedError: the kill switch forbids to send it; nothing was written.
+        """
+        now = self._clock()
+        return await self.database.write(
+            lambda connection: last_look.begin_sending(connection, client_order_id, now)
+        )
 
     async def outcome_unknown(self, client_order_id: str, why: str) -> None:
         """Note that the broker was asked and did not answer; changes nothing that is known."""
@@ -311,10 +359,12 @@ class Ledger:
 
 def _make_way(
     connection: Connection, live: Order, crossed: Crossing, attempt: int, now: datetime
-) -> ExitStep:
-    code = cancel_code_for(live, crossed)
+) -> ExitStep | Halt:
+    code, is_exit = cancel_code_for(live, crossed), live.intent.side is Side.SELL
     # Another executor's exit, or one that the market has not left.
-    if code is None or (live.intent.side is Side.SELL and attempt > MAX_EXITS):
+    if code is None or (is_exit and attempt > MAX_EXITS):
         return ExitStep()
+    if is_exit and (halt := last_look.stop_of(connection, Side.SELL)) is not None:
+        return halt
     wanted = cancellations.want(connection, live, code, now)
     return ExitStep(wanted, is_waiting=wanted is None)

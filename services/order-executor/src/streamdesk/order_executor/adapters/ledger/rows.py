@@ -25,6 +25,7 @@ from streamdesk.trading.markets import MarketCode
 from streamdesk.trading.money import ExchangeRates
 from streamdesk.trading.orders import Intent, Order, OrderState, Origin
 from streamdesk.trading.portfolio import Holding, LiveOrder, Portfolio
+from streamdesk.trading.trading_state import TradingState
 
 UNFINISHED = tuple(state.value for state in OrderState if not state.is_done)
 
@@ -39,6 +40,7 @@ def portfolio(connection: Connection, rates: ExchangeRates) -> Portfolio:
         realized_fx_gain=row["fx_gain"],
         rates=rates,
         halted_reason=row["halted_reason"] if row["halted_at"] is not None else None,
+        trading_state=trading_state(row["halted_at"], row["trading_state"]),
         holdings={holding.symbol: holding for holding in holdings(connection)},
         live_orders={
             live["symbol"]: LiveOrder(
@@ -54,6 +56,16 @@ def portfolio(connection: Connection, rates: ExchangeRates) -> Portfolio:
             ).mappings()
         },
     )
+
+
+def trading_state(halted_at: datetime | None, name: str | None) -> TradingState:
+    """What the kill switch lets through; without a name what a halt did before there were states.
+
+    An executor of an earlier release resumes by the time alone.
+    """
+    if halted_at is None:
+        return TradingState.ACTIVE
+    return TradingState(name or TradingState.REDUCING)
 
 
 def holdings(connection: Connection) -> list[Holding]:

@@ -63,6 +63,8 @@ ACCOUNT = Table(
     # The kill switch: since when, and why. NULL: not halted.
     time("halted_at", nullable=True),
     Column("halted_reason", Text),
+    # What it lets through meanwhile. NULL: exits, as a halt did before there were states.
+    Column("trading_state", String(8)),
 )
 # One row for each signal: what was decided, once.
 SIGNALS = Table(
