@@ -29,14 +29,7 @@ def note_fill(
     """Write what a booked fill adds to its position's row."""
     if before is None:
         if booking.holding is not None:
-            connection.execute(
-                insert(ROUND_TRIPS).values(
-                    entry_order_id=intent.client_order_id,
-                    symbol=intent.symbol,
-                    profit=ZERO,
-                    cost=ZERO,
-                )
-            )
+            _open(connection, intent)
         return
     if booking.holding is not None and booking.holding.quantity > before.quantity:
         return
@@ -49,6 +42,15 @@ def note_fill(
         values |= {"closed_at": intent.as_of, "by_stop": intent.origin is Origin.STOP_LOSS}
     mine = ROUND_TRIPS.c.entry_order_id == before.entry_order_id
     connection.execute(update(ROUND_TRIPS).where(mine).values(**values))
+
+
+def _open(connection: Connection, entry: Intent) -> None:
+    # What is filled after its position was closed opens that position again: it is one trip.
+    mine = ROUND_TRIPS.c.entry_order_id == entry.client_order_id
+    again = update(ROUND_TRIPS).where(mine).values(closed_at=None, by_stop=None)
+    if connection.execute(again).rowcount == 0:
+        trip = {"entry_order_id": entry.client_order_id, "symbol": entry.symbol}
+        connection.execute(insert(ROUND_TRIPS).values(**trip, profit=ZERO, cost=ZERO))
 
 
 def lock_after_close(
