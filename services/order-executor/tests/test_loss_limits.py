@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
+from streamdesk.bus import Outcome
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.order_executor.adapters.ledger.schema import OUTBOX, ROUND_TRIPS, SIGNALS
 from streamdesk.order_executor.config import Settings
@@ -55,6 +56,26 @@ async def events(executor: OrderExecutor, *types: str) -> list[dict[str, Any]]:
 async def locked(executor: OrderExecutor) -> list[tuple[str, str]]:
     """Symbol and code of the locks that have not ended."""
     return [(item.lock.symbol, item.lock.code) for item in await executor.loss_limits.locks()]
+
+
+@pytest.fixture
+def executor_of(executor_of: ExecutorOf, bar_of: BarOf) -> ExecutorOf:
+    """Executors that see the bar of each signal before it, as on a desk."""
+
+    async def make(account: str = "account", **more: Any) -> OrderExecutor:
+        executor = await executor_of(account, **more)
+        decide = executor.on_signal
+
+        async def on_signal(signal_id: str, signal: SignalGenerated) -> Outcome:
+            at = {"timestamp": signal.timestamp}
+            await executor.on_bar(bar_of(signal.symbol, price=signal.price).model_copy(update=at))
+            return await decide(signal_id, signal)
+
+        seen_first: Any = executor
+        seen_first.on_signal = on_signal
+        return executor
+
+    return make
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 Positions that were opened or closed before are worked out from the fills.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -29,8 +28,7 @@ def upgrade() -> None:
         _whole("day_equity"),
         _whole("peak_equity"),
     )
-    rows = list(_trips())
-    if rows:
+    if rows := _trips():
         op.bulk_insert(round_trips, rows)
 
 
@@ -79,7 +77,7 @@ def _trade_locks() -> None:
     op.create_index("trade_locks_ended_at", "trade_locks", ["ended_at"])
 
 
-def _trips() -> Iterator[dict[str, Any]]:
+def _trips() -> list[dict[str, Any]]:
     """Every position, from the fills in the order of their booking."""
     columns = "client_order_id", "symbol", "side", "origin", "as_of"
     orders = sa.table("orders", *map(sa.column, columns[:4]), _time("as_of", nullable=False))
@@ -90,21 +88,25 @@ def _trips() -> Iterator[dict[str, Any]]:
         .join_from(fills, orders, fills.c.client_order_id == orders.c.client_order_id)
         .order_by(fills.c.booking)
     )
-    held: dict[str, tuple[dict[str, Any], int]] = {}
+    trips: dict[str, dict[str, Any]] = {}
+    held: dict[str, tuple[str, int]] = {}
     for row in op.get_bind().execute(query).mappings():
         symbol = row["symbol"]
-        trip, left = held.pop(symbol, (_opened(row), 0))
+        entry, left = held.pop(symbol, (row["client_order_id"], 0))
+        trip = trips.setdefault(entry, _opened(row))
         if row["side"] == "BUY":
-            held[symbol] = trip, left + row["quantity"]
+            # An entry may have been filled after its position was closed: the same trip again.
+            trip |= {"closed_at": None, "by_stop": None}
+            held[symbol] = entry, left + row["quantity"]
             continue
         left -= row["quantity"]
         trip["profit"] += row["realized_pnl"]
         trip["cost"] += row["cash_amount"] - row["realized_pnl"] - row["fx_gain"]
         if left > 0:
-            held[symbol] = trip, left
-            continue
-        yield trip | {"closed_at": row["as_of"], "by_stop": row["origin"] == "STOP_LOSS"}
-    yield from (trip for trip, _ in held.values())
+            held[symbol] = entry, left
+        else:
+            trip |= {"closed_at": row["as_of"], "by_stop": row["origin"] == "STOP_LOSS"}
+    return list(trips.values())
 
 
 def _opened(row: sa.RowMapping) -> dict[str, Any]:
