@@ -2,7 +2,7 @@
 -- sell of them at 101, in three. Prices are in millionths, amounts in cents; a fill costs a dollar.
 CREATE TEMP TABLE made AS
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n, wanted WHERE i + 1 < orders)
-SELECT i, printf('order-%032d', i) AS id, 'paper-' || (i + 1) AS broker_id,
+SELECT i, printf('sd-%032d', i) AS id, 'paper-' || (i + 1) AS broker_id,
   printf('S%d.US', i / 2 % 500) AS symbol, CASE i % 2 WHEN 0 THEN 'BUY' ELSE 'SELL' END AS side,
   (100 + i % 2) * 1000000 AS price, '2026-01-05 14:30:00.000000' AS moment
 FROM n;
@@ -32,6 +32,10 @@ SELECT booking, trade_id, id, shares, price, 1000000, 'USD', 100000000,
 FROM filled;
 UPDATE account SET cash = cash + (SELECT sum(cash_amount) FROM fills),
   realized_pnl = realized_pnl + (SELECT sum(realized_pnl) FROM fills);
+INSERT INTO round_trips (entry_order_id, symbol, profit, cost, closed_at, by_stop)
+SELECT bought.id, bought.symbol,
+  (SELECT sum(realized_pnl) FROM fills WHERE client_order_id = sold.id), 100 * 10002, sold.moment, 0
+FROM made AS bought JOIN made AS sold ON sold.i = bought.i + 1 WHERE bought.side = 'BUY';
 -- paper
 INSERT INTO paper_orders (
   id, client_order_id, symbol, side, quantity, limit_price, state, times_asked, as_of)

@@ -39,11 +39,20 @@ def test_a_library_that_is_missing_is_named(tmp_path: Path) -> None:
         members(tmp_path, "shop")
 
 
-@pytest.mark.parametrize("library", ["indicators", "market"])
-def test_only_services_that_compute_with_bars_get_the_libraries_for_it(library: str) -> None:
+@pytest.mark.parametrize(
+    ("library", "services"),
+    [
+        ("indicators", ["analysis", "signal-generator"]),
+        # The executor takes the exchanges' hours from it.
+        ("market", ["analysis", "order-executor", "signal-generator"]),
+    ],
+)
+def test_only_services_that_compute_with_bars_get_the_libraries_for_it(
+    library: str, services: list[str]
+) -> None:
     names = sorted(service.name for service in in_cluster())
     takers = [name for name in names if ROOT / "libs" / library in members(ROOT, name)]
-    assert takers == ["analysis", "signal-generator"]
+    assert takers == services
 
 
 def test_files_that_no_program_reads_are_removed_and_the_rest_stays(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from streamdesk.signal_generator.domain.cursor import signal_id
 from streamdesk.strategy.scanner import Scanner
 
 Start = Callable[..., Any]
+BEGAN = 1_779_975_400  # 28 May 2026, 09:36 in New York: the recording ends before the session
 SYMBOLS = 4
 STEPS = 160
 
@@ -31,7 +32,7 @@ def recording(folder: Path) -> Path:
     lines = ["symbol,date,open,high,low,close,volume"]
     prices = [100.0] * SYMBOLS
     for step in range(STEPS):
-        at = datetime.fromtimestamp(1_780_000_000 + 60 * step, UTC).isoformat()
+        at = datetime.fromtimestamp(BEGAN + 60 * step, UTC).isoformat()
         for number, first in enumerate(prices):
             last = first * (1 + chance.gauss(0, 0.006) + 0.004 * math.sin(step / 9 + number))
             high, low = max(first, last) * 1.002, min(first, last) * 0.998

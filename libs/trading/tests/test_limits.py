@@ -48,7 +48,7 @@ def portfolio(cash: int = 1_000_000, *, risk: RiskHistory = NOTHING, **held: int
             local_cost=Decimal(quantity * 100),
             market_price=Decimal(100),
             marked_at=NOW,
-            opened_at=NOW,
+            opened_at=NOW - timedelta(minutes=1),
             entry_order_id=f"sd-{code}",
             signal_id="signal-0",
         )

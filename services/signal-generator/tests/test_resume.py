@@ -110,11 +110,11 @@ class Killer:
             monkeypatch.setattr(backend, name, self._deadly(getattr(backend, name)))
 
     def _deadly(self, write: Callable[..., Any]) -> Callable[..., Any]:
-        async def killed(*arguments: Any) -> Any:
+        async def killed(*arguments: Any, **options: Any) -> Any:
             self.left -= 1
             if self.left == 0 and not self.after:
                 raise KilledError
-            result = await write(*arguments)
+            result = await write(*arguments, **options)
             if self.left == 0:
                 raise KilledError
             return result
