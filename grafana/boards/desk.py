@@ -71,7 +71,7 @@ DESK = Board(
                     "Locks of entries",
                     "While one is in force no position is opened, in a symbol or in any.",
                     "short",
-                    [Query("max by (code) (entry_locks{$SEL}) > 0", "{{code}}")],
+                    [Query("max by (code) (entry_locks{$SEL})", "{{code}}")],
                     width=12,
                 ),
                 Panel(
