@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from streamdesk.contracts.events import Side, SignalType
-from streamdesk.trading.money import MAX_PRICE, ZERO
+from streamdesk.trading.money import HUNDRED, MAX_PRICE, ZERO
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Portfolio
 from streamdesk.trading.risk import Check, Code, RiskVerdict, TradeRequest
-
-HUNDRED = Decimal(100)
 
 
 def type_fits_side(request: TradeRequest, _: Portfolio, __: Policy) -> RiskVerdict:

@@ -9,11 +9,11 @@ from decimal import ROUND_FLOOR, Decimal
 from streamdesk.contracts.events import Side
 from streamdesk.trading.locks import longest
 from streamdesk.trading.markets import MarketCode
-from streamdesk.trading.money import CENT, ZERO
+from streamdesk.trading.money import CENT, HUNDRED, ZERO
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Portfolio
 from streamdesk.trading.risk import Check, Code, RiskVerdict, TradeRequest
-from streamdesk.trading.sizing import HUNDRED, least_cash, target_cash
+from streamdesk.trading.sizing import least_cash, target_cash
 
 
 def entry_not_locked(request: TradeRequest, portfolio: Portfolio, _: Policy) -> RiskVerdict:

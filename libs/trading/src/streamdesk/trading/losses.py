@@ -11,10 +11,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 from streamdesk.trading.locks import EVERY_SYMBOL, EntryLock, LockCode
-from streamdesk.trading.money import ZERO
+from streamdesk.trading.money import HUNDRED, ZERO
 from streamdesk.trading.risk_limits import RiskLimits
 
-HUNDRED = Decimal(100)
 HUNDREDTH = Decimal("0.01")
 
 

@@ -8,12 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from streamdesk.contracts.events import Side
-from streamdesk.trading.money import ZERO
+from streamdesk.trading.money import HUNDRED, ZERO
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Portfolio
 from streamdesk.trading.risk import Check, Code, RiskVerdict, TradeRequest
 
-HUNDRED = Decimal(100)
 MOST_PERCENT = Decimal(1_000_000)
 """A distance beyond this is written down as this: a price can be 1e300, a column cannot."""
 

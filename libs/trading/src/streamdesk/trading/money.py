@@ -12,6 +12,7 @@ MAX_PRICE = Decimal(1_000_000_000)
 """No market quotes higher; a signal that does is wrong."""
 
 ZERO = Decimal(0)
+HUNDRED = Decimal(100)
 
 
 def cents(amount: Decimal) -> Decimal:

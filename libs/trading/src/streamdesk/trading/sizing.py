@@ -6,11 +6,10 @@ from decimal import Decimal
 from streamdesk.contracts.events import Side
 from streamdesk.trading.fees import FeeSchedule
 from streamdesk.trading.markets import TradableInstrument
-from streamdesk.trading.money import CENT, cents, cents_up
+from streamdesk.trading.money import CENT, HUNDRED, cents, cents_up
 from streamdesk.trading.policy import MAX_TRADES_AN_ORDER, Policy
 
 BPS = Decimal(10_000)
-HUNDRED = Decimal(100)
 
 
 def target_percent(strength: float, policy: Policy) -> Decimal:

@@ -1,3 +1,5 @@
+"""A simulated exchange that bars fill: orders, brackets, partial fills, splits."""
+
 from streamdesk.trading.exchange.book import (
     ExchangeEvent,
     ExchangeState,
