@@ -1,14 +1,8 @@
 """What the broker acknowledged is never sent again, and what is lost is sent again in time."""
 
-import asyncio
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -31,6 +25,7 @@ from streamdesk.trading.identity import order_id_of_signal
 from streamdesk.trading.markets import MarketCode
 from streamdesk.trading.orders import Intent, Order, OrderState, Origin
 from tests.broker_conformance import Records
+from tests.executor_command import command, report_of
 from tests.resting_broker import CUT, LOST, RestingBroker, plug
 
 SignalOf = Callable[..., SignalGenerated]
@@ -316,27 +311,9 @@ async def test_a_contradicted_order_is_listed_and_resolved_from_the_command_line
     assert "is not contradicted" in wrong.stderr
     broker.forgotten.add(ENTRY)
     await executor.reconciliation.reconcile()
-    [line] = reported(await command(databases_of, "inspect"))["contradictions"]
+    [line] = report_of(await command(databases_of, "inspect"))["contradictions"]
     assert line.startswith(f"ORDER_FORGOTTEN {ENTRY} AAPL.US since ")
-    done = reported(await command(databases_of, "resolve", ENTRY, "--reason", "dead there"))
+    done = report_of(await command(databases_of, "resolve", ENTRY, "--reason", "dead there"))
     assert done == {"kind": "report", "order": ENTRY, "symbol": "AAPL.US", "state": "CANCELED"}
     assert (await executor.ledger.portfolio()).live_orders == {}
-    assert reported(await command(databases_of, "inspect"))["contradictions"] == []
-
-
-async def command(databases_of: DatabasesOf, *words: str) -> subprocess.CompletedProcess[str]:
-    urls = {name.upper(): url for name, url in databases_of("account").items()}
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "streamdesk.order_executor", *words],
-        env=os.environ | urls,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def reported(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    assert ended.returncode == 0, ended.stderr
-    report: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    return report
+    assert report_of(await command(databases_of, "inspect"))["contradictions"] == []

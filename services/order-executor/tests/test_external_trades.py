@@ -1,10 +1,6 @@
 """Trades that no desk ordered stop nothing; fills beyond a limit are booked and stop buys."""
 
-import asyncio
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -25,6 +21,7 @@ from streamdesk.runtime import metrics
 from streamdesk.trading.identity import order_id_of_signal
 from streamdesk.trading.orders import OrderState
 from tests.broker_conformance import Records
+from tests.executor_command import command, report_of
 from tests.resting_broker import RestingBroker, plug
 
 SignalOf = Callable[..., SignalGenerated]
@@ -239,35 +236,17 @@ async def test_external_trades_are_listed_and_settled_from_the_command_line(
     first = broker.trade_in_the_app("MSFT.US", Side.BUY, 10, "50")
     second = broker.trade_in_the_app("AAPL.US", Side.SELL, 10, "50")
     await executor.reconciliation.reconcile()
-    lines = reported(await command(databases_of, "inspect"))["external_trades"]
+    lines = report_of(await command(databases_of, "inspect"))["external_trades"]
     assert [line.partition(", seen")[0] for line in lines] == [
         f"{first}: BUY 10 MSFT.US at 50.00 USD",
         f"{second}: SELL 10 AAPL.US at 50.00 USD",
     ]
-    assert reported(await command(databases_of, "adopt", first))["state"] == "ADOPTED"
+    assert report_of(await command(databases_of, "adopt", first))["state"] == "ADOPTED"
     refused = await command(databases_of, "adopt", second)
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert "0 are held" in refused.stderr
-    assert reported(await command(databases_of, "ignore", second))["state"] == "IGNORED"
+    assert report_of(await command(databases_of, "ignore", second))["state"] == "IGNORED"
     again = await command(databases_of, "ignore", second)
     assert again.returncode == 1
     assert f"no open external trade {second}" in again.stderr
-    assert reported(await command(databases_of, "inspect"))["external_trades"] == []
-
-
-async def command(databases_of: DatabasesOf, *words: str) -> subprocess.CompletedProcess[str]:
-    urls = {name.upper(): url for name, url in databases_of("account").items()}
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "streamdesk.order_executor", *words],
-        env=os.environ | urls,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def reported(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    assert ended.returncode == 0, ended.stderr
-    report: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    return report
+    assert report_of(await command(databases_of, "inspect"))["external_trades"] == []
