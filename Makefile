@@ -13,7 +13,7 @@ ARGS   ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help init demo test lint bench bench-bus bench-operator bench-analysis bench-news bench-executor bench-sentiment bench-start services images charts e2e chaos-k8s kind-up kind-load kind-down format docs lock clean
+.PHONY: help init sessions demo test lint bench bench-bus bench-operator bench-analysis bench-news bench-executor bench-sentiment bench-start services images charts e2e chaos-k8s kind-up kind-load kind-down format docs lock clean
 
 DOCKER ?= docker
 TAG    ?= dev
@@ -69,6 +69,7 @@ lint: $(READY) ## formatting, lint, types, layers, words, lock, generated files,
 	@$(BIN)/python -m streamdesk.contracts.documents --check
 	@$(BIN)/python tools/metrics_page.py --check
 	@$(BIN)/python tools/market_tables_page.py --check
+	@$(MAKE) --no-print-directory sessions ARGS=--check
 	@$(BIN)/python -m grafana.generate --check
 	@$(BIN)/python tools/check_readme.py
 	@$(call biome,check --error-on-warnings)
@@ -81,6 +82,15 @@ PEERS := $(patsubst requirements/bench-%.in,.bench/%/.ready,$(wildcard requireme
 	@$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
 	@$(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes $<
 	@touch $@
+
+# The library of calendars brings pandas, so it stays out of .venv.
+.calendars/.ready: requirements/calendars.txt $(UV)
+	@$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
+	@$(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes $<
+	@touch $@
+
+sessions: .calendars/.ready ## write libs/market's table of trading sessions (ARGS=--check only looks)
+	@.calendars/bin/python -m tools.session_table $(ARGS)
 
 bench-bus: $(READY) $(if $(findstring --failover,$(ARGS)),,$(PEERS)) ## time the bus and its peers (ARGS=--quick: no failover; ARGS=--failover: only that)
 	@$(BIN)/python -m tests.benchmarks.bus $(ARGS)
@@ -156,4 +166,4 @@ lock: $(UV) ## resolve requirements/ again (ARGS=--upgrade takes the newest)
 	@PATH="$(CURDIR)/.uv/bin:$$PATH" $(PYTHON) tools/lock.py $(ARGS)
 
 clean: ## remove environments, caches and the demo's data
-	@rm -rf .venv .uv .bench $(PAGE)/node_modules .streamdesk .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* uv.lock
+	@rm -rf .venv .uv .bench .calendars $(PAGE)/node_modules .streamdesk .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* uv.lock

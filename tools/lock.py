@@ -1,8 +1,9 @@
 """Write or check the lock: requirements/*.txt, exact versions with hashes.
 
 `dev.txt`, a file a service and one more for each of its extras (`<service>-<extra>.txt`, what the
-service needs with it) come from the pyproject files, `bench-*.txt`, the environments of what
-`make bench-bus` compares with, from the `.in` files beside them.
+service needs with it) come from the pyproject files. The others belong to environments of their
+own and come from the `.in` files beside them: `bench-*.txt`, the peers that `make bench-bus`
+compares with, and `calendars.txt`, which `make sessions` reads.
 
 `lock.py` resolves again but keeps every pin that still fits, `lock.py --upgrade` takes the newest
 of everything, `lock.py --check` fails when the files do not fit what they come from.
@@ -80,8 +81,8 @@ def export(folder: Path, *words: str) -> str:
     )  # fmt: skip
 
 
-def compile_bench(listed: Path, constraints: list[str]) -> str:
-    """The file of one environment of the benchmark, from the `.in` file that lists it."""
+def compile_listed(listed: Path, constraints: list[str]) -> str:
+    """The file of an environment of its own, from the `.in` file that lists it."""
     with (
         tempfile.TemporaryDirectory() as name
     ):  # away from the pyproject files, which uv would read
@@ -102,9 +103,9 @@ def resolve(*, upgrade: bool) -> dict[str, str]:
         return [] if upgrade else pins(name)
 
     files = resolve_workspace(kept("dev.txt"))
-    for listed in REQUIREMENTS.glob("bench-*.in"):
+    for listed in REQUIREMENTS.glob("*.in"):
         name = listed.with_suffix(".txt").name
-        files[name] = compile_bench(listed, kept(name))
+        files[name] = compile_listed(listed, kept(name))
     return files
 
 

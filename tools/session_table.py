@@ -3,8 +3,8 @@
 The library brings pandas: a hundred megabytes of memory and two seconds of CPU a process, and more
 than an image may have. Its table of all sessions is 60 KB.
 
-    python -m tools.session_table           writes the table
-    python -m tools.session_table --check   fails when it is not what the library says
+    make sessions                writes the table
+    make sessions ARGS=--check   fails when it is not what the library says
 """
 
 import argparse
@@ -26,7 +26,7 @@ Session = tuple[date, int, str]
 
 def sessions(name: str) -> Iterator[Session]:
     """Date, offset from UTC in minutes, and local hours of each session."""
-    import exchange_calendars  # noqa: PLC0415 - it takes seconds, and tests import this module
+    import exchange_calendars  # noqa: PLC0415 - the environment of the tests has it not
 
     with warnings.catch_warnings():
         # It calls what pandas 3 deprecates; its newest version does.
@@ -80,7 +80,7 @@ def main() -> None:
     if not parser.parse_args().check:
         TABLE.write_text(text)
     elif TABLE.read_text() != text:
-        sys.exit(f"{TABLE} is not what exchange_calendars says; run python -m tools.session_table")
+        sys.exit(f"{TABLE} is not what exchange_calendars says; run `make sessions`")
 
 
 if __name__ == "__main__":
