@@ -24,7 +24,7 @@ async def exits(executor: OrderExecutor) -> list[tuple[str, str]]:
 
     def work(connection: Connection) -> list[tuple[str, str]]:
         query = select(ORDERS.c.client_order_id, ORDERS.c.state)
-        query = query.where(ORDERS.c.entry_order_id.is_not(None))
+        query = query.where(ORDERS.c.fingerprint.startswith("exit:"))
         return [(row[0], row[1]) for row in connection.execute(query)]
 
     return await executor.ledger.database.read(work)

@@ -110,9 +110,10 @@ def _sell(
 ) -> Intent | RiskVerdict:
     limit = limit_price(policy, instrument, request.side, request.market_price, request.as_of)
     on_tick = limit_on_tick(limit, request, policy)
-    return (
-        _intent(request, instrument, holding.quantity, limit, ZERO) if on_tick.passed else on_tick
-    )
+    if not on_tick.passed:
+        return on_tick
+    intent = _intent(request, instrument, holding.quantity, limit, ZERO)
+    return replace(intent, entry_order_id=holding.entry_order_id)
 
 
 def _intent(

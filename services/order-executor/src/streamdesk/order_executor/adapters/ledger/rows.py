@@ -267,6 +267,8 @@ def live_order(connection: Connection, symbol: str) -> Order | None:
 
 
 def exits(connection: Connection, entry_order_id: str) -> int:
-    """Protective exits of this position that there were."""
-    query = select(func.count()).where(ORDERS.c.entry_order_id == entry_order_id)
+    """Protective exits of this position that there were; the sells of signals are none."""
+    query = select(func.count()).where(
+        ORDERS.c.entry_order_id == entry_order_id, ORDERS.c.origin != Origin.SIGNAL
+    )
     return connection.execute(query).scalar_one()

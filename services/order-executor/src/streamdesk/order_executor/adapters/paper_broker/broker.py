@@ -5,34 +5,19 @@ makes both agree, and its audit checks it.
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    RowMapping,
-    String,
-    Table,
-    Text,
-    insert,
-    select,
-    type_coerce,
-    update,
-)
+from sqlalchemy import BigInteger, Connection, RowMapping, insert, select, type_coerce, update
 
 from streamdesk.contracts.events import Side
 from streamdesk.order_executor.adapters.broker import Capabilities, TimeInForce, TradePage
-from streamdesk.order_executor.adapters.database import Database, TableSet
-from streamdesk.order_executor.adapters.database.columns import Scaled, UtcTime
+from streamdesk.order_executor.adapters.database import Database
+from streamdesk.order_executor.adapters.paper_broker.faults import Faults
+from streamdesk.order_executor.adapters.paper_broker.tables import CLERK, OPEN, ORDERS, TRADES
 from streamdesk.order_executor.errors import (
     BrokerUnavailableError,
     DatabaseError,
@@ -45,42 +30,6 @@ from streamdesk.trading.paper import PaperOrder, fills
 from streamdesk.trading.policy import Policy
 
 PAGE = 500
-_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
-# A change to the tables needs a step in `migrations/paper/`; a test compares the two.
-METADATA = MetaData()
-# One row that writers lock, so that sequences are committed in order.
-CLERK = Table("paper_clerk", METADATA, Column("id", Integer, primary_key=True))
-ORDERS = Table(
-    "paper_orders",
-    METADATA,
-    Column("id", _SEQUENCE, primary_key=True),
-    Column("client_order_id", String(64), nullable=False, unique=True),
-    Column("symbol", String(24), nullable=False),
-    Column("side", String(4), nullable=False),
-    Column("quantity", BigInteger, nullable=False),
-    Column("limit_price", Scaled(6), nullable=False),
-    Column("state", String(10), nullable=False),
-    Column("code", String(40)),
-    Column("reason", Text),
-    Column("times_asked", Integer, nullable=False),
-    Column("as_of", UtcTime, nullable=False),
-    sqlite_autoincrement=True,
-)
-_OPEN = ORDERS.c.state.in_([state.value for state in OrderState if not state.is_done])
-TRADES = Table(
-    "paper_trades",
-    METADATA,
-    Column("sequence", _SEQUENCE, primary_key=True),
-    Column("trade_id", String(64), nullable=False, unique=True),
-    Column("client_order_id", ForeignKey("paper_orders.client_order_id"), nullable=False),
-    Column("quantity", BigInteger, nullable=False),
-    Column("price", Scaled(6), nullable=False),
-    Column("fee", Scaled(6), nullable=False),
-    Column("currency", String(3), nullable=False),
-    sqlite_autoincrement=True,
-)
-Index("paper_trades_client_order_id", TRADES.c.client_order_id)
-PAPER = TableSet("paper", METADATA, CLERK)
 _TRADE = "trade_id", "client_order_id", "quantity", "price", "fee", "currency"
 _EXECUTIONS = select(*(TRADES.c[name] for name in _TRADE), ORDERS.c.symbol, ORDERS.c.side)
 _EXECUTIONS = _EXECUTIONS.join_from(TRADES, ORDERS)
@@ -91,34 +40,6 @@ CAPABILITIES = Capabilities(
     idempotency_seconds=None,
     times_in_force=frozenset({TimeInForce.GTC}),
 )
-
-Hook = Callable[[str], Awaitable[None]]
-
-
-async def nothing(_client_order_id: str) -> None:
-    """No fault."""
-
-
-def no_refusal(_intent: Intent) -> tuple[str, str] | None:
-    """Nothing is refused."""
-    return None
-
-
-@dataclass(slots=True)
-class Faults:
-    """What goes wrong, for tests.
-
-    Attributes:
-        before_accept: runs before an order is written; may raise BrokerUnavailableError.
-        after_accept: runs after it is written, before the answer; may raise OutcomeUnknownError.
-        on_read: runs before anything is read or changed, with an id or an empty text.
-        refuse: code and reason of a refusal, None to accept.
-    """
-
-    before_accept: Hook = nothing
-    after_accept: Hook = nothing
-    on_read: Hook = nothing
-    refuse: Callable[[Intent], tuple[str, str] | None] = no_refusal
 
 
 class PaperBroker:
@@ -200,7 +121,7 @@ class PaperBroker:
         self, client_order_id: str, values: Mapping[str, object]
     ) -> BrokerReport | None:
         await self._faults.on_read(client_order_id)
-        working = (ORDERS.c.client_order_id == client_order_id) & _OPEN
+        working = (ORDERS.c.client_order_id == client_order_id) & OPEN
 
         def work(connection: Connection) -> BrokerReport | None:
             connection.execute(update(ORDERS).where(working).values(**values))
@@ -212,7 +133,7 @@ class PaperBroker:
     async def open_orders(self) -> tuple[BrokerReport, ...]:
         """As in `Broker`."""
         await self._faults.on_read("")
-        query = select(ORDERS.c.client_order_id).where(_OPEN).order_by(ORDERS.c.id)
+        query = select(ORDERS.c.client_order_id).where(OPEN).order_by(ORDERS.c.id)
 
         def work(connection: Connection) -> tuple[BrokerReport, ...]:
             reports = [_report(connection, name) for name in connection.execute(query).scalars()]

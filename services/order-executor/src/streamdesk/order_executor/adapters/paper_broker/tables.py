@@ -1,0 +1,53 @@
+"""The paper broker's records. A change needs a step in `migrations/paper/`; a test says so."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+from streamdesk.order_executor.adapters.database import TableSet
+from streamdesk.order_executor.adapters.database.columns import Scaled, UtcTime
+from streamdesk.trading.orders import OrderState
+
+_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+METADATA = MetaData()
+# One row that writers lock, so that sequences are committed in order.
+CLERK = Table("paper_clerk", METADATA, Column("id", Integer, primary_key=True))
+ORDERS = Table(
+    "paper_orders",
+    METADATA,
+    Column("id", _SEQUENCE, primary_key=True),
+    Column("client_order_id", String(64), nullable=False, unique=True),
+    Column("symbol", String(24), nullable=False),
+    Column("side", String(4), nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("limit_price", Scaled(6), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("code", String(40)),
+    Column("reason", Text),
+    Column("times_asked", Integer, nullable=False),
+    Column("as_of", UtcTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+OPEN = ORDERS.c.state.in_([state.value for state in OrderState if not state.is_done])
+TRADES = Table(
+    "paper_trades",
+    METADATA,
+    Column("sequence", _SEQUENCE, primary_key=True),
+    Column("trade_id", String(64), nullable=False, unique=True),
+    Column("client_order_id", ForeignKey("paper_orders.client_order_id"), nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("price", Scaled(6), nullable=False),
+    Column("fee", Scaled(6), nullable=False),
+    Column("currency", String(3), nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("paper_trades_client_order_id", TRADES.c.client_order_id)
+PAPER = TableSet("paper", METADATA, CLERK)
