@@ -112,8 +112,8 @@ def _check_money(
             )
     at_cost = account["initial_cash"] + account["realized_pnl"] + account["fx_gain"]
     findings.compare("cash plus cost", at_cost, account["cash"] + cost_of(kept.values()))
-    portfolio = rows.portfolio(connection, ledger.rates)
-    worth = sum((holding.value(ledger.rates) for holding in kept.values()), ZERO)
+    portfolio = rows.portfolio(connection, ledger.rates.at(None))
+    worth = sum((holding.value(ledger.rates.at(None)) for holding in kept.values()), ZERO)
     findings.compare("equity", cash + worth, portfolio.equity)
     findings.compare("cash in whole cents", cents(account["cash"]), account["cash"])
 

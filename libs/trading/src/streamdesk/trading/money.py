@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 CENT = Decimal("0.01")
@@ -47,11 +48,15 @@ class ExchangeRates:
         others: rate of every other currency that is traded in.
         conversion_bps: what a conversion into or out of another currency costs, in hundredths of
             a percent of the amount.
+        dates: from when the rate of a currency holds; without those that hold at all times.
+        unknown: why the present rate of a currency is not known; `of` gives the nearest one.
     """
 
     account_currency: str
     others: Mapping[str, Decimal] = field(default_factory=dict)
     conversion_bps: Decimal = ZERO
+    dates: Mapping[str, datetime] = field(default_factory=dict)
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, currency: str) -> Decimal:
         """The rate of a currency.

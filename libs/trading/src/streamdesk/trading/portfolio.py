@@ -152,6 +152,11 @@ class Portfolio:
         return sum(held, self.realized_fx_gain)
 
     @property
+    def currencies(self) -> set[str]:
+        """Those whose rates its equity depends on."""
+        return {CURRENCY[item.market] for item in self.holdings.values()}
+
+    @property
     def reserved_cash(self) -> Decimal:
         """Cash that orders under way may need."""
         return sum((order.reserved_cash for order in self.live_orders.values()), ZERO)

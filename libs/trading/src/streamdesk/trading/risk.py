@@ -28,6 +28,7 @@ class Code(StrEnum):
     POSITION_ALREADY_OPEN = "POSITION_ALREADY_OPEN"
     POSITION_LIMIT_EXCEEDED = "POSITION_LIMIT_EXCEEDED"
     NO_POSITION_TO_SELL = "NO_POSITION_TO_SELL"
+    RATE_UNKNOWN = "RATE_UNKNOWN"
     INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
     LOT_SIZE = "LOT_SIZE"
     PRICE_TICK = "PRICE_TICK"
@@ -219,6 +220,14 @@ def position_to_sell(request: TradeRequest, portfolio: Portfolio, _: Policy) -> 
     return RiskVerdict(Code.NO_POSITION_TO_SELL, holding is not None, held, Decimal(1), reason)
 
 
+def rates_known(request: TradeRequest, portfolio: Portfolio, policy: Policy) -> RiskVerdict:
+    """RATE_UNKNOWN: without the present rate of a currency nobody knows what the account has."""
+    currencies = portfolio.currencies | {_instrument(request, policy).currency}
+    reasons = [why for name, why in portfolio.rates.unknown.items() if name in currencies]
+    reason = f"{'; '.join(reasons)}: the equity is unknown"
+    return RiskVerdict(Code.RATE_UNKNOWN, not reasons, Decimal(len(reasons)), ZERO, reason)
+
+
 def funds_for_a_position(_: TradeRequest, portfolio: Portfolio, policy: Policy) -> RiskVerdict:
     """INSUFFICIENT_FUNDS: not enough free cash for the smallest position."""
     least, free = least_cash(portfolio.equity, policy), portfolio.free_cash
@@ -283,6 +292,7 @@ BUY_CHECKS: tuple[Check, ...] = (
     no_order_in_progress,
     position_not_open,
     position_slot_free,
+    rates_known,
     funds_for_a_position,
 )
 # What closes a position is not refused for its score, nor while trading is reduced to exits.
@@ -331,6 +341,9 @@ def conditions(portfolio: Portfolio, policy: Policy) -> dict[str, Alert]:
         if taken >= limit:
             text = f"{taken} of {limit} {name} positions are open"
             alerts.append(_limit_alert(f"POSITION_LIMIT_REACHED:{name}", text, taken, limit))
+    for currency in portfolio.currencies & portfolio.rates.unknown.keys():
+        text = f"{portfolio.rates.unknown[currency]}: the equity is unknown, entries are refused"
+        alerts.append(_limit_alert(f"RATE_UNKNOWN:{currency}", text, 1, 0))
     least, free = least_cash(portfolio.equity, policy), portfolio.free_cash
     if free < least:
         text = f"{free} {portfolio.rates.account_currency} are free, a position takes {least}"

@@ -38,6 +38,7 @@ from streamdesk.order_executor.adapters.paper_broker import PAPER, Faults, Paper
 from streamdesk.order_executor.application.check_books import BookCheck
 from streamdesk.order_executor.application.execute_order import OrderExecution
 from streamdesk.order_executor.application.execute_signal import SignalExecution
+from streamdesk.order_executor.application.follow_rates import RatesFile, read_rates_file
 from streamdesk.order_executor.application.protect_positions import Protection
 from streamdesk.order_executor.application.publish_outbox import OutboxPublisher
 from streamdesk.order_executor.application.reconcile import Reconciliation
@@ -50,9 +51,10 @@ from streamdesk.order_executor.entrypoints import schedule
 from streamdesk.order_executor.entrypoints.market_bars import AfterItsBar, MarketBars
 from streamdesk.order_executor.errors import DatabaseError, DatabaseRefusedError
 from streamdesk.runtime import BadSettingError, Drain, Service, ServiceTask, logger
-from streamdesk.trading.errors import MarketTableError
+from streamdesk.trading.errors import MarketTableError, RateFileError
 from streamdesk.trading.market_view import MarketView
 from streamdesk.trading.policy import Policy
+from streamdesk.trading.rates import RateBook
 from streamdesk.trading.sessions import SessionClock
 
 log = logger(__name__)
@@ -93,10 +95,11 @@ class OrderExecutor:
         self, settings: Settings, clock: Callable[[], datetime], faults: Faults | None
     ) -> None:
         policy, database = _policy(settings), _database(settings, settings.ledger_url, LEDGER)
+        rates = _rates(settings)
         self.ledger = Ledger(
             database,
             policy,
-            settings.rates(),
+            rates,
             settings.initial_cash,
             executor=settings.instance,
             clock=clock,
@@ -104,8 +107,9 @@ class OrderExecutor:
         self.kill_switch = KillSwitch(database, clock)
         self.contradictions = Contradictions(database, clock)
         self.cancellations = Cancellations(database, clock)
-        self.external = ExternalTrades(database, policy, settings.rates(), clock)
-        self.loss_limits = LossLimits(database, policy, settings.rates(), clock)
+        self.external = ExternalTrades(database, policy, rates, clock)
+        self.loss_limits = LossLimits(database, policy, rates, clock)
+        self.rates_file = _rates_file(settings, self.ledger)
         self.outbox = Outbox(
             database,
             owner=settings.instance,
@@ -173,6 +177,8 @@ class OrderExecutor:
         try:
             await _open_when_available("LEDGER_URL", self.ledger.open)
             await _open_when_available("PAPER_BROKER_URL", self.broker.open)
+            if self.rates_file is not None:
+                await _open_when_available("LEDGER_URL", self.rates_file.follow)
         except BaseException:
             await self._close()
             raise
@@ -211,6 +217,11 @@ class OrderExecutor:
         await schedule.keep_checked(
             self.book_check, lambda: self.gate.is_reconciled, interval, drain
         )
+
+    async def keep_rates(self, drain: Drain) -> None:
+        """Use what is new in the file of rates, again and again."""
+        if self.rates_file is not None:
+            await schedule.keep_rates(self.rates_file, drain)
 
     async def verify(self) -> list[Discrepancy]:
         """What does not agree: the ledger with itself, and with the broker's reports."""
@@ -251,6 +262,7 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[list[Serv
             ServiceTask("portfolio", executor.keep_protected),
             ServiceTask("publication", lambda drain: schedule.keep_published(publisher, drain)),
             ServiceTask("book-check", executor.keep_checked),
+            ServiceTask("exchange-rates", executor.keep_rates),
         ]
         await publisher.close()
 
@@ -334,6 +346,30 @@ def _policy(settings: Settings) -> Policy:
         return settings.policy(market_tables(folder))
     except MarketTableError as error:
         raise BadSettingError("MARKET_TABLES_FOLDER", folder, f"usable tables: {error}") from None
+
+
+def _rates(settings: Settings) -> RateBook:
+    """The value of the currencies, from the setting or the file.
+
+    Raises:
+        BadSettingError: the file of rates cannot be used.
+    """
+    rates = settings.rates()
+    if settings.rates_file is not None:
+        try:
+            rates.use(read_rates_file(settings.rates_file, ACCOUNT_CURRENCY))
+        except RateFileError as error:
+            expected = f"usable rates: {error}"
+            raise BadSettingError("RATES_FILE", settings.rates_file, expected) from None
+    return rates
+
+
+def _rates_file(settings: Settings, ledger: Ledger) -> RatesFile | None:
+    if settings.rates_file is None:
+        return None
+    return RatesFile(
+        ledger, settings.rates_file, lambda path: read_rates_file(path, ACCOUNT_CURRENCY)
+    )
 
 
 def _sessions(settings: Settings) -> SessionClock | None:

@@ -1,5 +1,6 @@
 """Settings: name, type, unit, default and reason."""
 
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -17,13 +18,13 @@ from streamdesk.order_executor.config.risk import RiskSettings
 from streamdesk.trading.fees import HK_COMMISSION, US_COMMISSION, Commission
 from streamdesk.trading.market_tables import MarketTables
 from streamdesk.trading.markets import Instruments, MarketCode, Ticks
-from streamdesk.trading.money import ZERO, ExchangeRates
+from streamdesk.trading.money import ZERO
 from streamdesk.trading.policy import Policy, fees_of
+from streamdesk.trading.rates import BANDS, RateBook
 
 NAME = "order-executor"
 ACCOUNT_CURRENCY = "USD"
-# The convertibility undertakings of the Hong Kong Monetary Authority, HKD for one USD, since 2005.
-HKD_STRONGEST, HKD_WEAKEST = Decimal("7.75"), Decimal("7.85")
+HKD_WEAKEST, HKD_STRONGEST = BANDS["HKD"]
 DATABASES = ("sqlite:///", "sqlite+aiosqlite:///", "postgresql://", "postgresql+asyncpg://")
 
 
@@ -80,11 +81,26 @@ class Settings(RiskSettings):
     )
     usd_per_hkd: Decimal = Field(
         Decimal("0.128"),
-        ge=1 / HKD_WEAKEST,
-        le=1 / HKD_STRONGEST,
+        ge=HKD_WEAKEST,
+        le=HKD_STRONGEST,
         decimal_places=8,
         description="USD for one HKD, within the band that the currency is held in, 7.75 to 7.85 "
-        "HKD a dollar. A change is a gain or a loss of the currency, never of a trade.",
+        "HKD a dollar; it holds at all times. A change is a gain or a loss of the currency, never "
+        "of a trade.",
+    )
+    rates_file: Path | None = Field(
+        None,
+        description="CSV of dated rates, in place of USD_PER_HKD: at,currency,rate,source, where "
+        "rate is USD for one unit and holds from its day or time on. It is read again when it "
+        "changes.",
+    )
+    rate_max_age_days: float = Field(
+        7,
+        gt=0,
+        le=365,
+        description="Days of market time that a rate of RATES_FILE holds. With an older one the "
+        "equity is unknown and entries are refused (RATE_UNKNOWN); exits are not. The longest "
+        "pause of a central bank's daily rates, over Easter or New Year, is five days.",
     )
     fx_cost_bps: Decimal = Field(
         ZERO,
@@ -224,9 +240,11 @@ class Settings(RiskSettings):
     )
     outbox_keep: int = Field(10_000, ge=0, description="Published events kept for inspection.")
 
-    def rates(self) -> ExchangeRates:
-        """Value of the currencies."""
-        return ExchangeRates(ACCOUNT_CURRENCY, {"HKD": self.usd_per_hkd}, self.fx_cost_bps)
+    def rates(self) -> RateBook:
+        """Value of the currencies; of a file it is empty until the file is read."""
+        fixed = {"HKD": self.usd_per_hkd} if self.rates_file is None else {}
+        max_age = timedelta(days=self.rate_max_age_days)
+        return RateBook(ACCOUNT_CURRENCY, fixed, self.fx_cost_bps, max_age)
 
     def policy(self, tables: MarketTables) -> Policy:
         """The numbers that the rules go by, with what `market_tables_folder` says of markets."""

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable
 
 from streamdesk.order_executor.application.check_books import BookCheck
+from streamdesk.order_executor.application.follow_rates import RatesFile
 from streamdesk.order_executor.application.protect_positions import Protection
 from streamdesk.order_executor.application.publish_outbox import LAST_FLUSH_SECONDS, OutboxPublisher
 from streamdesk.order_executor.application.reconcile import Reconciliation
@@ -26,6 +27,9 @@ NOT_YET_SECONDS = 0.5
 PROTECTION_SECONDS = 0.5
 """How often crossings that could not be acted upon are tried again."""
 
+
+RATES_SECONDS = 10.0
+"""How often the file of rates is looked at: it changes once a day as a rule."""
 
 RESOLVED_BY_WAITING = BrokerUnavailableError, OutcomeUnknownError, ClockOffError, DatabaseError
 
@@ -95,6 +99,13 @@ async def keep_published(publisher: OutboxPublisher, drain: Drain) -> None:
                 await step
     finally:
         stopping.cancel()
+
+
+async def keep_rates(file: RatesFile, drain: Drain) -> None:
+    """Look whether the file of rates has changed."""
+    while not await drain.sleep(RATES_SECONDS):
+        with contextlib.suppress(DatabaseError):  # the database has logged it
+            await file.follow()
 
 
 async def keep_checked(

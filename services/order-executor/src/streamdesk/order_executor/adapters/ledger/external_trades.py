@@ -14,9 +14,10 @@ from streamdesk.order_executor.adapters.ledger.schema import EXTERNAL_TRADES
 from streamdesk.order_executor.domain import external_trade_alert
 from streamdesk.order_executor.errors import AdoptionError, BrokerContradictionError
 from streamdesk.trading.identity import order_id_of_external
-from streamdesk.trading.money import ZERO, ExchangeRates
+from streamdesk.trading.money import ZERO
 from streamdesk.trading.orders import Intent, Order, OrderState, Origin, Trade
 from streamdesk.trading.policy import Policy
+from streamdesk.trading.rates import RateBook
 
 EXECUTOR = "a person"
 
@@ -52,7 +53,7 @@ class ExternalTrades:
         self,
         database: Database,
         policy: Policy,
-        rates: ExchangeRates,
+        rates: RateBook,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -120,7 +121,8 @@ class ExternalTrades:
             currency=found.trade.currency,
         )
         try:
-            booking.book_external(connection, order, ours, self._policy, self._rates, now)
+            rates = self._rates.at(intent.as_of)
+            booking.book_external(connection, order, ours, self._policy, rates, now)
         except BrokerContradictionError as error:
             raise AdoptionError(f"{error}: ignore it, or adopt first what was bought") from error
 

@@ -7,7 +7,7 @@ A method that fails for the database's sake (`DatabaseError`) may be called agai
 transaction was committed: it finds what is there before it writes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,6 +22,7 @@ from streamdesk.order_executor.adapters.ledger import (
     events,
     last_look,
     loss_watch,
+    rate_rows,
     rows,
     signals,
     trade_locks,
@@ -35,14 +36,18 @@ from streamdesk.trading.decisions import (
     exit_alert,
     protective_exit,
 )
-from streamdesk.trading.money import ZERO, ExchangeRates
+from streamdesk.trading.money import ZERO
 from streamdesk.trading.orders import BrokerReport, Intent, Order, OrderState
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Holding, Portfolio, RiskHistory
+from streamdesk.trading.rates import DatedRate, RateBook
 from streamdesk.trading.risk import Code, RiskVerdict, TradeRequest
 from streamdesk.trading.working_orders import MAX_EXITS, cancel_code_for
 
 ACCOUNT_ID = "paper"
+FIXED_RATES = "setting"
+"""Source of the rates that hold at all times."""
+
 OF_NO_DAY = frozenset({"FUTURE_SIGNAL"})
 """Refusals of signals whose time is not believed: they begin no day and end no lock."""
 
@@ -68,7 +73,7 @@ class Ledger:
         self,
         database: Database,
         policy: Policy,
-        rates: ExchangeRates,
+        rates: RateBook,
         initial_cash: Decimal,
         *,
         executor: str = "executor",
@@ -101,8 +106,20 @@ class Ledger:
                         opened_at=self._clock(),
                     )
                 )
+            if not self.rates.is_dated:
+                now = self._clock()
+                rate_rows.record_fixed(connection, self.rates.at(None), FIXED_RATES, now)
 
         await self.database.open(prepare)
+
+    async def use_rates(self, rates: Sequence[DatedRate]) -> int:
+        """Go by these rates from now on, and record them; returns how many are new.
+
+        Raises:
+            DatabaseError: they are in use, and not recorded; the same call again is safe.
+        """
+        self.rates.use(rates)
+        return await self.database.write(lambda connection: rate_rows.record(connection, rates))
 
     async def close(self) -> None:
         """Finish what runs and close the database."""
@@ -143,7 +160,7 @@ class Ledger:
             duplicate_of=same.client_order_id if same else None,
             traded_as_of=rows.traded_as_of(connection, request.symbol),
         )
-        portfolio = rows.portfolio(connection, self.rates)
+        portfolio = rows.portfolio(connection, self.rates.at(request.as_of))
         watch = loss_watch.look(connection, portfolio, request.as_of, self._policy)
         if request.side is Side.BUY:
             portfolio = replace(portfolio, risk=loss_watch.history_for_entry(connection, watch))
@@ -162,7 +179,7 @@ class Ledger:
     def _intend(self, connection: Connection, intent: Intent, now: datetime) -> Order:
         order = rows.insert_intent(connection, intent, self._executor, now)
         events.submitted(connection, order, now)
-        portfolio = rows.portfolio(connection, self.rates)
+        portfolio = rows.portfolio(connection, self.rates.at(intent.as_of))
         events.update_alerts(connection, portfolio, self._policy, now)
         return order
 
@@ -207,7 +224,8 @@ class Ledger:
             if intent is None:
                 return ExitStep()
             events.alert(connection, exit_alert(intent, crossed, attempt, MAX_EXITS), now)
-            loss_watch.look_and_keep(connection, crossed.at, self._policy, self.rates, now)
+            rates = self.rates.at(crossed.at)
+            loss_watch.look_and_keep(connection, crossed.at, self._policy, rates, now)
             return ExitStep(self._intend(connection, intent, now))
 
         step = await self.database.write(work)
@@ -230,7 +248,7 @@ class Ledger:
 
         def work(connection: Connection) -> Order | None:
             kept = last_look.withdraw(connection, order.client_order_id, now)
-            portfolio = rows.portfolio(connection, self.rates)
+            portfolio = rows.portfolio(connection, self.rates.at(order.intent.as_of))
             events.update_alerts(connection, portfolio, self._policy, now)
             return kept
 
@@ -273,9 +291,12 @@ class Ledger:
             BrokerContradictionError: it cannot be true; nothing was written.
         """
         now = self._clock()
-        return await self.database.write(
-            lambda connection: booking.apply(connection, report, self._policy, self.rates, now)
-        )
+
+        def work(connection: Connection) -> booking.Applied:
+            rates = rate_rows.rates_now(connection, self.rates)
+            return booking.apply(connection, report, self._policy, rates, now)
+
+        return await self.database.write(work)
 
     async def unfinished(self, untouched_seconds: float = 0.0) -> list[Order]:
         """Orders that are not done and were not touched for so long, oldest first."""
@@ -334,7 +355,8 @@ class Ledger:
             loss_watch.note_marks(connection, marks or {}, self.rates)
             if not is_due(connection):
                 return False
-            events.valued(connection, rows.portfolio(connection, self.rates), now)
+            rates = rate_rows.rates_now(connection, self.rates)
+            events.valued(connection, rows.portfolio(connection, rates), now)
             return True
 
         # Looking first keeps an idle executor from queueing for the ledger.
@@ -348,7 +370,8 @@ class Ledger:
         def work(connection: Connection) -> Portfolio:
             locks, track = trade_locks.in_force(connection), loss_watch.track(connection)
             risk = RiskHistory(locks, track=track)
-            return replace(rows.portfolio(connection, self.rates), risk=risk)
+            rates = rate_rows.rates_now(connection, self.rates)
+            return replace(rows.portfolio(connection, rates), risk=risk)
 
         return await self.database.read(work)
 

@@ -9,11 +9,11 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from streamdesk.order_executor.adapters.database import Database
-from streamdesk.order_executor.adapters.ledger import loss_watch, rows, trade_locks
+from streamdesk.order_executor.adapters.ledger import loss_watch, rate_rows, rows, trade_locks
 from streamdesk.order_executor.domain import Marks, NumberedLock
 from streamdesk.trading.locks import LockCode
-from streamdesk.trading.money import ExchangeRates
 from streamdesk.trading.policy import Policy
+from streamdesk.trading.rates import RateBook
 
 
 class LossLimits:
@@ -30,7 +30,7 @@ class LossLimits:
         self,
         database: Database,
         policy: Policy,
-        rates: ExchangeRates,
+        rates: RateBook,
         clock: Callable[[], datetime],
     ) -> None:
         self.numbers = policy.limits
@@ -55,7 +55,8 @@ class LossLimits:
 
         def work(connection: Connection) -> None:
             loss_watch.note_marks(connection, marks, self._rates)
-            loss_watch.look_and_keep(connection, at, self._policy, self._rates, now)
+            rates = self._rates.at(at)
+            loss_watch.look_and_keep(connection, at, self._policy, rates, now)
 
         await self._database.write(work)
 
@@ -85,7 +86,7 @@ class LossLimits:
             codes = {item.lock.code for item in chosen}
             loss_watch.restart(
                 connection,
-                rows.portfolio(connection, self._rates),
+                rows.portfolio(connection, rate_rows.rates_now(connection, self._rates)),
                 day=LockCode.DAILY_LOSS in codes,
                 peak=LockCode.DRAWDOWN in codes,
             )

@@ -19,6 +19,7 @@ from streamdesk.trading.losses import EquityTrack, loss_locks, tracked
 from streamdesk.trading.money import ExchangeRates
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Portfolio, RiskHistory
+from streamdesk.trading.rates import RateBook
 from streamdesk.trading.risk import Alert
 
 A_MINUTE = timedelta(minutes=1)
@@ -83,12 +84,12 @@ def look_and_keep(
     keep(connection, look(connection, rows.portfolio(connection, rates), at, policy), now)
 
 
-def note_marks(connection: Connection, marks: Marks, rates: ExchangeRates) -> None:
+def note_marks(connection: Connection, marks: Marks, rates: RateBook) -> None:
     """Write prices that are newer than those of the positions; a new day begins before them."""
     if not marks:
         return
     stored, newest = track(connection), max(mark.at for mark in marks.values())
-    after = tracked(stored, newest, rows.portfolio(connection, rates).equity)
+    after = tracked(stored, newest, rows.portfolio(connection, rates.at(newest)).equity)
     if stored is None or after.day > stored.day:
         _put_track(connection, after, is_new=stored is None)
     rows.mark_positions(connection, marks)

@@ -264,4 +264,13 @@ EQUITY_TRACK = Table(
     money("day_equity"),
     money("peak_equity"),
 )
+# What one unit of a currency was worth in the account's, from when on, and who said so.
+RATES = Table(
+    "rates",
+    METADATA,
+    Column("currency", String(3), primary_key=True),
+    Column("at", UtcTime, primary_key=True),
+    Column("rate", Scaled(8), nullable=False),
+    Column("source", Text, nullable=False),
+)
 LEDGER = TableSet("ledger", METADATA, ACCOUNT)

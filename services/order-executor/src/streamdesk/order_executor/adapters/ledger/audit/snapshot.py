@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, func, select
 
-from streamdesk.order_executor.adapters.ledger import rows
+from streamdesk.order_executor.adapters.ledger import rate_rows, rows
 from streamdesk.order_executor.adapters.ledger.audit.findings import (
     Discrepancy,
     Findings,
@@ -14,8 +14,9 @@ from streamdesk.order_executor.adapters.ledger.audit.findings import (
 )
 from streamdesk.order_executor.adapters.ledger.audit.replay import Recomputed
 from streamdesk.order_executor.adapters.ledger.schema import ORDERS, RESERVATIONS, ROUND_TRIPS
-from streamdesk.trading.money import ZERO, ExchangeRates, cents
+from streamdesk.trading.money import ZERO, cents
 from streamdesk.trading.portfolio import Holding, Portfolio, cost_of
+from streamdesk.trading.rates import RateBook
 
 FIGURES = "quantity", "cost", "local_cost", "entry_order_id", "stop_loss", "take_profit"
 Stops = tuple[Decimal | None, Decimal | None]
@@ -38,7 +39,7 @@ class Snapshot:
     of_trips: Decimal
 
 
-def snapshot(connection: Connection, rates: ExchangeRates, entries: Iterable[str]) -> Snapshot:
+def snapshot(connection: Connection, rates: RateBook, entries: Iterable[str]) -> Snapshot:
     """The figures now.
 
     Args:
@@ -46,7 +47,7 @@ def snapshot(connection: Connection, rates: ExchangeRates, entries: Iterable[str
         rates: value of the currencies.
         entries: orders that opened positions, as far as they are known before this transaction.
     """
-    portfolio = rows.portfolio(connection, rates)
+    portfolio = rows.portfolio(connection, rate_rows.rates_now(connection, rates))
     unfinished = select(ORDERS.c.client_order_id).where(ORDERS.c.state.in_(rows.UNFINISHED))
     reserving = select(RESERVATIONS.c.client_order_id)
     live = [*connection.execute(unfinished).scalars(), *connection.execute(reserving).scalars()]
