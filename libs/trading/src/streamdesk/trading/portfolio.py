@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 
 from streamdesk.contracts.events import Side
 from streamdesk.trading.errors import OversoldError
@@ -117,7 +118,7 @@ class RiskHistory:
     track: EquityTrack | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Portfolio:
     """The account at one moment.
 
@@ -166,7 +167,7 @@ class Portfolio:
         """Cash for new orders."""
         return self.cash - self.reserved_cash
 
-    @property
+    @cached_property
     def positions_value(self) -> Decimal:
         """Worth of all holdings."""
         return sum((holding.value(self.rates) for holding in self.holdings.values()), ZERO)
@@ -183,6 +184,17 @@ class Portfolio:
             for symbol, holding in self.holdings.items()
         )
         return self.cash + sum((holding.value(self.rates) for holding in marked), ZERO)
+
+    def with_order(self, intent: Intent) -> "Portfolio":
+        """The same account once this order is committed."""
+        live = LiveOrder(
+            client_order_id=intent.client_order_id,
+            symbol=intent.symbol,
+            market=intent.market,
+            side=intent.side,
+            reserved_cash=intent.reserved_cash,
+        )
+        return replace(self, live_orders={**self.live_orders, intent.symbol: live})
 
     def slots_taken(self, market: MarketCode | None = None) -> int:
         """Positions open or being opened, of one market or of all."""

@@ -13,7 +13,7 @@ class Scaled(TypeDecorator[Decimal]):
     """A decimal kept as a whole number: exact in every database, and a sum stays exact.
 
     Args:
-        places: digits behind the point.
+        places: digits behind the point, two at least.
     """
 
     impl = BigInteger
@@ -22,6 +22,7 @@ class Scaled(TypeDecorator[Decimal]):
     def __init__(self, places: int) -> None:
         super().__init__()
         self.places = places
+        self._beyond_hundredths = 10 ** (places - 2)
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Decimal to whole number; refuses digits that would be lost."""
@@ -34,7 +35,13 @@ class Scaled(TypeDecorator[Decimal]):
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Whole number to Decimal."""
-        return None if value is None else tidy(Decimal(value).scaleb(-self.places))
+        if value is None:
+            return None
+        # Nearly every number has no more than two digits: it is tidy, and need not be made so.
+        hundredths, rest = divmod(value, self._beyond_hundredths)
+        if rest == 0:
+            return Decimal(hundredths).scaleb(-2)
+        return tidy(Decimal(value).scaleb(-self.places))
 
 
 class UtcTime(TypeDecorator[datetime]):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from streamdesk.order_executor.adapters.ledger import events, kill_switch, rows, trips
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, FILLS
@@ -21,6 +21,13 @@ from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Booking, Holding, amounts, book_trade
 from streamdesk.trading.trading_state import TradingState
 
+_CASH = select(ACCOUNT.c.cash)
+_INSERT_FILL = insert(FILLS)
+_BOOK = update(ACCOUNT).values(
+    cash=ACCOUNT.c.cash + bindparam("cash_amount"),
+    realized_pnl=ACCOUNT.c.realized_pnl + bindparam("gained"),
+    fx_gain=ACCOUNT.c.fx_gain + bindparam("fx_gained"),
+)
 ENDS_EARLY = frozenset({OrderState.REJECTED, OrderState.CANCELED, OrderState.EXPIRED})
 
 
@@ -132,7 +139,7 @@ def _stop_entries_without_cash(connection: Connection, order: Order, now: dateti
 
     Exits are let through, as they bring cash. What a person has stopped stays as it is.
     """
-    cash = connection.execute(select(ACCOUNT.c.cash)).scalar_one()
+    cash = connection.execute(_CASH).scalar_one()
     if cash < 0 and kill_switch.state(connection) is None:
         why = f"cash is {cash} after order {order.client_order_id} of {order.intent.symbol}"
         kill_switch.stop(connection, TradingState.REDUCING, why, now)
@@ -225,7 +232,7 @@ def _must_fit(order: Order, trade: Trade) -> None:
 
 def _insert_fill(connection: Connection, trade: Trade, booking: Booking, now: datetime) -> None:
     connection.execute(
-        insert(FILLS),
+        _INSERT_FILL,
         {
             "trade_id": trade.trade_id,
             "booking": rows.next_booking(connection),
@@ -243,9 +250,10 @@ def _insert_fill(connection: Connection, trade: Trade, booking: Booking, now: da
         },
     )
     connection.execute(
-        update(ACCOUNT).values(
-            cash=ACCOUNT.c.cash + booking.cash_amount,
-            realized_pnl=ACCOUNT.c.realized_pnl + booking.realized_pnl,
-            fx_gain=ACCOUNT.c.fx_gain + booking.fx_gain,
-        )
+        _BOOK,
+        {
+            "cash_amount": booking.cash_amount,
+            "gained": booking.realized_pnl,
+            "fx_gained": booking.fx_gain,
+        },
     )

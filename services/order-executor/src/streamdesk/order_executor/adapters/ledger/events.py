@@ -6,7 +6,7 @@ between publishing and noting it) can see that it is the same.
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from streamdesk.contracts.base import Event
 from streamdesk.contracts.events import (
@@ -28,6 +28,13 @@ from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Booking, Holding, Portfolio
 from streamdesk.trading.risk import Alert, RiskVerdict, TradeRequest, conditions
 
+_ENQUEUE = insert(OUTBOX)
+_ACCOUNT = select(ACCOUNT.c.id, ACCOUNT.c.valuations)
+_VALUED = update(ACCOUNT).values(moved=False)
+_RAISED = select(ALERTS.c.key)
+_RAISE = insert(ALERTS)
+_FORGET = delete(ALERTS).where(ALERTS.c.key.in_(bindparam("keys", expanding=True)))
+
 
 def enqueue(
     connection: Connection, topic: str, event: Event, identity: tuple[str, ...], now: datetime
@@ -42,7 +49,7 @@ def enqueue(
         now: when.
     """
     connection.execute(
-        insert(OUTBOX),
+        _ENQUEUE,
         {
             "event_id": event_id(event.type_name(), *identity),
             "topic": topic,
@@ -125,11 +132,11 @@ def refused(
 
 def valued(connection: Connection, portfolio: Portfolio, now: datetime) -> None:
     """PortfolioValued."""
-    row = connection.execute(select(ACCOUNT)).mappings().one()
-    number = row["valuations"] + 1
+    account, valuations = connection.execute(_ACCOUNT).one()
+    number = valuations + 1
     rates = portfolio.rates
     event = PortfolioValued(
-        account=row["id"],
+        account=account,
         currency=rates.account_currency,
         cash=portfolio.cash,
         positions_value=portfolio.positions_value,
@@ -139,8 +146,8 @@ def valued(connection: Connection, portfolio: Portfolio, now: datetime) -> None:
         positions=tuple(_position(item, portfolio) for item in portfolio.holdings.values()),
         timestamp=now,
     )
-    enqueue(connection, TRADING_ORDERS.name, event, (row["id"], str(number)), now)
-    connection.execute(update(ACCOUNT).values(valuations=number, valued_at=now, moved=False))
+    enqueue(connection, TRADING_ORDERS.name, event, (account, str(number)), now)
+    connection.execute(_VALUED, {"valuations": number, "valued_at": now})
 
 
 def _position(holding: Holding, portfolio: Portfolio) -> Position:
@@ -175,13 +182,13 @@ def update_alerts(
 ) -> None:
     """Announce limits that are reached since the last look; forget those that are not any more."""
     reached = conditions(portfolio, policy)
-    raised = set(connection.execute(select(ALERTS.c.key)).scalars())
+    raised = set(connection.execute(_RAISED).scalars())
     for key in reached.keys() - raised:
-        connection.execute(insert(ALERTS).values(key=key, raised_at=now))
+        connection.execute(_RAISE, {"key": key, "raised_at": now})
         alert(connection, reached[key], now)
     gone = raised - reached.keys()
     if gone:
-        connection.execute(delete(ALERTS).where(ALERTS.c.key.in_(gone)))
+        connection.execute(_FORGET, {"keys": list(gone)})
 
 
 def _shared(order: Order, now: datetime) -> dict[str, object]:

@@ -20,6 +20,8 @@ from streamdesk.trading.risk import Alert
 from streamdesk.trading.trading_state import TradingState
 
 REASON_MAX_CHARS = 200
+_STATE = select(ACCOUNT.c.halted_at, ACCOUNT.c.halted_reason, ACCOUNT.c.trading_state)
+_STATE_BEFORE_STATES = select(ACCOUNT.c.halted_at, ACCOUNT.c.halted_reason, null())
 SEVERITY = {TradingState.REDUCING: Severity.WARNING, TradingState.HALTED: Severity.CRITICAL}
 
 
@@ -101,9 +103,7 @@ def state(connection: Connection, *, has_states: bool = True) -> Halt | None:
         connection: in the transaction.
         has_states: whether the tables know what a halt lets through.
     """
-    name = ACCOUNT.c.trading_state if has_states else null()
-    query = select(ACCOUNT.c.halted_at, ACCOUNT.c.halted_reason, name)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_STATE if has_states else _STATE_BEFORE_STATES).one_or_none()
     if row is None or row[0] is None:
         return None
     return Halt(row[0], row[1], rows.trading_state(row[0], row[2]))

@@ -174,13 +174,15 @@ class Ledger:
         if isinstance(outcome, RiskVerdict):
             events.refused(connection, request, outcome, now)
             return SignalDecision(None, outcome, is_new=True)
-        return SignalDecision(self._intend(connection, outcome, now), None, is_new=True)
+        order = self._intend(connection, outcome, portfolio, now)
+        return SignalDecision(order, None, is_new=True)
 
-    def _intend(self, connection: Connection, intent: Intent, now: datetime) -> Order:
+    def _intend(
+        self, connection: Connection, intent: Intent, before: Portfolio, now: datetime
+    ) -> Order:
         order = rows.insert_intent(connection, intent, self._executor, now)
         events.submitted(connection, order, now)
-        portfolio = rows.portfolio(connection, self.rates.at(intent.as_of))
-        events.update_alerts(connection, portfolio, self._policy, now)
+        events.update_alerts(connection, before.with_order(intent), self._policy, now)
         return order
 
     async def protect(
@@ -224,9 +226,10 @@ class Ledger:
             if intent is None:
                 return ExitStep()
             events.alert(connection, exit_alert(intent, crossed, attempt, MAX_EXITS), now)
-            rates = self.rates.at(crossed.at)
-            loss_watch.look_and_keep(connection, crossed.at, self._policy, rates, now)
-            return ExitStep(self._intend(connection, intent, now))
+            portfolio = rows.portfolio(connection, self.rates.at(crossed.at))
+            watch = loss_watch.look(connection, portfolio, crossed.at, self._policy)
+            loss_watch.keep(connection, watch, now)
+            return ExitStep(self._intend(connection, intent, portfolio, now))
 
         step = await self.database.write(work)
         # Raised only here: the prices are written, halted or not.

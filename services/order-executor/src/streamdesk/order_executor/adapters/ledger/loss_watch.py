@@ -8,7 +8,7 @@ last prices before it notes any of the next.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from streamdesk.contracts.events import Severity
 from streamdesk.order_executor.adapters.ledger import events, rows, trade_locks
@@ -23,6 +23,10 @@ from streamdesk.trading.rates import RateBook
 from streamdesk.trading.risk import Alert
 
 A_MINUTE = timedelta(minutes=1)
+_TRACK = select(EQUITY_TRACK)
+_INSERT_TRACK = insert(EQUITY_TRACK).values(account=select(ACCOUNT.c.id).scalar_subquery())
+_UPDATE_TRACK = update(EQUITY_TRACK)
+_RECENT_ORDERS = select(func.count()).where(ORDERS.c.as_of > bindparam("since"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,8 @@ def look(connection: Connection, portfolio: Portfolio, at: datetime, policy: Pol
 
 def history_for_entry(connection: Connection, watch: LossReading) -> RiskHistory:
     """What the checks of an entry need."""
-    recent = select(func.count()).where(ORDERS.c.as_of > watch.at - A_MINUTE)
-    return RiskHistory(watch.locks, connection.execute(recent).scalar_one(), watch.track)
+    recent = connection.execute(_RECENT_ORDERS, {"since": watch.at - A_MINUTE}).scalar_one()
+    return RiskHistory(watch.locks, recent, watch.track)
 
 
 def keep(connection: Connection, watch: LossReading, now: datetime) -> None:
@@ -97,7 +101,7 @@ def note_marks(connection: Connection, marks: Marks, rates: RateBook) -> None:
 
 def track(connection: Connection) -> EquityTrack | None:
     """What losses are measured from; None before the first event."""
-    row = connection.execute(select(EQUITY_TRACK)).mappings().one_or_none()
+    row = connection.execute(_TRACK).mappings().one_or_none()
     return None if row is None else EquityTrack(row["day"], row["day_equity"], row["peak_equity"])
 
 
@@ -106,14 +110,10 @@ def restart(connection: Connection, portfolio: Portfolio, *, day: bool, peak: bo
     values = {"day_equity": portfolio.equity} if day else {}
     values |= {"peak_equity": portfolio.equity} if peak else {}
     if values:
-        connection.execute(update(EQUITY_TRACK).values(**values))
+        connection.execute(_UPDATE_TRACK, values)
 
 
 def _put_track(connection: Connection, item: EquityTrack, *, is_new: bool) -> None:
     names = "day", "day_equity", "peak_equity"
     values = {name: getattr(item, name) for name in names}
-    if is_new:
-        account = select(ACCOUNT.c.id).scalar_subquery()
-        connection.execute(insert(EQUITY_TRACK).values(account=account, **values))
-    else:
-        connection.execute(update(EQUITY_TRACK).values(**values))
+    connection.execute(_INSERT_TRACK if is_new else _UPDATE_TRACK, values)

@@ -14,11 +14,13 @@ from streamdesk.order_executor.domain import SignalDecision
 from streamdesk.trading.orders import Intent
 from streamdesk.trading.risk import Code, RiskVerdict, TradeRequest
 
+_SIGNAL = select(SIGNALS).where(SIGNALS.c.signal_id == rows.THIS)
+_INSERT = insert(SIGNALS)
+
 
 def decision_about(connection: Connection, signal_id: str) -> SignalDecision | None:
     """What was decided about a signal before; None if it is new."""
-    query = select(SIGNALS).where(SIGNALS.c.signal_id == signal_id)
-    row = connection.execute(query).mappings().one_or_none()
+    row = connection.execute(_SIGNAL, {"this": signal_id}).mappings().one_or_none()
     if row is None:
         return None
     if row["refusal_code"] is None:
@@ -46,7 +48,7 @@ def insert_decision(
             "refusal_value": _millionths(outcome.value),
             "refusal_limit": _millionths(outcome.limit),
         }
-    connection.execute(insert(SIGNALS), values)
+    connection.execute(_INSERT, values)
 
 
 def _millionths(number: Decimal) -> Decimal:

@@ -15,13 +15,12 @@ from streamdesk.order_executor.adapters.ledger.schema import TRADE_LOCKS
 from streamdesk.order_executor.domain import NumberedLock
 from streamdesk.trading.locks import EVERY_SYMBOL, EntryLock, LockCode
 
-NOT_ENDED = TRADE_LOCKS.c.ended_at.is_(None)
+_OPEN = select(TRADE_LOCKS).where(TRADE_LOCKS.c.ended_at.is_(None)).order_by(TRADE_LOCKS.c.id)
 
 
 def open_locks(connection: Connection) -> list[NumberedLock]:
     """Every lock whose end was not noted, the oldest first."""
-    query = select(TRADE_LOCKS).where(NOT_ENDED).order_by(TRADE_LOCKS.c.id)
-    return [_numbered(row) for row in connection.execute(query).mappings()]
+    return [_numbered(row) for row in connection.execute(_OPEN).mappings()]
 
 
 def in_force(connection: Connection) -> tuple[EntryLock, ...]:

@@ -6,9 +6,9 @@ Every function runs inside a caller's transaction.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, update
 
-from streamdesk.order_executor.adapters.ledger import trade_locks
+from streamdesk.order_executor.adapters.ledger import rows, trade_locks
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, ROUND_TRIPS
 from streamdesk.trading.money import ZERO
 from streamdesk.trading.orders import Intent, Origin
@@ -21,6 +21,13 @@ from streamdesk.trading.protections import (
     locks_after_close,
     longest_lookback,
 )
+
+_THIS_TRIP = update(ROUND_TRIPS).where(ROUND_TRIPS.c.entry_order_id == rows.THIS)
+_SOLD = _THIS_TRIP.values(
+    profit=ROUND_TRIPS.c.profit + bindparam("gained"), cost=ROUND_TRIPS.c.cost + bindparam("spent")
+)
+_AGAIN = _THIS_TRIP.values(closed_at=None, by_stop=None)
+_INSERT = insert(ROUND_TRIPS)
 
 
 def note_fill(
@@ -35,22 +42,20 @@ def note_fill(
         return
     sold_cost = booking.cash_amount - booking.realized_pnl - booking.fx_gain
     values: dict[str, Any] = {
-        "profit": ROUND_TRIPS.c.profit + booking.realized_pnl,
-        "cost": ROUND_TRIPS.c.cost + sold_cost,
+        "this": before.entry_order_id,
+        "gained": booking.realized_pnl,
+        "spent": sold_cost,
     }
     if booking.holding is None:
         values |= {"closed_at": intent.as_of, "by_stop": intent.origin is Origin.STOP_LOSS}
-    mine = ROUND_TRIPS.c.entry_order_id == before.entry_order_id
-    connection.execute(update(ROUND_TRIPS).where(mine).values(**values))
+    connection.execute(_SOLD, values)
 
 
 def _open(connection: Connection, entry: Intent) -> None:
     # What is filled after its position was closed opens that position again: it is one trip.
-    mine = ROUND_TRIPS.c.entry_order_id == entry.client_order_id
-    again = update(ROUND_TRIPS).where(mine).values(closed_at=None, by_stop=None)
-    if connection.execute(again).rowcount == 0:
+    if connection.execute(_AGAIN, {"this": entry.client_order_id}).rowcount == 0:
         trip = {"entry_order_id": entry.client_order_id, "symbol": entry.symbol}
-        connection.execute(insert(ROUND_TRIPS).values(**trip, profit=ZERO, cost=ZERO))
+        connection.execute(_INSERT, {**trip, "profit": ZERO, "cost": ZERO})
 
 
 def lock_after_close(
