@@ -18,6 +18,7 @@ from streamdesk.signal_generator import factory
 from streamdesk.signal_generator.application.scan_bars import BarScan
 from streamdesk.signal_generator.config import Settings as GeneratorSettings
 from streamdesk.signal_generator.domain.cursor import signal_id
+from streamdesk.signal_generator.domain.outliers import OutlierFilter
 from streamdesk.strategy.scanner import Scanner
 
 Start = Callable[..., Any]
@@ -78,7 +79,8 @@ async def played_by_calls(path: Path, ledger: Path) -> None:
     """Each time's bars, then its signals, one call after another, in one process."""
     settings = generator_settings(path)
     feed = factory.recorded_feed(settings, path)
-    scan = BarScan("calls", BarSequence(frozenset(feed.symbols)), Scanner(settings.rules()))
+    sequence, outliers = BarSequence(frozenset(feed.symbols)), OutlierFilter(5, 3)
+    scan = BarScan("calls", sequence, outliers, Scanner(settings.rules()))
     async with OrderExecutor(executor_settings(ledger)) as executor:
         async for batch in feed.live(Drain()):
             scanned = scan.scan(batch)

@@ -45,6 +45,7 @@ from streamdesk.signal_generator.adapters.position import FeedPosition
 from streamdesk.signal_generator.adapters.publisher import SignalPublisher
 from streamdesk.signal_generator.config import Settings as GeneratorSettings
 from streamdesk.signal_generator.domain.cursor import FeedCursor
+from streamdesk.signal_generator.domain.outliers import OutlierFilter
 from streamdesk.signal_generator.entrypoints.feed import FeedRunner
 from streamdesk.strategy.scanner import Scanner
 
@@ -192,7 +193,12 @@ def generator(bus: Bus, executor: Executor, published: PublishedSignals) -> Feed
     )
     scanner = Scanner(settings.rules())
     position = FeedPosition(bus, MARKET_BARS)
-    return FeedRunner(factory.feed_scan(feed, scanner, publisher, position, exit_at_end=True), 60)
+    return FeedRunner(
+        factory.feed_scan(
+            feed, scanner, publisher, position, outliers=OutlierFilter(5, 3), exit_at_end=True
+        ),
+        60,
+    )
 
 
 async def first_of(bus: Bus, topic: Topic[Any], count: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from streamdesk.signal_generator.adapters.publisher import SignalPublisher
 from streamdesk.signal_generator.application import keep_in_step
 from streamdesk.signal_generator.application.keep_in_step import InStep
 from streamdesk.signal_generator.config import Settings
+from streamdesk.signal_generator.domain.outliers import OutlierFilter
 from streamdesk.signal_generator.factory import feed_scan, recorded_feed, topics, utc_now
 from streamdesk.strategy.scanner import Scanner
 
@@ -108,6 +109,7 @@ async def play(bus: Bus, path: Path, drain: Drain | None = None) -> None:
         Scanner(settings.rules()),
         SignalPublisher(bus, to, utc_now, wait_for_room=True),
         FeedPosition(bus, to.bars),
+        outliers=OutlierFilter(5, 3),
         exit_at_end=True,
         in_step=InStep(bus, to.bars, BARS_HANDLED, to.signals),
     )

@@ -30,6 +30,7 @@ from streamdesk.signal_generator.adapters.position import FeedPosition
 from streamdesk.signal_generator.adapters.publisher import SignalPublisher
 from streamdesk.signal_generator.application.scan_feed import FeedScan
 from streamdesk.signal_generator.config import Settings
+from streamdesk.signal_generator.domain.outliers import OutlierFilter
 from streamdesk.signal_generator.errors import RecordingChangedError
 from streamdesk.signal_generator.factory import (
     feed_scan,
@@ -70,6 +71,7 @@ def scan_of(bus: Bus, chosen: Settings) -> FeedScan:
         Scanner(chosen.rules()),
         SignalPublisher(bus, topics(chosen), utc_now, wait_for_room=True),
         FeedPosition(bus, MARKET_BARS),
+        outliers=OutlierFilter(5, 3),
         exit_at_end=True,
     )
 
@@ -330,7 +332,12 @@ async def test_the_simulated_market_resumes_from_its_last_prices_and_never_goes_
         feed = SimulatedFeed(simulated_market(chosen), read, utc_now)
         publisher = SignalPublisher(bus, topics(chosen), utc_now, wait_for_room=False)
         scan = feed_scan(
-            feed, Scanner(), publisher, FeedPosition(bus, MARKET_BARS), exit_at_end=True
+            feed,
+            Scanner(),
+            publisher,
+            FeedPosition(bus, MARKET_BARS),
+            outliers=OutlierFilter(5, 3),
+            exit_at_end=True,
         )
         drain = Drain()
         running = asyncio.create_task(scan.run(drain))

@@ -34,6 +34,7 @@ from streamdesk.signal_generator.adapters.publisher import SignalPublisher
 from streamdesk.signal_generator.application.scan_bars import REFUSALS_LOGGED
 from streamdesk.signal_generator.config import Settings
 from streamdesk.signal_generator.domain.cursor import FeedCursor
+from streamdesk.signal_generator.domain.outliers import OutlierFilter
 from streamdesk.signal_generator.entrypoints.feed import FeedRunner
 from streamdesk.signal_generator.factory import build, feed_scan, topics, utc_now
 from streamdesk.strategy.scanner import Scanner
@@ -318,7 +319,9 @@ async def scan(url: str, feed: GivenFeed) -> list[BarClosed]:
     async with Bus.connect(BusConfig(url=url)) as bus:
         publisher = SignalPublisher(bus, topics(settings), utc_now, wait_for_room=False)
         position = FeedPosition(bus, MARKET_BARS)
-        scanning = feed_scan(feed, Scanner(), publisher, position, exit_at_end=True)
+        scanning = feed_scan(
+            feed, Scanner(), publisher, position, outliers=OutlierFilter(5, 3), exit_at_end=True
+        )
         await FeedRunner(scanning, 5).run(Drain())
         return await everything(bus, MARKET_BARS)
 

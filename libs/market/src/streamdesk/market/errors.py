@@ -8,7 +8,8 @@ MarketError
 │   ├── BadPriceError         not above 0, or low, open, close and high do not fit together
 │   ├── UnknownSymbolError    not on the watchlist
 │   ├── DuplicateBarError     a second bar for one time
-│   └── OutOfOrderBarError    older than the bar before it
+│   ├── OutOfOrderBarError    older than the bar before it
+│   └── OutlierBarError       many times as high or as low as the price before it
 ├── BarFileError          a file of bars that cannot be used at all
 ├── SeriesError           bars that do not form a series
 ├── UnknownInstrumentError    a source does not have this instrument
@@ -90,6 +91,18 @@ class OutOfOrderBarError(BarError):
     def __init__(self, symbol: str, timestamp: datetime, last: datetime) -> None:
         super().__init__(
             f"{symbol}: bar of {timestamp.isoformat()} after the one of {last.isoformat()}"
+        )
+
+
+class OutlierBarError(BarError):
+    """A price that is many times as high or as low as the last good one."""
+
+    reason = "outlier"
+
+    def __init__(self, symbol: str, value: float, reference: float, factor: float) -> None:
+        super().__init__(
+            f"{symbol}: {value} is {factor:g} times or more off the last good price {reference}; "
+            "left out unless it lasts"
         )
 
 

@@ -107,6 +107,22 @@ class Settings(ServiceSettings):
         "that a supervisor which restarts ended processes does not start it again and again.",
     )
 
+    outlier_factor: float = Field(
+        5,
+        ge=0,
+        le=1_000,
+        description="A bar with a price so many times as high or as low as the last good one of "
+        "its instrument is left out, and counted. 0: none is. At 5 a decimal point in the wrong "
+        "place is, and no ordinary day; what moves less is for the executor's PRICE_JUMP_PERCENT.",
+    )
+    outlier_bars: int = Field(
+        3,
+        ge=2,
+        le=1_000,
+        description="So many of these bars in a row, close to one another, are no error: the last "
+        "of them is passed on, and those after it. A wrong print lasts a bar, seldom two.",
+    )
+
     score_min: float = Field(
         DEFAULTS.thresholds.minimum,
         ge=0,

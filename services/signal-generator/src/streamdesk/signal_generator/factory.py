@@ -36,6 +36,7 @@ from streamdesk.signal_generator.application.report_scan import ScanReports
 from streamdesk.signal_generator.application.scan_bars import BarScan
 from streamdesk.signal_generator.application.scan_feed import FeedScan
 from streamdesk.signal_generator.config import Settings
+from streamdesk.signal_generator.domain.outliers import OutlierFilter
 from streamdesk.signal_generator.entrypoints.feed import FeedRunner
 from streamdesk.signal_generator.errors import WatchlistError
 from streamdesk.strategy.scanner import Scanner
@@ -138,13 +139,14 @@ def feed_scan(
     publisher: SignalPublisher,
     position: FeedPosition,
     *,
+    outliers: OutlierFilter,
     exit_at_end: bool,
     in_step: InStep | None = None,
 ) -> FeedScan:
     """The scan of a feed; a bar of an instrument that the feed does not name is refused."""
     return FeedScan(
         feed=feed,
-        bars=BarScan(feed.name, BarSequence(frozenset(feed.symbols)), scanner),
+        bars=BarScan(feed.name, BarSequence(frozenset(feed.symbols)), outliers, scanner),
         position=position,
         publisher=publisher,
         reports=ScanReports(feed, scanner, publisher, utc_now),
@@ -189,6 +191,7 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[Sequence[
             Scanner(settings.rules()),
             SignalPublisher(bus, to, utc_now, wait_for_room=settings.waits_for_room),
             FeedPosition(bus, to.bars),
+            outliers=OutlierFilter(settings.outlier_factor, settings.outlier_bars),
             exit_at_end=settings.feed_exit_at_end,
             in_step=in_step_of(settings, bus, to),
         )

@@ -10,6 +10,7 @@ from streamdesk.market.errors import BarError
 from streamdesk.runtime import logger, metrics
 from streamdesk.signal_generator.adapters.feeds.port import FeedBatch
 from streamdesk.signal_generator.domain.cursor import decided_first
+from streamdesk.signal_generator.domain.outliers import OutlierFilter
 from streamdesk.strategy.scanner import BelowThreshold, CoolingDown, NotEnoughBars, Scanner
 from streamdesk.strategy.signals import SignalDraft
 
@@ -48,16 +49,20 @@ class BarScan:
 
     Args:
         feed: name of the feed, for metrics.
-        sequence: decides which bars are good.
+        sequence: decides which bars may follow those before them.
+        outliers: decides which of these are wrong prints.
         scanner: decides what they mean.
 
     Attributes:
         refused: refused bars so far, by reason.
     """
 
-    def __init__(self, feed: str, sequence: BarSequence, scanner: Scanner) -> None:
+    def __init__(
+        self, feed: str, sequence: BarSequence, outliers: OutlierFilter, scanner: Scanner
+    ) -> None:
         self._feed = feed
         self._sequence = sequence
+        self._outliers = outliers
         self._scanner = scanner
         self._too_short: set[str] = set()
         self.refused: Counter[str] = Counter()
@@ -98,10 +103,13 @@ class BarScan:
         for bar in batch.bars:
             try:
                 self._sequence.admit(bar)
+                lasts = self._outliers.admit(bar)
             except BarError as error:
                 self._refuse(error)
             else:
                 good.append(bar)
+                if lasts:
+                    log.warning("a doubtful price lasts", symbol=bar.symbol, price=bar.close)
         return good
 
     def _refuse(self, error: BarError) -> None:
