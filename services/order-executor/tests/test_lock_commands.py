@@ -37,7 +37,9 @@ async def test_a_person_sees_the_locks_and_lifts_them_by_their_numbers(
     sqlite_of: DatabasesOf, signal_of: SignalOf, bar_of: BarOf
 ) -> None:
     urls = sqlite_of("account")
-    settings = Settings.model_validate(urls | {"daily_loss_limit_percent": 2})
+    settings = Settings.model_validate(
+        urls | {"daily_loss_limit_percent": 2, "price_jump_percent": 0}
+    )
     async with OrderExecutor(settings) as executor:
         await executor.on_signal("held", signal_of(strength=1.0))
         await executor.on_bar(bar_of(minute=1, price=40.0))

@@ -428,7 +428,7 @@ async def test_a_stop_crossed_while_the_ledger_is_down_is_acted_upon_afterwards(
     executor.protection.positions_changed()
     try:
         following = asyncio.create_task(
-            follow_bars(bars(), executor.protection, executor.gate, handled.append, drain)
+            follow_bars(bars(), executor.on_bar, executor.gate, handled.append, drain)
         )
         for _ in range(100):
             await asyncio.sleep(0)

@@ -182,6 +182,9 @@ TRADING_REDUCING = Gauge("trading_reducing", "1 while the kill switch lets exits
 ENTRY_LOCKS = Gauge(
     "entry_locks", "Locks in force: no position is opened in a symbol, or in any.", ["code"]
 )
+BARS_HELD_BACK = Counter(
+    "bars_held_back_total", "Bars that nothing acted upon, because the price had jumped."
+)
 DAY_LOSS = Gauge(
     "day_loss_percent", "Realised and open loss of the day, of the equity it began with."
 )

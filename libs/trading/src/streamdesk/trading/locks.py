@@ -23,6 +23,7 @@ class LockCode(StrEnum):
     MAX_DRAWDOWN = "MAX_DRAWDOWN"
     LOW_PROFIT_PAIRS = "LOW_PROFIT_PAIRS"
     COOLDOWN_PERIOD = "COOLDOWN_PERIOD"
+    PRICE_JUMP = "PRICE_JUMP"
 
 
 @dataclass(frozen=True, slots=True)

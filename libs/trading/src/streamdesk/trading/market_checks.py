@@ -8,13 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 
 from streamdesk.contracts.events import Side
-from streamdesk.trading.money import HUNDRED, ZERO
+from streamdesk.trading.money import HUNDRED, MOST_PERCENT, ZERO
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Portfolio
 from streamdesk.trading.risk import Check, Code, RiskVerdict, TradeRequest
-
-MOST_PERCENT = Decimal(1_000_000)
-"""A distance beyond this is written down as this: a price can be 1e300, a column cannot."""
 
 
 def price_known(request: TradeRequest, _: Portfolio, policy: Policy) -> RiskVerdict:

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from streamdesk.contracts.events import BarClosed
 from streamdesk.trading.money import PRICE_STEP, price_from
+from streamdesk.trading.price_jumps import BelievedPrice
 
 ATR_BARS = 14
 """Wilder, New Concepts in Technical Trading Systems (1978)."""
@@ -97,6 +98,13 @@ class MarketView:
         atr = price_from(seen.average) if seen.ranges == ATR_BARS else None
         mark = max(price_from(seen.close), PRICE_STEP)  # a close below a millionth is not 0
         return MarketState(seen.at, seen.interval_seconds, mark, atr)
+
+    def believed(self, symbol: str) -> BelievedPrice | None:
+        """The close of the symbol's newest bar; None when no bar of it is known."""
+        state = self.of(symbol)
+        if state is None or state.mark is None:
+            return None
+        return BelievedPrice(state.mark, state.at)
 
     def has_reached(self, symbol: str, at: datetime) -> bool:
         """Whether a bar of this symbol that ends at this time, or later, is known."""

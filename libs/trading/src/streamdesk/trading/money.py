@@ -14,6 +14,8 @@ MAX_PRICE = Decimal(1_000_000_000)
 
 ZERO = Decimal(0)
 HUNDRED = Decimal(100)
+MOST_PERCENT = Decimal(1_000_000)
+"""A distance beyond this is written down as this: a price can be 1e300, a column cannot."""
 
 
 def cents(amount: Decimal) -> Decimal:

@@ -50,6 +50,7 @@ class Code(StrEnum):
     MAX_DRAWDOWN = "MAX_DRAWDOWN"
     LOW_PROFIT_PAIRS = "LOW_PROFIT_PAIRS"
     COOLDOWN_PERIOD = "COOLDOWN_PERIOD"
+    PRICE_JUMP = "PRICE_JUMP"
 
 
 @dataclass(frozen=True, slots=True)

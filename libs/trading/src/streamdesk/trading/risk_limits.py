@@ -23,6 +23,7 @@ class RiskLimits:
         max_orders_per_minute: orders of all executors within a minute of event time.
         daily_loss_limit_percent: loss of a day, of the equity it began with, that ends its entries.
         drawdown_limit_percent: loss since the peak, of the peak, that ends entries.
+        price_jump_percent: how far a bar may be from the last price, of that price, to be believed.
         protections: what locks entries after positions were closed, in this order.
     """
 
@@ -39,4 +40,6 @@ class RiskLimits:
     daily_loss_limit_percent: Decimal = Decimal(3)
     # What proprietary firms allow in all.
     drawdown_limit_percent: Decimal = Decimal(10)
+    # Beyond what a share of some size moves in a bar, and within a split of 2:1.
+    price_jump_percent: Decimal = Decimal(40)
     protections: tuple[AnyProtection, ...] = DEFAULT_PROTECTIONS

@@ -32,6 +32,7 @@ from streamdesk.order_executor.adapters.ledger.kill_switch import KillSwitch
 from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
 from streamdesk.order_executor.adapters.ledger.loss_limits import LossLimits
 from streamdesk.order_executor.adapters.ledger.outbox import Outbox
+from streamdesk.order_executor.adapters.ledger.price_halts import PriceHalts
 from streamdesk.order_executor.adapters.ledger.schema import LEDGER
 from streamdesk.order_executor.adapters.market_tables import market_tables
 from streamdesk.order_executor.adapters.paper_broker import PAPER, Faults, PaperBroker
@@ -39,6 +40,7 @@ from streamdesk.order_executor.application.check_books import BookCheck
 from streamdesk.order_executor.application.execute_order import OrderExecution
 from streamdesk.order_executor.application.execute_signal import SignalExecution
 from streamdesk.order_executor.application.follow_rates import RatesFile, read_rates_file
+from streamdesk.order_executor.application.guard_prices import PriceGuard
 from streamdesk.order_executor.application.protect_positions import Protection
 from streamdesk.order_executor.application.publish_outbox import OutboxPublisher
 from streamdesk.order_executor.application.reconcile import Reconciliation
@@ -110,6 +112,8 @@ class OrderExecutor:
         self.external = ExternalTrades(database, policy, rates, clock)
         self.loss_limits = LossLimits(database, policy, rates, clock)
         self.rates_file = _rates_file(settings, self.ledger)
+        halts, bound_percent = PriceHalts(database, clock), settings.price_jump_percent
+        self.guard = PriceGuard(halts, self.view, bound_percent)
         self.outbox = Outbox(
             database,
             owner=settings.instance,
@@ -197,10 +201,23 @@ class OrderExecutor:
             await self.reconciliation.reconcile()
         return await self.handler(Message(id=signal_id, event=signal, topic=TRADING_SIGNALS.name))
 
-    async def on_bar(self, bar: BarClosed) -> None:
-        """Handle a bar as if it had come over the bus."""
-        await self.protection.on_bar(bar)
-        self.view.see(bar)
+    async def on_bar(self, bar: BarClosed, cause: str = "") -> None:
+        """Act on a bar of the bus; one whose price has jumped is held back from all of it.
+
+        Args:
+            bar: what the market did.
+            cause: traceparent of its publisher; empty without tracing.
+
+        Raises:
+            DatabaseError: what is held is not known; the bar is to be given again.
+        """
+        try:
+            if await self.guard.believes(bar):
+                await self.protection.on_bar(bar, cause)
+                self.view.see(bar)
+        except DatabaseError:
+            self.protection.positions_changed()  # the cached view may be empty
+            raise
 
     async def keep_reconciled(self, drain: Drain) -> None:
         """Reconcile with the broker, again and again."""
@@ -268,10 +285,10 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[list[Serv
 
 
 def market_bars(settings: Settings, bus: Bus, executor: OrderExecutor) -> MarketBars:
-    """The bars of the bus, on their way to the executor's protection and view."""
+    """The bars of the bus, on their way to the executor."""
     topic = MARKET_BARS.configured(key=settings.bars_key)
-    parts = executor.protection, executor.view, executor.gate, _bars_report(settings, bus)
-    return MarketBars(bus, topic, settings.bars_replay_seconds, *parts)
+    parts = executor.on_bar, executor.guard, executor.gate, _bars_report(settings, bus)
+    return MarketBars(bus, topic, settings.bars_replay_seconds, executor.view, *parts)
 
 
 def _signals(

@@ -1,4 +1,4 @@
-"""Locks of entries: made by a limit on loss or a protection, and their ends."""
+"""Locks of entries: made by a limit on loss, a protection or a price that jumped; their ends."""
 
 from typing import Literal
 
@@ -60,6 +60,7 @@ class EntriesUnlocked(RiskAlerted):
     )
 
     lock_id: int = Field(ge=1, description="Number of the lock in the ledger.")
-    cause: Literal["expired", "lifted"] = Field(
-        description="Whether its time was over, or a person lifted it."
+    cause: Literal["expired", "lifted", "returned", "adjusted"] = Field(
+        description="Whether its time was over, or a person lifted it; of a price that jumped: "
+        "whether it came back, or a corporate action explains it."
     )

@@ -56,6 +56,13 @@ class RiskSettings(ServiceSettings):
         description="Percent of the highest equity; a larger loss since then ends entries until a "
         "person lifts the lock. 0: no limit. 10 is what proprietary firms allow.",
     )
+    price_jump_percent: Annotated[Decimal, Field(ge=0, le=100_000)] = Field(
+        DEFAULTS.price_jump_percent,
+        description="Percent that a bar may be from the last price of its symbol. Beyond it the "
+        "symbol is halted: no entry, and no stop is executed on that price, until it comes back, "
+        "a corporate action explains it, or a person lifts the lock. 0: every price is believed. "
+        "40 is beyond what a share of some size moves in a bar, and within a split of 2:1.",
+    )
     protections: list[Protection] = Field(
         default_factory=lambda: list(DEFAULTS.protections),
         description="What locks entries after positions were closed, as JSON: a list of "
@@ -89,5 +96,6 @@ class RiskSettings(ServiceSettings):
             max_orders_per_minute=self.max_orders_per_minute,
             daily_loss_limit_percent=self.daily_loss_limit_percent,
             drawdown_limit_percent=self.drawdown_limit_percent,
+            price_jump_percent=self.price_jump_percent,
             protections=tuple(self.protections),
         )

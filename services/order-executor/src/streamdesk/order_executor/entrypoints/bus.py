@@ -9,7 +9,6 @@ from streamdesk.contracts.base import Topic
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.contracts.topics import TRADING_SIGNALS
 from streamdesk.order_executor.application.execute_signal import SignalExecution
-from streamdesk.order_executor.application.protect_positions import Protection
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.errors import DatabaseBusyError, DatabaseError
 from streamdesk.runtime import Drain
@@ -22,6 +21,9 @@ GATE_SECONDS = 0.02
 BARS_GATE_SECONDS = 0.05
 LEDGER_RETRY_SECONDS = 0.5
 """How often a bar is tried again while the ledger is unavailable."""
+
+OnBar = Callable[[BarClosed, str], Awaitable[None]]
+"""Acts on a bar; the text is its publisher's traceparent."""
 
 
 class SignalHandler:
@@ -87,7 +89,7 @@ async def consume_signals(
 
 async def follow_bars(
     bars: AsyncIterator[Message[Any]],
-    protection: Protection,
+    act: OnBar,
     gate: TradingGate,
     handled: Callable[[Message[BarClosed]], None],
     drain: Drain,
@@ -96,7 +98,7 @@ async def follow_bars(
 
     Args:
         bars: in the order of the bus, until the drain.
-        protection: acts on each.
+        act: acts on each.
         gate: opens when the books are reconciled.
         handled: called with each bar that was acted upon.
         drain: ends it.
@@ -109,16 +111,15 @@ async def follow_bars(
             continue
         cause = message.trace_context.get("traceparent", "")
         # Without the ledger it is not known what is held, so no bar is passed over.
-        while not await _was_seen(protection, message.event, cause):
+        while not await _was_seen(act, message.event, cause):
             if await drain.sleep(LEDGER_RETRY_SECONDS):
                 return
         handled(message)
 
 
-async def _was_seen(protection: Protection, bar: BarClosed, cause: str) -> bool:
+async def _was_seen(act: OnBar, bar: BarClosed, cause: str) -> bool:
     try:
-        await protection.on_bar(bar, cause)
+        await act(bar, cause)
     except DatabaseError:  # the database has logged it
-        protection.positions_changed()  # the cached view may be empty because the read failed
         return False
     return True

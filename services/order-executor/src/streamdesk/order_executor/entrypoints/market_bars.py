@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from streamdesk.bus import Bus, Message, Outcome
 from streamdesk.contracts.base import Topic
 from streamdesk.contracts.events import BarClosed, SignalGenerated
-from streamdesk.order_executor.application.protect_positions import Protection
+from streamdesk.order_executor.application.guard_prices import PriceGuard
 from streamdesk.order_executor.application.report_bars import BarsReport
 from streamdesk.order_executor.application.trading_gate import TradingGate
-from streamdesk.order_executor.entrypoints.bus import follow_bars
+from streamdesk.order_executor.entrypoints.bus import OnBar, follow_bars
 from streamdesk.runtime import Drain
 from streamdesk.trading.market_view import MarketView
 
@@ -26,9 +26,10 @@ class MarketBars:
         bus: where they come from.
         topic: the bars under the configured key.
         replay_seconds: how far back the first bar lies, on the server's clock.
-        protection: acts on bars; sees each before the view does.
         view: remembers the market's present.
-        gate: until it opens for the first time, bars wait for the protection.
+        act: acts on a bar, and gives it to the view.
+        guard: knows which bars are not believed.
+        gate: until it opens for the first time, bars wait to be acted upon.
         report: says how far bars were acted upon.
 
     Attributes:
@@ -41,16 +42,18 @@ class MarketBars:
         bus: Bus,
         topic: Topic[BarClosed],
         replay_seconds: float,
-        protection: Protection,
         view: MarketView,
+        act: OnBar,
+        guard: PriceGuard,
         gate: TradingGate,
         report: BarsReport,
     ) -> None:
         self._bus = bus
         self._topic = topic
         self._replay_seconds = replay_seconds
-        self._protection = protection
         self._view = view
+        self._act = act
+        self._guard = guard
         self._gate = gate
         self.report = report
         self._read_up_to_ms = 0
@@ -62,12 +65,12 @@ class MarketBars:
         since_ms = max(0, round((time.time() - self._replay_seconds) * 1000))
         if not await self._warm_up(f"{since_ms}", drain):
             return
-        # The same bars again, for the protection: it can act only once the books are reconciled,
+        # The same bars again, to act on them: that is possible only once the books are reconciled,
         # and that waits for the ledger, which the view does not need.
         since = f"{since_ms}-0"
         self.report.begin(since)
         bars = self._bus.tail(self._topic, since=since, stop=drain.requested)
-        await follow_bars(bars, self._protection, self._gate, self._handled, drain)
+        await follow_bars(bars, self._act, self._gate, self._handled, drain)
 
     async def _warm_up(self, since: str, drain: Drain) -> bool:
         """Read what is there; False when the drain came first."""
@@ -86,10 +89,10 @@ class MarketBars:
 
     async def _read_from(self, since: str) -> None:
         async for message in self._bus.replay(self._topic, since):
-            self._view.see(message.event)
+            if not self._guard.jumps(message.event):
+                self._view.see(message.event)
 
     def _handled(self, message: Message[BarClosed]) -> None:
-        self._view.see(message.event)
         self.report.handled(message.entry_id)
         self._read_up_to_ms = _milliseconds(message.entry_id)
         self._next_bar.set()

@@ -249,9 +249,12 @@ TRADE_LOCKS = Table(
     Column("value", Scaled(6), nullable=False),
     Column("limit", Scaled(6), nullable=False),
     time("made_at"),
-    # When its end was noted, and whether it expired or was lifted.
+    # When its end was noted, and whether it expired, was lifted, or the price explained itself.
     time("ended_at", nullable=True),
     Column("ended_by", String(8)),
+    # Of a price that has jumped: the one before it, and the end of its bar.
+    price("believed_price", nullable=True),
+    time("believed_at", nullable=True),
     sqlite_autoincrement=True,
 )
 Index("trade_locks_ended_at", TRADE_LOCKS.c.ended_at)

@@ -28,8 +28,17 @@ def in_force(connection: Connection) -> tuple[EntryLock, ...]:
     return tuple(item.lock for item in open_locks(connection))
 
 
-def make(connection: Connection, lock: EntryLock, now: datetime) -> None:
-    """Write a lock, and announce it."""
+HAS_ENDED = {
+    "expired": "has expired",
+    "lifted": "was lifted by a person",
+    "returned": "has ended: the price is back",
+    "adjusted": "has ended: a corporate action explains the price",
+}
+"""Causes of an end, and what they mean for people."""
+
+
+def make(connection: Connection, lock: EntryLock, now: datetime) -> int:
+    """Write a lock, and announce it; returns its number."""
     names = "symbol", "code", "until", "reason", "value", "limit", "made_at"
     values = {name: getattr(lock, name) for name in names}
     made = connection.execute(insert(TRADE_LOCKS).values(**values).returning(TRADE_LOCKS.c.id))
@@ -47,6 +56,7 @@ def make(connection: Connection, lock: EntryLock, now: datetime) -> None:
         until=lock.until,
     )
     events.enqueue(connection, TRADING_RISK.name, event, (str(number),), now)
+    return int(number)
 
 
 def expire(
@@ -59,15 +69,14 @@ def expire(
 
 
 def end(connection: Connection, item: NumberedLock, cause: str, now: datetime) -> None:
-    """Note and announce that a lock has expired, or was lifted."""
+    """Note and announce the end of a lock; the cause is one of `HAS_ENDED`."""
     mine = TRADE_LOCKS.c.id == item.number
     connection.execute(update(TRADE_LOCKS).where(mine).values(ended_at=now, ended_by=cause))
-    has = "has expired" if cause == "expired" else "was lifted by a person"
     event = EntriesUnlocked.model_validate(
         {
             "code": item.lock.code,
             "severity": Severity.INFO,
-            "message": f"the lock of entries in {_where(item.lock)} {has}",
+            "message": f"the lock of entries in {_where(item.lock)} {HAS_ENDED[cause]}",
             "symbol": _symbol(item.lock),
             "value": 0,
             "limit": 0,
