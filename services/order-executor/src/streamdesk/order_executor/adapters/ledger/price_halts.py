@@ -23,7 +23,8 @@ from streamdesk.trading.risk import Alert
 
 RETURNED, LIFTED, ADJUSTED = "returned", "lifted", "adjusted"
 OF_JUMPS = TRADE_LOCKS.c.code == LockCode.PRICE_JUMP
-NEWEST_FIRST = TRADE_LOCKS.c.made_at.desc(), TRADE_LOCKS.c.id.desc()
+NOT_ENDED = TRADE_LOCKS.c.ended_at.is_(None)
+_OPEN = select(TRADE_LOCKS).where(OF_JUMPS, NOT_ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +111,17 @@ def end(connection: Connection, symbol: str, cause: str, at: datetime, now: date
 
 
 def _open_halts(connection: Connection) -> dict[str, PriceHalt]:
-    query = select(TRADE_LOCKS).where(OF_JUMPS, trade_locks.NOT_ENDED)
     return {
         row["symbol"]: PriceHalt(
             row["made_at"], BelievedPrice(row["believed_price"], row["believed_at"])
         )
-        for row in connection.execute(query).mappings()
+        for row in connection.execute(_OPEN).mappings()
     }
 
 
 def _is_believed(connection: Connection, jump: PriceJump, now: datetime) -> bool:
     of_symbol = OF_JUMPS & (TRADE_LOCKS.c.symbol == jump.symbol)
-    if _has(connection, of_symbol & trade_locks.NOT_ENDED):
+    if _has(connection, of_symbol & NOT_ENDED):
         return False
     # The price that the bar is held against is older than one that was said to be right.
     is_newer = (TRADE_LOCKS.c.made_at > jump.before.at) & (TRADE_LOCKS.c.made_at <= jump.at)
