@@ -10,12 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from streamdesk.order_executor.adapters.database import Database
 from streamdesk.order_executor.adapters.ledger.schema import LEASES, OUTBOX
 
 LEASE = "outbox"
+_LEASE = select(LEASES).where(LEASES.c.name == LEASE)
+_PUBLISHED = update(OUTBOX).where(OUTBOX.c.id.in_(bindparam("ids", expanding=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,14 @@ class OutboxRow:
     version: int
     body: str
     traceparent: str | None
+
+
+_UNPUBLISHED = (
+    select(*(OUTBOX.c[name] for name in OutboxRow.__slots__))
+    .where(OUTBOX.c.published_at.is_(None))
+    .order_by(OUTBOX.c.id)
+    .limit(bindparam("most"))
+)
 
 
 class Outbox:
@@ -69,9 +79,7 @@ class Outbox:
         now = self._clock()
 
         def look(connection: Connection) -> bool | None:
-            row = (
-                connection.execute(select(LEASES).where(LEASES.c.name == LEASE)).mappings().first()
-            )
+            row = connection.execute(_LEASE).mappings().first()
             if row is None or row["until"] <= now:
                 return None
             if row["owner"] != self._owner:
@@ -111,15 +119,10 @@ class Outbox:
 
     async def unpublished(self, limit: int) -> list[OutboxRow]:
         """The oldest events that are not known to be published."""
-        columns = [OUTBOX.c[name] for name in OutboxRow.__slots__]
-        query = (
-            select(*columns)
-            .where(OUTBOX.c.published_at.is_(None))
-            .order_by(OUTBOX.c.id)
-            .limit(limit)
-        )
         return await self._database.read(
-            lambda connection: [OutboxRow(**row) for row in connection.execute(query).mappings()]
+            lambda connection: [
+                OutboxRow(*row) for row in connection.execute(_UNPUBLISHED, {"most": limit})
+            ]
         )
 
     async def published(self, entries: list[OutboxRow]) -> None:
@@ -127,8 +130,7 @@ class Outbox:
         ids, now = [entry.id for entry in entries], self._clock()
 
         def work(connection: Connection) -> None:
-            there = OUTBOX.c.id.in_(ids)
-            connection.execute(update(OUTBOX).where(there).values(published_at=now))
+            connection.execute(_PUBLISHED, {"ids": ids, "published_at": now})
 
         await self._database.write(work)
 
