@@ -68,6 +68,7 @@ def request_from(
         market=market,
         closed=closed,
         type=signal.type,
+        exits=signal.exits,
         ahead_seconds=(signal.timestamp - now).total_seconds(),
     )
 
@@ -140,6 +141,7 @@ def _intent(
         score=request.score,
         stop_loss=request.stop_loss,
         take_profit=request.take_profit,
+        exits=request.exits,
     )
 
 
@@ -222,6 +224,14 @@ def protective_exit(
     )
 
 
+_WHY = {
+    Origin.STOP_LOSS: ("STOP_LOSS_CROSSED", "crossed its stop loss of {}"),
+    Origin.TAKE_PROFIT: ("TAKE_PROFIT_CROSSED", "crossed its take profit of {}"),
+    Origin.TIME_EXIT: ("TIME_EXIT_REACHED", "was held for as long as its signal allows"),
+    Origin.EXIT: ("EXIT_PRICED_ANEW", "is below the limit of its exit, {}"),
+}
+
+
 def exit_alert(intent: Intent, crossed: Crossing, attempt: int, last: int) -> Alert:
     """The alert that a position is being closed: its stop was crossed, or it is tried again.
 
@@ -243,12 +253,12 @@ def exit_alert(intent: Intent, crossed: Crossing, attempt: int, last: int) -> Al
             limit=crossed.level,
             symbol=intent.symbol,
         )
-    name = "stop loss" if crossed.origin is Origin.STOP_LOSS else "take profit"
+    code, what = _WHY[crossed.origin]
     return Alert(
         key=f"exit:{intent.client_order_id}",
-        code=f"{crossed.origin}_CROSSED",
+        code=code,
         severity=Severity.WARNING if crossed.origin is Origin.STOP_LOSS else Severity.INFO,
-        message=f"{intent.symbol} crossed its {name} of {crossed.level}: selling all",
+        message=f"{intent.symbol} {what.format(crossed.level)}: selling all",
         value=crossed.price,
         limit=crossed.level,
         symbol=intent.symbol,

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from streamdesk.contracts.events import Side
+from streamdesk.contracts.events import ExitOptions, Side
 from streamdesk.trading.markets import MarketCode
 
 
@@ -60,6 +60,8 @@ class Origin(StrEnum):
     SIGNAL = "SIGNAL"
     STOP_LOSS = "STOP_LOSS"
     TAKE_PROFIT = "TAKE_PROFIT"
+    TIME_EXIT = "TIME_EXIT"
+    """The position was held for as long as its signal allows."""
     EXIT = "EXIT"
     """What a sell signal's order left when the market moved away from its limit."""
 
@@ -81,6 +83,7 @@ class Intent:
         reserved_cash: account's currency; what a buy can cost at most, fees included.
         score: of the signal, 0 to 100.
         stop_loss, take_profit: prices at which to leave the position.
+        exits: further ways to leave it.
         entry_order_id: of an exit, the order that opened the position.
     """
 
@@ -100,6 +103,7 @@ class Intent:
     score: float = 0.0
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
+    exits: ExitOptions | None = None
     entry_order_id: str | None = None
 
 

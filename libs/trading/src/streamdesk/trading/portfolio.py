@@ -20,7 +20,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 
-from streamdesk.contracts.events import Side
+from streamdesk.contracts.events import ExitOptions, Side
 from streamdesk.trading.errors import OversoldError
 from streamdesk.trading.locks import EntryLock
 from streamdesk.trading.losses import EquityTrack
@@ -44,7 +44,8 @@ class Holding:
         opened_at: end of the bar behind the order that opened it.
         entry_order_id: that order.
         signal_id: the signal behind that order.
-        stop_loss, take_profit: prices at which to leave.
+        stop_loss, take_profit: prices at which to leave; the stop may have risen since.
+        exits: further ways to leave, as its signal gave them.
     """
 
     symbol: str
@@ -59,6 +60,7 @@ class Holding:
     signal_id: str
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
+    exits: ExitOptions | None = None
 
     @property
     def currency(self) -> str:
@@ -307,6 +309,7 @@ def _add(
         signal_id=intent.signal_id,
         stop_loss=intent.stop_loss,
         take_profit=intent.take_profit,
+        exits=intent.exits,
     )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from streamdesk.contracts.events import Severity, Side, SignalType
+from streamdesk.contracts.events import ExitOptions, Severity, Side, SignalType
 from streamdesk.trading.market_view import MarketState
 from streamdesk.trading.markets import MarketCode, TradableInstrument
 from streamdesk.trading.money import MAX_PRICE, ZERO
@@ -89,6 +89,7 @@ class TradeRequest:
         traded_as_of: end of the bar behind the newest order in the symbol that has a fill.
         type: as in the signal.
         closed: why the market was closed at the time of its bar; None: open, or not asked.
+        exits: as in the signal.
     """
 
     signal_id: str
@@ -108,6 +109,7 @@ class TradeRequest:
     traded_as_of: datetime | None = None
     type: SignalType | None = None
     closed: str | None = None
+    exits: ExitOptions | None = None
 
     @property
     def mark(self) -> Decimal | None:

@@ -27,7 +27,13 @@ from streamdesk.contracts.events.orders import (
     PortfolioValued,
     Position,
 )
-from streamdesk.contracts.events.signals import Reason, Side, SignalGenerated, SignalType
+from streamdesk.contracts.events.signals import (
+    ExitOptions,
+    Reason,
+    Side,
+    SignalGenerated,
+    SignalType,
+)
 from streamdesk.contracts.events.system import (
     RiskAlerted,
     Severity,
@@ -50,6 +56,7 @@ __all__ = [
     "BollingerPhase",
     "EntriesLocked",
     "EntriesUnlocked",
+    "ExitOptions",
     "HamaChanged",
     "HamaColour",
     "HamaPreset",

@@ -37,6 +37,48 @@ class Reason(BaseModel):
     text: str = Field(description="Why, for a reader.", examples=["RSI 27.1 is oversold"])
 
 
+class ExitOptions(BaseModel):
+    """How a position is left besides its stop loss and take profit; each part is optional.
+
+    All is relative to the position, so that it stays right when shares are split. A stop that
+    moves only ever rises.
+    """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, extra="forbid")
+
+    trail_percent: float | None = Field(
+        default=None,
+        gt=0,
+        lt=100,
+        description="The stop follows the highest price since the entry at this distance, in "
+        "percent of that price.",
+        examples=[5.0],
+    )
+    trail_atr: float | None = Field(
+        default=None,
+        gt=0,
+        le=100,
+        description="The stop follows each bar's high at this many average true ranges (14 bars).",
+        examples=[3.0],
+    )
+    break_even_percent: float | None = Field(
+        default=None,
+        gt=0,
+        le=1_000,
+        description="Once a bar closes this far above the average cost, in percent, the stop is at "
+        "the average cost or above.",
+        examples=[2.0],
+    )
+    hold_seconds: int | None = Field(
+        default=None,
+        gt=0,
+        le=10 * 366 * 86_400,
+        description="The position is closed at the first bar that ends this long after the bar of "
+        "its entry, by the market's clock.",
+        examples=[86_400],
+    )
+
+
 def _reasons_from_text(body: JsonObject) -> JsonObject:
     """Version 1 had reasons as plain sentences, without the points behind them."""
     texts = body["reasons"]
@@ -86,6 +128,9 @@ class SignalGenerated(Event):
     price: Price = Field(description="Close of the bar that gave the signal.")
     stop_loss: Price | None = Field(default=None, description="Leave the position at this price.")
     take_profit: Price | None = Field(default=None, description="Take the gain at this price.")
+    exits: ExitOptions | None = Field(
+        default=None, description="Further ways out of the position that a buy opens."
+    )
     reasons: tuple[Reason, ...] = Field(description="Each indicator's part in the score.")
     indicators: dict[str, float] = Field(description="The indicators' values behind the score.")
     strategy: str = Field(description="Name and version of the rules.")

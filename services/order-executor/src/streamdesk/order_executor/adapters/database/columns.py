@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, DateTime, Dialect
+from sqlalchemy import BigInteger, DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
+from streamdesk.contracts.events import ExitOptions
 from streamdesk.trading.money import tidy
 
 
@@ -42,6 +43,21 @@ class Scaled(TypeDecorator[Decimal]):
         if rest == 0:
             return Decimal(hundredths).scaleb(-2)
         return tidy(Decimal(value).scaleb(-self.places))
+
+
+class ExitsText(TypeDecorator[ExitOptions]):
+    """Options of a signal's exits, as JSON without what is not set."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: ExitOptions | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Options to text."""
+        return None if value is None else value.model_dump_json(exclude_none=True)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> ExitOptions | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Text to options."""
+        return None if value is None else ExitOptions.model_validate_json(value)
 
 
 class UtcTime(TypeDecorator[datetime]):

@@ -212,6 +212,7 @@ def order_from(row: RowMapping) -> Order:
         score=row["score"],
         stop_loss=row["stop_loss"],
         take_profit=row["take_profit"],
+        exits=row["exits"],
         entry_order_id=row["entry_order_id"],
     )
     return Order(

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from streamdesk.order_executor.adapters.database import TableSet
-from streamdesk.order_executor.adapters.database.columns import Scaled, UtcTime
+from streamdesk.order_executor.adapters.database.columns import ExitsText, Scaled, UtcTime
 
 METADATA = MetaData()
 
@@ -103,6 +103,7 @@ ORDERS = Table(
     price("reference_price"),
     price("stop_loss", nullable=True),
     price("take_profit", nullable=True),
+    Column("exits", ExitsText),
     Column("score", Float, nullable=False),
     time("as_of"),
     money("reserved_cash"),
@@ -172,6 +173,7 @@ POSITIONS = Table(
     Column("signal_id", Text, nullable=False),
     price("stop_loss", nullable=True),
     price("take_profit", nullable=True),
+    Column("exits", ExitsText),
 )
 # Trades at the broker that no desk ordered: a person adopts each into the books, or ignores it.
 EXTERNAL_TRADES = Table(

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, func, select
 
+from streamdesk.contracts.events import ExitOptions
 from streamdesk.order_executor.adapters.ledger import rate_rows, rows
 from streamdesk.order_executor.adapters.ledger.audit.findings import (
     Discrepancy,
@@ -19,7 +20,7 @@ from streamdesk.trading.portfolio import Holding, Portfolio, cost_of
 from streamdesk.trading.rates import RateBook
 
 FIGURES = "quantity", "cost", "local_cost", "entry_order_id", "stop_loss", "take_profit"
-Stops = tuple[Decimal | None, Decimal | None]
+Stops = tuple[Decimal | None, Decimal | None, ExitOptions | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Snapshot:
     Attributes:
         portfolio: the account with its positions.
         live: client order ids that are not done, or hold a reservation.
-        stops: the stop and the target of each order that opened a position.
+        stops: the stop, the target and the options of each order that opened a position.
         of_trips: what all round trips gained.
     """
 
@@ -53,11 +54,11 @@ def snapshot(connection: Connection, rates: RateBook, entries: Iterable[str]) ->
     live = [*connection.execute(unfinished).scalars(), *connection.execute(reserving).scalars()]
     wanted = {*entries, *(item.entry_order_id for item in portfolio.holdings.values())}
     found = connection.execute(
-        select(ORDERS.c.client_order_id, ORDERS.c.stop_loss, ORDERS.c.take_profit).where(
-            ORDERS.c.client_order_id.in_(wanted)
-        )
+        select(
+            ORDERS.c.client_order_id, ORDERS.c.stop_loss, ORDERS.c.take_profit, ORDERS.c.exits
+        ).where(ORDERS.c.client_order_id.in_(wanted))
     )
-    stops = {order_id: (stop, target) for order_id, stop, target in found}
+    stops = {order_id: (stop, target, exits) for order_id, stop, target, exits in found}
     of_trips = connection.execute(select(func.sum(ROUND_TRIPS.c.profit))).scalar() or ZERO
     return Snapshot(portfolio, frozenset(live), stops, of_trips)
 
@@ -86,7 +87,9 @@ def _check_position(symbol: str, replay: Recomputed, kept: Snapshot, findings: F
     held, holding = replay.held.get(symbol), kept.portfolio.holdings.get(symbol)
     expected: dict[str, object] = {}
     if held is not None:
-        stop, target = kept.stops.get(held.entry_order_id, (None, None))
+        stop, target, exits = kept.stops.get(held.entry_order_id, (None, None, None))
+        if exits is not None and holding is not None and holding.stop_loss is not None:
+            stop = max(stop or ZERO, holding.stop_loss)  # its signal lets it rise, and never fall
         expected = {
             "quantity": held.quantity,
             "cost": from_cents(held.cost),
