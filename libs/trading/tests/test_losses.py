@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamdesk.trading.locks import EVERY_SYMBOL, LockCode
-from streamdesk.trading.losses import EquityTrack, loss_locks, trading_day
+from streamdesk.trading.losses import EquityTrack, account_day, loss_locks
 from streamdesk.trading.risk_limits import RiskLimits
 
 NOW = datetime(2026, 11, 20, 15, 31, tzinfo=UTC)
@@ -30,7 +30,7 @@ def codes(track: EquityTrack, equity: str, limits: RiskLimits = LIMITS) -> list[
     ],
 )
 def test_the_day_of_an_event_is_the_date_at_its_exchange(session: str, day: date) -> None:
-    assert trading_day(datetime.fromisoformat(session)) == day
+    assert account_day(datetime.fromisoformat(session)) == day
 
 
 def test_a_loss_of_the_day_that_reaches_its_limit_locks_everything_until_the_next_day() -> None:

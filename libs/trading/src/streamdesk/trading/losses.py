@@ -17,7 +17,7 @@ from streamdesk.trading.risk_limits import RiskLimits
 HUNDREDTH = Decimal("0.01")
 
 
-def trading_day(at: datetime) -> date:
+def account_day(at: datetime) -> date:
     """The account's day of an event."""
     return at.astimezone(UTC).date()
 
@@ -62,7 +62,7 @@ class EquityTrack:
 
 def tracked(track: EquityTrack | None, at: datetime, equity: Decimal) -> EquityTrack:
     """The track after an event, which may be the account's first."""
-    day = trading_day(at)
+    day = account_day(at)
     return EquityTrack(day, equity, equity) if track is None else track.advanced(day, equity)
 
 
@@ -98,7 +98,7 @@ def loss_locks(
             f"{_rounded(day_loss)} % of {track.day_equity} are lost on {track.day}, the limit is "
             f"{daily} %: no entries until the next day"
         )
-        until = day_after(max(track.day, trading_day(at)))
+        until = day_after(max(track.day, account_day(at)))
         made.append(_lock(LockCode.DAILY_LOSS, until, text, at, day_loss, daily))
     most = limits.drawdown_limit_percent
     if 0 < most <= drawdown and LockCode.DRAWDOWN not in held:

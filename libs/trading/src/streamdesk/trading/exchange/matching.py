@@ -21,9 +21,9 @@ from streamdesk.trading.exchange.rules import (
     ExchangeRules,
     Quotes,
     began_before,
+    day_of_bar,
     price_at_open,
     price_inside,
-    trading_day,
 )
 
 Funds = Callable[[ExchangeOrder, Decimal], int]
@@ -64,7 +64,7 @@ class Matching:
         self._left = self._rules.shares_of(self._bar, met[0].order.instrument.lot_size)
         for item in met:
             if item.order.day and item.trading_day is None:
-                item.trading_day = trading_day(self._bar, item.order.instrument.market)
+                item.trading_day = day_of_bar(self._bar, item.order.instrument.market)
         steps = (
             self._exit_at_open,
             self._entry_at_open,
@@ -97,7 +97,7 @@ class Matching:
         if order.expires_at is not None and self._bar.timestamp > order.expires_at:
             return order.expires_at
         # A day is known only of day orders.
-        if day is not None and trading_day(self._bar, order.instrument.market) > day:
+        if day is not None and day_of_bar(self._bar, order.instrument.market) > day:
             return day
         return None
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Self
 
 from streamdesk.contracts.events import BarClosed, Side
-from streamdesk.trading.dated import trading_day as day_at
+from streamdesk.trading.dated import trading_day
 from streamdesk.trading.exchange.orders import ExchangeOrder, OrderType
 from streamdesk.trading.fees import FeeSchedule
 from streamdesk.trading.markets import MarketCode, Ticks
@@ -109,9 +109,9 @@ def last_moment(bar: BarClosed) -> datetime:
     return bar.timestamp - INSTANT
 
 
-def trading_day(bar: BarClosed, market: MarketCode) -> date:
+def day_of_bar(bar: BarClosed, market: MarketCode) -> date:
     """The date at the exchange."""
-    return day_at(market, last_moment(bar))
+    return trading_day(market, last_moment(bar))
 
 
 def began_before(bar: BarClosed, as_of: datetime) -> bool:

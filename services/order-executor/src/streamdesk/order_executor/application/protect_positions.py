@@ -17,7 +17,7 @@ from streamdesk.order_executor.errors import DatabaseError, TradingStoppedError
 from streamdesk.runtime import logger, metrics, span
 from streamdesk.trading.decisions import Crossing, crossing
 from streamdesk.trading.locks import LockCode
-from streamdesk.trading.losses import loss_locks, tracked, trading_day
+from streamdesk.trading.losses import account_day, loss_locks, tracked
 from streamdesk.trading.money import price_from
 from streamdesk.trading.orders import OrderState
 from streamdesk.trading.portfolio import Holding, Portfolio
@@ -121,7 +121,7 @@ class Protection:
     async def _begin_day(self, at: datetime) -> None:
         """Hand on the last prices of a day before any of the next is noted."""
         track = (await self._view()).risk.track
-        if track is None or trading_day(at) > track.day:
+        if track is None or account_day(at) > track.day:
             await self._hand_on_marks(at)
 
     async def _watch_losses(self, at: datetime) -> None:
