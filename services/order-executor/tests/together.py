@@ -6,7 +6,7 @@ Everything is imported once; each process is a fork. Prints their exit codes in 
 import os
 import sys
 
-from streamdesk.order_executor.entrypoints.cli import migrate
+from streamdesk.order_executor.entrypoints.cli.tables import migrate
 from streamdesk.order_executor.factory import open_kill_switch
 
 

@@ -3,8 +3,7 @@
 import sys
 
 from streamdesk.order_executor.config import NAME, Settings
-from streamdesk.order_executor.entrypoints.cli import run_command
-from streamdesk.order_executor.entrypoints.locks_cli import run_lock_command
+from streamdesk.order_executor.entrypoints.cli.app import Openers, run_command
 from streamdesk.order_executor.factory import (
     build,
     inspector_of,
@@ -17,9 +16,8 @@ from streamdesk.runtime import run
 
 def main() -> None:
     """Run until a signal stops it; a command just ends."""
-    code = run_lock_command(sys.argv[1:], open_loss_limits)
-    if code is None:
-        code = run_command(sys.argv[1:], open_kill_switch, open_executor, inspector_of)
+    openers = Openers(open_kill_switch, open_executor, open_loss_limits, inspector_of)
+    code = run_command(sys.argv[1:], openers)
     if code is not None:
         sys.exit(code)
     run(NAME, Settings, build)

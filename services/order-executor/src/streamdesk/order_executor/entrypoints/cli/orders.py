@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from streamdesk.order_executor.adapters.ledger.contradictions import Contradictions
 from streamdesk.order_executor.adapters.ledger.external_trades import ExternalTrades
 from streamdesk.order_executor.config import Settings
+from streamdesk.order_executor.entrypoints.cli.ending import PROGRAM, NotThereError, run
 
 
 class OrderCommand(StrEnum):
@@ -40,14 +41,24 @@ OpenExecutor = Callable[[Settings], AbstractAsyncContextManager[OpenLedger]]
 """Opens the ledger, its tables up to date, and closes it again."""
 
 
-class NotThereError(Exception):
-    """The ledger has nothing of this id that the command could be about."""
+def about_an_order(arguments: Sequence[str], open_executor: OpenExecutor) -> int:
+    """Do what the command says about an order, and print the outcome.
+
+    Returns:
+        The exit code.
+    """
+    options = _options(arguments)
+
+    async def work(settings: Settings) -> dict[str, Any]:
+        async with open_executor(settings) as executor:
+            return await _done(executor, options)
+
+    return run(work)
 
 
-def options_of(arguments: Sequence[str]) -> argparse.Namespace:
-    """The command and its arguments; ends the process with a usage line if they are wrong."""
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m streamdesk.order_executor",
+        prog=PROGRAM,
         description="What a person has found out about an order or a trade at the broker.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
@@ -64,14 +75,7 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-async def run_order_command(ledger: OpenLedger, options: argparse.Namespace) -> dict[str, Any]:
-    """Do it, and report what has become of it.
-
-    Raises:
-        NotThereError: there is no such thing, or nothing to do about it.
-        AdoptionError: the trade cannot be booked.
-        DatabaseError: it is not known whether it was done; the same call again is safe.
-    """
+async def _done(ledger: OpenLedger, options: argparse.Namespace) -> dict[str, Any]:
     command = OrderCommand(options.command)
     if command is OrderCommand.RESOLVE:
         return await _resolve(ledger, options)

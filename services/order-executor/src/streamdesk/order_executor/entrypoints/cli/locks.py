@@ -1,70 +1,47 @@
-"""Commands about locks of entries: `python -m streamdesk.order_executor COMMAND`.
+"""Commands about locks of entries.
 
 locks                     print the locks that have not ended, as JSON
 unlock NUMBER... | --all  lift them
 """
 
 import argparse
-import asyncio
-import json
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from streamdesk.order_executor.adapters.ledger.loss_limits import LossLimits
 from streamdesk.order_executor.application.lift_locks import lift_locks
-from streamdesk.order_executor.config import NAME, Settings
+from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.domain import NumberedLock
-from streamdesk.order_executor.errors import DatabaseError, UnknownLockError
-from streamdesk.runtime import BadSettingError
-from streamdesk.runtime.logs import configure_logs
-from streamdesk.runtime.settings_report import load
+from streamdesk.order_executor.entrypoints.cli.ending import PROGRAM, run
 
 COMMANDS = "locks", "unlock"
-EXIT_FAILED = 1
-EXIT_BAD_SETTING = 2
 
 OpenLossLimits = Callable[[Settings], AbstractAsyncContextManager[LossLimits]]
 """Opens the ledger, its tables up to date, and closes it again."""
 
 
-def run_lock_command(arguments: Sequence[str], open_loss_limits: OpenLossLimits) -> int | None:
-    """Run the command that the arguments name, and print the locks as a line of JSON.
+def lock_command(arguments: Sequence[str], open_loss_limits: OpenLossLimits) -> int:
+    """Run the command that the arguments name, and print the locks.
 
     Returns:
-        Its exit code: 0; 1 when the ledger is unavailable or has no such lock; 2 for a bad setting.
-        None when they name none.
+        The exit code.
     """
-    if not arguments or arguments[0] not in COMMANDS:
-        return None
     options = _options(arguments)
 
-    async def run(settings: Settings) -> list[NumberedLock]:
+    async def work(settings: Settings) -> dict[str, Any]:
         async with open_loss_limits(settings) as limits:
             if options.command == "locks":
-                return await limits.locks()
-            return await lift_locks(limits, None if options.all else options.numbers)
+                return {"locks": [_shown(item) for item in await limits.locks()]}
+            lifted = await lift_locks(limits, None if options.all else options.numbers)
+            return {"lifted": [_shown(item) for item in lifted]}
 
-    try:
-        settings = load(Settings)
-        configure_logs(NAME, settings, sys.stderr)
-        locks = asyncio.run(run(settings))
-    except BadSettingError as error:
-        return _complain(error, EXIT_BAD_SETTING)
-    except UnknownLockError as error:
-        return _complain(error, EXIT_FAILED)
-    except DatabaseError as error:
-        return _complain(f"the ledger is unavailable: {error}", EXIT_FAILED)
-    name = "locks" if options.command == "locks" else "lifted"
-    report = {"kind": "report", name: [_shown(item) for item in locks]}
-    sys.stdout.write(json.dumps(report) + "\n")
-    return 0
+    return run(work)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog=f"python -m streamdesk.{NAME.replace('-', '_')}",
+        prog=PROGRAM,
         description="Locks of entries: while one is in force no position is opened in its symbol, "
         "or in any; exits continue.",
     )
@@ -87,8 +64,3 @@ def _shown(item: NumberedLock) -> dict[str, Any]:
         "made_at": lock.made_at.isoformat(),
         "reason": lock.reason,
     }
-
-
-def _complain(error: object, code: int) -> int:
-    sys.stderr.write(f"{NAME}: {error}\n")
-    return code
