@@ -4,6 +4,7 @@
     ├── DatabaseError                 unavailable now; the same call may be made again
     │   ├── DatabaseBusyError         others hold it; nothing was written
     │   ├── DatabaseUnavailableError  not reached, or lost before the commit: nothing was written
+    │   ├── DatabaseDamagedError      reached, but its file is not a database, or not a whole one
     │   ├── DatabaseUnknownError      lost during the commit: written or not, unknown
     │   └── DatabaseRefusedError      reached, but unusable: address, rights or version
     ├── BrokerUnavailableError        the broker was NOT reached: it does not have the order
@@ -36,6 +37,10 @@ class DatabaseBusyError(DatabaseError):
 
 class DatabaseUnavailableError(DatabaseError):
     """The database was not reached, or was lost before the commit; nothing was written."""
+
+
+class DatabaseDamagedError(DatabaseError):
+    """The file is not a database, or not a whole one."""
 
 
 class DatabaseUnknownError(DatabaseError):

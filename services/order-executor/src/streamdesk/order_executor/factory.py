@@ -30,6 +30,10 @@ from streamdesk.order_executor.adapters.ledger.external_trades import ExternalTr
 from streamdesk.order_executor.adapters.ledger.inspection import LedgerInspector
 from streamdesk.order_executor.adapters.ledger.kill_switch import KillSwitch
 from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
+from streamdesk.order_executor.adapters.ledger.listing import (
+    LedgerListing,
+    must_be_this_versions,
+)
 from streamdesk.order_executor.adapters.ledger.loss_limits import LossLimits
 from streamdesk.order_executor.adapters.ledger.outbox import Outbox
 from streamdesk.order_executor.adapters.ledger.price_halts import PriceHalts
@@ -66,6 +70,10 @@ LONGER_PAUSES = 4
 
 INSPECTION_SECONDS = 3.0
 """An inspection waits less for a database than a start does: a person is waiting for it."""
+
+
+LONGEST_READ_SECONDS = 600.0
+"""A ledger of years takes minutes to list."""
 
 
 class OrderExecutor:
@@ -334,6 +342,27 @@ def inspector_of(url: str) -> LedgerInspector:
     return LedgerInspector(Database(url, LEDGER, INSPECTION_SECONDS, INSPECTION_SECONDS))
 
 
+def listing_of(settings: Settings) -> LedgerListing:
+    """Rows of the configured ledger, which is only read."""
+    return LedgerListing(_database_to_read(settings.ledger_url, LEDGER), _rates(settings))
+
+
+@asynccontextmanager
+async def book_check_of(settings: Settings) -> AsyncIterator[BookCheck]:
+    """The check of the configured books, which are only read."""
+    policy = _policy(settings)
+    database = _database_to_read(settings.ledger_url, LEDGER)
+    await database.read(must_be_this_versions)
+    ledger = Ledger(database, policy, _rates(settings), settings.initial_cash)
+    records = _database_to_read(settings.paper_broker_url, PAPER)
+    broker = PaperBroker(records, policy, settings.paper_slippage_bps)
+    try:
+        yield BookCheck(BookAudit(ledger, broker), TradingGate())
+    finally:
+        await database.close()
+        await records.close()
+
+
 def make_folders(settings: Settings) -> None:
     """Make the folders of the files that the settings name.
 
@@ -415,6 +444,12 @@ def _sessions(settings: Settings) -> SessionClock | None:
 def _database(settings: Settings, url: SecretStr, tables: TableSet) -> Database:
     waits = settings.database_timeout_seconds, settings.database_answer_seconds
     return Database(url.get_secret_value(), tables, *waits)
+
+
+def _database_to_read(url: SecretStr, tables: TableSet) -> Database:
+    seconds = INSPECTION_SECONDS
+    longest = LONGEST_READ_SECONDS
+    return Database(url.get_secret_value(), tables, seconds, seconds, longest_read_seconds=longest)
 
 
 async def _open_when_available(variable: str, opened: Callable[[], Awaitable[None]]) -> None:

@@ -30,14 +30,15 @@ class EndedCommand:
     code: int
     problem: str
 
-    def error(self, what: str) -> ConsoleError:
+    def error(self, what: str, do: str = "run") -> ConsoleError:
         """The error to end with where it did not do what was wanted.
 
         Args:
             what: as a person calls it, as in `the job`.
+            do: what it cannot do.
         """
         kind = UsageError if self.code == EXIT_USAGE else ConsoleError
-        return kind(f"{what} cannot run: {self.problem}")
+        return kind(f"{what} cannot {do}: {self.problem}")
 
 
 def run_service_command(

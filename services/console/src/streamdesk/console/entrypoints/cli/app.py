@@ -25,6 +25,7 @@ COMMANDS = {
     "job": "Run a job of the desk once.",
     "news": "Fetch news once, follow it, and explain why an article passes.",
     "trading": "Halt, reduce and resume trading; settle what the broker contradicts.",
+    "ledger": "Show orders, fills, positions, equity and cash; check and export the books.",
     "alert": "Send a test alert the way that alerts take to people.",
 }
 """All commands, and the first line of each one's help."""

@@ -1,6 +1,5 @@
 """`streamdesk trading`: the kill switch, and orders that need a person."""
 
-import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -9,16 +8,13 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from streamdesk.console.adapters.folder import Folder
-from streamdesk.console.adapters.service_command import Line, run_service_command
+from streamdesk.console.adapters.service_command import Line
 from streamdesk.console.adapters.terminal.output import print_json, stdout
-from streamdesk.console.domain.services import ledger_urls
 from streamdesk.console.domain.up_options import DATA
+from streamdesk.console.entrypoints.cli.executor import ask_executor
 from streamdesk.console.entrypoints.cli.lazy import new_app
 from streamdesk.console.entrypoints.cli.options import DataOption, JsonOption
 from streamdesk.console.errors import UsageError
-
-MODULE = "streamdesk.order_executor"
 
 ReasonOption = Annotated[
     str | None,
@@ -62,13 +58,13 @@ def reduce(
 def resume(yes: YesOption = False, as_json: JsonOption = False, data: DataOption = DATA) -> int:
     """Send entries and exits again."""
     _confirm("Send entries and exits again?", yes)
-    return _show(_executor(["resume"], data), as_json=as_json)
+    return _show(ask_executor(["resume"], data), as_json=as_json)
 
 
 @app.command("status")
 def status(as_json: JsonOption = False, data: DataOption = DATA) -> int:
     """Say what is sent, and why; the exit code is 1 unless all of it is."""
-    report = _executor(["status"], data)
+    report = ask_executor(["status"], data)
     _show(report, as_json=as_json)
     return 0 if report["state"] == "ACTIVE" else 1
 
@@ -86,7 +82,7 @@ def _stop(
     if not (reason or "").strip():
         raise UsageError(f"say why, for those who find trading stopped: {command} --reason WHY")
     _confirm(f"From now on, {what}?", yes)
-    return _show(_executor([command, "--reason", reason or ""], data), as_json=as_json)
+    return _show(ask_executor([command, "--reason", reason or ""], data), as_json=as_json)
 
 
 def _confirm(question: str, yes: bool) -> None:
@@ -109,7 +105,7 @@ def resolve(
     For an order that is dead at the broker by its own list of orders: it will not be executed. Cash
     and symbol are free again; a trade that the broker reports later is booked all the same.
     """
-    report = _executor(["resolve", order_id, "--reason", reason], data)
+    report = ask_executor(["resolve", order_id, "--reason", reason], data)
     if as_json:
         print_json({name: value for name, value in report.items() if name != "kind"})
     else:
@@ -131,7 +127,7 @@ def adopt(
 
     The position has no stop. A sell of what the desk does not hold cannot be adopted.
     """
-    return _show_settled(_executor(["adopt", trade_id], data), as_json=as_json)
+    return _show_settled(ask_executor(["adopt", trade_id], data), as_json=as_json)
 
 
 @app.command("ignore")
@@ -144,7 +140,9 @@ def ignore(
     data: DataOption = DATA,
 ) -> int:
     """Leave a trade that the desk did not order out of the books."""
-    return _show_settled(_executor(["ignore", trade_id, "--reason", reason], data), as_json=as_json)
+    return _show_settled(
+        ask_executor(["ignore", trade_id, "--reason", reason], data), as_json=as_json
+    )
 
 
 def _show_settled(report: Line, *, as_json: bool) -> int:
@@ -154,20 +152,6 @@ def _show_settled(report: Line, *, as_json: bool) -> int:
         text = f"Trade {report['trade']} {report['symbol']} is {report['state'].lower()}."
         stdout().print(escape(text), highlight=False)
     return 0
-
-
-def _executor(arguments: list[str], data: Path) -> Line:
-    folder = Folder(data)
-    if not os.environ.get("LEDGER_URL") and not (folder.ledger / "ledger.db").exists():
-        raise UsageError(
-            f"there is no ledger in {folder.ledger}: `streamdesk up` makes one there, LEDGER_URL "
-            "names another"
-        )
-    urls = ledger_urls(folder.ledger, os.environ)
-    ended = run_service_command([MODULE, *arguments], urls, lambda _: None)
-    if ended.code != 0:
-        raise ended.error("the executor's command")
-    return ended.last
 
 
 WORDS = {

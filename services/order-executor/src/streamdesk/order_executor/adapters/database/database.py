@@ -37,6 +37,8 @@ class Database:
         tables: the tables.
         busy_timeout_seconds: how long to wait for another process's transaction.
         answer_timeout_seconds: how long to wait for a server that has nothing to wait for.
+        longest_read_seconds: whether it is only read, and then how long one transaction may take:
+            no file is made or changed.
     """
 
     def __init__(
@@ -45,9 +47,12 @@ class Database:
         tables: TableSet,
         busy_timeout_seconds: float = 30.0,
         answer_timeout_seconds: float = 10.0,
+        *,
+        longest_read_seconds: float | None = None,
     ) -> None:
         self._tables = tables
-        self._engine = _engine(url, tables, busy_timeout_seconds, answer_timeout_seconds)
+        waits = busy_timeout_seconds, answer_timeout_seconds
+        self._engine = _engine(url, tables, *waits, longest_read_seconds)
         self._turn = asyncio.Lock()  # writers of one process queue here, not in the database
         self._running: set[asyncio.Task[Any]] = set()
         self._lost_at: float | None = None
@@ -145,8 +150,20 @@ class Database:
         await self._engine.close()
 
 
-def _engine(url: str, tables: TableSet, busy_seconds: float, answer_seconds: float) -> Engine:
+def _engine(
+    url: str,
+    tables: TableSet,
+    busy_seconds: float,
+    answer_seconds: float,
+    longest_read_seconds: float | None,
+) -> Engine:
     """The engine for this kind of database; the driver of the other one is not imported."""
+    if url.startswith("sqlite") and longest_read_seconds is not None:
+        from streamdesk.order_executor.adapters.database.sqlite_read_only import (  # noqa: PLC0415
+            ReadOnlySqliteEngine,
+        )
+
+        return ReadOnlySqliteEngine(url, busy_seconds)
     if url.startswith("sqlite"):
         from streamdesk.order_executor.adapters.database.sqlite import (  # noqa: PLC0415 - above
             SqliteEngine,
@@ -157,4 +174,5 @@ def _engine(url: str, tables: TableSet, busy_seconds: float, answer_seconds: flo
         PostgresEngine,
     )
 
-    return PostgresEngine(url, tables.turn, busy_seconds, answer_seconds)
+    waits = busy_seconds, answer_seconds, longest_read_seconds
+    return PostgresEngine(url, tables.turn, *waits)

@@ -60,6 +60,7 @@ class PostgresEngine:
         busy_timeout_seconds: how long to wait for another executor's transaction.
         answer_timeout_seconds: how long the server may be silent beyond that; and after how long it
             ends the transaction of an executor that has fallen silent.
+        longest_seconds: of one transaction; by default as long as both.
     """
 
     def __init__(
@@ -68,11 +69,12 @@ class PostgresEngine:
         turn: Select[Any],
         busy_timeout_seconds: float,
         answer_timeout_seconds: float,
+        longest_seconds: float | None = None,
     ) -> None:
         self._dsn = "postgresql://" + url.partition("://")[2]
         self._turn = turn
         self._answer_seconds = answer_timeout_seconds
-        self._longest_seconds = busy_timeout_seconds + answer_timeout_seconds
+        self._longest_seconds = longest_seconds or busy_timeout_seconds + answer_timeout_seconds
         self._server_settings = {
             "application_name": "streamdesk order-executor",
             "lock_timeout": _milliseconds(busy_timeout_seconds),

@@ -4,13 +4,16 @@ migrate, inspect               the tables: `tables`
 halt, reduce, resume, status   the kill switch: `trading`
 locks, unlock                  locks of entries: `locks`
 resolve, adopt, ignore         what a person found out about an order or a trade: `orders`
+ledger                         rows of the ledger, and whether the books agree: `ledger`
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from streamdesk.order_executor.application.switch_trading import TradingCommand
-from streamdesk.order_executor.entrypoints.cli import locks, orders, tables, trading
+from streamdesk.order_executor.entrypoints.cli import ledger, locks, orders, tables, trading
+
+Command = Callable[[Sequence[str]], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class Openers:
     executor: orders.OpenExecutor
     loss_limits: locks.OpenLossLimits
     inspector_of: tables.InspectorOf
+    readers: ledger.LedgerReaders
 
 
 def run_command(arguments: Sequence[str], openers: Openers) -> int | None:
@@ -29,15 +33,23 @@ def run_command(arguments: Sequence[str], openers: Openers) -> int | None:
     Returns:
         Its exit code; None when they name none.
     """
-    if list(arguments) == ["migrate"]:
-        return tables.migrate(openers.kill_switch)
-    if list(arguments) == ["inspect"]:
-        return tables.inspect(openers.inspector_of)
     name = arguments[0] if arguments else ""
-    if name in set(TradingCommand):
-        return trading.trading(arguments, openers.kill_switch)
-    if name in set(orders.OrderCommand):
-        return orders.about_an_order(arguments, openers.executor)
-    if name in locks.COMMANDS:
-        return locks.lock_command(arguments, openers.loss_limits)
-    return None
+    of_tables: dict[str, Command] = {
+        "migrate": lambda _: tables.migrate(openers.kill_switch),
+        "inspect": lambda _: tables.inspect(openers.inspector_of),
+    }
+    if name in of_tables and len(arguments) > 1:
+        return None
+    of_trading = [str(command) for command in TradingCommand]
+    of_orders = [str(command) for command in orders.OrderCommand]
+    commands: dict[str, Command] = {
+        **of_tables,
+        **dict.fromkeys(of_trading, lambda words: trading.trading(words, openers.kill_switch)),
+        **dict.fromkeys(of_orders, lambda words: orders.about_an_order(words, openers.executor)),
+        **dict.fromkeys(
+            locks.COMMANDS, lambda words: locks.lock_command(words, openers.loss_limits)
+        ),
+        "ledger": lambda words: ledger.ledger(words, openers.readers),
+    }
+    command = commands.get(name)
+    return None if command is None else command(arguments)
