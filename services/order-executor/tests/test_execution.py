@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from streamdesk.bus import Message, Retry, RetryAfter
+from streamdesk.bus import Ack, Message, Retry
 from streamdesk.contracts.events import SignalGenerated
 from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
 from streamdesk.order_executor.adapters.paper_broker import Faults
@@ -287,16 +287,23 @@ async def test_trading_stays_blocked_while_the_books_contradict_each_other(
     assert not executor.gate.is_open
 
 
-async def test_a_signal_that_meets_a_locked_ledger_comes_again_and_is_decided_once(
+async def test_a_signal_waits_for_a_locked_ledger_however_long_that_takes(
     executor_of: ExecutorOf, signal_of: SignalOf, held_ledger: HeldLedger
 ) -> None:
-    executor = await executor_of(database_timeout_seconds=0.05)
+    executor, drain = await executor_of(database_timeout_seconds=0.05), Drain()
     await executor.reconciliation.reconcile()
+    reconciling = asyncio.create_task(executor.keep_reconciled(drain))
     async with held_ledger():
-        with pytest.raises(RetryAfter):
-            await executor.on_signal("signal-1", signal_of())
-    await executor.on_signal("signal-1", signal_of())
+        # The bus would give it up after some tries: it is one, as long as the lock lasts.
+        handling = asyncio.create_task(executor.on_signal("signal-1", signal_of()))
+        await executor.gate.closed.wait()
+        await asyncio.sleep(0.3)
+        assert not handling.done()
+        assert not executor.gate.is_open
+    assert isinstance(await handling, Ack)
     assert await only_order(executor) is OrderState.FILLED
+    drain.request()
+    await reconciling
 
 
 async def test_trades_that_no_report_brought_are_found_in_the_brokers_records(

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select, text, update
 from sqlalchemy.util import await_only
 from structlog.testing import CapturingLogger, capture_logs
 
-from streamdesk.bus import Message, RetryAfter
+from streamdesk.bus import Message
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.order_executor import factory
 from streamdesk.order_executor.adapters.database.database import RUNS
@@ -378,7 +378,7 @@ async def test_executors_wait_for_a_lost_server_and_lose_and_double_nothing(
         drain = Drain()
         loops = [asyncio.create_task(executor.keep_reconciled(drain)) for executor in executors]
         handling = [
-            asyncio.create_task(handle(executors[n % 2], name, signal))
+            asyncio.create_task(executors[n % 2].handler(Message(name, signal, "signals")))
             for n, (name, signal) in enumerate(signals.items())
         ]
         async with asyncio.timeout(GUARD_SECONDS):
@@ -398,18 +398,6 @@ async def test_executors_wait_for_a_lost_server_and_lose_and_double_nothing(
         assert len(await executors[0].broker.all_reports()) == len(signals)
         assert len((await executors[0].ledger.portfolio()).holdings) == len(signals)
         assert await executors[0].verify() == []
-
-
-async def handle(executor: OrderExecutor, name: str, signal: SignalGenerated) -> None:
-    """As the bus would: again, as often as the handler asks for it."""
-    message = Message(id=name, event=signal, topic="signals")
-    while True:
-        try:
-            await executor.handler(message)
-        except RetryAfter as again:
-            await asyncio.sleep(again.seconds)
-        else:
-            return
 
 
 async def test_a_stop_crossed_while_the_ledger_is_down_is_acted_upon_afterwards(

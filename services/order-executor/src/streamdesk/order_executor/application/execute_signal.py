@@ -16,7 +16,7 @@ from streamdesk.order_executor.application.protect_positions import Protection
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.application.working_orders import WorkingOrders
 from streamdesk.order_executor.domain import SignalDecision
-from streamdesk.order_executor.errors import DatabaseBusyError, DatabaseError
+from streamdesk.order_executor.errors import DatabaseError
 from streamdesk.runtime import metrics, span
 from streamdesk.trading.decisions import request_from
 from streamdesk.trading.market_view import MarketView
@@ -78,16 +78,11 @@ class SignalExecution:
         Returns:
             The decision. Unless it is postponed it is in the ledger: from there on the order is
             finished even if this process is not.
-
-        Raises:
-            DatabaseBusyError: other executors hold the ledger.
         """
         while True:
             await self._gate.wait_open()
             try:
                 return await self._settle(signal_id, signal, may_postpone=may_postpone)
-            except DatabaseBusyError:
-                raise
             except DatabaseError as error:
                 # The signal is not at fault, so this does not count as one of its few attempts.
                 # Once the ledger is back, it knows how far this one came.

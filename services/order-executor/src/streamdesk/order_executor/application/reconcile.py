@@ -66,11 +66,14 @@ class Reconciliation:
             untouched_seconds: leave orders alone that changed since; 0 takes all.
 
         Raises:
-            BrokerUnavailableError, OutcomeUnknownError, ClockOffError: not finished; the gate is
-                as it was.
+            BrokerUnavailableError, OutcomeUnknownError, ClockOffError, DatabaseError: not
+                finished; the gate is as it was.
             BrokerContradictionError: a person must look; the gate is closed.
         """
         closed_before = self._gate.times_closed
+        if not self._gate.is_reconciled:
+            # What is decided must be written: trading does not open on a full disk.
+            await self._ledger.prove_writable()
         try:
             await self._execution.check_clock()
             orders = await self._ledger.unfinished(untouched_seconds)

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from streamdesk.bus import Ack, Bus, Message, Outcome, Retry, RetryAfter
+from streamdesk.bus import Ack, Bus, Message, Outcome, Retry
 from streamdesk.contracts.base import Topic
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.contracts.topics import TRADING_SIGNALS
 from streamdesk.order_executor.application.execute_signal import SignalExecution
 from streamdesk.order_executor.application.trading_gate import TradingGate
-from streamdesk.order_executor.errors import DatabaseBusyError, DatabaseError
+from streamdesk.order_executor.errors import DatabaseError
 from streamdesk.runtime import Drain
 
 GROUP = TRADING_SIGNALS.groups[0]
@@ -44,16 +44,10 @@ class SignalHandler:
         Returns:
             Ack once it is decided and in the ledger. Retry for a sell that must wait for the
             symbol's order in progress.
-
-        Raises:
-            RetryAfter: the ledger is busy.
         """
-        try:
-            decision = await self._execution.execute(
-                message.id, message.event, may_postpone=message.attempt <= self._max_retries
-            )
-        except DatabaseBusyError as error:
-            raise RetryAfter(AGAIN_SECONDS, str(error)) from error
+        decision = await self._execution.execute(
+            message.id, message.event, may_postpone=message.attempt <= self._max_retries
+        )
         if decision.is_postponed and decision.refusal is not None:
             return Retry(AGAIN_SECONDS, decision.refusal.reason)
         return Ack()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 
 from streamdesk.order_executor.application.check_books import BookCheck
@@ -21,6 +22,7 @@ from streamdesk.runtime import Drain, logger
 
 log = logger(__name__)
 FIRST_RETRY_SECONDS = 0.25
+SOON_SECONDS = 1.0
 NOT_YET_SECONDS = 0.5
 """How often a check that is not wanted yet is considered again."""
 
@@ -37,7 +39,11 @@ RESOLVED_BY_WAITING = BrokerUnavailableError, OutcomeUnknownError, ClockOffError
 async def keep_reconciled(
     reconciliation: Reconciliation, gate: TradingGate, interval_seconds: float, drain: Drain
 ) -> None:
-    """Reconcile at once, then every interval, and right after the gate was closed."""
+    """Reconcile at once, then every interval, and right after the gate was closed.
+
+    Where the gate closes again as soon as it was opened, as on a disk that is nearly full, the
+    pauses grow as after a failure.
+    """
     failures = 0
     while not drain.requested.is_set():
         try:
@@ -47,7 +53,10 @@ async def keep_reconciled(
             done = await reconciliation.reconcile(untouched)
             if done.orders or done.trades:
                 log.info("reconciled", orders=done.orders, trades=done.trades)
-            failures = 0
+            opened_at = time.monotonic()
+            await _pause(gate, interval_seconds, 0, drain)
+            closes_soon = not gate.is_reconciled and time.monotonic() - opened_at < SOON_SECONDS
+            failures = failures + 1 if closes_soon else 0
         except RESOLVED_BY_WAITING as error:
             failures += 1
             if failures == 1:
@@ -57,7 +66,8 @@ async def keep_reconciled(
             failures += 1
             if failures == 1:
                 log.exception("broker contradicts the ledger")
-        await _pause(gate, interval_seconds, failures, drain)
+        if failures:
+            await _pause(gate, interval_seconds, failures, drain)
 
 
 async def _pause(gate: TradingGate, interval_seconds: float, failures: int, drain: Drain) -> None:

@@ -11,6 +11,7 @@ cancelled: a half-run commit would leave its outcome unknown.
 """
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -20,13 +21,33 @@ from sqlalchemy import Connection
 from streamdesk.order_executor.adapters.database.engine import Engine, Mode, RestartError
 from streamdesk.order_executor.adapters.database.table_set import TableSet
 from streamdesk.order_executor.adapters.database.upgrade import upgrade
-from streamdesk.order_executor.errors import DatabaseBusyError, DatabaseError
+from streamdesk.order_executor.errors import DatabaseError
 from streamdesk.runtime import logger
 
 log = logger(__name__)
 T = TypeVar("T")
 RUNS = 10
 """How often a transaction is run that the database, or the loss of a connection, undoes."""
+
+
+class _Proof:
+    """Runs a transaction, and sees whether it changes anything; a server that answers writes."""
+
+    def __init__(self, work: Callable[[Connection], Any]) -> None:
+        self._work = work
+        self.has_written = False
+
+    def run(self, connection: Connection) -> Any:  # noqa: ANN401 - of the transaction
+        before = _changes(connection)
+        result = self._work(connection)
+        self.has_written = before is None or _changes(connection) != before
+        return result
+
+
+def _changes(connection: Connection) -> int | None:
+    """Rows that the connection has changed so far; None where the driver does not count them."""
+    driver = connection.connection.driver_connection
+    return driver.total_changes if isinstance(driver, sqlite3.Connection) else None
 
 
 class Database:
@@ -56,6 +77,7 @@ class Database:
         self._turn = asyncio.Lock()  # writers of one process queue here, not in the database
         self._running: set[asyncio.Task[Any]] = set()
         self._lost_at: float | None = None
+        self._lost_to = Mode.READ
 
     async def open(self, prepare: Callable[[Connection], None]) -> None:
         """Bring the tables up to date; several processes may do it at once, one of them does it.
@@ -97,18 +119,20 @@ class Database:
 
     async def _noted(self, work: Callable[[Connection], T], mode: Mode) -> T:
         """Log once that the database is lost, and once that it is back, whatever the callers."""
-        asked_at = time.monotonic()
+        asked_at, proof = time.monotonic(), _Proof(work)
         try:
-            result = await self._to_its_end(work, mode)
-        except DatabaseBusyError:
-            raise  # reachable, but locked by another process
+            result: T = await self._to_its_end(proof.run, mode)
         except DatabaseError as error:
             if self._lost_at is None:
-                self._lost_at = time.monotonic()
+                self._lost_at, self._lost_to = time.monotonic(), mode
                 log.warning("database lost", tables=self._tables.name, error=str(error))
+            elif mode is Mode.WRITE:
+                self._lost_to = mode
             raise
-        # A call from before the loss proves nothing about the time after it.
-        if self._lost_at is not None and asked_at >= self._lost_at:
+        # A call from before the loss proves nothing about the time after it; nor does one that
+        # changes nothing prove that a file can be written.
+        is_proof = proof.has_written or self._lost_to is Mode.READ
+        if self._lost_at is not None and asked_at >= self._lost_at and is_proof:
             lost_seconds = time.monotonic() - self._lost_at
             self._lost_at = None
             log.info("database back", tables=self._tables.name, lost_seconds=round(lost_seconds, 1))

@@ -41,8 +41,9 @@ OPTIONS: dict[Mode, dict[str, Any]] = {
 UNDONE = {"40001", "40P01"}  # serialization_failure, deadlock_detected
 LOCKED = {"55P03", "57014"}  # lock_not_available, query_canceled (by a time limit of the server)
 READ_ONLY = {"25006"}  # a server that follows another one, reached while the roles change
-# too_many_connections, connection_*, *_shutdown and the like, idle_in_transaction_session_timeout
-GONE = "53300", "08", "57P", "25P03"
+# too_many_connections, disk_full and the like, connection_*, *_shutdown and the like,
+# idle_in_transaction_session_timeout
+GONE = "53", "08", "57P", "25P03"
 
 
 class _Phase(Enum):

@@ -14,11 +14,12 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from streamdesk.order_executor.adapters.database.engine import Mode
-from streamdesk.order_executor.errors import DatabaseBusyError
+from streamdesk.order_executor.adapters.database.sqlite_file import SqliteFile
+from streamdesk.order_executor.errors import DatabaseUnavailableError, DatabaseUnknownError
 
 T = TypeVar("T")
 WRITES = "streamdesk_writes"
@@ -48,6 +49,7 @@ class SqliteEngine:
         }
         plain = make_url(url).set(drivername="sqlite+pysqlite")
         self._engine = create_engine(plain, connect_args=arguments, pool_size=THREADS)
+        self._file = SqliteFile(plain.database or "")
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", self._begin)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
@@ -59,8 +61,9 @@ class SqliteEngine:
         for attempt in range(WAL_ATTEMPTS):
             try:
                 await self._in_thread(self._use_write_ahead_log)
-            except (OperationalError, sqlite3.OperationalError) as error:
+            except (DBAPIError, sqlite3.Error) as error:
                 if attempt == WAL_ATTEMPTS - 1 or "locked" not in str(error):
+                    self._raise_meaning(error)
                     raise
                 await asyncio.sleep(0.02)
             else:
@@ -71,22 +74,38 @@ class SqliteEngine:
             cursor = connection.connection.cursor()  # below SQLAlchemy: not in a transaction
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.close()
+        self._file.opened()
 
     async def transact(self, work: Callable[[Connection], T], mode: Mode) -> T:
         """As in `Engine`; the lock of all writers is the file's."""
 
         def run() -> T:
+            self._file.check()
             with self._engine.connect() as connection:
                 connection.execution_options(**{WRITES: mode is not Mode.READ})
                 with connection.begin():
-                    return work(connection)
+                    result = work(connection)
+            if mode is not Mode.READ:
+                self._must_be_kept()
+            return result
 
         try:
             return await self._in_thread(run)
-        except OperationalError as error:
-            if "locked" in str(error) or "busy" in str(error):
-                raise DatabaseBusyError(f"the database stayed locked: {error.orig}") from error
+        except (DBAPIError, sqlite3.Error) as error:
+            self._raise_meaning(error)
             raise
+
+    def _must_be_kept(self) -> None:
+        """What was committed into a file that was deleted meanwhile is lost."""
+        try:
+            self._file.check()
+        except DatabaseUnavailableError as error:
+            raise DatabaseUnknownError(f"{error} (found after a commit)") from None
+
+    def _raise_meaning(self, error: Exception) -> None:
+        meaning = self._file.meaning_of(error.orig if isinstance(error, DBAPIError) else error)
+        if meaning is not None:
+            raise meaning from error
 
     def _begin(self, connection: Connection) -> None:
         if not connection.get_execution_options().get(WRITES, False):

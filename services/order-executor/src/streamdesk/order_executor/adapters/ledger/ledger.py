@@ -27,7 +27,7 @@ from streamdesk.order_executor.adapters.ledger import (
     signals,
     trade_locks,
 )
-from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, ORDERS
+from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, LEASES, ORDERS
 from streamdesk.order_executor.domain import ExitStep, Halt, Marks, SignalDecision
 from streamdesk.order_executor.errors import TradingStoppedError
 from streamdesk.trading.decisions import (
@@ -45,6 +45,8 @@ from streamdesk.trading.risk import Code, RiskVerdict, TradeRequest
 from streamdesk.trading.working_orders import MAX_EXITS, cancel_code_for
 
 ACCOUNT_ID = "paper"
+PROOF = "proof of writing"
+_UPDATE_PROOF = update(LEASES).where(LEASES.c.name == rows.THIS)
 FIXED_RATES = "setting"
 """Source of the rates that hold at all times."""
 
@@ -300,6 +302,21 @@ class Ledger:
             return booking.apply(connection, report, self._policy, rates, now)
 
         return await self.database.write(work)
+
+    async def prove_writable(self) -> None:
+        """Write a row that nothing reads: a file that can be read cannot always be written.
+
+        Raises:
+            DatabaseError: the ledger is unavailable, or cannot be written.
+        """
+        # Always something new: SQLite writes nothing where nothing changes.
+        values = {"owner": self._executor, "until": self._clock()}
+
+        def work(connection: Connection) -> None:
+            if connection.execute(_UPDATE_PROOF, {"this": PROOF, **values}).rowcount == 0:
+                connection.execute(insert(LEASES), {"name": PROOF, **values})
+
+        await self.database.write(work)
 
     async def unfinished(self, untouched_seconds: float = 0.0) -> list[Order]:
         """Orders that are not done and were not touched for so long, oldest first."""
