@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from streamdesk.contracts.events import BarClosed, Side, SignalType
+from streamdesk.contracts.events import BarClosed, ExitOptions, Side, SignalType
 from streamdesk.strategy.scanner import (
     MIN_BARS,
     BelowThreshold,
@@ -69,6 +69,16 @@ def test_a_signal_carries_price_stops_reasons_and_indicators(bar_of: BarOf) -> N
         assert abs(draft.price - draft.stop_loss) == pytest.approx(2 * atr, abs=1e-3)
         names = [reason.indicator for reason in draft.score.reasons]
         assert names == ["rsi", "bollinger", "macd", "trend", "volume", "atr"]
+
+
+def test_only_a_buy_carries_further_ways_out(bar_of: BarOf) -> None:
+    options = ExitOptions(trail_percent=5)
+    found = verdicts(Scanner(ScanRules(exit_options=options)), bar_of)
+    drafts = [draft for draft in found if isinstance(draft, SignalDraft)]
+    assert {(draft.score.side, draft.exits) for draft in drafts} == {
+        (Side.BUY, options),
+        (Side.SELL, None),
+    }
 
 
 def test_below_the_threshold_nothing_is_sent(bar_of: BarOf) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from streamdesk.contracts.events import Side, SignalType
+from streamdesk.contracts.events import ExitOptions, Side, SignalType
 from streamdesk.runtime import BadSettingError, ServiceSettings
 from streamdesk.signal_generator.config import Settings
 from streamdesk.signal_generator.factory import recorded_feed, simulated_market, topics
@@ -47,6 +47,13 @@ def test_the_thresholds_are_settings() -> None:
 def test_the_exits_and_the_cooldown_are_settings() -> None:
     rules = settings(atr_stop_loss=1, atr_take_profit=3, signal_cooldown_bars=0).rules()
     assert (rules.exits.stop_loss, rules.exits.take_profit, rules.cooldown_bars) == (1, 3, 0)
+
+
+def test_a_buy_has_further_ways_out_only_where_settings_give_them() -> None:
+    assert settings().rules().exit_options is None
+    rules = settings(exit_trail_atr=3, exit_hold_seconds=86_400).rules()
+    assert rules.exit_options == ExitOptions(trail_atr=3, hold_seconds=86_400)
+    assert rules.parameters()["exit_trail_atr"] == 3
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-from streamdesk.contracts.events import BarClosed, Side, SignalType
+from streamdesk.contracts.events import BarClosed, ExitOptions, Side, SignalType
 from streamdesk.indicators import IndicatorSet, IndicatorValues, Parameters
 from streamdesk.strategy.scoring import MEMORY, Moment, SideScore, Weights, score
 from streamdesk.strategy.signals import Exits, SignalDraft, Thresholds, exit_prices, known
@@ -26,6 +26,7 @@ class ScanRules:
     Args:
         thresholds: least scores of the types.
         exits: distance of stop loss and take profit.
+        exit_options: further ways out of what is bought; None: there are none.
         weights: most points of each rule.
         periods: of the indicators.
         cooldown_bars: bars after a signal in which the instrument gives no other of the same
@@ -37,6 +38,7 @@ class ScanRules:
     weights: Weights = field(default_factory=Weights)
     periods: Parameters = field(default_factory=Parameters)
     cooldown_bars: int = 10
+    exit_options: ExitOptions | None = None
 
     def parameters(self) -> dict[str, float]:
         """All numbers by name, as `StrategyUpdated` carries them."""
@@ -51,6 +53,8 @@ class ScanRules:
             for prefix, group in groups
             for name in group.__slots__
         }
+        options = self.exit_options.model_dump(exclude_none=True) if self.exit_options else {}
+        numbers |= {f"exit_{name}": float(value) for name, value in options.items()}
         return numbers | {"cooldown_bars": self.cooldown_bars, "min_bars": MIN_BARS}
 
 
@@ -169,6 +173,7 @@ class Scanner:
             price=bar.close,
             stop_loss=stop_loss,
             take_profit=take_profit,
+            exits=rules.exit_options if candidate.side is Side.BUY else None,
             indicators=known(moment.now),
             timestamp=bar.timestamp,
         )

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from streamdesk.contracts.events import Side, SignalGenerated, SignalType
+from streamdesk.contracts.events import ExitOptions, Side, SignalGenerated, SignalType
 from streamdesk.indicators import IndicatorValues
 from streamdesk.strategy.errors import StrategyError
 from streamdesk.strategy.scoring import SideScore
@@ -80,6 +80,7 @@ class SignalDraft:
     take_profit: float | None
     indicators: dict[str, float]
     timestamp: datetime
+    exits: ExitOptions | None = None
 
     @property
     def priority(self) -> int:
@@ -97,6 +98,7 @@ class SignalDraft:
             price=self.price,
             stop_loss=self.stop_loss,
             take_profit=self.take_profit,
+            exits=self.exits,
             reasons=self.score.reasons,
             indicators=self.indicators,
             strategy=STRATEGY,

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
+from streamdesk.contracts.events import ExitOptions
 from streamdesk.contracts.topics import (
     MARKET_BARS,
     STRATEGY_UPDATES,
@@ -144,6 +145,33 @@ class Settings(ServiceSettings):
     atr_take_profit: float = Field(
         DEFAULTS.exits.take_profit, gt=0, le=100, description="Take profit, in ATRs from the price."
     )
+    exit_trail_percent: float | None = Field(
+        None,
+        gt=0,
+        lt=100,
+        description="Let the stop of what is bought follow the highest price at this distance, in "
+        "percent; unset: it does not.",
+    )
+    exit_trail_atr: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="Let the stop of what is bought follow each bar's high at so many ATRs; unset: "
+        "it does not.",
+    )
+    exit_break_even_percent: float | None = Field(
+        None,
+        gt=0,
+        le=1_000,
+        description="Raise the stop to the average cost once the price is so far above it, in "
+        "percent; unset: never.",
+    )
+    exit_hold_seconds: int | None = Field(
+        None,
+        gt=0,
+        le=10 * 366 * 86_400,
+        description="Sell what was held for so long by the market's clock; unset: never.",
+    )
     signal_cooldown_bars: int = Field(
         DEFAULTS.cooldown_bars,
         ge=0,
@@ -200,7 +228,14 @@ class Settings(ServiceSettings):
             thresholds=self.thresholds(),
             exits=Exits(self.atr_stop_loss, self.atr_take_profit),
             cooldown_bars=self.signal_cooldown_bars,
+            exit_options=self.exit_options(),
         )
+
+    def exit_options(self) -> ExitOptions | None:
+        """Further ways out of what is bought; None when there are none."""
+        options = {name: getattr(self, f"exit_{name}") for name in ExitOptions.model_fields}
+        wanted = {name: value for name, value in options.items() if value is not None}
+        return ExitOptions.model_validate(wanted) if wanted else None
 
     @property
     def waits_for_room(self) -> bool:
