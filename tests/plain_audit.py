@@ -2,15 +2,18 @@
 ledger of any size, and what the audit in use is held against."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from sqlalchemy import Connection, RowMapping, func, select
 
 from streamdesk.contracts.events import Side
-from streamdesk.order_executor.adapters.ledger import rows
+from streamdesk.order_executor.adapters.ledger import cash, rows
 from streamdesk.order_executor.adapters.ledger.audit import Discrepancy, Findings
 from streamdesk.order_executor.adapters.ledger.ledger import Ledger
 from streamdesk.order_executor.adapters.ledger.schema import (
     ACCOUNT,
+    BALANCES,
+    CONVERSIONS,
     FILLS,
     ORDERS,
     RESERVATIONS,
@@ -19,9 +22,9 @@ from streamdesk.order_executor.adapters.ledger.schema import (
 )
 from streamdesk.trading.errors import OversoldError
 from streamdesk.trading.identity import is_ours
-from streamdesk.trading.money import ZERO, cents
+from streamdesk.trading.money import ZERO
 from streamdesk.trading.orders import BrokerReport, Order, OrderState, Origin, Trade
-from streamdesk.trading.portfolio import Booking, Holding, book_trade, cost_of
+from streamdesk.trading.portfolio import Booking, Holding, book_trade
 
 
 async def plain_verify(
@@ -76,7 +79,7 @@ def _check_money(
     findings: Findings,
 ) -> None:
     account = connection.execute(select(ACCOUNT)).mappings().one()
-    cash, gain, held = account["initial_cash"], ZERO, dict[str, Holding]()
+    gain, held, balances = ZERO, dict[str, Holding](), _opening_and_converted(connection)
     fx_gain = ZERO
     for fill in fills:
         try:
@@ -84,14 +87,22 @@ def _check_money(
         except OversoldError as error:
             findings.append(Discrepancy(f"fill {fill['trade_id']}", "bookable", str(error)))
             continue
-        cash, gain = cash + booking.cash_amount, gain + booking.realized_pnl
+        gain, currency = gain + booking.realized_pnl, fill["currency"]
+        balances[currency] = balances.get(currency, ZERO) + booking.local_amount
         fx_gain += booking.fx_gain
         name = f"fill {fill['trade_id']}"
         findings.compare(f"{name} cash", booking.cash_amount, fill["cash_amount"])
         findings.compare(f"{name} gain", booking.realized_pnl, fill["realized_pnl"])
         findings.compare(f"{name} currency gain", booking.fx_gain, fill["fx_gain"])
-    findings.compare("cash", cash, account["cash"])
-    findings.compare("cash is not negative", True, account["cash"] >= 0)  # noqa: FBT003 - the expected value
+    rates = ledger.rates.at(None)
+    opening = {row.currency: row.opening for row in connection.execute(select(BALANCES))}
+    if len(opening) == 1:
+        findings.compare("initial cash", opening.get("USD"), account["initial_cash"])
+    found = cash.balances(connection)
+    for currency in sorted({*found, *balances}):
+        balance = found.get(currency, ZERO)
+        findings.compare(f"{currency} balance", balances.get(currency, ZERO), balance)
+        findings.compare(f"{currency} balance is not negative", True, balance >= 0)  # noqa: FBT003 - the expected value
     findings.compare("realised gain", gain, account["realized_pnl"])
     of_trips = connection.execute(select(func.sum(ROUND_TRIPS.c.profit))).scalar() or ZERO
     findings.compare("gain of round trips", gain, of_trips)
@@ -110,12 +121,18 @@ def _check_money(
             findings.compare(
                 f"{symbol} {figure}", expected, getattr(kept.get(symbol), figure, None)
             )
-    at_cost = account["initial_cash"] + account["realized_pnl"] + account["fx_gain"]
-    findings.compare("cash plus cost", at_cost, account["cash"] + cost_of(kept.values()))
-    portfolio = rows.portfolio(connection, ledger.rates.at(None))
-    worth = sum((holding.value(ledger.rates.at(None)) for holding in kept.values()), ZERO)
-    findings.compare("equity", cash + worth, portfolio.equity)
-    findings.compare("cash in whole cents", cents(account["cash"]), account["cash"])
+    portfolio = rows.portfolio(connection, rates)
+    worth = sum((holding.value(rates) for holding in kept.values()), ZERO)
+    worth = sum((rates.worth(*balance) for balance in balances.items()), worth)
+    findings.compare("equity", worth, portfolio.equity)
+
+
+def _opening_and_converted(connection: Connection) -> dict[str, Decimal]:
+    found = {row.currency: row.opening for row in connection.execute(select(BALANCES))}
+    for row in connection.execute(select(CONVERSIONS)):
+        found[row.from_currency] = found.get(row.from_currency, ZERO) - row.from_amount
+        found[row.to_currency] = found.get(row.to_currency, ZERO) + row.to_amount
+    return found
 
 
 def _replay(held: dict[str, Holding], order: Order, fill: RowMapping) -> Booking:

@@ -30,7 +30,8 @@ SELECT booking, trade_id, id, shares, price, 1000000, 'USD', 100000000,
   CASE sells WHEN 0 THEN -amount - 100 ELSE amount - 100 END,
   CASE sells WHEN 0 THEN 0 ELSE amount - 100 - shares * 10002 END, moment
 FROM filled;
-UPDATE account SET cash = cash + (SELECT sum(cash_amount) FROM fills),
+UPDATE balances SET amount = amount + (SELECT sum(cash_amount) FROM fills);
+UPDATE account SET
   realized_pnl = realized_pnl + (SELECT sum(realized_pnl) FROM fills);
 INSERT INTO round_trips (entry_order_id, symbol, profit, cost, closed_at, by_stop)
 SELECT bought.id, bought.symbol,

@@ -20,7 +20,7 @@ from streamdesk.trading.risk import Code, RiskVerdict
 SignalOf = Callable[..., SignalGenerated]
 NOW = datetime(2026, 11, 20, 15, 31, tzinfo=UTC)
 CASH = Decimal(1_000_000)
-EMPTY = Portfolio(CASH, CASH, Decimal(0), ExchangeRates("USD", {"HKD": Decimal("0.128")}))
+EMPTY = Portfolio({"USD": CASH}, CASH, Decimal(0), ExchangeRates("USD", {"HKD": Decimal("0.128")}))
 
 
 def outcome(signal: SignalGenerated, mark: str | None = None) -> Intent | RiskVerdict:

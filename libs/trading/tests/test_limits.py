@@ -54,7 +54,8 @@ def portfolio(cash: int = 1_000_000, *, risk: RiskHistory = NOTHING, **held: int
         )
         for code, quantity in held.items()
     }
-    return Portfolio(Decimal(cash), Decimal(cash), Decimal(0), RATES, holdings, risk=risk)
+    balances = {"USD": Decimal(cash)}
+    return Portfolio(balances, Decimal(cash), Decimal(0), RATES, holdings, risk=risk)
 
 
 def held_of(cash: int, held: dict[str, int]) -> Portfolio:

@@ -49,7 +49,7 @@ def portfolio(opened_minute: float | None = None) -> Portfolio:
             signal_id="signal-0",
         )
     cash, rates = Decimal(1_000_000), ExchangeRates("USD", {"HKD": Decimal("0.128")})
-    return Portfolio(cash, cash, Decimal(0), rates, holdings)
+    return Portfolio({"USD": cash}, cash, Decimal(0), rates, holdings)
 
 
 @pytest.fixture

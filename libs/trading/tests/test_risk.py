@@ -56,7 +56,7 @@ def holding(symbol: str) -> Holding:
 
 def portfolio(*held: str, cash: int = 1_000_000, live: tuple[str, ...] = ()) -> Portfolio:
     return Portfolio(
-        cash=Decimal(cash),
+        balances={"USD": Decimal(cash)},
         initial_cash=Decimal(cash),
         realized_pnl=Decimal(0),
         rates=RATES,

@@ -12,7 +12,7 @@ from streamdesk.order_executor.adapters.ledger.audit import (
     Discrepancy,
     Findings,
 )
-from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, FILLS
+from streamdesk.order_executor.adapters.ledger.schema import BALANCES, FILLS
 from streamdesk.order_executor.application.check_books import BookCheck
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.entrypoints.schedule import keep_checked
@@ -54,7 +54,7 @@ async def test_a_ledger_that_does_not_follow_from_its_fills_is_shown_and_logged_
 
     async def keep(amount: object) -> None:
         await executor.ledger.database.write(
-            lambda c: c.execute(update(ACCOUNT).values(cash=amount))
+            lambda c: c.execute(update(BALANCES).values(amount=amount))
         )
 
     await keep(cash + 1)
@@ -64,7 +64,7 @@ async def test_a_ledger_that_does_not_follow_from_its_fills_is_shown_and_logged_
         assert shown() == (len(own), 0)
         await keep(cash)
         await check.check()
-    assert "cash" in [item.what for item in own]
+    assert "USD balance" in [item.what for item in own]
     assert broker == []
     assert shown() == (0, 0)
     events = [line["event"] for line in logs if line["event"].startswith("the books")]
@@ -125,14 +125,14 @@ async def test_a_finding_holds_trading_whatever_is_reconciled_until_a_check_find
 
     async def add(cents: int) -> None:
         await executor.ledger.database.write(
-            lambda c: c.execute(text("UPDATE account SET cash = cash + :it"), {"it": cents})
+            lambda c: c.execute(text("UPDATE balances SET amount = amount + :it"), {"it": cents})
         )
 
     await add(1)
     await check.check()
     await executor.reconciliation.reconcile()
     assert not executor.gate.is_open
-    assert "cash" in executor.gate.reason
+    assert "USD balance" in executor.gate.reason
     await check.check()
     assert not executor.gate.is_open
     await add(-1)

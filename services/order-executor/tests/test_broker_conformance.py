@@ -17,6 +17,7 @@ from streamdesk.order_executor.adapters.paper_broker import (
 )
 from streamdesk.trading.orders import BrokerReport, Intent, OrderState
 from streamdesk.trading.policy import Policy
+from streamdesk.trading.rates import RateBook
 from tests.broker_conformance import BrokerConformance, Venue
 from tests.resting_broker import CUT, LOST, RestingBroker
 
@@ -105,6 +106,7 @@ class PaperVenue:
             Decimal(10),
             faults,
             opening_balances={"USD": Decimal(1_000_000)},
+            rates=RateBook("USD", {"HKD": Decimal("0.128")}),
         )
 
     async def _before(self, _: str) -> None:

@@ -186,7 +186,7 @@ async def test_a_fill_beyond_the_limit_that_takes_more_cash_than_there_is_is_boo
     assert {"FILL_BEYOND_LIMIT", "TRADING_REDUCING"} <= set(await codes(executor))
     found = [str(item) for item in await verify(executor.ledger, Records(broker.reports()))]
     assert any("within its limit" in item for item in found)
-    assert any("cash is not negative" in item for item in found)
+    assert any("USD balance is not negative" in item for item in found)
     # The books say truly what happened: the check names it, and exits remain possible.
     check = BookCheck(
         BookAudit(executor.ledger, Records(broker.reports())), executor.gate, second_look_seconds=0

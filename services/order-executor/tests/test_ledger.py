@@ -15,6 +15,7 @@ from streamdesk.order_executor.adapters.ledger.audit import verify
 from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
 from streamdesk.order_executor.adapters.ledger.schema import (
     ACCOUNT,
+    BALANCES,
     FILLS,
     ORDERS,
     OUTBOX,
@@ -330,7 +331,7 @@ async def test_a_transaction_ends_even_when_nobody_waits_for_it_any_more(
 @pytest.mark.parametrize(
     "damage",
     [
-        update(ACCOUNT).values(cash=Decimal(1)),
+        update(BALANCES).values(amount=Decimal(1)),
         update(ACCOUNT).values(realized_pnl=Decimal(1)),
         update(ACCOUNT).values(fx_gain=Decimal(1)),
         update(FILLS).values(conversion_cost=Decimal(1)),

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import update
 
 from streamdesk.contracts.events import SignalGenerated
-from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT
+from streamdesk.order_executor.adapters.ledger.schema import BALANCES
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.factory import OrderExecutor
 from tests.executor_command import command
@@ -115,13 +115,15 @@ async def test_the_check_says_balanced_or_what_differs(
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == {"kind": "report", "balanced": True, "findings": []}
     await executor.ledger.database.write(
-        lambda connection: connection.execute(update(ACCOUNT).values(cash=ACCOUNT.c.cash + 1))
+        lambda connection: connection.execute(update(BALANCES).values(amount=BALANCES.c.amount + 1))
     )
     ended = await command(databases_of, "ledger", "check")
     assert ended.returncode == 1, ended.stderr
     report = json.loads(ended.stdout)
     assert not report["balanced"]
-    assert ("ledger", "cash") in {(item["book"], item["what"]) for item in report["findings"]}
+    assert ("ledger", "USD balance") in {
+        (item["book"], item["what"]) for item in report["findings"]
+    }
 
 
 def damage(file: Path) -> None:

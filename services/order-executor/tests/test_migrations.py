@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ async def test_a_ledger_made_before_there_were_migrations_is_adopted_with_all_th
     restore(urls)
     async with OrderExecutor(Settings.model_validate(urls)) as executor:
         assert await executor.digest() == (
-            "79dacc9b5bb50ece88c9542c489c178a1d98b1f834b40f80ced5f01e732bea59"
+            "4c985542ef903ab2431c50f9f0c8b6cf3d7a034dbafeefe56f6f192fba79302a"
         )
         assert await executor.verify() == []
         await executor.on_signal("signal-1", signal_of())  # has its order
@@ -186,6 +187,28 @@ async def test_the_currencys_gain_is_worked_out_of_the_fills_of_an_older_ledger(
         assert await executor.digest() == digest
         assert await executor.verify() == []
         assert (await executor.ledger.portfolio()).realized_fx_gain > 0
+
+
+async def test_the_cash_of_an_older_ledger_is_in_the_accounts_currency_with_its_conversions(
+    sqlite_of: DatabasesOf, signal_of: SignalOf
+) -> None:
+    urls = sqlite_of("old")
+    restore(urls)
+    with closing(sqlite3.connect(urls["ledger_url"].removeprefix("sqlite:///"))) as database:
+        [(cents,)] = database.execute("SELECT cash FROM account").fetchall()
+    settings = Settings.model_validate(urls | {"sessions": False})
+    async with OrderExecutor(settings) as executor:
+        balances = await executor.ledger.balances()
+        assert balances == {"USD": Decimal(cents) / 100, "HKD": 0}
+        assert await executor.broker.balances() == balances
+        bought = [item.conversion for _, item in await executor.ledger.conversions_after()]
+        [position] = (await executor.ledger.portfolio()).holdings.values()
+        assert sum(item.to_amount for item in bought) == position.local_cost
+        assert sum(item.from_amount for item in bought) == position.cost
+        # What is sold from now on stays in its currency.
+        await executor.on_signal("sell", signal_of("700.HK", "SELL", minute=9))
+        assert (await executor.ledger.balances())["HKD"] > 0
+        assert await executor.verify() == []
 
 
 async def test_what_was_traded_in_another_spelling_is_renamed_with_its_books(

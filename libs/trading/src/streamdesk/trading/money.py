@@ -72,16 +72,16 @@ class ExchangeRates:
         """What one unit of a currency costs at most, its conversion included."""
         return self.of(currency) * (1 + self._conversion(currency))
 
-    def conversion_cost(self, currency: str, amount: Decimal) -> Decimal:
-        """What the conversion of a trade costs, in whole cents of the account's currency.
+    def worth(self, currency: str, amount: Decimal) -> Decimal:
+        """Cash in a currency, in whole cents of the account's."""
+        return cents(amount * self.of(currency))
 
-        Args:
-            currency: of the trade.
-            amount: its value and fee, at the rate.
-        """
-        cost = self._conversion(currency) * amount
-        # Down, so that what was reserved by the rate of `buying` is enough for it.
-        return cost.quantize(CENT, rounding=ROUND_FLOOR)
+    def spendable(self, currency: str, amount: Decimal) -> Decimal:
+        """What cash in a currency pays for in any other, its conversion deducted, likewise."""
+        if amount <= 0:
+            return self.worth(currency, amount)
+        left = amount * self.of(currency) * (1 - self._conversion(currency))
+        return left.quantize(CENT, rounding=ROUND_FLOOR)
 
     def _conversion(self, currency: str) -> Decimal:
         return ZERO if currency == self.account_currency else self.conversion_bps / 10_000

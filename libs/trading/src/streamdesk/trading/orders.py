@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from streamdesk.contracts.events import ExitOptions, Side
+from streamdesk.trading.cash import Conversion
 from streamdesk.trading.markets import MarketCode
 
 
@@ -144,6 +145,7 @@ class Trade:
         price, fee: in `currency`.
         currency: ISO 4217 code.
         symbol, side: of its order; needed where the order is not one of ours.
+        conversions: that the broker made to pay for it.
     """
 
     trade_id: str
@@ -154,6 +156,7 @@ class Trade:
     currency: str
     symbol: str | None = field(default=None, compare=False)
     side: Side | None = field(default=None, compare=False)
+    conversions: tuple[Conversion, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,17 @@
-"""What trades add up to: cash, positions at cost, and their value.
+"""What trades add up to: cash by currency, positions at cost, and their value.
 
-The identity that always holds, to the cent, in the account's currency:
+The identities that always hold, to the cent:
 
-    cash + sum of the positions' cost = initial cash + realised gain + currency gain
-    equity = cash + sum of the positions' market value
+    in each currency: balance + cost of its positions = opening balance + converted + its gains
+    in the account's: equity = worth of all balances + worth of all positions
+                      equity = initial cash + realised and open gains + currency gain
 
 Fees are part of a position's cost when buying and lessen the proceeds when selling, so a gain is
 what is left after all fees.
 
-The account has one currency. A trade in another one is converted when it is booked: its amount,
-the rate and what the conversion costs stand in its fill. A realised gain is what the trade gained
-in its own currency, at the rate of the sale; what the rate and the conversions made of it is the
-currency gain. So a change of a rate is never booked as a gain of a trade.
+A trade is paid in its own currency. Its gain is what it gained there, at the rate of the sale; the
+currency gain is everything else that moved the equity: rates, on cash as on positions, and what
+conversions cost. So a change of a rate is never a gain of a trade, and never counts twice.
 """
 
 from collections.abc import Iterable, Mapping
@@ -125,19 +125,19 @@ class Portfolio:
     """The account at one moment.
 
     Attributes:
-        cash: account's currency, reservations included.
-        initial_cash: what it began with.
+        balances: cash by currency, reservations included; negative where it is owed.
+        initial_cash: worth of what it began with, account's currency.
         realized_pnl: gains taken so far, after fees.
         holdings: by symbol.
         live_orders: orders that are not done, by symbol; at most one a symbol.
         rates: value of the currencies.
-        realized_fx_gain: what rates and conversions made of what was sold.
+        realized_fx_gain: what rates made of positions that were sold, while they were held.
         halted_reason: why trading is halted or reduced; None while it is active.
         trading_state: which orders the kill switch lets through.
         risk: what has happened; given where an entry is decided, and to those who watch.
     """
 
-    cash: Decimal
+    balances: Mapping[str, Decimal]
     initial_cash: Decimal
     realized_pnl: Decimal
     rates: ExchangeRates
@@ -150,14 +150,20 @@ class Portfolio:
 
     @property
     def fx_gain(self) -> Decimal:
-        """What rates and conversions made of what was sold and of what is held."""
-        held = (holding.fx_gain(self.rates) for holding in self.holdings.values())
-        return sum(held, self.realized_fx_gain)
+        """What rates and conversions have made of the account."""
+        open_gains = (holding.unrealized_pnl(self.rates) for holding in self.holdings.values())
+        return self.equity - self.initial_cash - self.realized_pnl - sum(open_gains, ZERO)
+
+    @property
+    def cash(self) -> Decimal:
+        """Worth of all balances, account's currency."""
+        return sum((self.rates.worth(*balance) for balance in self.balances.items()), ZERO)
 
     @property
     def currencies(self) -> set[str]:
         """Those whose rates its equity depends on."""
-        return {CURRENCY[item.market] for item in self.holdings.values()}
+        held = {item.currency for item in self.holdings.values()}
+        return held | {currency for currency, amount in self.balances.items() if amount}
 
     @property
     def reserved_cash(self) -> Decimal:
@@ -166,8 +172,9 @@ class Portfolio:
 
     @property
     def free_cash(self) -> Decimal:
-        """Cash for new orders."""
-        return self.cash - self.reserved_cash
+        """Cash for new orders in any currency, with the conversions that they may need."""
+        pays = (self.rates.spendable(*balance) for balance in self.balances.items())
+        return sum(pays, ZERO) - self.reserved_cash
 
     @cached_property
     def positions_value(self) -> Decimal:
@@ -210,12 +217,14 @@ class Booking:
     """What one trade changes.
 
     Attributes:
-        cash_amount: added to the cash, in the account's currency; negative when buying.
+        cash_amount: worth of what was added to the cash, in the account's currency, at the rate;
+            negative when buying.
         realized_pnl: gain taken, as it was in the market's currency at this rate.
         fx_gain: what the rate and the conversions made of it besides.
-        conversion_cost: of this trade, in the account's currency.
+        conversion_cost: of a trade that was converted as a whole, as all were once.
         rate: of the trade's currency when it was booked.
         holding: the position afterwards, None when it is closed.
+        local_amount: added to the cash, in the trade's currency.
     """
 
     cash_amount: Decimal
@@ -224,6 +233,7 @@ class Booking:
     conversion_cost: Decimal
     rate: Decimal
     holding: Holding | None
+    local_amount: Decimal
 
 
 def book_trade(
@@ -250,7 +260,8 @@ def book_trade(
     if intent.side is Side.BUY:
         cost = value + fee + conversion_cost
         after = _add(holding, intent, trade, (cost, local_value + local_fee))
-        return Booking(-cost, ZERO, ZERO, conversion_cost, rate, after)
+        paid = -local_value - local_fee
+        return Booking(-cost, ZERO, ZERO, conversion_cost, rate, after, paid)
     if holding is None or holding.quantity < trade.quantity:
         held = 0 if holding is None else holding.quantity
         raise OversoldError(
@@ -260,13 +271,21 @@ def book_trade(
     removed = holding.cost - (ZERO if rest is None else rest.cost)
     local_removed = holding.local_cost - (ZERO if rest is None else rest.local_cost)
     proceeds = value - fee - conversion_cost
-    gain = cents((local_value - local_fee - local_removed) * rate)
-    return Booking(proceeds, gain, proceeds - removed - gain, conversion_cost, rate, rest)
+    received = local_value - local_fee
+    gain = cents((received - local_removed) * rate)
+    fx_gain = proceeds - removed - gain
+    return Booking(proceeds, gain, fx_gain, conversion_cost, rate, rest, received)
 
 
 def amounts(trade: Trade, rate: Decimal) -> tuple[Decimal, Decimal]:
     """Value and fee of a trade at a rate, each in whole cents."""
     return cents(trade.quantity * trade.price * rate), cents(trade.fee * rate)
+
+
+def moved(trade: Trade, side: Side) -> Decimal:
+    """What a trade adds to the cash in its currency, in whole cents; negative for a buy."""
+    value, fee = amounts(trade, Decimal(1))
+    return (-value if side is Side.BUY else value) - fee
 
 
 def _without(holding: Holding, quantity: int) -> Holding | None:

@@ -41,6 +41,11 @@ from streamdesk.order_executor.adapters.ledger.schema import LEDGER
 from streamdesk.order_executor.adapters.market_tables import market_tables
 from streamdesk.order_executor.adapters.paper_broker import PAPER, Faults, PaperBroker
 from streamdesk.order_executor.application.check_books import BookCheck
+from streamdesk.order_executor.application.compare_balances import (
+    AuditWithBalances,
+    BalanceComparison,
+    balances_at,
+)
 from streamdesk.order_executor.application.execute_order import OrderExecution
 from streamdesk.order_executor.application.execute_signal import SignalExecution
 from streamdesk.order_executor.application.follow_rates import RatesFile, read_rates_file
@@ -110,7 +115,7 @@ class OrderExecutor:
             database,
             policy,
             rates,
-            settings.initial_cash,
+            settings.opening_balances(),
             executor=settings.instance,
             clock=clock,
         )
@@ -134,7 +139,8 @@ class OrderExecutor:
             policy,
             settings.paper_slippage_bps,
             faults,
-            opening_balances={ACCOUNT_CURRENCY: settings.initial_cash},
+            opening_balances=settings.opening_balances(),
+            rates=rates,
             clock=clock,
         )
 
@@ -164,7 +170,9 @@ class OrderExecutor:
             settings.valuation_interval_seconds,
         )
         self.reconciliation = Reconciliation(self.ledger, self.execution, self.gate, self.external)
-        self.book_check = BookCheck(BookAudit(self.ledger, self.broker), self.gate)
+        self.balances = BalanceComparison(self.ledger, self.execution)
+        audit = AuditWithBalances(BookAudit(self.ledger, self.broker), self.balances)
+        self.book_check = BookCheck(audit, self.gate)
         signal_execution = SignalExecution(
             self.ledger,
             self.execution,
@@ -189,6 +197,7 @@ class OrderExecutor:
         try:
             await _open_when_available("LEDGER_URL", self.ledger.open)
             await _open_when_available("PAPER_BROKER_URL", self.broker.open)
+            await _open_when_available("PAPER_BROKER_URL", self._give_balances)
             if self.rates_file is not None:
                 await _open_when_available("LEDGER_URL", self.rates_file.follow)
         except BaseException:
@@ -198,6 +207,11 @@ class OrderExecutor:
 
     async def __aexit__(self, *_: object) -> None:
         await self._close()
+
+    async def _give_balances(self) -> None:
+        """Let a paper broker of an earlier release, which kept no balances, begin with ours."""
+        if not await self.broker.knows_balances():
+            await self.broker.take_balances(await balances_at(self.broker, self.ledger))
 
     async def _close(self) -> None:
         await self.ledger.close()
@@ -250,7 +264,8 @@ class OrderExecutor:
 
     async def verify(self) -> list[Discrepancy]:
         """What does not agree: the ledger with itself, and with the broker's reports."""
-        return await verify(self.ledger, self.broker)
+        found = await verify(self.ledger, self.broker)
+        return [*found, *await self.balances.differences()]
 
     async def digest(self) -> str:
         """The ledger as one hash, without random ids and the wall clock."""
@@ -353,11 +368,15 @@ async def book_check_of(settings: Settings) -> AsyncIterator[BookCheck]:
     policy = _policy(settings)
     database = _database_to_read(settings.ledger_url, LEDGER)
     await database.read(must_be_this_versions)
-    ledger = Ledger(database, policy, _rates(settings), settings.initial_cash)
+    rates, opening = _rates(settings), settings.opening_balances()
+    ledger = Ledger(database, policy, rates, opening)
     records = _database_to_read(settings.paper_broker_url, PAPER)
-    broker = PaperBroker(records, policy, settings.paper_slippage_bps)
+    broker = PaperBroker(
+        records, policy, settings.paper_slippage_bps, opening_balances=opening, rates=rates
+    )
+    comparison = BalanceComparison(ledger, broker)
     try:
-        yield BookCheck(BookAudit(ledger, broker), TradingGate())
+        yield BookCheck(AuditWithBalances(BookAudit(ledger, broker), comparison), TradingGate())
     finally:
         await database.close()
         await records.close()

@@ -1,8 +1,9 @@
 """From a committed intent to booked trades: asking the broker, and never twice."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import TypeVar
 
 from opentelemetry.trace import SpanKind
@@ -219,6 +220,10 @@ class OrderExecution:
     async def trades(self, after: str) -> TradePage:
         """As the broker's, within the time-out."""
         return await self._within(self._broker.trades(after))
+
+    async def balances(self) -> Mapping[str, Decimal]:
+        """As the broker's, within the time-out."""
+        return await self._within(self._broker.balances())
 
     async def _within(self, answer: Awaitable[T]) -> T:
         try:

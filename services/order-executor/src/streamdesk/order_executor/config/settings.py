@@ -79,6 +79,9 @@ class Settings(RiskSettings):
     initial_cash: Amount = Field(
         Decimal(1_000_000), description="USD of a new account; an existing one keeps its own."
     )
+    initial_cash_hkd: Amount = Field(
+        ZERO, description="HKD of a new account besides; an existing one keeps its own."
+    )
     usd_per_hkd: Decimal = Field(
         Decimal("0.128"),
         ge=HKD_WEAKEST,
@@ -106,7 +109,7 @@ class Settings(RiskSettings):
         ZERO,
         ge=0,
         le=1000,
-        description="What the broker takes for the conversion of a trade in HKD, hundredths of a "
+        description="What the broker takes for a conversion between USD and HKD, hundredths of a "
         "percent of its amount.",
     )
 
@@ -239,6 +242,11 @@ class Settings(RiskSettings):
         5, gt=0, description="Seconds without published events after an executor was killed."
     )
     outbox_keep: int = Field(10_000, ge=0, description="Published events kept for inspection.")
+
+    def opening_balances(self) -> dict[str, Decimal]:
+        """Cash by currency of a new account."""
+        foreign = {"HKD": self.initial_cash_hkd} if self.initial_cash_hkd else {}
+        return {ACCOUNT_CURRENCY: self.initial_cash, **foreign}
 
     def rates(self) -> RateBook:
         """Value of the currencies; of a file it is empty until the file is read."""

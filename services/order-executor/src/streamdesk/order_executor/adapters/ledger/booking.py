@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, update
 
-from streamdesk.order_executor.adapters.ledger import events, kill_switch, rows, trips
+from streamdesk.order_executor.adapters.ledger import cash, events, kill_switch, rows, trips
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, FILLS
 from streamdesk.order_executor.domain import (
     beyond_limit_alert,
@@ -18,13 +18,11 @@ from streamdesk.trading.errors import OversoldError
 from streamdesk.trading.money import ZERO, ExchangeRates
 from streamdesk.trading.orders import BrokerReport, Order, OrderState, Trade
 from streamdesk.trading.policy import Policy
-from streamdesk.trading.portfolio import Booking, Holding, amounts, book_trade
+from streamdesk.trading.portfolio import Booking, Holding, book_trade
 from streamdesk.trading.trading_state import TradingState
 
-_CASH = select(ACCOUNT.c.cash)
 _INSERT_FILL = insert(FILLS)
 _BOOK = update(ACCOUNT).values(
-    cash=ACCOUNT.c.cash + bindparam("cash_amount"),
     realized_pnl=ACCOUNT.c.realized_pnl + bindparam("gained"),
     fx_gain=ACCOUNT.c.fx_gain + bindparam("fx_gained"),
 )
@@ -84,7 +82,7 @@ def apply(
         if is_beyond_limit(order.intent, trade):
             events.alert(connection, beyond_limit_alert(order, trade), now)
     if new:
-        _stop_entries_without_cash(connection, order, now)
+        _stop_entries_without_cash(connection, order, rates, now)
     if new and rows.holding(connection, order.intent.symbol) is None:
         symbol, at = order.intent.symbol, order.intent.as_of
         trips.lock_after_close(connection, symbol, at, policy, now)
@@ -109,7 +107,7 @@ def book_external(
     order, _ = _book_trades(connection, order, (trade,), rates, now)
     order = replace(order, state=OrderState.FILLED)
     rows.update_order(connection, order, now)
-    _stop_entries_without_cash(connection, order, now)
+    _stop_entries_without_cash(connection, order, rates, now)
     _announce_portfolio(connection, policy, rates, now, has_traded=True)
     return order
 
@@ -134,14 +132,16 @@ def _has_ended_early(before: Order, after: Order) -> bool:
     return is_over and after.state is not OrderState.FILLED
 
 
-def _stop_entries_without_cash(connection: Connection, order: Order, now: datetime) -> None:
+def _stop_entries_without_cash(
+    connection: Connection, order: Order, rates: ExchangeRates, now: datetime
+) -> None:
     """What happened is booked; what is owed is not spent further.
 
     Exits are let through, as they bring cash. What a person has stopped stays as it is.
     """
-    cash = connection.execute(_CASH).scalar_one()
-    if cash < 0 and kill_switch.state(connection) is None:
-        why = f"cash is {cash} after order {order.client_order_id} of {order.intent.symbol}"
+    worth = sum((rates.worth(*it) for it in cash.balances(connection).items()), ZERO)
+    if worth < 0 and kill_switch.state(connection) is None:
+        why = f"cash is {worth} after order {order.client_order_id} of {order.intent.symbol}"
         kill_switch.stop(connection, TradingState.REDUCING, why, now)
 
 
@@ -191,6 +191,7 @@ def _book_trades(
     spent = ZERO
     for trade in trades:
         _must_fit(order, trade)
+        cash.convert(connection, trade, order.client_order_id, now)
         before = rows.holding(connection, order.intent.symbol)
         booking = _booking(before, order, trade, rates)
         rows.put_holding(connection, before, booking.holding)
@@ -198,15 +199,14 @@ def _book_trades(
         _insert_fill(connection, trade, booking, now)
         order = replace(order, filled_quantity=order.filled_quantity + trade.quantity)
         events.filled(connection, order, trade, booking, now)
-        spent -= booking.cash_amount
+        costs = (rates.worth(item.from_currency, item.cost) for item in trade.conversions)
+        spent += sum(costs, -booking.cash_amount)
     return order, spent
 
 
 def _booking(before: Holding | None, order: Order, trade: Trade, rates: ExchangeRates) -> Booking:
     try:
-        rate = rates.of(trade.currency)
-        conversion_cost = rates.conversion_cost(trade.currency, sum(amounts(trade, rate), ZERO))
-        return book_trade(before, order.intent, trade, rate, conversion_cost)
+        return book_trade(before, order.intent, trade, rates.of(trade.currency))
     except OversoldError as error:
         raise BrokerContradictionError(str(error)) from error
 
@@ -249,11 +249,8 @@ def _insert_fill(connection: Connection, trade: Trade, booking: Booking, now: da
             "booked_at": now,
         },
     )
+    cash.add(connection, trade.currency, booking.local_amount)
     connection.execute(
         _BOOK,
-        {
-            "cash_amount": booking.cash_amount,
-            "gained": booking.realized_pnl,
-            "fx_gained": booking.fx_gain,
-        },
+        {"gained": booking.realized_pnl, "fx_gained": booking.fx_gain},
     )

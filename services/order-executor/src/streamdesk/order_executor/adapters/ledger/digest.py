@@ -12,6 +12,8 @@ from sqlalchemy import Connection, RowMapping, select
 from streamdesk.order_executor.adapters.ledger.ledger import Ledger
 from streamdesk.order_executor.adapters.ledger.schema import (
     ACCOUNT,
+    BALANCES,
+    CONVERSIONS,
     FILLS,
     ORDERS,
     POSITIONS,
@@ -19,7 +21,7 @@ from streamdesk.order_executor.adapters.ledger.schema import (
 )
 from streamdesk.trading.orders import Origin
 
-_ACCOUNT = "id", "currency", "initial_cash", "cash", "realized_pnl", "fx_gain"
+_ACCOUNT = "id", "currency", "initial_cash", "realized_pnl", "fx_gain"
 _ORDER = (
     "origin", "symbol", "market", "currency", "side", "quantity", "limit_price", "reference_price",
     "stop_loss", "take_profit", "score", "as_of", "reserved_cash", "state", "filled_quantity",
@@ -28,6 +30,10 @@ _ORDER = (
 _FILL = (
     "quantity", "price", "fee", "currency", "rate", "cash_amount", "realized_pnl", "fx_gain",
     "conversion_cost",
+)  # fmt: skip
+_BALANCE = "currency", "opening", "amount"
+_CONVERSION = (
+    "from_currency", "from_amount", "to_currency", "to_amount", "rate", "rate_at", "cost",
 )  # fmt: skip
 _POSITION = (
     "symbol", "market", "quantity", "cost", "local_cost", "market_price", "marked_at", "opened_at",
@@ -48,6 +54,8 @@ async def dump(ledger: Ledger) -> Dump:
         fills = connection.execute(select(FILLS).order_by(FILLS.c.booking)).mappings()
         refusals = select(SIGNALS).where(SIGNALS.c.refusal_code.is_not(None))
         positions = connection.execute(select(POSITIONS)).mappings()
+        balances = connection.execute(select(BALANCES)).mappings()
+        conversions = connection.execute(select(CONVERSIONS).order_by(CONVERSIONS.c.id)).mappings()
         return {
             "account": [
                 _pick(row, _ACCOUNT) for row in connection.execute(select(ACCOUNT)).mappings()
@@ -55,6 +63,11 @@ async def dump(ledger: Ledger) -> Dump:
             "orders": _sorted(_pick(row, _ORDER) for row in orders),
             "fills": [
                 {"order": names[row["client_order_id"]], **_pick(row, _FILL)} for row in fills
+            ],
+            "balances": _sorted(_pick(row, _BALANCE) for row in balances),
+            "conversions": [
+                {"order": names[row["client_order_id"]], **_pick(row, _CONVERSION)}
+                for row in conversions
             ],
             "positions": _sorted(_pick(row, _POSITION) for row in positions),
             "refusals": _sorted(

@@ -7,7 +7,7 @@ A method that fails for the database's sake (`DatabaseError`) may be called agai
 transaction was committed: it finds what is there before it writes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +19,7 @@ from streamdesk.order_executor.adapters.database import Database
 from streamdesk.order_executor.adapters.ledger import (
     booking,
     cancellations,
+    cash,
     events,
     last_look,
     loss_watch,
@@ -66,7 +67,7 @@ class Ledger:
         database: where they are.
         policy: the numbers that decisions go by.
         rates: value of the currencies.
-        initial_cash: what a new account begins with; an existing one keeps its own.
+        opening_balances: cash by currency of a new account; an existing one keeps its own.
         executor: name of this process, for people.
         clock: gives the time of writing.
     """
@@ -76,7 +77,7 @@ class Ledger:
         database: Database,
         policy: Policy,
         rates: RateBook,
-        initial_cash: Decimal,
+        opening_balances: Mapping[str, Decimal],
         *,
         executor: str = "executor",
         clock: Callable[[], datetime] = wall_clock,
@@ -84,7 +85,7 @@ class Ledger:
         self.database = database
         self.rates = rates
         self._policy = policy
-        self._initial_cash = initial_cash
+        self._opening_balances = dict(opening_balances)
         self._executor = executor
         self._clock = clock
 
@@ -97,12 +98,13 @@ class Ledger:
 
         def prepare(connection: Connection) -> None:
             if connection.execute(select(ACCOUNT.c.id)).first() is None:
+                opening, rates = self._opening_balances, self.rates.at(None)
+                cash.open_balances(connection, opening)
                 connection.execute(
                     insert(ACCOUNT).values(
                         id=ACCOUNT_ID,
                         currency=self.rates.account_currency,
-                        initial_cash=self._initial_cash,
-                        cash=self._initial_cash,
+                        initial_cash=sum((rates.worth(*it) for it in opening.items()), ZERO),
                         realized_pnl=ZERO,
                         fx_gain=ZERO,
                         opened_at=self._clock(),
@@ -394,6 +396,28 @@ class Ledger:
             return replace(rows.portfolio(connection, rates), risk=risk)
 
         return await self.database.read(work)
+
+    async def balances(self) -> dict[str, Decimal]:
+        """Cash by currency, at this moment; negative where it is owed."""
+        return await self.database.read(cash.balances)
+
+    async def conversions_after(
+        self, number: int = 0, limit: int = 1_000
+    ) -> list[tuple[int, cash.BookedConversion]]:
+        """As `cash.conversions_after`."""
+        return await self.database.read(
+            lambda connection: cash.conversions_after(connection, number, limit)
+        )
+
+    async def cash_state(self) -> cash.CashState:
+        """What the broker's balances are held against."""
+        return await self.database.read(cash.state)
+
+    async def booked_by(self, trade_ids: Sequence[str], booking: int) -> set[str]:
+        """As `cash.booked_by`."""
+        return await self.database.read(
+            lambda connection: cash.booked_by(connection, trade_ids, booking)
+        )
 
     async def order(self, client_order_id: str) -> Order | None:
         """One order."""

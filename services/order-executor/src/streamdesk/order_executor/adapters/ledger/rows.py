@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from streamdesk.contracts.events import Side
+from streamdesk.order_executor.adapters.ledger import cash
 from streamdesk.order_executor.adapters.ledger.schema import (
     ACCOUNT,
     FILLS,
@@ -87,7 +88,7 @@ def portfolio(connection: Connection, rates: ExchangeRates) -> Portfolio:
     """The account at this moment."""
     row = connection.execute(_ACCOUNT).mappings().one()
     return Portfolio(
-        cash=row["cash"],
+        balances=cash.balances(connection),
         initial_cash=row["initial_cash"],
         realized_pnl=row["realized_pnl"],
         realized_fx_gain=row["fx_gain"],

@@ -47,10 +47,10 @@ ACCOUNT = Table(
     METADATA,
     Column("id", String(32), primary_key=True),
     Column("currency", String(3), nullable=False),
+    # Worth of all opening balances, when the account was opened.
     money("initial_cash"),
-    money("cash"),
     money("realized_pnl"),
-    # What exchange rates and conversions made of what was sold.
+    # What exchange rates made of positions that were sold, while they were held.
     money("fx_gain"),
     # How far the broker's trades have been read; only the broker can read it.
     Column("broker_cursor", Text, nullable=False, default=""),
@@ -152,7 +152,7 @@ FILLS = Table(
     money("cash_amount"),
     money("realized_pnl"),
     money("fx_gain"),
-    # Of the conversion of its amount at its rate; part of the cash amount.
+    # Of fills from before there were balances: each was converted whole. Part of the cash amount.
     money("conversion_cost"),
     time("booked_at"),
 )
@@ -268,6 +268,35 @@ EQUITY_TRACK = Table(
     Column("day", Date, nullable=False),
     money("day_equity"),
     money("peak_equity"),
+)
+# Cash by currency, in cents of each.
+BALANCES = Table(
+    "balances",
+    METADATA,
+    Column("currency", String(3), primary_key=True),
+    Column("opening", Scaled(2), nullable=False),
+    Column("amount", Scaled(2), nullable=False),
+)
+# What was converted to pay for a trade, in the transaction that booked the trade.
+CONVERSIONS = Table(
+    "conversions",
+    METADATA,
+    # SQLite counts rows only when the key is exactly INTEGER.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("client_order_id", ForeignKey("orders.client_order_id"), nullable=False),
+    Column("trade_id", String(64), nullable=False),
+    Column("from_currency", String(3), nullable=False),
+    # The cost included.
+    Column("from_amount", Scaled(2), nullable=False),
+    Column("to_currency", String(3), nullable=False),
+    Column("to_amount", Scaled(2), nullable=False),
+    # Price of one unit of what came, in what left.
+    Column("rate", Scaled(8), nullable=False),
+    # NULL: a rate that holds at all times.
+    time("rate_at", nullable=True),
+    Column("cost", Scaled(2), nullable=False),
+    time("booked_at"),
+    sqlite_autoincrement=True,
 )
 # What one unit of a currency was worth in the account's, from when on, and who said so.
 RATES = Table(

@@ -13,11 +13,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
+from streamdesk.contracts.events import Side
 from streamdesk.order_executor.adapters.ledger import loss_watch, rows
-from streamdesk.order_executor.adapters.ledger.audit.findings import from_cents
 from streamdesk.order_executor.adapters.ledger.audit.replay import raw
-from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, FILLS, ORDERS
+from streamdesk.order_executor.adapters.ledger.cash import BookedConversion, conversions_after
+from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, BALANCES, FILLS, ORDERS
 from streamdesk.trading.money import PRICE_STEP, ZERO, ExchangeRates, tidy
+from streamdesk.trading.orders import Trade
+from streamdesk.trading.portfolio import moved
 
 CHUNK = 1_000
 """Rows in memory."""
@@ -220,42 +223,42 @@ def _cash(connection: Connection, wanted: Wanted) -> Iterator[Row]:
 
 
 def _movements(connection: Connection) -> Iterator[Row]:
-    account = _account(connection)
-    balance, currency = account["initial_cash"], account["currency"]
-    yield {
-        "at": account["opened_at"],
-        "movement": "OPENING",
-        "symbol": None,
-        "quantity": None,
-        "trade_id": None,
-        "client_order_id": None,
-        "amount": balance,
-        "balance": balance,
-        "currency": currency,
-    }
-    cents = int(balance.scaleb(2))
-    query = select(
-        FILLS.c.booked_at,
-        ORDERS.c.side,
-        ORDERS.c.symbol,
-        FILLS.c.quantity,
-        FILLS.c.trade_id,
-        FILLS.c.client_order_id,
-        raw(FILLS.c.cash_amount).label("amount"),
-    ).join_from(FILLS, ORDERS)
-    for row in _streamed(connection, query.order_by(FILLS.c.booking)):
-        cents += row["amount"]
-        yield {
-            "at": row["booked_at"],
-            "movement": row["side"],
-            "symbol": row["symbol"],
-            "quantity": row["quantity"],
-            "trade_id": row["trade_id"],
-            "client_order_id": row["client_order_id"],
-            "amount": from_cents(row["amount"]),
-            "balance": from_cents(cents),
-            "currency": currency,
-        }
+    opened_at = _account(connection)["opened_at"]
+    found = connection.execute(select(BALANCES).order_by(BALANCES.c.currency)).mappings().all()
+    balances = {row["currency"]: ZERO for row in found}
+
+    def moved_by(movement: str, currency: str, amount: Decimal, **more: Any) -> Row:  # noqa: ANN401 - columns
+        balances[currency] += amount
+        row = dict.fromkeys(COLUMNS[LedgerQuestion.CASH])
+        balance = {"balance": balances[currency], "currency": currency}
+        return {**row, "movement": movement, "amount": amount, **balance, **more}
+
+    for balance in found:
+        yield moved_by("OPENING", balance["currency"], balance["opening"], at=opened_at)
+    conversions = _conversions(connection)
+    converted = next(conversions, None)
+    query = select(*(FILLS.c[name] for name in FILL_COLUMNS), ORDERS.c.symbol, ORDERS.c.side)
+    query = query.join_from(FILLS, ORDERS).order_by(FILLS.c.booking)
+    for row in _streamed(connection, query):
+        about = {name: row[name] for name in ("symbol", "trade_id", "client_order_id")}
+        about |= {"at": row["booked_at"]}
+        # They were booked right before the trade that they pay for.
+        while converted is not None and converted.trade_id == row["trade_id"]:
+            made = converted.conversion
+            yield moved_by("CONVERSION", made.from_currency, -made.from_amount, **about)
+            yield moved_by("CONVERSION", made.to_currency, made.to_amount, **about)
+            converted = next(conversions, None)
+        side = Side(row["side"])
+        trade = Trade("", "", row["quantity"], row["price"], row["fee"], row["currency"])
+        amount = moved(trade, side)
+        yield moved_by(side, trade.currency, amount, quantity=trade.quantity, **about)
+
+
+def _conversions(connection: Connection) -> Iterator[BookedConversion]:
+    number = 0
+    while page := conversions_after(connection, number, CHUNK):
+        for number, item in page:  # noqa: B007 - the last one is where the next page begins
+            yield item
 
 
 def _account(connection: Connection) -> Row:

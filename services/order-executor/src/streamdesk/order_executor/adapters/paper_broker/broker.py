@@ -16,6 +16,8 @@ from sqlalchemy import BigInteger, Connection, RowMapping, insert, select, type_
 from streamdesk.contracts.events import Side
 from streamdesk.order_executor.adapters.broker import Capabilities, TimeInForce, TradePage
 from streamdesk.order_executor.adapters.database import Database
+from streamdesk.order_executor.adapters.paper_broker import cash
+from streamdesk.order_executor.adapters.paper_broker.cash import PaperCash, with_conversions
 from streamdesk.order_executor.adapters.paper_broker.faults import Faults
 from streamdesk.order_executor.adapters.paper_broker.tables import CLERK, OPEN, ORDERS, TRADES
 from streamdesk.order_executor.errors import (
@@ -28,6 +30,7 @@ from streamdesk.trading.money import ZERO
 from streamdesk.trading.orders import BrokerReport, Intent, OrderState, Trade
 from streamdesk.trading.paper import PaperOrder, fills
 from streamdesk.trading.policy import Policy
+from streamdesk.trading.rates import RateBook
 
 PAGE = 500
 _TRADE = "trade_id", "client_order_id", "quantity", "price", "fee", "currency"
@@ -51,6 +54,7 @@ class PaperBroker:
         slippage_bps: most that a trade slips from the market's price.
         faults: what goes wrong.
         opening_balances: cash by currency before the first trade.
+        rates: at which it converts.
         clock: gives its time.
     """
 
@@ -61,14 +65,16 @@ class PaperBroker:
         slippage_bps: Decimal,
         faults: Faults | None = None,
         *,
-        opening_balances: Mapping[str, Decimal] | None = None,
+        opening_balances: Mapping[str, Decimal],
+        rates: RateBook,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database = database
         self._policy = policy
         self._slippage_bps = slippage_bps
         self._faults = faults or Faults()
-        self._opening_balances = dict(opening_balances or {})
+        self._opening_balances = dict(opening_balances)
+        self._rates = rates
         self._clock = clock
 
     @property
@@ -86,6 +92,8 @@ class PaperBroker:
         def prepare(connection: Connection) -> None:
             if connection.execute(select(CLERK.c.id)).first() is None:
                 connection.execute(insert(CLERK).values(id=1))
+            if not cash.is_known(connection) and not cash.has_traded(connection):
+                cash.keep(connection, self._opening_balances, up_to=0)
 
         await self._database.open(prepare)
 
@@ -151,11 +159,23 @@ class PaperBroker:
 
     async def balances(self) -> Mapping[str, Decimal]:
         """As in `Broker`."""
-        cash = defaultdict(Decimal, self._opening_balances)
-        for row in await self._executions():
-            value = row["quantity"] * row["price"]
-            cash[row["currency"]] += (-value if _bought(row) else value) - row["fee"]
-        return dict(cash)
+        await self._faults.on_read("")
+        with _as_a_brokers_answer():
+            found = await self._database.read(PaperCash.of)
+        return dict(found.balances)
+
+    async def knows_balances(self) -> bool:
+        """Whether it does: records from before there were balances have none."""
+        return await self._database.read(cash.is_known)
+
+    async def take_balances(self, balances: Mapping[str, Decimal]) -> None:
+        """Begin to keep balances: these, after all trades so far."""
+
+        def work(connection: Connection) -> None:
+            if not cash.is_known(connection):
+                cash.keep(connection, balances, cash.last_trade(connection))
+
+        await self._database.write(work)
 
     async def _executions(self) -> list[RowMapping]:
         """Every trade with the symbol and the side of its order."""
@@ -180,15 +200,18 @@ class PaperBroker:
             .order_by(TRADES.c.sequence)
             .limit(PAGE)
         )
-        with _as_a_brokers_answer():
-            rows = await self._database.read(
-                lambda connection: list(connection.execute(query).mappings())
+
+        def work(connection: Connection) -> TradePage:
+            rows = list(connection.execute(query).mappings())
+            found = with_conversions(connection, map(_trade, rows))
+            trades = (
+                replace(trade, symbol=row["symbol"], side=Side(row["side"]))
+                for trade, row in zip(found, rows, strict=True)
             )
-        cursor = str(rows[-1]["sequence"]) if rows else after
-        trades = (
-            replace(_trade(row), symbol=row["symbol"], side=Side(row["side"])) for row in rows
-        )
-        return TradePage(tuple(trades), cursor)
+            return TradePage(tuple(trades), str(rows[-1]["sequence"]) if rows else after)
+
+        with _as_a_brokers_answer():
+            return await self._database.read(work)
 
     async def order_ids_after(self, position: int) -> tuple[list[str], int]:
         """As in `BrokerRecords`."""
@@ -263,20 +286,25 @@ class PaperBroker:
             as_of=intent.as_of,
         )
         fees, before = self._policy.fees[intent.market].at(intent.as_of), (0, ZERO)
+        account = PaperCash.of(connection)
+        rates = self._rates.at(intent.as_of)
         trades = fills(order, self._policy.ticks, self._slippage_bps)
         for number, (quantity, price) in enumerate(trades, start=1):
             value = quantity * price
+            trade = Trade(
+                trade_id=f"{broker_order_id}-{number}",
+                client_order_id=intent.client_order_id,
+                quantity=quantity,
+                price=price,
+                fee=fees.of_trade(intent.side, before, quantity, value),
+                currency=intent.currency,
+            )
+            account.pay(connection, trade, intent.side, rates)
             connection.execute(
-                insert(TRADES).values(
-                    trade_id=f"{broker_order_id}-{number}",
-                    client_order_id=intent.client_order_id,
-                    quantity=quantity,
-                    price=price,
-                    fee=fees.of_trade(intent.side, before, quantity, value),
-                    currency=intent.currency,
-                )
+                insert(TRADES).values(**{name: getattr(trade, name) for name in _TRADE})
             )
             before = before[0] + quantity, before[1] + value
+        account.write(connection)
 
 
 @contextmanager
@@ -309,7 +337,7 @@ def _report(connection: Connection, client_order_id: str) -> BrokerReport | None
         return None
     mine = TRADES.c.client_order_id == client_order_id
     trades = connection.execute(select(TRADES).where(mine).order_by(TRADES.c.sequence)).mappings()
-    return _as_report(row, [_trade(trade) for trade in trades])
+    return _as_report(row, with_conversions(connection, map(_trade, trades)))
 
 
 def _as_report(row: RowMapping, trades: list[Trade]) -> BrokerReport:

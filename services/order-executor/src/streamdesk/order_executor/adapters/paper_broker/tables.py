@@ -50,4 +50,29 @@ TRADES = Table(
     sqlite_autoincrement=True,
 )
 Index("paper_trades_client_order_id", TRADES.c.client_order_id)
+# Cash by currency, counting the trades up to a sequence.
+BALANCES = Table(
+    "paper_balances",
+    METADATA,
+    Column("currency", String(3), primary_key=True),
+    Column("amount", Scaled(2), nullable=False),
+    Column("up_to", BigInteger, nullable=False),
+)
+# What was converted to pay for a trade.
+CONVERSIONS = Table(
+    "paper_conversions",
+    METADATA,
+    Column("id", _SEQUENCE, primary_key=True),
+    Column("client_order_id", String(64), nullable=False),
+    Column("trade_id", String(64), nullable=False),
+    Column("from_currency", String(3), nullable=False),
+    Column("from_amount", Scaled(2), nullable=False),
+    Column("to_currency", String(3), nullable=False),
+    Column("to_amount", Scaled(2), nullable=False),
+    Column("rate", Scaled(8), nullable=False),
+    Column("rate_at", UtcTime),
+    Column("cost", Scaled(2), nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("paper_conversions_trade_id", CONVERSIONS.c.trade_id)
 PAPER = TableSet("paper", METADATA, CLERK)

@@ -1,4 +1,4 @@
-"""Cash, gain and positions, worked out again from the fills, in the whole numbers they are kept in.
+"""Balances, gain and positions, worked out again from the fills, in whole numbers as they are kept.
 
 It is the arithmetic of `streamdesk.trading.portfolio.book_trade` on integers: a quarter of a
 million fills take a second instead of five. A test holds the one against the other.
@@ -50,6 +50,7 @@ _FILLS_AFTER = (
         raw(FILLS.c.realized_pnl),
         raw(FILLS.c.fx_gain),
         raw(FILLS.c.conversion_cost),
+        FILLS.c.currency,
         ORDERS.c.symbol,
         ORDERS.c.side,
         raw(ORDERS.c.limit_price),
@@ -99,12 +100,13 @@ class Recomputed:
 
     Attributes:
         booking: the last fill's number; 0 before the first.
-        cash, gain, fx_gain: cents, since the account was opened.
+        balances: cents that they added, by currency.
+        gain, fx_gain: cents of the account's currency.
         held: positions by symbol.
     """
 
     booking: int = 0
-    cash: int = 0
+    balances: dict[str, int] = field(default_factory=dict)
     gain: int = 0
     fx_gain: int = 0
     held: dict[str, Held] = field(default_factory=dict)
@@ -112,13 +114,13 @@ class Recomputed:
     def copy(self) -> "Recomputed":
         """A state of its own, which later fills do not change here."""
         held = {symbol: replace(item) for symbol, item in self.held.items()}
-        return Recomputed(self.booking, self.cash, self.gain, self.fx_gain, held)
+        return Recomputed(self.booking, dict(self.balances), self.gain, self.fx_gain, held)
 
     def absorb(self, fills: Iterable[Any], findings: Findings) -> None:
         """Book fills, as `fills_after` gives them, and note what is kept of them differently."""
         for fill in fills:
             booking, trade_id, order_id, quantity, price, fee, rate, cash, gain, *others = fill
-            fx_gain, conversion, symbol, side, limit = others
+            fx_gain, conversion, currency, symbol, side, limit = others
             self.booking = booking
             if quantity <= 0 or symbol is None:
                 findings.append(_unbookable(trade_id, order_id, quantity, symbol))
@@ -130,18 +132,18 @@ class Recomputed:
             local = half_even(quantity * price, PRICE_TO_CENTS)
             local_fee = half_even(fee, PRICE_TO_CENTS)
             if side == BUY:
-                amount, taken, of_rates = -(value + costs), 0, 0
+                amount, taken, of_rates, moved = -(value + costs), 0, 0, -(local + local_fee)
                 self._buy(symbol, order_id, quantity, (value + costs, local + local_fee))
             else:
                 held = self.held.get(symbol)
                 if held is None or held.quantity < quantity:
                     findings.append(_oversold(trade_id, quantity, symbol, held))
                     continue
-                amount = value - costs
+                amount, moved = value - costs, local - local_fee
                 removed, local_removed = self._sell(symbol, held, quantity)
                 taken = half_even((local - local_fee - local_removed) * rate, RATE)
                 of_rates = amount - removed - taken
-            self.cash += amount
+            self.balances[currency] = self.balances.get(currency, 0) + moved
             self.gain += taken
             self.fx_gain += of_rates
             # Naming each figure would cost more than comparing it.

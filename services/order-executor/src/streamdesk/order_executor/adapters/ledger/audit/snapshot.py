@@ -14,9 +14,15 @@ from streamdesk.order_executor.adapters.ledger.audit.findings import (
     from_cents,
 )
 from streamdesk.order_executor.adapters.ledger.audit.replay import Recomputed
-from streamdesk.order_executor.adapters.ledger.schema import ORDERS, RESERVATIONS, ROUND_TRIPS
-from streamdesk.trading.money import ZERO, cents
-from streamdesk.trading.portfolio import Holding, Portfolio, cost_of
+from streamdesk.order_executor.adapters.ledger.schema import (
+    BALANCES,
+    CONVERSIONS,
+    ORDERS,
+    RESERVATIONS,
+    ROUND_TRIPS,
+)
+from streamdesk.trading.money import ZERO
+from streamdesk.trading.portfolio import Holding, Portfolio
 from streamdesk.trading.rates import RateBook
 
 FIGURES = "quantity", "cost", "local_cost", "entry_order_id", "stop_loss", "take_profit"
@@ -32,12 +38,16 @@ class Snapshot:
         live: client order ids that are not done, or hold a reservation.
         stops: the stop, the target and the options of each order that opened a position.
         of_trips: what all round trips gained.
+        opening: balances that the account began with.
+        converted: what conversions added to each balance, or took.
     """
 
     portfolio: Portfolio
     live: frozenset[str]
     stops: dict[str, Stops]
     of_trips: Decimal
+    opening: dict[str, Decimal]
+    converted: dict[str, Decimal]
 
 
 def snapshot(connection: Connection, rates: RateBook, entries: Iterable[str]) -> Snapshot:
@@ -60,27 +70,53 @@ def snapshot(connection: Connection, rates: RateBook, entries: Iterable[str]) ->
     )
     stops = {order_id: (stop, target, exits) for order_id, stop, target, exits in found}
     of_trips = connection.execute(select(func.sum(ROUND_TRIPS.c.profit))).scalar() or ZERO
-    return Snapshot(portfolio, frozenset(live), stops, of_trips)
+    opening = {row.currency: row.opening for row in connection.execute(select(BALANCES))}
+    return Snapshot(portfolio, frozenset(live), stops, of_trips, opening, _converted(connection))
+
+
+def _converted(connection: Connection) -> dict[str, Decimal]:
+    there, gone = (
+        connection.execute(select(currency, func.sum(amount)).group_by(currency)).all()
+        for currency, amount in (
+            (CONVERSIONS.c.to_currency, CONVERSIONS.c.to_amount),
+            (CONVERSIONS.c.from_currency, CONVERSIONS.c.from_amount),
+        )
+    )
+    found: dict[str, Decimal] = {row[0]: row[1] for row in there}
+    for currency, amount in gone:
+        found[currency] = found.get(currency, ZERO) - amount
+    return found
 
 
 def check_money(replay: Recomputed, kept: Snapshot, findings: Findings) -> None:
     """Compare cash, gain, positions and equity with what follows from the fills."""
     account = kept.portfolio
-    cash = account.initial_cash + from_cents(replay.cash)
-    findings.compare("cash", cash, account.cash)
-    if account.cash < 0:
-        what = "cash is not negative"
-        findings.append(Discrepancy(what, "0 or more", account.cash, stops_trading=False))
+    balances = _check_balances(replay, kept, findings)
+    if kept.opening.keys() == {account.rates.account_currency}:
+        [opening] = kept.opening.values()
+        findings.compare("initial cash", opening, account.initial_cash)
     findings.compare("realised gain", from_cents(replay.gain), account.realized_pnl)
     findings.compare("gain of round trips", from_cents(replay.gain), kept.of_trips)
     findings.compare("currency gain", from_cents(replay.fx_gain), account.realized_fx_gain)
     for symbol in sorted(replay.held.keys() | account.holdings.keys()):
         _check_position(symbol, replay, kept, findings)
-    cost = cost_of(account.holdings.values())
-    at_cost = account.initial_cash + account.realized_pnl + account.realized_fx_gain
-    findings.compare("cash plus cost", at_cost, account.cash + cost)
+    cash = sum((account.rates.worth(*balance) for balance in balances.items()), ZERO)
     findings.compare("equity", cash + account.positions_value, account.equity)
-    findings.compare("cash in whole cents", cents(account.cash), account.cash)
+
+
+def _check_balances(replay: Recomputed, kept: Snapshot, findings: Findings) -> dict[str, Decimal]:
+    """Compare cash by currency with what follows; returns what follows."""
+    found = kept.portfolio.balances
+    follows: dict[str, Decimal] = {}
+    for currency in sorted({*found, *replay.balances, *kept.converted, *kept.opening}):
+        amount = kept.opening.get(currency, ZERO) + from_cents(replay.balances.get(currency, 0))
+        follows[currency] = amount + kept.converted.get(currency, ZERO)
+        balance = found.get(currency, ZERO)
+        findings.compare(f"{currency} balance", follows[currency], balance)
+        if balance < 0:
+            what = f"{currency} balance is not negative"
+            findings.append(Discrepancy(what, "0 or more", balance, stops_trading=False))
+    return follows
 
 
 def _check_position(symbol: str, replay: Recomputed, kept: Snapshot, findings: Findings) -> None:
