@@ -22,6 +22,7 @@ from streamdesk.order_executor.adapters.ledger.schema import LEDGER
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.errors import DatabaseUnavailableError
 from streamdesk.order_executor.factory import OrderExecutor
+from tests.executor_command import command, report_of
 from tests.servers import LOOPBACK, free_port
 
 GUARD_SECONDS = 120
@@ -176,6 +177,43 @@ async def test_an_executor_whose_ledger_cannot_be_written_waits_says_so_once_and
         await after.reconciliation.reconcile()
         assert len(await after.broker.all_reports()) == 3
         assert await after.verify() == []
+
+
+@pytest.mark.parametrize("befall", [put_away, lock])
+async def test_a_halt_without_the_ledger_holds_as_soon_as_the_ledger_is_back(
+    desk: Desk, signal_of: SignalOf, sqlite_of: DatabasesOf, befall: Callable[[Desk, int], Undo]
+) -> None:
+    async with desk.running() as pid:
+        await desk.until(ready=True)
+        undo = befall(desk, pid)
+        try:
+            await desk.publish(signal_of())
+            await desk.until(ready=False)
+            report = report_of(await command(sqlite_of, "halt", "--reason", "odd prices"))
+            assert (report["state"], report["reason"]) == ("HALTED", "odd prices")
+            assert report["waits_for_ledger"]
+            assert report_of(await command(sqlite_of, "status"))["state"] == "HALTED"
+        finally:
+            undo()
+        await desk.until(ready=True)
+        await desk.until_acknowledged()
+        report = report_of(await command(sqlite_of, "status"))
+        assert (report["state"], report["reason"]) == ("HALTED", "odd prices")
+        assert "waits_for_ledger" not in report
+    async with OrderExecutor(desk.settings) as after:
+        assert await after.broker.all_reports() == []
+    assert report_of(await command(sqlite_of, "resume"))["state"] == "ACTIVE"
+
+
+async def test_a_halt_of_a_ledger_on_a_lost_server_says_what_keeps_trading_halted() -> None:
+    url = f"postgresql://nobody@{LOOPBACK}:{free_port()}/desk"
+    ended = await command(
+        lambda _: {"ledger_url": url, "paper_broker_url": url}, "halt", "--reason", "odd prices"
+    )
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
+    assert "cannot be reached" in line
+    assert "stop the executors, and start them after `halt` has worked" in line
 
 
 async def test_a_new_file_in_the_place_of_the_ledger_never_becomes_an_empty_account(

@@ -7,7 +7,7 @@ import os
 import sys
 
 from streamdesk.order_executor.entrypoints.cli.tables import migrate
-from streamdesk.order_executor.factory import open_kill_switch
+from streamdesk.order_executor.factory import open_executor
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def _child(gate: int, opened: int) -> int:
         os.read(gate, 1)
         code = 1
         try:
-            code = migrate(open_kill_switch)
+            code = migrate(open_executor)
         finally:
             sys.stdout.flush()
             os._exit(code)

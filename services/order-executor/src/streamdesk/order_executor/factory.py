@@ -21,6 +21,7 @@ from streamdesk.contracts.topics import (
     bars_handled,
 )
 from streamdesk.order_executor.adapters.database import Database, TableSet
+from streamdesk.order_executor.adapters.halt_file import halt_file_of
 from streamdesk.order_executor.adapters.ledger import Ledger
 from streamdesk.order_executor.adapters.ledger.audit import BookAudit, Discrepancy, verify
 from streamdesk.order_executor.adapters.ledger.cancellations import Cancellations
@@ -50,6 +51,7 @@ from streamdesk.order_executor.application.execute_order import OrderExecution
 from streamdesk.order_executor.application.execute_signal import SignalExecution
 from streamdesk.order_executor.application.follow_rates import RatesFile, read_rates_file
 from streamdesk.order_executor.application.guard_prices import PriceGuard
+from streamdesk.order_executor.application.heed_halt_file import LeftHalts
 from streamdesk.order_executor.application.protect_positions import Protection
 from streamdesk.order_executor.application.publish_outbox import OutboxPublisher
 from streamdesk.order_executor.application.reconcile import Reconciliation
@@ -72,6 +74,9 @@ log = logger(__name__)
 FIRST_PAUSE_SECONDS = 0.25
 LONGER_PAUSES = 4
 """Pauses get longer up to this one, of four seconds."""
+
+COMMAND_SECONDS = 5.0
+"""How long a person's halt waits for the ledger, before it is left beside it."""
 
 INSPECTION_SECONDS = 3.0
 """An inspection waits less for a database than a start does: a person is waiting for it."""
@@ -169,7 +174,10 @@ class OrderExecutor:
             self.loss_limits,
             settings.valuation_interval_seconds,
         )
-        self.reconciliation = Reconciliation(self.ledger, self.execution, self.gate, self.external)
+        self._left_halts = LeftHalts(self.kill_switch, halt_file_of(settings))
+        self.reconciliation = Reconciliation(
+            self.ledger, self.execution, self.gate, self.external, self._left_halts
+        )
         self.balances = BalanceComparison(self.ledger, self.execution)
         audit = AuditWithBalances(BookAudit(self.ledger, self.broker), self.balances)
         self.book_check = BookCheck(audit, self.gate)
@@ -201,19 +209,20 @@ class OrderExecutor:
             if self.rates_file is not None:
                 await _open_when_available("LEDGER_URL", self.rates_file.follow)
         except BaseException:
-            await self._close()
+            await self.close()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._close()
+        await self.close()
 
     async def _give_balances(self) -> None:
         """Let a paper broker of an earlier release, which kept no balances, begin with ours."""
         if not await self.broker.knows_balances():
             await self.broker.take_balances(await balances_at(self.broker, self.ledger))
 
-    async def _close(self) -> None:
+    async def close(self) -> None:
+        """Finish what runs and close the databases."""
         await self.ledger.close()
         await self.broker.close()
 
@@ -248,7 +257,7 @@ class OrderExecutor:
 
     async def keep_protected(self, drain: Drain) -> None:
         """Act on crossings that had to wait, and value the portfolio, again and again."""
-        await schedule.keep_protected(self.protection, drain)
+        await schedule.keep_protected(self.protection, self._left_halts, drain)
 
     async def keep_checked(self, drain: Drain) -> None:
         """Check the books, again and again."""
@@ -340,9 +349,22 @@ def _bars_report(settings: Settings, bus: Bus) -> BarsReport:
 
 @asynccontextmanager
 async def open_kill_switch(settings: Settings) -> AsyncIterator[KillSwitch]:
-    """The kill switch of the configured ledger, as `open_executor`."""
-    async with open_executor(settings) as executor:
+    """The kill switch of the configured ledger, for a person who waits: it gives up early.
+
+    Raises:
+        DatabaseError: the ledger is unavailable.
+    """
+    make_folders(settings)
+    haste = {
+        "database_timeout_seconds": COMMAND_SECONDS,
+        "database_answer_seconds": COMMAND_SECONDS,
+    }
+    executor = OrderExecutor(settings.model_copy(update=haste))
+    try:
+        await executor.ledger.open()
         yield executor.kill_switch
+    finally:
+        await executor.close()
 
 
 @asynccontextmanager

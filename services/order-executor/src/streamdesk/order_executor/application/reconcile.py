@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from streamdesk.order_executor.adapters.ledger import Ledger
 from streamdesk.order_executor.adapters.ledger.external_trades import ExternalTrades
 from streamdesk.order_executor.application.execute_order import OrderExecution
+from streamdesk.order_executor.application.heed_halt_file import LeftHalts
 from streamdesk.order_executor.application.order_spans import order_span_again
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.errors import (
@@ -45,6 +46,7 @@ class Reconciliation:
         execution: how the broker is asked.
         gate: opened after each success.
         external: where trades go that no desk ordered.
+        left_halts: heeded before trading opens.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class Reconciliation:
         execution: OrderExecution,
         gate: TradingGate,
         external: ExternalTrades,
+        left_halts: LeftHalts,
     ) -> None:
+        self._left_halts = left_halts
         self._ledger = ledger
         self._execution = execution
         self._gate = gate
@@ -74,6 +78,7 @@ class Reconciliation:
         if not self._gate.is_reconciled:
             # What is decided must be written: trading does not open on a full disk.
             await self._ledger.prove_writable()
+        await self._left_halts.heed()
         try:
             await self._execution.check_clock()
             orders = await self._ledger.unfinished(untouched_seconds)

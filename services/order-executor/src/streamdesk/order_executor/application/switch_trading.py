@@ -2,8 +2,10 @@
 
 from enum import StrEnum
 
+from streamdesk.order_executor.adapters.halt_file import HaltFile, WantedHalt
 from streamdesk.order_executor.adapters.ledger.kill_switch import KillSwitch
 from streamdesk.order_executor.domain import Halt
+from streamdesk.order_executor.errors import DatabaseError, DatabaseUnavailableError
 from streamdesk.trading.trading_state import TradingState
 
 
@@ -33,3 +35,30 @@ async def switch_trading(
         await kill_switch.resume()
         return None
     return await kill_switch.state()
+
+
+def leave_halt(
+    file: HaltFile, command: TradingCommand, reason: str, error: DatabaseError
+) -> WantedHalt:
+    """Leave a halt for the executors while the ledger is unavailable; return what waits there.
+
+    Nothing is sent meanwhile: an order is committed first. They halt before they trade again.
+
+    Raises:
+        DatabaseError: nothing is left there, and nothing can be; the words say what to do.
+    """
+    try:
+        if command in STOPS:
+            wanted = WantedHalt(STOPS[command], reason)
+            if file.leave(wanted):
+                return wanted
+        elif command is TradingCommand.STATUS and (found := file.found()) is not None:
+            return found
+    except OSError as why:
+        error = DatabaseUnavailableError(f"{error}; {file.path} cannot be written either: {why}")
+    if command not in STOPS:
+        raise error
+    raise DatabaseUnavailableError(
+        f"{error}; nothing is sent while that lasts: to keep it so, stop the executors, and start "
+        f"them after `{command}` has worked"
+    ) from error

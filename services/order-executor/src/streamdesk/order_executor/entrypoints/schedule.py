@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from streamdesk.order_executor.application.check_books import BookCheck
 from streamdesk.order_executor.application.follow_rates import RatesFile
+from streamdesk.order_executor.application.heed_halt_file import LeftHalts
 from streamdesk.order_executor.application.protect_positions import Protection
 from streamdesk.order_executor.application.publish_outbox import LAST_FLUSH_SECONDS, OutboxPublisher
 from streamdesk.order_executor.application.reconcile import Reconciliation
@@ -86,10 +87,11 @@ async def _pause(gate: TradingGate, interval_seconds: float, failures: int, drai
             wait.cancel()
 
 
-async def keep_protected(protection: Protection, drain: Drain) -> None:
-    """Act on crossings that had to wait, and value the portfolio."""
+async def keep_protected(protection: Protection, left_halts: LeftHalts, drain: Drain) -> None:
+    """Act on crossings that had to wait, and value the portfolio; halt if a halt was left."""
     while not await drain.sleep(PROTECTION_SECONDS):
         with contextlib.suppress(DatabaseError):  # the database has logged it
+            await left_halts.heed()
             await protection.leave_crossed()
             await protection.value()
 

@@ -171,4 +171,10 @@ def _show(report: Line, *, as_json: bool) -> int:
         since = f" since {datetime.fromisoformat(report['since']).astimezone():%Y-%m-%d %H:%M:%S}"
     text = WORDS[report["state"]].format(since=since, reason=escape(report.get("reason", "")))
     stdout().print(text, highlight=False)
+    if "waits_for_ledger" in report:
+        waits = (
+            f"The ledger is unavailable ({escape(report['waits_for_ledger'])}). Nothing is sent "
+            "meanwhile; the executors do this before they trade again."
+        )
+        stdout().print(waits, highlight=False)
     return 0

@@ -35,7 +35,7 @@ def run_command(arguments: Sequence[str], openers: Openers) -> int | None:
     """
     name = arguments[0] if arguments else ""
     of_tables: dict[str, Command] = {
-        "migrate": lambda _: tables.migrate(openers.kill_switch),
+        "migrate": lambda _: tables.migrate(openers.executor),
         "inspect": lambda _: tables.inspect(openers.inspector_of),
     }
     if name in of_tables and len(arguments) > 1:

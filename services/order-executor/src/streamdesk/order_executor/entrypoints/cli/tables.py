@@ -7,6 +7,7 @@ inspect   print how the ledger is, as JSON; changes nothing
 import asyncio
 import sys
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 from streamdesk.order_executor.adapters.ledger.inspection import LedgerInspector
 from streamdesk.order_executor.application.inspect_ledger import inspect_ledger
@@ -16,16 +17,17 @@ from streamdesk.order_executor.entrypoints.cli.ending import (
     complain,
     print_report,
 )
-from streamdesk.order_executor.entrypoints.cli.trading import OpenKillSwitch
 from streamdesk.runtime import BadSettingError, logger
 from streamdesk.runtime.logs import configure_logs
 from streamdesk.runtime.settings_report import load
 
 log = logger(__name__)
 InspectorOf = Callable[[str], LedgerInspector]
+OpenTables = Callable[[Settings], AbstractAsyncContextManager[object]]
+"""Brings the tables of both databases up to date as soon as they are available."""
 
 
-def migrate(open_kill_switch: OpenKillSwitch) -> int:
+def migrate(open_tables: OpenTables) -> int:
     """Bring the tables of the ledger and of the paper broker up to date, as a start would.
 
     Waits for a database that is unreachable.
@@ -35,7 +37,7 @@ def migrate(open_kill_switch: OpenKillSwitch) -> int:
     """
 
     async def run(settings: Settings) -> None:
-        async with open_kill_switch(settings):
+        async with open_tables(settings):
             log.info("tables are up to date")
 
     try:

@@ -5,11 +5,17 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from streamdesk.order_executor.adapters.halt_file import WantedHalt, halt_file_of
 from streamdesk.order_executor.adapters.ledger.kill_switch import KillSwitch
-from streamdesk.order_executor.application.switch_trading import TradingCommand, switch_trading
+from streamdesk.order_executor.application.switch_trading import (
+    TradingCommand,
+    leave_halt,
+    switch_trading,
+)
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.domain import Halt
 from streamdesk.order_executor.entrypoints.cli.ending import PROGRAM, run
+from streamdesk.order_executor.errors import DatabaseError
 from streamdesk.trading.trading_state import TradingState
 
 OpenKillSwitch = Callable[[Settings], AbstractAsyncContextManager[KillSwitch]]
@@ -19,18 +25,36 @@ OpenKillSwitch = Callable[[Settings], AbstractAsyncContextManager[KillSwitch]]
 def trading(arguments: Sequence[str], open_kill_switch: OpenKillSwitch) -> int:
     """Use the kill switch of the configured ledger, and print the state.
 
+    A halt works without the ledger, too: it is left beside the ledger's file.
+
     Returns:
         The exit code.
     """
     options = _options(arguments)
+    command, reason = TradingCommand(options.command), getattr(options, "reason", "")
 
     async def work(settings: Settings) -> dict[str, Any]:
-        async with open_kill_switch(settings) as kill_switch:
-            command = TradingCommand(options.command)
-            reason = getattr(options, "reason", "")
-            return _shown(await switch_trading(kill_switch, command, reason))
+        file = halt_file_of(settings)
+        try:
+            file.look_for_ledger()
+            async with open_kill_switch(settings) as kill_switch:
+                halt = await switch_trading(kill_switch, command, reason)
+                if command is not TradingCommand.STATUS:
+                    file.remove()
+                return _shown(halt)
+        except DatabaseError as error:
+            return _left(leave_halt(file, command, reason, error), error)
 
     return run(work)
+
+
+def _left(wanted: WantedHalt, error: DatabaseError) -> dict[str, Any]:
+    return {
+        "halted": wanted.state is TradingState.HALTED,
+        "state": wanted.state,
+        "reason": wanted.reason,
+        "waits_for_ledger": str(error).partition("\n")[0],
+    }
 
 
 def _shown(halt: Halt | None) -> dict[str, Any]:
