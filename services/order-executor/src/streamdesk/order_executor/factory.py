@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Self
 
 from pydantic import SecretStr
@@ -59,6 +58,7 @@ from streamdesk.order_executor.application.report_bars import BarsReport
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.application.working_orders import WorkingOrders
 from streamdesk.order_executor.config import ACCOUNT_CURRENCY, NAME, Settings
+from streamdesk.order_executor.config.folders import make_folders
 from streamdesk.order_executor.entrypoints import bus as bus_entrypoint
 from streamdesk.order_executor.entrypoints import schedule
 from streamdesk.order_executor.entrypoints.market_bars import AfterItsBar, MarketBars
@@ -402,29 +402,6 @@ async def book_check_of(settings: Settings) -> AsyncIterator[BookCheck]:
     finally:
         await database.close()
         await records.close()
-
-
-def make_folders(settings: Settings) -> None:
-    """Make the folders of the files that the settings name.
-
-    Raises:
-        BadSettingError: one cannot be made.
-    """
-    for name in ("ledger_url", "paper_broker_url"):
-        _make_folder(name, getattr(settings, name).get_secret_value())
-
-
-def _make_folder(name: str, url: str) -> None:
-    scheme, _, path = url.partition(":///")
-    if not scheme.startswith("sqlite"):
-        return
-    folder = Path(path).parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadSettingError(
-            name.upper(), url, f"a folder that can be written ({error})"
-        ) from error
 
 
 def _policy(settings: Settings) -> Policy:
