@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from streamdesk.contracts.events import BarClosed, SignalGenerated
+from streamdesk.contracts.events import BarClosed, PortfolioValued, SignalGenerated
 from streamdesk.order_executor.adapters.ledger.audit import BookAudit, Discrepancy
 from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
-from streamdesk.order_executor.adapters.ledger.schema import CONVERSIONS
+from streamdesk.order_executor.adapters.ledger.schema import CONVERSIONS, OUTBOX
 from streamdesk.order_executor.adapters.ledger.statements import (
     LedgerQuestion,
     Row,
@@ -111,6 +111,20 @@ async def test_an_account_may_begin_with_two_currencies(
     [(_, item)] = await executor.ledger.conversions_after()
     assert (item.conversion.from_currency, item.conversion.to_currency) == ("HKD", "USD")
     assert (await assert_agree(executor))["USD"] == 0
+
+
+async def test_the_valuation_that_is_published_has_the_balance_of_each_currency(
+    executor_of: ExecutorOf, signal_of: SignalOf
+) -> None:
+    executor = await executor_of(initial_cash_hkd=1_000)
+    await executor.on_signal("us", signal_of())
+    query = select(OUTBOX.c.body).where(OUTBOX.c.type == "PortfolioValued")
+    body = await executor.ledger.database.read(lambda it: it.execute(query).scalars().first())
+    event = PortfolioValued.model_validate_json(body or "")
+    assert {item.currency: item.amount for item in event.balances} == (
+        await executor.ledger.balances()
+    )
+    assert event.cash == sum(item.amount * item.rate for item in event.balances)
 
 
 async def test_a_balance_that_the_broker_has_otherwise_is_found_and_stops_nothing(

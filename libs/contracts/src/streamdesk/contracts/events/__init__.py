@@ -18,6 +18,7 @@ from streamdesk.contracts.events.locks import EntriesLocked, EntriesUnlocked
 from streamdesk.contracts.events.market import BarClosed, BarsHandled
 from streamdesk.contracts.events.news import NewsFetched, NewsFiltered
 from streamdesk.contracts.events.orders import (
+    Balance,
     OrderAccepted,
     OrderCanceled,
     OrderEvent,
@@ -51,6 +52,7 @@ __all__ = [
     "AlertState",
     "AlertStatus",
     "AlertsNotified",
+    "Balance",
     "BarClosed",
     "BarsHandled",
     "BollingerPhase",

@@ -85,8 +85,8 @@ class OrderFilled(OrderEvent):
     )
     fx_gain: Money = Field(
         default=Decimal(0),
-        description="What exchange rates and conversions made of it besides, in the account's "
-        "currency.",
+        description="What exchange rates made of the shares sold while they were held, in the "
+        "account's currency.",
     )
 
 
@@ -144,6 +144,20 @@ class Position(BaseModel):
     )
 
 
+class Balance(BaseModel):
+    """Cash in one currency."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    currency: str = Field(pattern="^[A-Z]{3}$", description="ISO 4217 code.")
+    amount: Money = Field(description="In that currency; negative where it is owed.")
+    rate: Money = Field(description="What one unit is worth in the account's currency.")
+    rate_is_known: bool = Field(
+        default=True,
+        description="False: the rate is too old, and the equity an estimate by the last one.",
+    )
+
+
 class PortfolioValued(Event):
     """Cash, positions and their sum after a fill or a change of prices."""
 
@@ -154,6 +168,10 @@ class PortfolioValued(Event):
                     "account": "paper",
                     "currency": "USD",
                     "cash": "967382.00",
+                    "balances": [
+                        {"currency": "USD", "amount": "966102.00", "rate": "1"},
+                        {"currency": "HKD", "amount": "10000.00", "rate": "0.128"},
+                    ],
                     "positions_value": "32618.00",
                     "equity": "1000000.00",
                     "realized_pnl": "0.00",
@@ -166,14 +184,17 @@ class PortfolioValued(Event):
 
     account: str = Field(description="Name of the account.")
     currency: str = Field(pattern="^[A-Z]{3}$", description="ISO 4217 code of all sums here.")
-    cash: Money = Field(description="Cash, what open orders have reserved included.")
+    cash: Money = Field(
+        description="Worth of all balances, what open orders have reserved included."
+    )
+    balances: tuple[Balance, ...] = Field(default=(), description="Cash by currency.")
     positions_value: Money = Field(description="Value of all positions at market prices.")
     equity: Money = Field(description="Cash plus the value of all positions.")
     realized_pnl: Money = Field(description="Gains and losses of what was sold, fees included.")
     fx_gain: Money = Field(
         default=Decimal(0),
-        description="Gains and losses by exchange rates and conversions, of what was sold and of "
-        "what is held. Equity is initial cash, realised, unrealised and this gain.",
+        description="Gains and losses by exchange rates, on cash and positions, and by "
+        "conversions. Equity is initial cash, realised, unrealised and this gain.",
     )
     positions: tuple[Position, ...] = Field(description="All that is held, by symbol.")
     timestamp: Timestamp

@@ -5,11 +5,13 @@ between publishing and noting it) can see that it is the same.
 """
 
 from datetime import datetime
+from decimal import Decimal
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from streamdesk.contracts.base import Event
 from streamdesk.contracts.events import (
+    Balance,
     OrderAccepted,
     OrderCanceled,
     OrderFilled,
@@ -139,6 +141,7 @@ def valued(connection: Connection, portfolio: Portfolio, now: datetime) -> None:
         account=account,
         currency=rates.account_currency,
         cash=portfolio.cash,
+        balances=tuple(_balance(*item, portfolio) for item in portfolio.balances.items()),
         positions_value=portfolio.positions_value,
         equity=portfolio.equity,
         realized_pnl=portfolio.realized_pnl,
@@ -148,6 +151,14 @@ def valued(connection: Connection, portfolio: Portfolio, now: datetime) -> None:
     )
     enqueue(connection, TRADING_ORDERS.name, event, (account, str(number)), now)
     connection.execute(_VALUED, {"valuations": number, "valued_at": now})
+
+
+def _balance(currency: str, amount: Decimal, portfolio: Portfolio) -> Balance:
+    rates = portfolio.rates
+    is_known = currency not in rates.unknown
+    return Balance(
+        currency=currency, amount=amount, rate=rates.of(currency), rate_is_known=is_known
+    )
 
 
 def _position(holding: Holding, portfolio: Portfolio) -> Position:

@@ -25,9 +25,12 @@ export class Portfolio {
       fx_gain: fx = 0,
       currency,
       positions,
+      balances = [],
     } = this.valued;
     const open = positions.reduce((sum, position) => sum + Number(position.unrealized_pnl), 0);
-    setText(byId("equity"), `${format.price(equity)} ${currency}`);
+    // With a rate that is too old the equity is an estimate.
+    const about = balances.some((balance) => balance.rate_is_known === false) ? "≈ " : "";
+    setText(byId("equity"), `${about}${format.price(equity)} ${currency}`);
     setText(byId("cash"), format.price(cash));
     setText(
       byId("invested"),
