@@ -116,7 +116,7 @@ bench-start: $(READY) ## time what starting each process costs: CPU seconds and 
 bench: ## the same as bench-bus with ARGS=--quick
 	@$(MAKE) --no-print-directory bench-bus ARGS=--quick
 
-chaos: $(READY) ## break the bus at random and count what it lost (ARGS="--minutes 15 --seed 1")
+chaos: $(READY) ## break the bus, then a trading desk, at random, and count what was lost or doubled (ARGS="--minutes 15 --seed 1 --part desk")
 	@$(BIN)/python -m tests.chaos.run $(ARGS)
 
 images: ## build the services' images, streamdesk/<service>:dev, and print their sizes

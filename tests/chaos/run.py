@@ -1,7 +1,9 @@
 """Break the bus at random for a while, and check its guarantees: `make chaos`.
 
-Consumers are processes, publishers remember what was acknowledged, faults come one after the other
-or two at once. The last line counts them; the exit code is 1 when a guarantee was violated.
+The bus part: consumers are processes, publishers remember what was acknowledged, faults come one
+after the other or two at once. The desk part: executors trade on a ledger, SQLite or PostgreSQL by
+the seed, while they, the queue, the ledger and the broker fail. The last line counts what was
+found; the exit code is 1 when a guarantee was violated.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from streamdesk.console.adapters.redis_server import find_server
 from tests.chaos.arena import LONG, Arena, Pace, open_arena
 from tests.chaos.faults import FAULTS, Fault, strike
 from tests.chaos.model import check_model
+from tests.chaos.trading_round import run_trading
 from tests.servers import StreamServer
 
 CONSUMERS = 3
@@ -118,14 +121,21 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=15, help="how long things break (15)")
     parser.add_argument("--seed", type=int, default=None, help="repeats a choice of faults")
     parser.add_argument("--server", help="a server program on the PATH instead of Valkey")
+    parser.add_argument(
+        "--part", choices=("both", "bus", "desk"), default="both", help="what breaks (both)"
+    )
     parser.add_argument("--examples", type=int, default=MODEL_EXAMPLES, help="of the model (200)")
     options = parser.parse_args()
     if options.seed is None:
         options.seed = random.randrange(1_000_000)
     say(f"seed {options.seed}, {options.minutes:g} minutes")
-    kept = asyncio.run(round_of(options, LONG))
-    if options.examples:
-        check_histories(options.examples)
+    kept = True
+    if options.part != "desk":
+        kept = asyncio.run(round_of(options, LONG))
+        if options.examples:
+            check_histories(options.examples)
+    if options.part != "bus":
+        kept = run_trading(options.minutes * 60, options.seed, options.server) and kept
     return 0 if kept else 1
 
 
