@@ -31,3 +31,17 @@ class RateFileError(ValueError):
 
     def __init__(self, place: str, column: str, value: str, expected: str) -> None:
         super().__init__(f"{place}: {column} is {value!r}; expected {expected}")
+
+
+class ActionFileError(ValueError):
+    """A file of corporate actions cannot be used.
+
+    Args:
+        place: file and line.
+        column: which value.
+        value: what it is.
+        expected: what it should be.
+    """
+
+    def __init__(self, place: str, column: str, value: str, expected: str) -> None:
+        super().__init__(f"{place}: {column} is {value!r}; expected {expected}")

@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from streamdesk.contracts.events import BarClosed
+from streamdesk.trading.corporate_actions import CorporateAction
 from streamdesk.trading.money import PRICE_STEP, price_from
 from streamdesk.trading.price_jumps import BelievedPrice
 
@@ -98,6 +99,13 @@ class MarketView:
         atr = price_from(seen.average) if seen.ranges == ATR_BARS else None
         mark = max(price_from(seen.close), PRICE_STEP)  # a close below a millionth is not 0
         return MarketState(seen.at, seen.interval_seconds, mark, atr)
+
+    def split(self, action: CorporateAction) -> None:
+        """Count a symbol's newest bar in new shares, if it is one of old ones."""
+        seen = self._symbols.get(action.symbol)
+        if seen is not None and not action.has_begun(seen.at):
+            seen.close /= float(action.ratio)
+            seen.average /= float(action.ratio)
 
     def believed(self, symbol: str) -> BelievedPrice | None:
         """The close of the symbol's newest bar; None when no bar of it is known."""
