@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from streamdesk.contracts.events import BarClosed, SignalGenerated
+from streamdesk.order_executor.adapters.ledger import corporate_actions
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.factory import OrderExecutor
 from tests.resting_broker import RestingBroker, plug
@@ -29,12 +30,16 @@ def _die() -> None:
 def kill_at(step: str, executor: OrderExecutor, broker: RestingBroker) -> None:
     """Arrange for SIGKILL right before or right after the call that the step names."""
     when, name = step.split(" ", 1)
+    if when == "within":  # its row is written, its effect is not, and nothing is committed
+        corporate_actions._note_trip = lambda *_: _die()
+        return
     owners: dict[str, tuple[Any, str]] = {
         "the intent": (executor.ledger, "decide"),
         "submit": (broker, "submit"),
         "booking": (executor.ledger, "apply"),
         "the wish to cancel": (executor.cancellations, "want"),
         "cancel": (broker, "cancel"),
+        "the split": (executor.corporate_actions, "book"),
     }
     owner, method = owners[name]
     original: Call = getattr(owner, method)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -24,6 +25,7 @@ BarOf = Callable[..., BarClosed]
 ExecutorOf = Callable[..., Awaitable[OrderExecutor]]
 DatabasesOf = Callable[[str], dict[str, str]]
 ENTRY = order_id_of_signal("signal-1")
+START = datetime(2026, 11, 20, 15, 31, tzinfo=UTC)
 ROOT = Path(__file__).parents[3]
 STEPS = [
     f"{when} {what}" for what in ("the intent", "submit", "booking") for when in ("before", "after")
@@ -34,6 +36,8 @@ CANCEL_STEPS = [
     for what in ("the wish to cancel", "cancel", "booking")
     for when in ("before", "after")
 ]
+
+SPLIT_STEPS = ["before the split", "within the split", "after the split"]
 
 
 def kill_at(step: str, folder: Path, urls: dict[str, str], *bar: str) -> None:
@@ -104,4 +108,33 @@ async def test_a_kill_at_any_step_of_a_cancellation_ends_in_one_canceled_order_a
     assert entry.state is OrderState.CANCELED
     assert await broker.positions() == {}  # half was bought, and its stop was crossed
     assert (await executor.ledger.portfolio()).cash == (await broker.balances())["USD"]
+    assert await verify(executor.ledger, Records(broker.reports())) == []
+
+
+@pytest.mark.parametrize("step", SPLIT_STEPS)
+async def test_a_kill_at_any_step_of_a_split_leaves_it_booked_once(
+    step: str,
+    tmp_path: Path,
+    databases_of: DatabasesOf,
+    executor_of: ExecutorOf,
+    signal_of: SignalOf,
+    bar_of: BarOf,
+) -> None:
+    file = tmp_path / "actions.csv"
+    file.write_text(
+        "symbol,ex_date,kind,ratio,amount,currency,source\nAAPL.US,2026-11-23,SPLIT,10:1,,,issuer\n"
+    )
+    monday = bar_of(price=10.0).model_copy(update={"timestamp": START + timedelta(days=3)})
+    (tmp_path / "signal.json").write_text(signal_of(stop_loss=95.0).model_dump_json())
+    (tmp_path / "bar.json").write_text(monday.model_dump_json())
+    urls = databases_of("account") | {"corporate_actions_file": str(file)}
+    await asyncio.to_thread(kill_at, step, tmp_path, urls, str(tmp_path / "bar.json"))
+
+    executor = await executor_of(corporate_actions_file=file)
+    broker = plug(executor, RestingBroker(tmp_path / "broker"))
+    await executor.reconciliation.reconcile()
+    await executor.on_bar(monday)
+    [position] = (await executor.ledger.portfolio()).holdings.values()
+    [half] = (await broker.positions()).values()
+    assert (position.quantity, position.stop_loss) == (10 * half, Decimal("9.5"))
     assert await verify(executor.ledger, Records(broker.reports())) == []

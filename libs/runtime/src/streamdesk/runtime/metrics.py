@@ -182,6 +182,9 @@ TRADING_REDUCING = Gauge("trading_reducing", "1 while the kill switch lets exits
 ENTRY_LOCKS = Gauge(
     "entry_locks", "Locks in force: no position is opened in a symbol, or in any.", ["code"]
 )
+CORPORATE_ACTIONS = Counter(
+    "corporate_actions_total", "Splits and dividends booked by this executor.", ["kind"]
+)
 BARS_HELD_BACK = Counter(
     "bars_held_back_total", "Bars that nothing acted upon, because the price had jumped."
 )

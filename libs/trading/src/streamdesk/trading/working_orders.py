@@ -29,6 +29,8 @@ class CancelCode(StrEnum):
     """The market crossed a stop of what the entry buys."""
     SELL_SIGNAL = "SELL_SIGNAL"
     """A signal sells what the entry buys."""
+    SPLIT = "SPLIT"
+    """The shares are split: what is left of the order is of old ones."""
     EXIT_PRICED_ANEW = "EXIT_PRICED_ANEW"
     """The market has moved away from the limit of the exit."""
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 
 from streamdesk.contracts.events import Severity, Side
+from streamdesk.trading.corporate_actions import ActionKey
 from streamdesk.trading.locks import EntryLock
 from streamdesk.trading.money import ZERO
 from streamdesk.trading.orders import Intent, Order, Trade
@@ -26,6 +28,22 @@ class Mark:
 
 
 Marks = Mapping[str, Mark]
+
+
+@dataclass(frozen=True, slots=True)
+class BookedAction:
+    """What a split or a dividend came to.
+
+    Attributes:
+        key: symbol, ex-date and kind.
+        ratio: of a split, new shares for one old; otherwise 1.
+        currency, amount: what was paid, of a split for the fraction of a share.
+    """
+
+    key: ActionKey
+    ratio: Fraction
+    currency: str
+    amount: Decimal
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from streamdesk.order_executor.adapters.ledger import Ledger
 from streamdesk.order_executor.adapters.ledger.audit import BookAudit, Discrepancy, verify
 from streamdesk.order_executor.adapters.ledger.cancellations import Cancellations
 from streamdesk.order_executor.adapters.ledger.contradictions import Contradictions
+from streamdesk.order_executor.adapters.ledger.corporate_actions import CorporateActions
 from streamdesk.order_executor.adapters.ledger.digest import digest
 from streamdesk.order_executor.adapters.ledger.external_trades import ExternalTrades
 from streamdesk.order_executor.adapters.ledger.inspection import LedgerInspector
@@ -40,6 +41,7 @@ from streamdesk.order_executor.adapters.ledger.price_halts import PriceHalts
 from streamdesk.order_executor.adapters.ledger.schema import LEDGER
 from streamdesk.order_executor.adapters.market_tables import market_tables
 from streamdesk.order_executor.adapters.paper_broker import PAPER, Faults, PaperBroker
+from streamdesk.order_executor.application.apply_actions import ActionApplication, ActionsFile
 from streamdesk.order_executor.application.check_books import BookCheck
 from streamdesk.order_executor.application.compare_balances import (
     AuditWithBalances,
@@ -59,16 +61,16 @@ from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.application.working_orders import WorkingOrders
 from streamdesk.order_executor.config import ACCOUNT_CURRENCY, NAME, Settings
 from streamdesk.order_executor.config.folders import make_folders
+from streamdesk.order_executor.config.hours import session_clock
 from streamdesk.order_executor.entrypoints import bus as bus_entrypoint
 from streamdesk.order_executor.entrypoints import schedule
 from streamdesk.order_executor.entrypoints.market_bars import AfterItsBar, MarketBars
 from streamdesk.order_executor.errors import DatabaseError, DatabaseRefusedError
 from streamdesk.runtime import BadSettingError, Drain, Service, ServiceTask, logger
-from streamdesk.trading.errors import MarketTableError, RateFileError
+from streamdesk.trading.errors import ActionFileError, MarketTableError, RateFileError
 from streamdesk.trading.market_view import MarketView
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.rates import RateBook
-from streamdesk.trading.sessions import SessionClock
 
 log = logger(__name__)
 FIRST_PAUSE_SECONDS = 0.25
@@ -132,6 +134,7 @@ class OrderExecutor:
         self.rates_file = _rates_file(settings, self.ledger)
         halts, bound_percent = PriceHalts(database, clock), settings.price_jump_percent
         self.guard = PriceGuard(halts, self.view, bound_percent)
+        self.corporate_actions = CorporateActions(database, policy, rates, clock)
         self.outbox = Outbox(
             database,
             owner=settings.instance,
@@ -174,6 +177,15 @@ class OrderExecutor:
             self.loss_limits,
             settings.valuation_interval_seconds,
         )
+        self.actions = ActionApplication(
+            _actions_file(settings),
+            self.corporate_actions,
+            self.cancellations,
+            self.execution,
+            self.protection,
+            self.view,
+            self.broker,
+        )
         self._left_halts = LeftHalts(self.kill_switch, halt_file_of(settings))
         self.reconciliation = Reconciliation(
             self.ledger, self.execution, self.gate, self.external, self._left_halts
@@ -186,7 +198,7 @@ class OrderExecutor:
             self.execution,
             self.protection,
             self.view,
-            _sessions(settings),
+            session_clock(settings),
             self.gate,
             working,
             clock=clock,
@@ -235,6 +247,8 @@ class OrderExecutor:
     async def on_bar(self, bar: BarClosed, cause: str = "") -> None:
         """Act on a bar of the bus; one whose price has jumped is held back from all of it.
 
+        Splits and dividends that have begun by it are applied first.
+
         Args:
             bar: what the market did.
             cause: traceparent of its publisher; empty without tracing.
@@ -243,7 +257,7 @@ class OrderExecutor:
             DatabaseError: what is held is not known; the bar is to be given again.
         """
         try:
-            if await self.guard.believes(bar):
+            if await self.actions.before(bar) and await self.guard.believes(bar):
                 await self.protection.on_bar(bar, cause)
                 self.view.see(bar)
         except DatabaseError:
@@ -428,35 +442,26 @@ def _rates(settings: Settings) -> RateBook:
     return rates
 
 
+def _actions_file(settings: Settings) -> ActionsFile | None:
+    """The file of corporate actions.
+
+    Raises:
+        BadSettingError: it cannot be used.
+    """
+    file = settings.corporate_actions_file
+    try:
+        return None if file is None else ActionsFile(file)
+    except ActionFileError as error:
+        expected = f"a usable file of corporate actions: {error}"
+        raise BadSettingError("CORPORATE_ACTIONS_FILE", file, expected) from None
+
+
 def _rates_file(settings: Settings, ledger: Ledger) -> RatesFile | None:
     if settings.rates_file is None:
         return None
     return RatesFile(
         ledger, settings.rates_file, lambda path: read_rates_file(path, ACCOUNT_CURRENCY)
     )
-
-
-def _sessions(settings: Settings) -> SessionClock | None:
-    """The hours of the exchanges; None where they do not matter.
-
-    Raises:
-        BadSettingError: the file of special hours cannot be used.
-    """
-    if not settings.sessions:
-        return None
-    # The market library brings numpy along.
-    from streamdesk.market.errors import SessionFileError  # noqa: PLC0415 - see above
-    from streamdesk.market.sessions import (  # noqa: PLC0415 - see above
-        ExchangeSessions,
-        read_special_hours,
-    )
-
-    file = settings.session_hours_file
-    try:
-        return ExchangeSessions(special=() if file is None else read_special_hours(file))
-    except SessionFileError as error:
-        expected = f"a file of special trading hours: {error}"
-        raise BadSettingError("SESSION_HOURS_FILE", file, expected) from error
 
 
 def _database(settings: Settings, url: SecretStr, tables: TableSet) -> Database:

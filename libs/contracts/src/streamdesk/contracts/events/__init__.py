@@ -19,6 +19,7 @@ from streamdesk.contracts.events.market import BarClosed, BarsHandled
 from streamdesk.contracts.events.news import NewsFetched, NewsFiltered
 from streamdesk.contracts.events.orders import (
     Balance,
+    CorporateActionBooked,
     OrderAccepted,
     OrderCanceled,
     OrderEvent,
@@ -56,6 +57,7 @@ __all__ = [
     "BarClosed",
     "BarsHandled",
     "BollingerPhase",
+    "CorporateActionBooked",
     "EntriesLocked",
     "EntriesUnlocked",
     "ExitOptions",

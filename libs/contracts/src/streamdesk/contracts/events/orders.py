@@ -1,6 +1,8 @@
 """Orders, fills and the portfolio they add up to."""
 
+from datetime import date
 from decimal import Decimal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -122,6 +124,48 @@ class OrderCanceled(OrderEvent):
     reason: str = Field(description="Why, for a reader.")
 
 
+class CorporateActionBooked(Event):
+    """A split or a dividend of shares that were held is in the books, once."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "symbol": "AAPL.US",
+                    "kind": "SPLIT",
+                    "ex_date": "2026-11-23",
+                    "terms": "split 10:1",
+                    "source": "issuer's announcement of 2026-10-01",
+                    "shares_before": 870,
+                    "shares_after": 8700,
+                    "cash_amount": "0.00",
+                    "realized_pnl": "0.00",
+                    "fx_gain": "0.00",
+                    "stop_loss": "9.50",
+                    "take_profit": "11.00",
+                    "timestamp": "2026-11-23T14:31:00.200Z",
+                }
+            ]
+        }
+    )
+
+    symbol: Symbol
+    kind: Literal["SPLIT", "DIVIDEND"] = Field(description="What the company did.")
+    ex_date: date = Field(description="First day without the dividend, or in new shares.")
+    terms: str = Field(description="Ratio or amount, for a reader.")
+    source: str = Field(description="Who says so.")
+    shares_before: int = Field(description="Shares that it concerned.")
+    shares_after: int = Field(description="What they are afterwards.")
+    cash_amount: Money = Field(
+        description="Dividend, or payment for a fraction of a share, account's currency."
+    )
+    realized_pnl: Money = Field(description="Gain of it, account's currency.")
+    fx_gain: Money = Field(description="What rates and conversions made of it besides.")
+    stop_loss: Money | None = Field(default=None, description="Of the position, afterwards.")
+    take_profit: Money | None = Field(default=None, description="Of the position, afterwards.")
+    timestamp: Timestamp
+
+
 class Position(BaseModel):
     """Shares held of one instrument."""
 
@@ -190,7 +234,9 @@ class PortfolioValued(Event):
     balances: tuple[Balance, ...] = Field(default=(), description="Cash by currency.")
     positions_value: Money = Field(description="Value of all positions at market prices.")
     equity: Money = Field(description="Cash plus the value of all positions.")
-    realized_pnl: Money = Field(description="Gains and losses of what was sold, fees included.")
+    realized_pnl: Money = Field(
+        description="Gains and losses of what was sold, fees included, and dividends."
+    )
     fx_gain: Money = Field(
         default=Decimal(0),
         description="Gains and losses by exchange rates, on cash and positions, and by "

@@ -75,6 +75,12 @@ class Protection:
         self._seen_at = float("-inf")
         self._working.changed()
 
+    def shares_changed(self, symbol: str) -> None:
+        """Forget what was seen of a symbol: its shares are others now, or its stops."""
+        self._marks.pop(symbol, None)
+        self._crossed.pop(symbol, None)
+        self.positions_changed()
+
     def take_marks(self) -> dict[str, Mark]:
         """Prices seen since the last call; the next write to the ledger includes them."""
         marks, self._marks = self._marks, {}

@@ -91,6 +91,12 @@ class Settings(RiskSettings):
         "HKD a dollar; it holds at all times. A change is a gain or a loss of the currency, never "
         "of a trade.",
     )
+    corporate_actions_file: Path | None = Field(
+        None,
+        description="CSV of splits and cash dividends: symbol,ex_date,kind,ratio,amount,currency,"
+        "source. Each is booked once, at the first bar from its ex-date on. It is read again when "
+        "it changes. Unset: a split halts its symbol (PRICE_JUMP_PERCENT).",
+    )
     rates_file: Path | None = Field(
         None,
         description="CSV of dated rates, in place of USD_PER_HKD: at,currency,rate,source, where "

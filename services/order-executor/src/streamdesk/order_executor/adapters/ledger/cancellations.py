@@ -76,5 +76,6 @@ REASONS = {
     CancelCode.ENTRY_EXPIRED: "not filled in time",
     CancelCode.STOP_CROSSED: "the market crossed a stop of the position",
     CancelCode.SELL_SIGNAL: "a signal sells the position",
+    CancelCode.SPLIT: "the shares are split",
     CancelCode.EXIT_PRICED_ANEW: "the market moved away from its limit",
 }

@@ -14,6 +14,7 @@ from streamdesk.order_executor.adapters.ledger.schema import (
     ACCOUNT,
     BALANCES,
     CONVERSIONS,
+    CORPORATE_ACTIONS,
     FILLS,
     ORDERS,
     POSITIONS,
@@ -39,6 +40,11 @@ _POSITION = (
     "symbol", "market", "quantity", "cost", "local_cost", "market_price", "marked_at", "opened_at",
     "stop_loss", "take_profit",
 )  # fmt: skip
+_ACTION = (
+    "symbol", "ex_date", "kind", "ratio_new", "ratio_old", "amount", "currency", "effective_at",
+    "shares_before", "shares_after", "cash_amount", "realized_pnl", "fx_gain", "stop_loss",
+    "take_profit",
+)  # fmt: skip
 # Not the reason: it may name an order's id.
 _REFUSAL = "symbol", "side", "score", "as_of", "refusal_code", "refusal_value", "refusal_limit"
 
@@ -56,6 +62,9 @@ async def dump(ledger: Ledger) -> Dump:
         positions = connection.execute(select(POSITIONS)).mappings()
         balances = connection.execute(select(BALANCES)).mappings()
         conversions = connection.execute(select(CONVERSIONS).order_by(CONVERSIONS.c.id)).mappings()
+        actions = connection.execute(select(CORPORATE_ACTIONS)).mappings().all()
+        # A ledger without any gives the digest that it gave before there were any.
+        more = {"actions": _sorted(_pick(row, _ACTION) for row in actions)} if actions else {}
         return {
             "account": [
                 _pick(row, _ACCOUNT) for row in connection.execute(select(ACCOUNT)).mappings()
@@ -73,6 +82,7 @@ async def dump(ledger: Ledger) -> Dump:
             "refusals": _sorted(
                 _pick(row, _REFUSAL) for row in connection.execute(refusals).mappings()
             ),
+            **more,
         }
 
     return await ledger.database.read(work)

@@ -23,6 +23,7 @@ from streamdesk.order_executor.adapters.ledger import (
     events,
     last_look,
     loss_watch,
+    price_halts,
     rate_rows,
     rows,
     signals,
@@ -218,6 +219,9 @@ class Ledger:
             held = rows.holding(connection, holding.symbol)
             # Closed since, or closed and opened again: the stop was that of another position.
             if held is None or held.entry_order_id != holding.entry_order_id:
+                return ExitStep()
+            # Crossed were levels of before a split or a dividend, or by a bar of old shares.
+            if _is_of_before(connection, holding, held, crossed):
                 return ExitStep()
             attempt = 1 + rows.exits(connection, held.entry_order_id)
             live = rows.live_order(connection, held.symbol)
@@ -422,6 +426,15 @@ class Ledger:
     async def order(self, client_order_id: str) -> Order | None:
         """One order."""
         return await self.database.read(lambda connection: rows.order(connection, client_order_id))
+
+
+def _is_of_before(connection: Connection, seen: Holding, held: Holding, crossed: Crossing) -> bool:
+    """Whether a corporate action came between the bar, or the levels it crossed, and now."""
+    # A stop that follows the market only rises: one below it is crossed all the same.
+    is_lower = (held.stop_loss or ZERO) < (seen.stop_loss or ZERO)
+    if is_lower or held.take_profit != seen.take_profit:
+        return True
+    return price_halts.has_split_since(connection, held.symbol, crossed.at)
 
 
 def _make_way(

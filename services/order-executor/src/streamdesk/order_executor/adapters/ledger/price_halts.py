@@ -15,7 +15,12 @@ from sqlalchemy import ColumnElement, Connection, select, update
 from streamdesk.contracts.events import Severity
 from streamdesk.order_executor.adapters.database import Database
 from streamdesk.order_executor.adapters.ledger import events, rows, trade_locks
-from streamdesk.order_executor.adapters.ledger.schema import POSITIONS, TRADE_LOCKS
+from streamdesk.order_executor.adapters.ledger.schema import (
+    CORPORATE_ACTIONS,
+    POSITIONS,
+    TRADE_LOCKS,
+)
+from streamdesk.trading.corporate_actions import ActionKind
 from streamdesk.trading.locks import LockCode
 from streamdesk.trading.money import PRICE_STEP
 from streamdesk.trading.price_jumps import BelievedPrice, PriceJump
@@ -104,10 +109,20 @@ def end(connection: Connection, symbol: str, cause: str, at: datetime, now: date
     """End a symbol's halt, if there is one; `at` is the end of the first bar that is believed."""
     for item in trade_locks.open_locks(connection):
         is_of_jump = item.lock.code is LockCode.PRICE_JUMP and item.lock.symbol == symbol
-        if is_of_jump and item.lock.made_at < at:
+        if is_of_jump and item.lock.made_at <= at:
             trade_locks.end(connection, item, cause, now)
             mine = TRADE_LOCKS.c.id == item.number
             connection.execute(update(TRADE_LOCKS).where(mine).values(until=at))
+
+
+def has_split_since(connection: Connection, symbol: str, at: datetime) -> bool:
+    """Whether shares were split after a bar: its prices are those of old shares."""
+    query = select(CORPORATE_ACTIONS.c.id).where(
+        CORPORATE_ACTIONS.c.symbol == symbol,
+        CORPORATE_ACTIONS.c.kind == ActionKind.SPLIT,
+        CORPORATE_ACTIONS.c.effective_at > at,
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def _open_halts(connection: Connection) -> dict[str, PriceHalt]:
@@ -126,6 +141,9 @@ def _is_believed(connection: Connection, jump: PriceJump, now: datetime) -> bool
     # The price that the bar is held against is older than one that was said to be right.
     is_newer = (TRADE_LOCKS.c.made_at > jump.before.at) & (TRADE_LOCKS.c.made_at <= jump.at)
     if _has(connection, of_symbol & is_newer & TRADE_LOCKS.c.ended_by.in_((LIFTED, ADJUSTED))):
+        return True
+    # Another executor knows of a split that this one does not.
+    if has_split_since(connection, jump.symbol, jump.before.at):
         return True
     # Another executor is ahead, or this one was: it has seen the price come back since.
     is_over = (TRADE_LOCKS.c.made_at <= jump.at) & (TRADE_LOCKS.c.until > jump.at)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 from streamdesk.order_executor.adapters.database import TableSet
@@ -306,5 +307,42 @@ RATES = Table(
     Column("at", UtcTime, primary_key=True),
     Column("rate", Scaled(8), nullable=False),
     Column("source", Text, nullable=False),
+)
+# What companies did to their shares, each booked once; also where nothing was held.
+CORPORATE_ACTIONS = Table(
+    "corporate_actions",
+    METADATA,
+    # SQLite counts rows only when the key is exactly INTEGER.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("symbol", String(24), nullable=False),
+    Column("ex_date", Date, nullable=False),
+    Column("kind", String(8), nullable=False),
+    # Of a split: new shares for old.
+    Column("ratio_new", BigInteger, nullable=False),
+    Column("ratio_old", BigInteger, nullable=False),
+    # Of a dividend: for one share.
+    price("amount"),
+    Column("currency", String(3), nullable=False),
+    Column("source", Text, nullable=False),
+    # End of the bar that it was booked at, and the last fill before.
+    time("effective_at"),
+    Column("booking", BigInteger, nullable=False),
+    # Of the position that it concerned. NULL: none.
+    Column("entry_order_id", ForeignKey("orders.client_order_id")),
+    Column("shares_before", BigInteger, nullable=False),
+    Column("shares_after", BigInteger, nullable=False),
+    # Of a share, for the fraction that was paid out.
+    price("price"),
+    Column("rate", Scaled(8), nullable=False),
+    # Cents of its currency; then the same in the account's.
+    Column("local_amount", Scaled(2), nullable=False),
+    money("cash_amount"),
+    money("realized_pnl"),
+    money("fx_gain"),
+    price("stop_loss", nullable=True),
+    price("take_profit", nullable=True),
+    time("booked_at"),
+    UniqueConstraint("symbol", "ex_date", "kind", name="corporate_actions_once"),
+    sqlite_autoincrement=True,
 )
 LEDGER = TableSet("ledger", METADATA, ACCOUNT)

@@ -4,7 +4,6 @@ What it accepted survives the executor that asked. It knows nothing of the ledge
 makes both agree, and its audit checks it.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,10 +15,11 @@ from sqlalchemy import BigInteger, Connection, RowMapping, insert, select, type_
 from streamdesk.contracts.events import Side
 from streamdesk.order_executor.adapters.broker import Capabilities, TimeInForce, TradePage
 from streamdesk.order_executor.adapters.database import Database
-from streamdesk.order_executor.adapters.paper_broker import cash
+from streamdesk.order_executor.adapters.paper_broker import actions, cash
 from streamdesk.order_executor.adapters.paper_broker.cash import PaperCash, with_conversions
 from streamdesk.order_executor.adapters.paper_broker.faults import Faults
 from streamdesk.order_executor.adapters.paper_broker.tables import CLERK, OPEN, ORDERS, TRADES
+from streamdesk.order_executor.domain import BookedAction
 from streamdesk.order_executor.errors import (
     BrokerUnavailableError,
     DatabaseError,
@@ -152,10 +152,24 @@ class PaperBroker:
 
     async def positions(self) -> Mapping[str, int]:
         """As in `Broker`."""
-        held: dict[str, int] = defaultdict(int)
-        for row in await self._executions():
-            held[row["symbol"]] += row["quantity"] if _bought(row) else -row["quantity"]
-        return {symbol: quantity for symbol, quantity in held.items() if quantity}
+        query = _EXECUTIONS.add_columns(TRADES.c.sequence).order_by(TRADES.c.sequence)
+        await self._faults.on_read("")
+
+        def work(connection: Connection) -> Mapping[str, int]:
+            return actions.positions(connection, connection.execute(query).mappings())
+
+        with _as_a_brokers_answer():
+            return await self._database.read(work)
+
+    async def take_action(self, action: BookedAction) -> None:
+        """Note a split or a dividend as the desk has booked it; the same again changes nothing.
+
+        Raises:
+            BrokerUnavailableError, OutcomeUnknownError: it may not be noted; the same call again
+                is safe.
+        """
+        with _as_a_brokers_answer():
+            await self._database.write(lambda connection: actions.take(connection, action))
 
     async def balances(self) -> Mapping[str, Decimal]:
         """As in `Broker`."""

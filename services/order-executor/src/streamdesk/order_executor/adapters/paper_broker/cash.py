@@ -14,6 +14,7 @@ from decimal import Decimal
 from sqlalchemy import Connection, delete, func, insert, select
 
 from streamdesk.contracts.events import Side
+from streamdesk.order_executor.adapters.paper_broker import actions
 from streamdesk.order_executor.adapters.paper_broker.tables import (
     BALANCES,
     CONVERSIONS,
@@ -68,7 +69,7 @@ class PaperCash:
 
     Attributes:
         balances: cash by currency; negative where it is owed.
-        kept: the same without the trades after `up_to`.
+        kept: the same without the trades after `up_to`, and without splits and dividends.
         up_to: sequence of the last trade in `kept`.
         is_behind: whether `kept` is to be written: a conversion was made, or many trades follow.
     """
@@ -88,8 +89,11 @@ class PaperCash:
         for row in newer:
             trade = Trade("", "", row["quantity"], row["price"], row["fee"], row["currency"])
             balances[trade.currency] += moved(trade, Side(row["side"]))
+        kept_now = balances.copy()
+        for currency, amount in actions.paid(connection).items():
+            balances[currency] += amount
         newest = max((row["sequence"] for row in newer), default=up_to)
-        return cls(balances, balances.copy(), newest, len(newer) >= MOST_BEHIND)
+        return cls(balances, kept_now, newest, len(newer) >= MOST_BEHIND)
 
     def pay(self, connection: Connection, trade: Trade, side: Side, rates: ExchangeRates) -> None:
         """Convert what the trade lacks, and count it."""

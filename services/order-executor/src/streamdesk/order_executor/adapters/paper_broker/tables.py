@@ -3,6 +3,7 @@
 from sqlalchemy import (
     BigInteger,
     Column,
+    Date,
     ForeignKey,
     Index,
     Integer,
@@ -10,6 +11,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 from streamdesk.order_executor.adapters.database import TableSet
@@ -75,4 +77,21 @@ CONVERSIONS = Table(
     sqlite_autoincrement=True,
 )
 Index("paper_conversions_trade_id", CONVERSIONS.c.trade_id)
+# Splits and dividends, each taken once.
+ACTIONS = Table(
+    "paper_actions",
+    METADATA,
+    Column("id", _SEQUENCE, primary_key=True),
+    Column("symbol", String(24), nullable=False),
+    Column("ex_date", Date, nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("ratio_new", BigInteger, nullable=False),
+    Column("ratio_old", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("amount", Scaled(2), nullable=False),
+    # The last trade before it.
+    Column("up_to", BigInteger, nullable=False),
+    UniqueConstraint("symbol", "ex_date", "kind", name="paper_actions_once"),
+    sqlite_autoincrement=True,
+)
 PAPER = TableSet("paper", METADATA, CLERK)

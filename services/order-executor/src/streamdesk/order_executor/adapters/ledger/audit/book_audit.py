@@ -13,10 +13,16 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from streamdesk.order_executor.adapters.broker_records import BrokerRecords
-from streamdesk.order_executor.adapters.ledger.audit import broker_reports, orders, replay, signals
+from streamdesk.order_executor.adapters.ledger.audit import (
+    actions,
+    broker_reports,
+    orders,
+    replay,
+    signals,
+)
 from streamdesk.order_executor.adapters.ledger.audit.findings import Discrepancy, Findings
 from streamdesk.order_executor.adapters.ledger.audit.replay import Recomputed
 from streamdesk.order_executor.adapters.ledger.audit.snapshot import (
@@ -165,23 +171,25 @@ class _Round:
     async def _fills(self) -> Snapshot:
         """Recomputed the fills that are new, and take the figures they must add up to."""
         while True:
-            fills, kept = await self._read(self._next_fills, self._replay.booking)
-            await asyncio.to_thread(self._absorb, fills)
+            fills, found, kept = await self._read(self._next_fills, self._replay)
+            await asyncio.to_thread(self._absorb, fills, found)
             if kept is not None:
                 return kept
 
     def _next_fills(
-        self, connection: Connection, booking: int
-    ) -> tuple[Sequence[Any], Snapshot | None]:
-        fills = replay.fills_after(connection, booking)
+        self, connection: Connection, reached: Recomputed
+    ) -> tuple[Sequence[Any], Sequence[RowMapping], Snapshot | None]:
+        fills = replay.fills_after(connection, reached.booking)
+        found = actions.actions_after(connection, reached.action)
         if len(fills) == replay.SLICE:
-            return fills, None
+            # Those of the last fill's number may come before a fill that is not read yet.
+            return fills, [row for row in found if row["booking"] < fills[-1][0]], None
         entries = {held.entry_order_id for held in self._replay.held.values()}
         entries |= {row[2] for row in fills}
-        return fills, snapshot(connection, self._ledger.rates, entries)
+        return fills, found, snapshot(connection, self._ledger.rates, entries)
 
-    def _absorb(self, fills: Sequence[Any]) -> None:
-        self._replay.absorb(fills, self.found.ledger)
+    def _absorb(self, fills: Sequence[Any], found: Sequence[RowMapping]) -> None:
+        actions.absorb(self._replay, fills, found, self.found.ledger)
         if self.found.is_full:
             for _, _, order_id, quantity, *_ in fills:
                 self._totals[order_id] = self._totals.get(order_id, 0) + quantity

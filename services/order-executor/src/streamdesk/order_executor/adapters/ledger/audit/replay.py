@@ -6,6 +6,7 @@ million fills take a second instead of five. A test holds the one against the ot
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, TypeCoerce, bindparam, select, type_coerce
@@ -22,6 +23,7 @@ SLICE = 1_000
 """Fills of one transaction: some 10 ms, so that neither writers nor the write-ahead log wait."""
 
 BUY = Side.BUY.value
+Levels = tuple[Decimal | None, Decimal | None]
 PRICE_TO_CENTS = 10**4
 """Millionths of a price, in a cent."""
 
@@ -86,12 +88,14 @@ class Held:
         cost: cents of the account's currency.
         local_cost: cents of the market's.
         entry_order_id: the order that opened it.
+        levels: stop and target, where a corporate action has changed them.
     """
 
     quantity: int
     cost: int
     local_cost: int
     entry_order_id: str
+    levels: Levels | None = None
 
 
 @dataclass(slots=True)
@@ -100,12 +104,14 @@ class Recomputed:
 
     Attributes:
         booking: the last fill's number; 0 before the first.
+        action: the last corporate action's number, likewise.
         balances: cents that they added, by currency.
         gain, fx_gain: cents of the account's currency.
         held: positions by symbol.
     """
 
     booking: int = 0
+    action: int = 0
     balances: dict[str, int] = field(default_factory=dict)
     gain: int = 0
     fx_gain: int = 0
@@ -114,7 +120,7 @@ class Recomputed:
     def copy(self) -> "Recomputed":
         """A state of its own, which later fills do not change here."""
         held = {symbol: replace(item) for symbol, item in self.held.items()}
-        return Recomputed(self.booking, dict(self.balances), self.gain, self.fx_gain, held)
+        return replace(self, balances=dict(self.balances), held=held)
 
     def absorb(self, fills: Iterable[Any], findings: Findings) -> None:
         """Book fills, as `fills_after` gives them, and note what is kept of them differently."""

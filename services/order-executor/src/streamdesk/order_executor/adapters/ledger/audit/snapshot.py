@@ -124,6 +124,8 @@ def _check_position(symbol: str, replay: Recomputed, kept: Snapshot, findings: F
     expected: dict[str, object] = {}
     if held is not None:
         stop, target, exits = kept.stops.get(held.entry_order_id, (None, None, None))
+        if held.levels is not None:
+            stop, target = held.levels
         if exits is not None and holding is not None and holding.stop_loss is not None:
             stop = max(stop or ZERO, holding.stop_loss)  # its signal lets it rise, and never fall
         expected = {
