@@ -104,6 +104,34 @@ async def test_an_adopted_buy_is_a_position_that_can_be_sold(
     await assert_books_agree(executor, broker)
 
 
+async def test_a_trade_adopted_in_a_replay_has_the_time_of_that_market(
+    executor: OrderExecutor, broker: RestingBroker, signal_of: SignalOf
+) -> None:
+    await executor.on_signal("signal-1", signal_of(minute=5))
+    trade_id = broker.trade_in_the_app("MSFT.US", Side.BUY, 10, "50")
+    await executor.reconciliation.reconcile()
+    await executor.external.adopt(trade_id)
+    await executor.on_signal("signal-2", signal_of("MSFT.US", "SELL", minute=6, price=50.0))
+    assert list((await executor.ledger.portfolio()).holdings) == ["AAPL.US"]
+    await assert_books_agree(executor, broker)
+
+
+async def test_the_close_of_a_position_by_an_adopted_trade_locks_as_any_other(
+    executor_of: ExecutorOf, signal_of: SignalOf
+) -> None:
+    cooldown = [{"method": "CooldownPeriod", "stop_minutes": 60}]
+    executor = await executor_of(protections=cooldown)
+    broker = plug(executor, RestingBroker())
+    broker.portion = Decimal(1)
+    await executor.on_signal("signal-1", signal_of())
+    held = (await executor.ledger.portfolio()).holdings["AAPL.US"].quantity
+    trade_id = broker.trade_in_the_app("AAPL.US", Side.SELL, held, "98")
+    await executor.reconciliation.reconcile()
+    await executor.external.adopt(trade_id)
+    [lock] = (await executor.ledger.portfolio()).risk.locks
+    assert lock.symbol == "AAPL.US"
+
+
 async def test_an_adopted_sell_closes_the_desks_position_and_its_alert_is_critical(
     executor: OrderExecutor, broker: RestingBroker, signal_of: SignalOf, bar_of: BarOf
 ) -> None:

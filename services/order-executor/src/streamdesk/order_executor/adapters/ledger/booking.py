@@ -83,9 +83,8 @@ def apply(
             events.alert(connection, beyond_limit_alert(order, trade), now)
     if new:
         _stop_entries_without_cash(connection, order, rates, now)
-    if new and rows.holding(connection, order.intent.symbol) is None:
-        symbol, at = order.intent.symbol, order.intent.as_of
-        trips.lock_after_close(connection, symbol, at, policy, now)
+    if new:
+        _lock_after_close(connection, order, policy, now)
     if new or order.state.is_done:
         _announce_portfolio(connection, policy, rates, now, has_traded=bool(new))
     return Applied(order, new)
@@ -108,8 +107,15 @@ def book_external(
     order = replace(order, state=OrderState.FILLED)
     rows.update_order(connection, order, now)
     _stop_entries_without_cash(connection, order, rates, now)
+    _lock_after_close(connection, order, policy, now)
     _announce_portfolio(connection, policy, rates, now, has_traded=True)
     return order
+
+
+def _lock_after_close(connection: Connection, order: Order, policy: Policy, now: datetime) -> None:
+    symbol, at = order.intent.symbol, order.intent.as_of
+    if rows.holding(connection, symbol) is None:
+        trips.lock_after_close(connection, symbol, at, policy, now)
 
 
 def _order_of(connection: Connection, report: BrokerReport) -> Order:

@@ -103,7 +103,7 @@ class ExternalTrades:
         return await self._database.write(work)
 
     def _book(self, connection: Connection, found: ExternalTrade, now: datetime) -> None:
-        intent = self._intent(found)
+        intent = self._intent(connection, found)
         live = rows.live_order(connection, intent.symbol)
         if live is not None:
             raise AdoptionError(
@@ -126,11 +126,13 @@ class ExternalTrades:
         except BrokerContradictionError as error:
             raise AdoptionError(f"{error}: ignore it, or adopt first what was bought") from error
 
-    def _intent(self, found: ExternalTrade) -> Intent:
-        trade = found.trade
+    def _intent(self, connection: Connection, found: ExternalTrade) -> Intent:
+        trade, market_time = found.trade, rows.market_time(connection)
+        # Where the market's time is not the clock's, as in a replay, signals go by the market's.
+        as_of = found.seen_at if market_time is None else min(found.seen_at, market_time)
         if trade.symbol is None or trade.side is None:
             raise AdoptionError(f"the broker does not say what trade {trade.trade_id} traded")
-        instrument = self._policy.instruments.find(trade.symbol, found.seen_at)
+        instrument = self._policy.instruments.find(trade.symbol, as_of)
         if instrument is None:
             raise AdoptionError(f"{trade.symbol} is not known: give its lot size in LOT_SIZES")
         order_id = order_id_of_external(trade.trade_id)
@@ -146,7 +148,7 @@ class ExternalTrades:
             quantity=trade.quantity,
             limit_price=trade.price,
             reference_price=trade.price,
-            as_of=found.seen_at,
+            as_of=as_of,
             reserved_cash=ZERO,
         )
 

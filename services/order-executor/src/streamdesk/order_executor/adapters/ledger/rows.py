@@ -64,6 +64,8 @@ _LIVE_ORDER = select(ORDERS).join_from(RESERVATIONS, ORDERS).where(RESERVATIONS.
 _EXITS = select(func.count()).where(
     ORDERS.c.entry_order_id == THIS, ORDERS.c.origin != Origin.SIGNAL
 )
+_NEWEST_MARK = select(func.max(POSITIONS.c.marked_at))
+_NEWEST_AS_OF = select(func.max(ORDERS.c.as_of))
 _TRADED_AS_OF = (
     select(ORDERS.c.as_of)
     .where(ORDERS.c.symbol == THIS, ORDERS.c.filled_quantity > 0)
@@ -178,6 +180,12 @@ def order_of_fingerprint(connection: Connection, fingerprint: str) -> Order | No
 def traded_as_of(connection: Connection, symbol: str) -> datetime | None:
     """End of the bar behind the newest order in the symbol that has a fill; None without one."""
     return connection.execute(_TRADED_AS_OF, {"this": symbol}).scalar()
+
+
+def market_time(connection: Connection) -> datetime | None:
+    """The newest time of the market that the books know; None in empty ones."""
+    times = (connection.execute(query).scalar() for query in (_NEWEST_MARK, _NEWEST_AS_OF))
+    return max((time for time in times if time is not None), default=None)
 
 
 def _one_order(connection: Connection, query: Select[Any], this: str) -> Order | None:
