@@ -145,6 +145,18 @@ class BrokerConformance:
         await self.assert_books_agree(executor, venue)
         assert await venue.made(ENTRY) == 1
 
+    async def test_a_fee_that_is_named_later_is_booked_when_it_is(
+        self, venue: Venue, executor: OrderExecutor, intent: Intent
+    ) -> None:
+        report = await venue.broker.submit(intent)
+        unnamed = tuple(replace(trade, fee=None) for trade in report.trades)
+        await executor.execution.book(replace(report, trades=unnamed))
+        early = await executor.ledger.portfolio()
+        await self.assert_books_agree(executor, venue)
+        fees = sum((trade.fee or Decimal(0) for trade in report.trades), Decimal(0))
+        assert fees > 0
+        assert (await executor.ledger.portfolio()).cash == early.cash - fees
+
     async def test_a_report_that_comes_twice_or_late_changes_nothing(
         self, venue: Venue, executor: OrderExecutor, signal_of: SignalOf
     ) -> None:
@@ -248,7 +260,7 @@ class BrokerConformance:
         before = (await venue.broker.balances()).get("USD", Decimal(0))
         await executor.on_signal("signal-1", signal_of())
         trades = await all_trades(venue.broker)
-        spent = sum((t.quantity * t.price + t.fee for t in trades), Decimal(0))
+        spent = sum((t.quantity * t.price + (t.fee or 0) for t in trades), Decimal(0))
         order = await self._order(executor)
         assert order.intent.side is Side.BUY
         assert await venue.broker.positions() == {"AAPL.US": order.intent.quantity}

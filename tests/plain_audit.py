@@ -15,6 +15,7 @@ from streamdesk.order_executor.adapters.ledger.schema import (
     BALANCES,
     CONVERSIONS,
     FILLS,
+    LATE_FEES,
     ORDERS,
     RESERVATIONS,
     ROUND_TRIPS,
@@ -103,6 +104,8 @@ def _check_money(
         balance = found.get(currency, ZERO)
         findings.compare(f"{currency} balance", balances.get(currency, ZERO), balance)
         findings.compare(f"{currency} balance is not negative", True, balance >= 0)  # noqa: FBT003 - the expected value
+    lost = connection.execute(select(func.sum(LATE_FEES.c.realized_pnl))).scalar() or ZERO
+    gain += lost
     findings.compare("realised gain", gain, account["realized_pnl"])
     of_trips = connection.execute(select(func.sum(ROUND_TRIPS.c.profit))).scalar() or ZERO
     findings.compare("gain of round trips", gain, of_trips)
@@ -132,6 +135,8 @@ def _opening_and_converted(connection: Connection) -> dict[str, Decimal]:
     for row in connection.execute(select(CONVERSIONS)):
         found[row.from_currency] = found.get(row.from_currency, ZERO) - row.from_amount
         found[row.to_currency] = found.get(row.to_currency, ZERO) + row.to_amount
+    for row in connection.execute(select(LATE_FEES)):
+        found[row.currency] = found.get(row.currency, ZERO) - row.amount
     return found
 
 

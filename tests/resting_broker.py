@@ -47,6 +47,7 @@ class RestingBroker:
         before_cancel, after_cancel: the same of `cancel`.
         cancels_late: a cancel is only taken; `end_cancels` carries it out.
         slip: added to the price of each trade.
+        names_fees_later: trades have no fee until `name_fees`.
         forgotten: ids that are not known any more.
         now: its clock; None for the real one.
     """
@@ -69,6 +70,7 @@ class RestingBroker:
         self.after_cancel: Exception | None = None
         self.cancels_late = False
         self.slip = Decimal(0)
+        self.names_fees_later = False
         self.forgotten: set[str] = set()
         self.now: datetime | None = None
 
@@ -147,7 +149,7 @@ class RestingBroker:
         for trade in self.book.trades:
             intent, _ = self.book.orders[trade.client_order_id]
             sign = -1 if intent.side is Side.BUY else 1
-            cash[trade.currency] += sign * trade.quantity * trade.price - trade.fee
+            cash[trade.currency] += sign * trade.quantity * trade.price - (trade.fee or 0)
         return dict(cash)
 
     async def trades(self, after: str) -> TradePage:
@@ -168,10 +170,18 @@ class RestingBroker:
             client_order_id,
             quantity or intent.quantity - done,
             intent.reference_price + self.slip,
-            FEE,
+            None if self.names_fees_later else FEE,
             intent.currency,
         )
         self.book.trades.append(trade)
+        self._save()
+
+    def name_fees(self) -> None:
+        """Name the fees of all trades."""
+        self.book.trades = [
+            replace(trade, fee=FEE if trade.fee is None else trade.fee)
+            for trade in self.book.trades
+        ]
         self._save()
 
     def trade_in_the_app(

@@ -19,6 +19,12 @@ from streamdesk.order_executor.adapters.ledger.schema import (
     OUTBOX,
     TRADE_LOCKS,
 )
+from streamdesk.order_executor.adapters.ledger.statements import (
+    LedgerQuestion,
+    Row,
+    Wanted,
+    rows_of,
+)
 from streamdesk.order_executor.application import apply_actions
 from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import BadSettingError
@@ -332,6 +338,13 @@ async def test_a_dividend_in_another_currency_stays_in_it(
     paid = before.quantity * Decimal("3.4") * Decimal("0.128")
     assert abs(portfolio.realized_pnl - paid) <= Decimal("0.01")
     assert portfolio.balances["HKD"] == before.quantity * Decimal("3.4")
+
+    def movements(connection: Connection) -> list[Row]:
+        rates = executor.ledger.rates.at(None)
+        return list(rows_of(connection, LedgerQuestion.CASH, Wanted(), rates))
+
+    last = (await executor.ledger.database.read(movements))[-1]
+    assert (last["movement"], last["balance"]) == ("DIVIDEND", portfolio.balances["HKD"])
     assert await executor.verify() == []
 
 

@@ -133,7 +133,7 @@ async def test_a_ledger_made_before_there_were_migrations_is_adopted_with_all_th
     restore(urls)
     async with OrderExecutor(Settings.model_validate(urls)) as executor:
         assert await executor.digest() == (
-            "4c985542ef903ab2431c50f9f0c8b6cf3d7a034dbafeefe56f6f192fba79302a"
+            "89f89684dec11efe8b813e1970383aab74b969f91ede4f1781c371aa74b4794e"
         )
         assert await executor.verify() == []
         await executor.on_signal("signal-1", signal_of())  # has its order

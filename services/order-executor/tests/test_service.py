@@ -310,7 +310,7 @@ async def test_a_users_tables_count_in_what_a_trade_costs(
         reports = await executor.broker.all_reports()
     [trades] = [report.trades for report in reports]
     value = sum(trade.quantity * trade.price for trade in trades)
-    assert sum(trade.fee for trade in trades) >= value / 100
+    assert sum(trade.fee or 0 for trade in trades) >= value / 100
 
 
 @pytest.mark.parametrize(

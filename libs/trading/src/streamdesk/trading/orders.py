@@ -142,7 +142,8 @@ class Trade:
         trade_id: the broker's, unique and stable.
         client_order_id: the order it belongs to.
         quantity: shares.
-        price, fee: in `currency`.
+        price: in `currency`.
+        fee: likewise; None as long as the broker has not named it.
         currency: ISO 4217 code.
         symbol, side: of its order; needed where the order is not one of ours.
         conversions: that the broker made to pay for it.
@@ -152,7 +153,7 @@ class Trade:
     client_order_id: str
     quantity: int
     price: Decimal
-    fee: Decimal
+    fee: Decimal | None
     currency: str
     symbol: str | None = field(default=None, compare=False)
     side: Side | None = field(default=None, compare=False)

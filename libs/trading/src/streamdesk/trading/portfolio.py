@@ -278,8 +278,8 @@ def book_trade(
 
 
 def amounts(trade: Trade, rate: Decimal) -> tuple[Decimal, Decimal]:
-    """Value and fee of a trade at a rate, each in whole cents."""
-    return cents(trade.quantity * trade.price * rate), cents(trade.fee * rate)
+    """Value and fee of a trade at a rate, each in whole cents; a fee that is due counts 0."""
+    return cents(trade.quantity * trade.price * rate), cents((trade.fee or ZERO) * rate)
 
 
 def moved(trade: Trade, side: Side) -> Decimal:

@@ -77,6 +77,11 @@ class OrderFilled(OrderEvent):
     quantity: Quantity = Field(description="Shares of this trade.")
     price: Money = Field(gt=0, description="Price of one share, in `currency`.")
     fee: Money = Field(ge=0, description="Commission and levies of this trade, in `currency`.")
+    fee_is_due: bool = Field(
+        default=False,
+        description="The broker names the fee later; it is 0 here, and lessens the realised gain "
+        "when it comes.",
+    )
     currency: str = Field(pattern="^[A-Z]{3}$", description="ISO 4217 code of price and fee.")
     cumulative_quantity: Quantity = Field(description="Shares filled so far, this trade included.")
     order_quantity: Quantity = Field(description="Shares ordered; equal when the order is done.")

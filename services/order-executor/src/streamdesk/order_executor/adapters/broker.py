@@ -9,6 +9,8 @@ The rules that make it safe:
 3. An error never proves that there is no order. Only an answer does: `query` returning None. Even
    that proves nothing about an order that the broker has acknowledged before: it is a
    contradiction, and the order is never sent again.
+4. A trade that is reported again is the same, but for a fee that was None and is named now. What
+   the broker converted to pay for a trade is reported with it.
 
 Every method may raise `BrokerUnavailableError` (not reached: nothing was asked of the broker) and
 `OutcomeUnknownError` (no answer: it may have done it). `tests/broker_conformance.py` is what

@@ -43,14 +43,16 @@ class BalanceComparison:
     async def differences(self) -> list[Discrepancy]:
         """A finding for each currency that differs.
 
-        None where nothing can be said: the broker traded during every try, or there is a trade of
-        which it does not say what was traded.
+        None where nothing can be said: the broker traded during every try, it does not say of a
+        trade what was traded, or a fee is still to come.
 
         Raises:
             DatabaseError, BrokerUnavailableError, OutcomeUnknownError: something was not read.
         """
         for _ in range(MOST_TRIES):
             state = await self._ledger.cash_state()
+            if state.fees_due:
+                return []
             trades, cursor = await _trades_after(self._broker, state.cursor)
             found = await self._broker.balances()
             if (await self._broker.trades(cursor)).trades:

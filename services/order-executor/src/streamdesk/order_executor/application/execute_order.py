@@ -221,6 +221,10 @@ class OrderExecution:
         """As the broker's, within the time-out."""
         return await self._within(self._broker.trades(after))
 
+    async def query(self, client_order_id: str) -> BrokerReport | None:
+        """As the broker's, within the time-out."""
+        return await self._within(self._broker.query(client_order_id))
+
     async def balances(self) -> Mapping[str, Decimal]:
         """As the broker's, within the time-out."""
         return await self._within(self._broker.balances())

@@ -23,6 +23,8 @@ from streamdesk.trading.identity import is_ours
 from streamdesk.trading.orders import Trade
 
 log = logger(__name__)
+MOST_ASKED_FOR_FEES = 20
+"""Orders of a round that only a fee is missing of: what a broker takes beside everything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Reconciliation:
         self._execution = execution
         self._gate = gate
         self._external = external
+        self._fees_asked = ""
 
     async def reconcile(self, untouched_seconds: float = 0.0) -> Reconciled:
         """Once, and open the gate.
@@ -89,6 +92,7 @@ class Reconciliation:
                     if report is not None:
                         await self._execution.book(report)
             trades = await self._missed_trades()
+            await self._late_fees()
         except BrokerContradictionError as error:
             self._gate.close(str(error))
             raise
@@ -109,6 +113,16 @@ class Reconciliation:
             await self._ledger.read_up_to(page.cursor, after=cursor)
             cursor = page.cursor
         return missed
+
+    async def _late_fees(self) -> None:
+        """Ask for fees that the broker names after its trades: some orders in each round."""
+        found = await self._ledger.orders_without_fees(self._fees_asked, MOST_ASKED_FOR_FEES)
+        for client_order_id in found:
+            report = await self._execution.query(client_order_id)
+            if report is not None:
+                await self._execution.book(report)
+        # From the beginning again, once all were asked for.
+        self._fees_asked = found[-1] if len(found) == MOST_ASKED_FOR_FEES else ""
 
     async def _catch_up(self, client_order_id: str, trades: tuple[Trade, ...]) -> int:
         is_known = await self._ledger.order(client_order_id) is not None

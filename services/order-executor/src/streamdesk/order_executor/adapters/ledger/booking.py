@@ -6,7 +6,14 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, bindparam, insert, update
 
-from streamdesk.order_executor.adapters.ledger import cash, events, kill_switch, rows, trips
+from streamdesk.order_executor.adapters.ledger import (
+    cash,
+    events,
+    kill_switch,
+    late_fees,
+    rows,
+    trips,
+)
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, FILLS
 from streamdesk.order_executor.domain import (
     beyond_limit_alert,
@@ -68,8 +75,9 @@ def apply(
         events.accepted(connection, order, now)
     order, spent = _book_trades(connection, order, new, rates, now)
     order = _ending(order, report)
+    has_booked = _book_late_fees(connection, order, report, rates, now) or bool(new)
     # Reports are read again and again; one that says nothing new must write nothing.
-    if order == before and not new:
+    if order == before and not has_booked:
         return Applied(order, ())
     if before.contradiction is not None:
         events.alert(connection, contradiction_cleared(order), now)
@@ -81,12 +89,12 @@ def apply(
     for trade in new:
         if is_beyond_limit(order.intent, trade):
             events.alert(connection, beyond_limit_alert(order, trade), now)
-    if new:
+    if has_booked:
         _stop_entries_without_cash(connection, order, rates, now)
     if new:
         _lock_after_close(connection, order, policy, now)
-    if new or order.state.is_done:
-        _announce_portfolio(connection, policy, rates, now, has_traded=bool(new))
+    if has_booked or order.state.is_done:
+        _announce_portfolio(connection, policy, rates, now, has_traded=has_booked)
     return Applied(order, new)
 
 
@@ -131,6 +139,20 @@ def _order_of(connection: Connection, report: BrokerReport) -> Order:
 def _unbooked_trades(connection: Connection, report: BrokerReport) -> tuple[Trade, ...]:
     known = rows.known_trades(connection, [trade.trade_id for trade in report.trades])
     return tuple(trade for trade in report.trades if trade.trade_id not in known)
+
+
+def _book_late_fees(
+    connection: Connection,
+    order: Order,
+    report: BrokerReport,
+    rates: ExchangeRates,
+    now: datetime,
+) -> bool:
+    """Book fees that were due and are named now; say whether there were any."""
+    named = late_fees.come(connection, report.trades)
+    for trade in named:
+        late_fees.book(connection, order.intent, trade, rates, now)
+    return bool(named)
 
 
 def _has_ended_early(before: Order, after: Order) -> bool:
@@ -245,7 +267,8 @@ def _insert_fill(connection: Connection, trade: Trade, booking: Booking, now: da
             "client_order_id": trade.client_order_id,
             "quantity": trade.quantity,
             "price": trade.price,
-            "fee": trade.fee,
+            "fee": trade.fee or ZERO,
+            "fee_due": trade.fee is None,
             "currency": trade.currency,
             "rate": booking.rate,
             "cash_amount": booking.cash_amount,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, exists, func, insert, select, update
 
 from streamdesk.contracts.events import Side
 from streamdesk.order_executor.adapters.database.columns import Scaled
@@ -18,6 +18,7 @@ from streamdesk.order_executor.adapters.ledger.schema import (
     CONVERSIONS,
     EXTERNAL_TRADES,
     FILLS,
+    LATE_FEES,
 )
 from streamdesk.trading.cash import Conversion
 from streamdesk.trading.money import ZERO
@@ -25,6 +26,10 @@ from streamdesk.trading.orders import Trade
 
 _CONVERSION = tuple(Conversion.__slots__)
 _BALANCES = select(BALANCES.c.currency, BALANCES.c.amount)
+FEE_IS_DUE = and_(FILLS.c.fee_due, ~exists().where(LATE_FEES.c.trade_id == FILLS.c.trade_id))
+"""The broker has not named the fee of this fill yet."""
+
+_DUE = select(FILLS.c.trade_id).where(FEE_IS_DUE).limit(1)
 _ADD = (
     update(BALANCES)
     .where(BALANCES.c.currency == bindparam("of"))
@@ -57,12 +62,14 @@ class CashState:
         cursor: how far the broker's trades have been read: all before it are booked or external.
         booking: number of the last fill that the balances count.
         external: trades that the balances do not count.
+        fees_due: fees are still to come; whether the broker has taken them is not known.
     """
 
     balances: dict[str, Decimal]
     cursor: str
     booking: int
     external: tuple[Trade, ...]
+    fees_due: bool
 
 
 def state(connection: Connection) -> CashState:
@@ -74,6 +81,7 @@ def state(connection: Connection) -> CashState:
         connection.execute(select(ACCOUNT.c.broker_cursor)).scalar_one(),
         connection.execute(select(func.max(FILLS.c.booking))).scalar() or 0,
         tuple(_external(row) for row in external),
+        connection.execute(_DUE).first() is not None,
     )
 
 

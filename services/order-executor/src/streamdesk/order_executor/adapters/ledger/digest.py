@@ -16,6 +16,7 @@ from streamdesk.order_executor.adapters.ledger.schema import (
     CONVERSIONS,
     CORPORATE_ACTIONS,
     FILLS,
+    LATE_FEES,
     ORDERS,
     POSITIONS,
     SIGNALS,
@@ -36,6 +37,7 @@ _BALANCE = "currency", "opening", "amount"
 _CONVERSION = (
     "from_currency", "from_amount", "to_currency", "to_amount", "rate", "rate_at", "cost",
 )  # fmt: skip
+_LATE_FEE = "fee", "currency", "rate", "amount", "realized_pnl"
 _POSITION = (
     "symbol", "market", "quantity", "cost", "local_cost", "market_price", "marked_at", "opened_at",
     "stop_loss", "take_profit",
@@ -48,6 +50,9 @@ _ACTION = (
 # Not the reason: it may name an order's id.
 _REFUSAL = "symbol", "side", "score", "as_of", "refusal_code", "refusal_value", "refusal_limit"
 
+_LATE_FEES = (
+    select(LATE_FEES, FILLS.c.client_order_id).join_from(LATE_FEES, FILLS).order_by(FILLS.c.booking)
+)
 Dump = dict[str, list[dict[str, str | None]]]
 
 
@@ -61,6 +66,7 @@ async def dump(ledger: Ledger) -> Dump:
         refusals = select(SIGNALS).where(SIGNALS.c.refusal_code.is_not(None))
         positions = connection.execute(select(POSITIONS)).mappings()
         balances = connection.execute(select(BALANCES)).mappings()
+        fees = connection.execute(_LATE_FEES).mappings()
         conversions = connection.execute(select(CONVERSIONS).order_by(CONVERSIONS.c.id)).mappings()
         actions = connection.execute(select(CORPORATE_ACTIONS)).mappings().all()
         # A ledger without any gives the digest that it gave before there were any.
@@ -77,6 +83,9 @@ async def dump(ledger: Ledger) -> Dump:
             "conversions": [
                 {"order": names[row["client_order_id"]], **_pick(row, _CONVERSION)}
                 for row in conversions
+            ],
+            "late_fees": [
+                {"order": names[row["client_order_id"]], **_pick(row, _LATE_FEE)} for row in fees
             ],
             "positions": _sorted(_pick(row, _POSITION) for row in positions),
             "refusals": _sorted(

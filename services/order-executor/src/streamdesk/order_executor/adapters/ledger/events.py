@@ -25,6 +25,7 @@ from streamdesk.contracts.topics import TRADING_ORDERS, TRADING_RISK
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, ALERTS, OUTBOX
 from streamdesk.runtime import current_traceparent
 from streamdesk.trading.identity import event_id, moment, order_id_of_signal
+from streamdesk.trading.money import ZERO
 from streamdesk.trading.orders import Order, Trade
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Booking, Holding, Portfolio
@@ -91,7 +92,8 @@ def filled(
         trade_id=trade.trade_id,
         quantity=trade.quantity,
         price=trade.price,
-        fee=trade.fee,
+        fee=trade.fee or ZERO,
+        fee_is_due=trade.fee is None,
         currency=trade.currency,
         cumulative_quantity=order.filled_quantity,
         order_quantity=order.intent.quantity,

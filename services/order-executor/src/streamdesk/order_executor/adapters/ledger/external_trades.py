@@ -203,6 +203,7 @@ def _values(trade: Trade, now: datetime) -> dict[str, object]:
     names = "trade_id", "symbol", "side", "quantity", "price", "fee", "currency"
     values: dict[str, object] = {name: getattr(trade, name) for name in names}
     return values | {
+        "fee": trade.fee or ZERO,
         "order_id": trade.client_order_id,
         "state": Settlement.OPEN,
         "seen_at": now,

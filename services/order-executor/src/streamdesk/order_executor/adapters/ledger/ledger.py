@@ -22,6 +22,7 @@ from streamdesk.order_executor.adapters.ledger import (
     cash,
     events,
     last_look,
+    late_fees,
     loss_watch,
     price_halts,
     rate_rows,
@@ -411,6 +412,12 @@ class Ledger:
         """As `cash.conversions_after`."""
         return await self.database.read(
             lambda connection: cash.conversions_after(connection, number, limit)
+        )
+
+    async def orders_without_fees(self, after: str, limit: int) -> list[str]:
+        """As `late_fees.orders_without`."""
+        return await self.database.read(
+            lambda connection: late_fees.orders_without(connection, after, limit)
         )
 
     async def cash_state(self) -> cash.CashState:

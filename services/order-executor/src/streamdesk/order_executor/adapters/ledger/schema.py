@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from streamdesk.order_executor.adapters.database import TableSet
@@ -153,6 +154,8 @@ FILLS = Table(
     money("cash_amount"),
     money("realized_pnl"),
     money("fx_gain"),
+    # The broker had not named the fee: it counts 0 here, and comes in `late_fees`.
+    Column("fee_due", Boolean, nullable=False, server_default=false()),
     # Of fills from before there were balances: each was converted whole. Part of the cash amount.
     money("conversion_cost"),
     time("booked_at"),
@@ -298,6 +301,19 @@ CONVERSIONS = Table(
     Column("cost", Scaled(2), nullable=False),
     time("booked_at"),
     sqlite_autoincrement=True,
+)
+# Fees that came after their trade was booked.
+LATE_FEES = Table(
+    "late_fees",
+    METADATA,
+    Column("trade_id", ForeignKey("fills.trade_id"), primary_key=True),
+    price("fee"),
+    Column("currency", String(3), nullable=False),
+    Column("rate", Scaled(8), nullable=False),
+    # Cents of the fee's currency that were paid, and of the account's that were lost.
+    Column("amount", Scaled(2), nullable=False),
+    money("realized_pnl"),
+    time("booked_at"),
 )
 # What one unit of a currency was worth in the account's, from when on, and who said so.
 RATES = Table(

@@ -17,7 +17,14 @@ from streamdesk.contracts.events import Side
 from streamdesk.order_executor.adapters.ledger import loss_watch, rows
 from streamdesk.order_executor.adapters.ledger.audit.replay import raw
 from streamdesk.order_executor.adapters.ledger.cash import BookedConversion, conversions_after
-from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT, BALANCES, FILLS, ORDERS
+from streamdesk.order_executor.adapters.ledger.schema import (
+    ACCOUNT,
+    BALANCES,
+    CORPORATE_ACTIONS,
+    FILLS,
+    LATE_FEES,
+    ORDERS,
+)
 from streamdesk.trading.money import PRICE_STEP, ZERO, ExchangeRates, tidy
 from streamdesk.trading.orders import Trade
 from streamdesk.trading.portfolio import moved
@@ -235,6 +242,7 @@ def _movements(connection: Connection) -> Iterator[Row]:
 
     for balance in found:
         yield moved_by("OPENING", balance["currency"], balance["opening"], at=opened_at)
+    others = _without_trade(connection)
     conversions = _conversions(connection)
     converted = next(conversions, None)
     query = select(*(FILLS.c[name] for name in FILL_COLUMNS), ORDERS.c.symbol, ORDERS.c.side)
@@ -242,6 +250,8 @@ def _movements(connection: Connection) -> Iterator[Row]:
     for row in _streamed(connection, query):
         about = {name: row[name] for name in ("symbol", "trade_id", "client_order_id")}
         about |= {"at": row["booked_at"]}
+        while others and others[0]["at"] < row["booked_at"]:
+            yield moved_by(**others.popleft())
         # They were booked right before the trade that they pay for.
         while converted is not None and converted.trade_id == row["trade_id"]:
             made = converted.conversion
@@ -252,6 +262,37 @@ def _movements(connection: Connection) -> Iterator[Row]:
         trade = Trade("", "", row["quantity"], row["price"], row["fee"], row["currency"])
         amount = moved(trade, side)
         yield moved_by(side, trade.currency, amount, quantity=trade.quantity, **about)
+    for other in others:
+        yield moved_by(**other)
+
+
+def _without_trade(connection: Connection) -> deque[Row]:
+    """Movements that no trade made, in the order in which they came: late fees, dividends."""
+    fees = select(LATE_FEES, FILLS.c.client_order_id, ORDERS.c.symbol)
+    fees = fees.select_from(LATE_FEES.join(FILLS).join(ORDERS))
+    names = "currency", "symbol", "trade_id", "client_order_id"
+    found = [
+        {
+            "movement": "FEE",
+            "amount": -row["amount"],
+            "at": row["booked_at"],
+            **{name: row[name] for name in names},
+        }
+        for row in connection.execute(fees).mappings()
+    ]
+    # A split pays for the fraction of a share that is left.
+    paid = select(CORPORATE_ACTIONS).where(CORPORATE_ACTIONS.c.local_amount != ZERO)
+    found += [
+        {
+            "movement": row["kind"],
+            "amount": row["local_amount"],
+            "at": row["booked_at"],
+            "currency": row["currency"],
+            "symbol": row["symbol"],
+        }
+        for row in connection.execute(paid).mappings()
+    ]
+    return deque(sorted(found, key=lambda row: row["at"]))
 
 
 def _conversions(connection: Connection) -> Iterator[BookedConversion]:

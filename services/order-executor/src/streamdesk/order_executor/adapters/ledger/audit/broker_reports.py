@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from streamdesk.order_executor.adapters.ledger.audit.findings import (
     Discrepancy,
@@ -16,8 +16,8 @@ from streamdesk.order_executor.adapters.ledger.audit.findings import (
 from streamdesk.order_executor.adapters.ledger.audit.orders import DONE
 from streamdesk.order_executor.adapters.ledger.audit.replay import raw
 from streamdesk.order_executor.adapters.ledger.contradictions import RESOLVED
-from streamdesk.order_executor.adapters.ledger.schema import FILLS, ORDERS
-from streamdesk.trading.money import tidy
+from streamdesk.order_executor.adapters.ledger.schema import FILLS, LATE_FEES, ORDERS
+from streamdesk.trading.money import ZERO, tidy
 from streamdesk.trading.orders import BrokerReport, OrderState, Origin, Trade
 
 SLICE = 500
@@ -41,9 +41,13 @@ _FILLS = select(
     FILLS.c.trade_id,
     FILLS.c.quantity,
     raw(FILLS.c.price),
-    raw(FILLS.c.fee),
+    # NULL while the broker has not named it, as far as is known here.
+    case(
+        (and_(FILLS.c.fee_due, LATE_FEES.c.trade_id.is_(None)), None),
+        else_=raw(FILLS.c.fee) + func.coalesce(raw(LATE_FEES.c.fee), 0),
+    ),
     FILLS.c.currency,
-)
+).select_from(FILLS.outerjoin(LATE_FEES, LATE_FEES.c.trade_id == FILLS.c.trade_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,8 @@ def _is_booked(trade: Trade, fill: Any, findings: Findings) -> bool:  # noqa: AN
     if (
         trade.quantity != quantity
         or trade.price * MILLION != price
-        or trade.fee * MILLION != fee
+        # The broker may have named it since: the next report brings it.
+        or (fee is not None and (trade.fee or ZERO) * MILLION != fee)
         or trade.currency != currency
     ):
         _note(trade, fill, findings)
@@ -149,7 +154,7 @@ def note_missing(trades: Sequence[Trade], fills: dict[str, Any], findings: Findi
 
 
 def _note(trade: Trade, fill: Any, findings: Findings) -> None:  # noqa: ANN401 - a row
-    expected = replace(trade, price=tidy(trade.price), fee=tidy(trade.fee))
+    expected = replace(trade, price=tidy(trade.price), fee=tidy(trade.fee or ZERO))
     found = None
     if fill is not None:
         order_id, _, quantity, price, fee, currency = fill
@@ -158,7 +163,7 @@ def _note(trade: Trade, fill: Any, findings: Findings) -> None:  # noqa: ANN401 
             client_order_id=order_id,
             quantity=quantity,
             price=from_millionths(price),
-            fee=from_millionths(fee),
+            fee=from_millionths(fee or 0),
             currency=currency,
         )
     findings.append(Discrepancy(f"trade {trade.trade_id}", expected, found))

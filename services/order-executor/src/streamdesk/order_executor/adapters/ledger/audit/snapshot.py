@@ -17,6 +17,7 @@ from streamdesk.order_executor.adapters.ledger.audit.replay import Recomputed
 from streamdesk.order_executor.adapters.ledger.schema import (
     BALANCES,
     CONVERSIONS,
+    LATE_FEES,
     ORDERS,
     RESERVATIONS,
     ROUND_TRIPS,
@@ -39,7 +40,8 @@ class Snapshot:
         stops: the stop, the target and the options of each order that opened a position.
         of_trips: what all round trips gained.
         opening: balances that the account began with.
-        converted: what conversions added to each balance, or took.
+        converted: what conversions and late fees added to each balance, or took.
+        late_loss: what late fees added to the realised gain; 0 or less.
     """
 
     portfolio: Portfolio
@@ -48,6 +50,7 @@ class Snapshot:
     of_trips: Decimal
     opening: dict[str, Decimal]
     converted: dict[str, Decimal]
+    late_loss: Decimal
 
 
 def snapshot(connection: Connection, rates: RateBook, entries: Iterable[str]) -> Snapshot:
@@ -71,19 +74,22 @@ def snapshot(connection: Connection, rates: RateBook, entries: Iterable[str]) ->
     stops = {order_id: (stop, target, exits) for order_id, stop, target, exits in found}
     of_trips = connection.execute(select(func.sum(ROUND_TRIPS.c.profit))).scalar() or ZERO
     opening = {row.currency: row.opening for row in connection.execute(select(BALANCES))}
-    return Snapshot(portfolio, frozenset(live), stops, of_trips, opening, _converted(connection))
+    lost = connection.execute(select(func.sum(LATE_FEES.c.realized_pnl))).scalar() or ZERO
+    moved = _converted(connection)
+    return Snapshot(portfolio, frozenset(live), stops, of_trips, opening, moved, lost)
 
 
 def _converted(connection: Connection) -> dict[str, Decimal]:
-    there, gone = (
+    there, gone, fees = (
         connection.execute(select(currency, func.sum(amount)).group_by(currency)).all()
         for currency, amount in (
             (CONVERSIONS.c.to_currency, CONVERSIONS.c.to_amount),
             (CONVERSIONS.c.from_currency, CONVERSIONS.c.from_amount),
+            (LATE_FEES.c.currency, LATE_FEES.c.amount),
         )
     )
     found: dict[str, Decimal] = {row[0]: row[1] for row in there}
-    for currency, amount in gone:
+    for currency, amount in (*gone, *fees):
         found[currency] = found.get(currency, ZERO) - amount
     return found
 
@@ -95,8 +101,9 @@ def check_money(replay: Recomputed, kept: Snapshot, findings: Findings) -> None:
     if kept.opening.keys() == {account.rates.account_currency}:
         [opening] = kept.opening.values()
         findings.compare("initial cash", opening, account.initial_cash)
-    findings.compare("realised gain", from_cents(replay.gain), account.realized_pnl)
-    findings.compare("gain of round trips", from_cents(replay.gain), kept.of_trips)
+    gain = from_cents(replay.gain) + kept.late_loss
+    findings.compare("realised gain", gain, account.realized_pnl)
+    findings.compare("gain of round trips", gain, kept.of_trips)
     findings.compare("currency gain", from_cents(replay.fx_gain), account.realized_fx_gain)
     for symbol in sorted(replay.held.keys() | account.holdings.keys()):
         _check_position(symbol, replay, kept, findings)
