@@ -115,3 +115,28 @@ def test_on_a_terminal_trading_is_halted_only_once_it_is_confirmed(
         os.close(ours)
         os.close(theirs)
     assert run(["trading", "status"]) == (1 if code == 0 else 0)
+
+
+def test_canceling_and_closing_say_what_there_is_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["trading", "resume"]) == 0  # makes the ledger
+    capsys.readouterr()
+    for command in ("cancel-all", "close-all"):
+        assert run(["trading", command, "--yes"]) == 0
+        assert "nothing to do" in capsys.readouterr().out
+    assert run(["trading", "reduce", "--close-all", "--reason", "late", "--yes"]) == 0
+    assert run(["trading", "halt", "--cancel-all", "--reason", "odd", "--yes", "--json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Trading is reduced to exits")
+    assert [json.loads(line) for line in lines[2:]][1] == {"ended": True, "items": []}
+    assert run(["trading", "close-all", "--yes"]) == 1
+    assert "streamdesk trading reduce --reason WHY --close-all" in capsys.readouterr().err
+
+
+def test_locks_are_shown_and_lifted_by_number(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["trading", "locks"]) == 0
+    assert capsys.readouterr().out == "no locks: entries are accepted\n"
+    assert run(["trading", "unlock", "7"]) == 1
+    assert "there is no lock 7" in capsys.readouterr().err
+    assert run(["trading", "unlock"]) == 2
+    assert "--all" in capsys.readouterr().err
+    assert run(["trading", "unlock", "--all"]) == 0

@@ -308,7 +308,7 @@ def test_the_command_halts_tells_and_resumes(sqlite_of: DatabasesOf) -> None:
     assert (reduced["halted"], reduced["state"]) == (False, "REDUCING")
     assert report["since"] == json.loads(halted.stdout)["since"]
     resumed = json.loads(command(urls, "resume").stdout)
-    assert resumed == {"kind": "report", "halted": False, "state": "ACTIVE"}
+    assert resumed == {"kind": "report", "halted": False, "state": "ACTIVE", "requests": []}
 
 
 @pytest.mark.parametrize("words", [("halt", "--why", "x"), ("status", "now")])

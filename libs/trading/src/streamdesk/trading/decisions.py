@@ -228,6 +228,7 @@ _WHY = {
     Origin.STOP_LOSS: ("STOP_LOSS_CROSSED", "crossed its stop loss of {}"),
     Origin.TAKE_PROFIT: ("TAKE_PROFIT_CROSSED", "crossed its take profit of {}"),
     Origin.TIME_EXIT: ("TIME_EXIT_REACHED", "was held for as long as its signal allows"),
+    Origin.CLOSE_ALL: ("CLOSING_POSITION", "is closed by a person"),
     Origin.EXIT: ("EXIT_PRICED_ANEW", "is below the limit of its exit, {}"),
 }
 

@@ -63,6 +63,8 @@ class Origin(StrEnum):
     TAKE_PROFIT = "TAKE_PROFIT"
     TIME_EXIT = "TIME_EXIT"
     """The position was held for as long as its signal allows."""
+    CLOSE_ALL = "CLOSE_ALL"
+    """A person closes every position."""
     EXIT = "EXIT"
     """What a sell signal's order left when the market moved away from its limit."""
 

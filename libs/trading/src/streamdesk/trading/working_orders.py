@@ -31,6 +31,10 @@ class CancelCode(StrEnum):
     """A signal sells what the entry buys."""
     SPLIT = "SPLIT"
     """The shares are split: what is left of the order is of old ones."""
+    CANCEL_ALL = "CANCEL_ALL"
+    """A person cancels every order."""
+    CLOSE_ALL = "CLOSE_ALL"
+    """A person closes every position; what the entry has not bought is not bought any more."""
     EXIT_PRICED_ANEW = "EXIT_PRICED_ANEW"
     """The market has moved away from the limit of the exit."""
 
@@ -83,6 +87,7 @@ def cancel_code_for(live: Order, crossed: Crossing) -> CancelCode | None:
     if not live.state.is_working or live.contradiction is not None:
         return None
     if live.intent.side is Side.BUY:
-        return CancelCode.STOP_CROSSED
+        is_by_person = crossed.origin is Origin.CLOSE_ALL
+        return CancelCode.CLOSE_ALL if is_by_person else CancelCode.STOP_CROSSED
     is_left = crossed.at > live.intent.as_of and crossed.price < live.intent.limit_price
     return CancelCode.EXIT_PRICED_ANEW if is_left else None

@@ -11,8 +11,8 @@ from streamdesk.order_executor.factory import (
     inspector_of,
     listing_of,
     open_executor,
-    open_kill_switch,
     open_loss_limits,
+    open_trading,
 )
 from streamdesk.runtime import run
 
@@ -20,7 +20,7 @@ from streamdesk.runtime import run
 def main() -> None:
     """Run until a signal stops it; a command just ends."""
     openers = Openers(
-        open_kill_switch,
+        open_trading,
         open_executor,
         open_loss_limits,
         inspector_of,

@@ -26,6 +26,7 @@ from streamdesk.order_executor.adapters.ledger.audit import BookAudit, Discrepan
 from streamdesk.order_executor.adapters.ledger.cancellations import Cancellations
 from streamdesk.order_executor.adapters.ledger.contradictions import Contradictions
 from streamdesk.order_executor.adapters.ledger.corporate_actions import CorporateActions
+from streamdesk.order_executor.adapters.ledger.desk_requests import DeskRequests
 from streamdesk.order_executor.adapters.ledger.digest import digest
 from streamdesk.order_executor.adapters.ledger.external_trades import ExternalTrades
 from streamdesk.order_executor.adapters.ledger.inspection import LedgerInspector
@@ -42,6 +43,7 @@ from streamdesk.order_executor.adapters.ledger.schema import LEDGER
 from streamdesk.order_executor.adapters.market_tables import market_tables
 from streamdesk.order_executor.adapters.paper_broker import PAPER, Faults, PaperBroker
 from streamdesk.order_executor.application.apply_actions import ActionApplication, ActionsFile
+from streamdesk.order_executor.application.carry_out_requests import RequestedActions
 from streamdesk.order_executor.application.check_books import BookCheck
 from streamdesk.order_executor.application.compare_balances import (
     AuditWithBalances,
@@ -129,6 +131,7 @@ class OrderExecutor:
         self.kill_switch = KillSwitch(database, clock)
         self.contradictions = Contradictions(database, clock)
         self.cancellations = Cancellations(database, clock)
+        self.requests = DeskRequests(database, clock)
         self.external = ExternalTrades(database, policy, rates, clock)
         self.loss_limits = LossLimits(database, policy, rates, clock)
         self.rates_file = _rates_file(settings, self.ledger)
@@ -185,6 +188,14 @@ class OrderExecutor:
             self.protection,
             self.view,
             self.broker,
+        )
+        self.requested = RequestedActions(
+            self.requests,
+            self.ledger,
+            self.cancellations,
+            self.execution,
+            self.view,
+            self.gate,
         )
         self._left_halts = LeftHalts(self.kill_switch, halt_file_of(settings))
         self.reconciliation = Reconciliation(
@@ -273,6 +284,10 @@ class OrderExecutor:
         """Act on crossings that had to wait, and value the portfolio, again and again."""
         await schedule.keep_protected(self.protection, self._left_halts, drain)
 
+    async def keep_requested(self, drain: Drain) -> None:
+        """Carry out what a person asks of all executors, again and again."""
+        await schedule.keep_requested(self.requested, drain)
+
     async def keep_checked(self, drain: Drain) -> None:
         """Check the books, again and again."""
         interval = self._settings.book_check_interval_seconds
@@ -323,6 +338,7 @@ async def build(settings: Settings, service: Service) -> AsyncIterator[list[Serv
             ServiceTask("bars", market.follow),
             ServiceTask("bars-report", market.report.run),
             ServiceTask("portfolio", executor.keep_protected),
+            ServiceTask("requests", executor.keep_requested),
             ServiceTask("publication", lambda drain: schedule.keep_published(publisher, drain)),
             ServiceTask("book-check", executor.keep_checked),
             ServiceTask("exchange-rates", executor.keep_rates),
@@ -362,8 +378,8 @@ def _bars_report(settings: Settings, bus: Bus) -> BarsReport:
 
 
 @asynccontextmanager
-async def open_kill_switch(settings: Settings) -> AsyncIterator[KillSwitch]:
-    """The kill switch of the configured ledger, for a person who waits: it gives up early.
+async def open_trading(settings: Settings) -> AsyncIterator[OrderExecutor]:
+    """An executor without a broker, for a person who waits: it gives up early.
 
     Raises:
         DatabaseError: the ledger is unavailable.
@@ -376,14 +392,14 @@ async def open_kill_switch(settings: Settings) -> AsyncIterator[KillSwitch]:
     executor = OrderExecutor(settings.model_copy(update=haste))
     try:
         await executor.ledger.open()
-        yield executor.kill_switch
+        yield executor
     finally:
         await executor.close()
 
 
 @asynccontextmanager
 async def open_loss_limits(settings: Settings) -> AsyncIterator[LossLimits]:
-    """The limits on loss of the configured ledger, likewise."""
+    """The limits on loss of the configured ledger, as `open_executor`."""
     async with open_executor(settings) as executor:
         yield executor.loss_limits
 

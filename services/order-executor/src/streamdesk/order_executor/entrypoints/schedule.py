@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable
 
+from streamdesk.order_executor.application.carry_out_requests import RequestedActions
 from streamdesk.order_executor.application.check_books import BookCheck
 from streamdesk.order_executor.application.follow_rates import RatesFile
 from streamdesk.order_executor.application.heed_halt_file import LeftHalts
@@ -33,6 +34,9 @@ PROTECTION_SECONDS = 0.5
 
 RATES_SECONDS = 10.0
 """How often the file of rates is looked at: it changes once a day as a rule."""
+REQUESTS_SECONDS = 0.5
+"""How often what a person asks is looked for."""
+
 
 RESOLVED_BY_WAITING = BrokerUnavailableError, OutcomeUnknownError, ClockOffError, DatabaseError
 
@@ -94,6 +98,13 @@ async def keep_protected(protection: Protection, left_halts: LeftHalts, drain: D
             await left_halts.heed()
             await protection.leave_crossed()
             await protection.value()
+
+
+async def keep_requested(requested: RequestedActions, drain: Drain) -> None:
+    """Carry out what a person asks of all executors."""
+    while not await drain.sleep(REQUESTS_SECONDS):
+        with contextlib.suppress(DatabaseError):  # the database has logged it
+            await requested.carry_out()
 
 
 async def keep_published(publisher: OutboxPublisher, drain: Drain) -> None:

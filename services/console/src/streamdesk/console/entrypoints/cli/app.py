@@ -24,7 +24,7 @@ COMMANDS = {
     "bus": "Inspect the bus: lag, health, live and past traffic, dead letters.",
     "job": "Run a job of the desk once.",
     "news": "Fetch news once, follow it, and explain why an article passes.",
-    "trading": "Halt, reduce and resume trading; settle what the broker contradicts.",
+    "trading": "Halt, reduce and resume trading; cancel, close and settle orders; lift locks.",
     "ledger": "Show orders, fills, positions, equity and cash; check and export the books.",
     "alert": "Send a test alert the way that alerts take to people.",
 }

@@ -1,7 +1,8 @@
-"""`streamdesk trading`: the kill switch, and orders that need a person."""
+"""`streamdesk trading`: the kill switch, canceling and closing all, and what needs a person."""
 
 import sys
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -9,13 +10,15 @@ import typer
 from rich.markup import escape
 
 from streamdesk.console.adapters.service_command import Line
+from streamdesk.console.adapters.terminal import trading_view
 from streamdesk.console.adapters.terminal.output import print_json, stdout
 from streamdesk.console.domain.up_options import DATA
-from streamdesk.console.entrypoints.cli.executor import ask_executor
+from streamdesk.console.entrypoints.cli.executor import ask_executor, run_executor
 from streamdesk.console.entrypoints.cli.lazy import new_app
 from streamdesk.console.entrypoints.cli.options import DataOption, JsonOption
 from streamdesk.console.errors import UsageError
 
+WAIT_SECONDS = 60.0
 ReasonOption = Annotated[
     str | None,
     typer.Option(
@@ -24,39 +27,88 @@ ReasonOption = Annotated[
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
-app = new_app("Halt, reduce and resume trading; settle what the broker contradicts.")
+WaitOption = Annotated[
+    float, typer.Option("--wait", min=0, help="Seconds to wait for the executors.")
+]
+
+app = new_app("Halt, reduce and resume trading; cancel, close and settle orders; lift locks.")
 
 
 @app.command("halt")
 def halt(
     reason: ReasonOption = None,
+    cancel: Annotated[
+        bool, typer.Option("--cancel-all", help="Cancel what is left of every order, too.")
+    ] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
     data: DataOption = DATA,
 ) -> int:
     """Send nothing from now on, by any executor of the account: no entry, no exit, no stop.
 
-    Once this command has returned, no order is sent that the broker does not have. Orders that it
-    has are finished. A stop that is crossed meanwhile is remembered, and sells after `resume` or
-    `reduce`.
+    An order that is on its way to the broker at that moment is waited for, and shown. Orders that
+    the broker has are finished, unless they are canceled. A stop that is crossed meanwhile is
+    remembered, and sells after `resume` or `reduce`.
     """
-    return _stop("halt", "send nothing, no stop losses either", reason, data, yes, as_json)
+    reason = _stop("halt", "send nothing, no stop losses either", reason, data, yes, as_json)
+    return _ask_for("cancel-all", reason, data, WAIT_SECONDS, as_json) if cancel else 0
 
 
 @app.command("reduce")
 def reduce(
     reason: ReasonOption = None,
+    close: Annotated[bool, typer.Option("--close-all", help="Sell every position, too.")] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
     data: DataOption = DATA,
 ) -> int:
     """Send exits alone from now on, by any executor of the account: sells and protective exits."""
-    return _stop("reduce", "send exits alone", reason, data, yes, as_json)
+    if close:
+        _confirm(_what_closes(data), yes)
+    reason = _stop("reduce", "send exits alone", reason, data, yes, as_json)
+    return _ask_for("close-all", reason, data, WAIT_SECONDS, as_json) if close else 0
+
+
+@app.command("cancel-all")
+def cancel_all(
+    reason: ReasonOption = None,
+    wait: WaitOption = WAIT_SECONDS,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+    data: DataOption = DATA,
+) -> int:
+    """Cancel what is left of every order, entries and exits; positions stay.
+
+    The executors do it, whichever of them dies. A position whose exit is canceled is left again at
+    the next bar that is through its stop. The exit code is 1 unless all is done within --wait.
+    """
+    equity = _equity(data)
+    _confirm(f"Cancel what is left of {equity['open_orders']} orders?", yes)
+    return _ask_for("cancel-all", reason or "", data, wait, as_json)
+
+
+@app.command("close-all")
+def close_all(
+    reason: ReasonOption = None,
+    wait: WaitOption = WAIT_SECONDS,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+    data: DataOption = DATA,
+) -> int:
+    """Cancel what is left of every entry, and sell every position.
+
+    The executors do it, whichever of them dies, at the market's price within the limit on slippage,
+    again at each bar that leaves the limit behind. New entries are stopped by `reduce --close-all`
+    alone. While trading is halted nothing can be sold. The exit code is 1 unless all is done within
+    --wait.
+    """
+    _confirm(_what_closes(data), yes)
+    return _ask_for("close-all", reason or "", data, wait, as_json)
 
 
 @app.command("resume")
 def resume(yes: YesOption = False, as_json: JsonOption = False, data: DataOption = DATA) -> int:
-    """Send entries and exits again."""
+    """Send entries and exits again; what is left of `cancel-all` and `close-all` is withdrawn."""
     _confirm("Send entries and exits again?", yes)
     return _show(ask_executor(["resume"], data), as_json=as_json)
 
@@ -76,13 +128,49 @@ def _stop(
     data: Path,
     yes: bool,
     as_json: bool,
-) -> int:
+) -> str:
     if reason is None and sys.stdin.isatty():
         reason = typer.prompt("Reason")
     if not (reason or "").strip():
         raise UsageError(f"say why, for those who find trading stopped: {command} --reason WHY")
     _confirm(f"From now on, {what}?", yes)
-    return _show(ask_executor([command, "--reason", reason or ""], data), as_json=as_json)
+    _show(ask_executor([command, "--reason", reason or ""], data), as_json=as_json)
+    return reason or ""
+
+
+def _equity(data: Path) -> Line:
+    """The account's figures, for what a person is about to confirm."""
+    found: list[Line] = []
+    ended = run_executor(
+        ["ledger", "equity"],
+        data,
+        lambda line: found.append(line["row"]) if line["kind"] == "equity" else None,
+    )
+    if ended.code != 0:
+        raise ended.error("the ledger", "be read")
+    return found[0]
+
+
+def _what_closes(data: Path) -> str:
+    equity = _equity(data)
+    worth = f"{Decimal(equity['positions_value']):,} {equity['currency']}"
+    return (
+        f"Sell {equity['positions']} positions worth {worth}, and cancel what is left of entries "
+        f"({equity['open_orders']} orders are open)?"
+    )
+
+
+def _ask_for(command: str, reason: str, data: Path, wait: float, as_json: bool) -> int:
+    view = trading_view.RequestView(stdout(), silent=as_json)
+    words = [command, "--reason", reason, "--wait", str(wait)]
+    ended = run_executor(words, data, view.show)
+    if ended.last.get("kind") != "report":
+        raise ended.error(f"`trading {command}`", "be done")
+    if as_json:
+        print_json({name: value for name, value in ended.last.items() if name != "kind"})
+    else:
+        view.end(ended.last)
+    return 0 if ended.code == 0 else 1
 
 
 def _confirm(question: str, yes: bool) -> None:
@@ -154,6 +242,40 @@ def _show_settled(report: Line, *, as_json: bool) -> int:
     return 0
 
 
+@app.command("locks")
+def locks(as_json: JsonOption = False, data: DataOption = DATA) -> int:
+    """Show the locks of entries: which limit on loss or protection, and until when."""
+    found = ask_executor(["locks"], data)["locks"]
+    if as_json:
+        print_json(found)
+    elif found:
+        stdout().print(trading_view.locks(found))
+    else:
+        stdout().print("no locks: entries are accepted", highlight=False)
+    return 0
+
+
+@app.command("unlock")
+def unlock(
+    numbers: Annotated[
+        list[int] | None, typer.Argument(help="Of the locks, as `locks` shows.", show_default=False)
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Lift every lock.")] = False,
+    as_json: JsonOption = False,
+    data: DataOption = DATA,
+) -> int:
+    """Lift locks of entries; the loss behind one is measured from the present equity then."""
+    if bool(numbers) == every:
+        raise UsageError("say which locks: their numbers, or --all")
+    words = ["--all"] if every else [str(number) for number in numbers or ()]
+    lifted = ask_executor(["unlock", *words], data)["lifted"]
+    if as_json:
+        print_json(lifted)
+    else:
+        stdout().print(f"{len(lifted)} lifted", highlight=False)
+    return 0
+
+
 WORDS = {
     "HALTED": "[bold red]Trading is halted[/]{since}: {reason}. Nothing is sent.",
     "REDUCING": "[bold yellow]Trading is reduced to exits[/]{since}: {reason}. "
@@ -177,4 +299,6 @@ def _show(report: Line, *, as_json: bool) -> int:
             "meanwhile; the executors do this before they trade again."
         )
         stdout().print(waits, highlight=False)
+    for line in trading_view.notes(report):
+        stdout().print(line, highlight=False)
     return 0

@@ -77,5 +77,7 @@ REASONS = {
     CancelCode.STOP_CROSSED: "the market crossed a stop of the position",
     CancelCode.SELL_SIGNAL: "a signal sells the position",
     CancelCode.SPLIT: "the shares are split",
+    CancelCode.CANCEL_ALL: "a person cancels every order",
+    CancelCode.CLOSE_ALL: "a person closes every position",
     CancelCode.EXIT_PRICED_ANEW: "the market moved away from its limit",
 }

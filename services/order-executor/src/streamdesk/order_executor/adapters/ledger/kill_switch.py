@@ -13,7 +13,7 @@ from sqlalchemy import Connection, null, select, update
 
 from streamdesk.contracts.events import Severity
 from streamdesk.order_executor.adapters.database import Database
-from streamdesk.order_executor.adapters.ledger import events, rows
+from streamdesk.order_executor.adapters.ledger import desk_requests, events, rows
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT
 from streamdesk.order_executor.domain import Halt
 from streamdesk.trading.risk import Alert
@@ -66,6 +66,8 @@ class KillSwitch:
     async def resume(self) -> Halt | None:
         """Let everything through again; returns the halt that ended, None if there was none.
 
+        What a person has asked of all executors is withdrawn as far as it is not done.
+
         Raises:
             DatabaseError: as `stop`.
         """
@@ -77,6 +79,7 @@ class KillSwitch:
                 connection.execute(update(ACCOUNT).values(**nothing))
                 alert = _alert("TRADING_RESUMED", Severity.INFO, "trading is resumed")
                 events.alert(connection, alert, self._clock())
+            desk_requests.withdraw(connection, self._clock())
             return current
 
         return await self._database.write(work)

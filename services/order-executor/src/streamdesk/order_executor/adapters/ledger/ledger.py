@@ -20,6 +20,7 @@ from streamdesk.order_executor.adapters.ledger import (
     booking,
     cancellations,
     cash,
+    desk_requests,
     events,
     last_look,
     late_fees,
@@ -192,7 +193,12 @@ class Ledger:
         return order
 
     async def protect(
-        self, holding: Holding, crossed: Crossing, marks: Marks | None = None
+        self,
+        holding: Holding,
+        crossed: Crossing,
+        marks: Marks | None = None,
+        *,
+        asked_at: datetime | None = None,
     ) -> ExitStep:
         """Commit the next step of leaving a position whose stop was crossed.
 
@@ -204,6 +210,8 @@ class Ledger:
             holding: the position as it was when the bar came.
             crossed: the bar that crossed its stop.
             marks: prices seen since the last call.
+            asked_at: since when a person closes it; no exit follows one that the broker has
+                rejected since, or the last that is priced anew.
 
         Returns:
             The step; none when the position is closed, or being closed, already.
@@ -232,7 +240,9 @@ class Ledger:
             if halt is not None:
                 return halt
             intent = protective_exit(held, crossed, attempt, self._policy)
-            if intent is None:
+            if intent is None or (
+                asked_at is not None and desk_requests.why_not_closed(connection, held, asked_at)
+            ):
                 return ExitStep()
             events.alert(connection, exit_alert(intent, crossed, attempt, MAX_EXITS), now)
             portfolio = rows.portfolio(connection, self.rates.at(crossed.at))

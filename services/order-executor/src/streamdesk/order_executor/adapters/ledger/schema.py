@@ -361,4 +361,28 @@ CORPORATE_ACTIONS = Table(
     UniqueConstraint("symbol", "ex_date", "kind", name="corporate_actions_once"),
     sqlite_autoincrement=True,
 )
+# What a person asks of all executors: to cancel every order, to close every position.
+DESK_REQUESTS = Table(
+    "desk_requests",
+    METADATA,
+    # SQLite counts rows only when the key is exactly INTEGER.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("kind", String(12), nullable=False),
+    Column("reason", Text, nullable=False),
+    time("made_at"),
+    # NULL: it is being carried out.
+    time("ended_at", nullable=True),
+    sqlite_autoincrement=True,
+)
+Index("desk_requests_ended_at", DESK_REQUESTS.c.ended_at)
+# One for each order that it is about: one to cancel, or the one that opened a position.
+DESK_REQUEST_ITEMS = Table(
+    "desk_request_items",
+    METADATA,
+    Column("request_id", ForeignKey("desk_requests.id"), primary_key=True),
+    Column("client_order_id", ForeignKey("orders.client_order_id"), primary_key=True),
+    # NULL: not done yet.
+    Column("outcome", String(10)),
+    Column("detail", Text),
+)
 LEDGER = TableSet("ledger", METADATA, ACCOUNT)

@@ -2,6 +2,7 @@
 
 migrate, inspect               the tables: `tables`
 halt, reduce, resume, status   the kill switch: `trading`
+cancel-all, close-all          what all executors are asked for: `requests`
 locks, unlock                  locks of entries: `locks`
 resolve, adopt, ignore         what a person found out about an order or a trade: `orders`
 ledger                         rows of the ledger, and whether the books agree: `ledger`
@@ -11,7 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from streamdesk.order_executor.application.switch_trading import TradingCommand
-from streamdesk.order_executor.entrypoints.cli import ledger, locks, orders, tables, trading
+from streamdesk.order_executor.entrypoints.cli import (
+    ledger,
+    locks,
+    orders,
+    requests,
+    tables,
+    trading,
+)
 
 Command = Callable[[Sequence[str]], int]
 
@@ -20,7 +28,7 @@ Command = Callable[[Sequence[str]], int]
 class Openers:
     """How commands get at the ledger that the settings name."""
 
-    kill_switch: trading.OpenKillSwitch
+    trading: trading.OpenTradingOf
     executor: orders.OpenExecutor
     loss_limits: locks.OpenLossLimits
     inspector_of: tables.InspectorOf
@@ -44,10 +52,13 @@ def run_command(arguments: Sequence[str], openers: Openers) -> int | None:
     of_orders = [str(command) for command in orders.OrderCommand]
     commands: dict[str, Command] = {
         **of_tables,
-        **dict.fromkeys(of_trading, lambda words: trading.trading(words, openers.kill_switch)),
+        **dict.fromkeys(of_trading, lambda words: trading.trading(words, openers.trading)),
         **dict.fromkeys(of_orders, lambda words: orders.about_an_order(words, openers.executor)),
         **dict.fromkeys(
             locks.COMMANDS, lambda words: locks.lock_command(words, openers.loss_limits)
+        ),
+        **dict.fromkeys(
+            requests.COMMANDS, lambda words: requests.request_command(words, openers.trading)
         ),
         "ledger": lambda words: ledger.ledger(words, openers.readers),
     }

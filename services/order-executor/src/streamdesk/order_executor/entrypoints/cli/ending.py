@@ -21,15 +21,19 @@ class NotThereError(Exception):
     """The ledger has nothing that the command could be about."""
 
 
-def run(work: Callable[[Settings], Coroutine[Any, Any, dict[str, Any]]]) -> int:
+def run(
+    work: Callable[[Settings], Coroutine[Any, Any, dict[str, Any]]],
+    is_done: Callable[[dict[str, Any]], bool] = lambda _: True,
+) -> int:
     """Run a command with the settings of the environment, and print its report.
 
     Args:
         work: what it does; returns the report.
+        is_done: whether a report says that all is done.
 
     Returns:
-        The exit code: 0; 1 when there is nothing to do it to, or the ledger is unavailable; 2 for
-        a bad setting.
+        The exit code: 0; 1 when there is nothing to do it to, the ledger is unavailable, or not all
+        is done; 2 for a bad setting.
     """
     try:
         settings = load(Settings)
@@ -42,7 +46,7 @@ def run(work: Callable[[Settings], Coroutine[Any, Any, dict[str, Any]]]) -> int:
     except DatabaseError as error:
         return complain(f"the ledger is unavailable: {error}", EXIT_FAILED)
     print_report(report)
-    return 0
+    return 0 if is_done(report) else EXIT_FAILED
 
 
 def print_report(report: dict[str, Any]) -> None:

@@ -3,29 +3,55 @@
 import argparse
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, Protocol
 
 from streamdesk.order_executor.adapters.halt_file import WantedHalt, halt_file_of
+from streamdesk.order_executor.adapters.ledger import Ledger
+from streamdesk.order_executor.adapters.ledger.desk_requests import DeskRequest, DeskRequests
 from streamdesk.order_executor.adapters.ledger.kill_switch import KillSwitch
 from streamdesk.order_executor.application.switch_trading import (
+    STOPS,
     TradingCommand,
     leave_halt,
+    settled_orders,
     switch_trading,
 )
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.domain import Halt
 from streamdesk.order_executor.entrypoints.cli.ending import PROGRAM, run
 from streamdesk.order_executor.errors import DatabaseError
+from streamdesk.trading.orders import Order
 from streamdesk.trading.trading_state import TradingState
 
-OpenKillSwitch = Callable[[Settings], AbstractAsyncContextManager[KillSwitch]]
+OF_THE_LEDGER_SECONDS = 2.0
+"""An order's outcome is booked this much later than the broker's answer at most, as a rule."""
+
+
+class OpenTrading(Protocol):
+    """What the commands use of an open ledger."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The account's books."""
+
+    @property
+    def kill_switch(self) -> KillSwitch:
+        """What may be sent."""
+
+    @property
+    def requests(self) -> DeskRequests:
+        """What a person asks of all executors."""
+
+
+OpenTradingOf = Callable[[Settings], AbstractAsyncContextManager[OpenTrading]]
 """Opens the ledger, its tables up to date, and closes it again."""
 
 
-def trading(arguments: Sequence[str], open_kill_switch: OpenKillSwitch) -> int:
+def trading(arguments: Sequence[str], open_trading: OpenTradingOf) -> int:
     """Use the kill switch of the configured ledger, and print the state.
 
-    A halt works without the ledger, too: it is left beside the ledger's file.
+    A halt works without the ledger, too: it is left beside the ledger's file. With the ledger,
+    `halt` and `reduce` wait for orders that are on their way to the broker.
 
     Returns:
         The exit code.
@@ -37,15 +63,39 @@ def trading(arguments: Sequence[str], open_kill_switch: OpenKillSwitch) -> int:
         file = halt_file_of(settings)
         try:
             file.look_for_ledger()
-            async with open_kill_switch(settings) as kill_switch:
-                halt = await switch_trading(kill_switch, command, reason)
+            async with open_trading(settings) as desk:
+                halt = await switch_trading(desk.kill_switch, command, reason)
                 if command is not TradingCommand.STATUS:
                     file.remove()
-                return _shown(halt)
+                report = _shown(halt)
+                if command in STOPS and halt is not None:
+                    seconds = settings.broker_timeout_seconds + OF_THE_LEDGER_SECONDS
+                    orders = await settled_orders(desk.ledger, halt, seconds)
+                    report["on_their_way"] = [_order(order) for order in orders]
+                requests = await desk.requests.open()
+                return report | {"requests": [_request(request) for request in requests]}
         except DatabaseError as error:
             return _left(leave_halt(file, command, reason, error), error)
 
     return run(work)
+
+
+def _order(order: Order) -> dict[str, Any]:
+    return {
+        "order": order.client_order_id,
+        "symbol": order.intent.symbol,
+        "side": order.intent.side,
+        "state": order.state,
+    }
+
+
+def _request(request: DeskRequest) -> dict[str, Any]:
+    return {
+        "request": request.kind,
+        "since": request.made_at.isoformat(),
+        "left": sum(item.outcome is None for item in request.items),
+        "of": len(request.items),
+    }
 
 
 def _left(wanted: WantedHalt, error: DatabaseError) -> dict[str, Any]:
