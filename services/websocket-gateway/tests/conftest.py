@@ -24,11 +24,14 @@ from streamdesk.contracts import topics
 from streamdesk.contracts.base import Event, Topic
 from streamdesk.contracts.events import (
     BarClosed,
+    EntriesLocked,
+    EntriesUnlocked,
     HamaChanged,
     NewsFiltered,
     OrderFilled,
     OrderSubmitted,
     PortfolioValued,
+    RiskAlerted,
     SignalGenerated,
     StockIndicatorsCompleted,
     SystemEvent,
@@ -276,6 +279,19 @@ class Events:
             "positions": [position],
         }
         return PortfolioValued.model_validate(_example(PortfolioValued) | changes | more)
+
+    @staticmethod
+    def alert(code: str, minute: int, message: str) -> RiskAlerted:
+        changes = {"code": code, "message": message, "timestamp": START + timedelta(minutes=minute)}
+        return RiskAlerted.model_validate(_example(RiskAlerted) | changes)
+
+    @staticmethod
+    def locked(number: int) -> EntriesLocked:
+        return EntriesLocked.model_validate(_example(EntriesLocked) | {"lock_id": number})
+
+    @staticmethod
+    def unlocked(number: int) -> EntriesUnlocked:
+        return EntriesUnlocked.model_validate(_example(EntriesUnlocked) | {"lock_id": number})
 
     @staticmethod
     def task(task_id: str = "warm-up-1", done: int = 1) -> TaskProgressed:

@@ -113,6 +113,33 @@ async def test_the_gain_of_currencies_stands_apart_where_there_is_one(
 
 
 @pytest.mark.chromium
+async def test_the_page_says_what_may_be_sent_and_which_locks_keep_entries_out(
+    desk: Any, events: Any, open_page: Any
+) -> None:
+    async with open_page() as (page, problems):
+        await page.goto(f"http://{desk.address}/")
+        await page.wait_for_selector("#connection[data-state=connected]")
+        assert await page.locator("#trading").get_attribute("class") is None, "nothing is known"
+        await desk.publish(events.portfolio("1000012.00", 1, trading_state="ACTIVE"))
+        await page.locator("#trading", has_text="open").wait_for()
+        await desk.publish(events.alert("TRADING_HALTED", 2, "trading is halted: odd prices"))
+        await page.locator("#trading.down", has_text="halted").wait_for()
+        assert "odd prices" in (await page.locator("#trading").get_attribute("title") or "")
+        await desk.publish(events.portfolio("1000011.00", 1, trading_state="ACTIVE"))  # older
+        await desk.publish(events.alert("TRADING_REDUCING", 3, "trading is reduced to exits: x"))
+        await page.locator("#trading.warn", has_text="exits only").wait_for()
+        assert not await page.locator("#locks-figure").is_visible()
+        await desk.publish(events.locked(7), events.locked(8))
+        await page.locator("#locks", has_text="2").wait_for()
+        await desk.publish(events.unlocked(7), events.unlocked(8))
+        await page.locator("#locks-figure").wait_for(state="hidden")
+        await page.set_viewport_size({"width": 390, "height": 844})
+        wide = await page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 390, "no sideways scrolling on a telephone"
+    assert problems == []
+
+
+@pytest.mark.chromium
 async def test_a_browser_sees_rows_arrive(desk: Any, events: Any, open_page: Any) -> None:
     outside: list[str] = []
     async with open_page() as (page, problems):

@@ -248,4 +248,9 @@ class PortfolioValued(Event):
         "conversions. Equity is initial cash, realised, unrealised and this gain.",
     )
     positions: tuple[Position, ...] = Field(description="All that is held, by symbol.")
+    trading_state: str | None = Field(
+        default=None,
+        pattern="^(ACTIVE|REDUCING|HALTED)$",
+        description="Which orders the kill switch lets through; null from an older version.",
+    )
     timestamp: Timestamp

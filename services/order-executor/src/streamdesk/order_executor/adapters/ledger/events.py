@@ -149,6 +149,7 @@ def valued(connection: Connection, portfolio: Portfolio, now: datetime) -> None:
         realized_pnl=portfolio.realized_pnl,
         fx_gain=portfolio.fx_gain,
         positions=tuple(_position(item, portfolio) for item in portfolio.holdings.values()),
+        trading_state=portfolio.trading_state,
         timestamp=now,
     )
     enqueue(connection, TRADING_ORDERS.name, event, (account, str(number)), now)

@@ -8,6 +8,7 @@ import { Hama } from "./hama.js";
 import { News } from "./news.js";
 import { Orders } from "./orders.js";
 import { Flow, Log, Portfolio, Queues } from "./panels.js";
+import { Safety } from "./safety.js";
 import { Signals } from "./signals.js";
 import { Feed } from "./socket.js";
 import { Tasks } from "./tasks.js";
@@ -29,6 +30,7 @@ const signalTimes = new Map(); // signal id -> end of the bar that gave it
 const seen = new Set();
 const equity = new EquityChart();
 const portfolio = new Portfolio();
+const safety = new Safety();
 const [signals, news, tasks, log, flow, queues] = [
   new Signals(),
   new News(),
@@ -54,6 +56,7 @@ const HANDLERS = {
   PortfolioValued: (data) => {
     equity.add(data);
     portfolio.add(data);
+    safety.valued(data);
     price.hold(data.positions);
   },
   NewsFiltered: (data, message) => news.add(data, message),
@@ -71,15 +74,21 @@ for (const kind of [
 for (const kind of ["TaskProgressed", "StockIndicatorsCompleted", "TaskCompleted"]) {
   HANDLERS[kind] = (data, message) => tasks.add(kind, data, message);
 }
-const LOGGED = [
-  "SystemEvent",
-  "RiskAlerted",
-  "EntriesLocked",
-  "EntriesUnlocked",
-  "StrategyUpdated",
-];
+const LOGGED = ["SystemEvent", "StrategyUpdated"];
 for (const kind of LOGGED) {
   HANDLERS[kind] = (data, message) => log.add(kind, data, message);
+}
+
+const LOGGED_AND_SHOWN = {
+  RiskAlerted: (data) => safety.alert(data),
+  EntriesLocked: (data) => safety.lock(data),
+  EntriesUnlocked: (data) => safety.unlock(data),
+};
+for (const [kind, show] of Object.entries(LOGGED_AND_SHOWN)) {
+  HANDLERS[kind] = (data, message) => {
+    log.add(kind, data, message);
+    show(data);
+  };
 }
 
 function onEvent(message) {
