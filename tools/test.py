@@ -4,12 +4,19 @@ Without arguments: all of them, in parallel, with the slowest listed, and with t
 members' own tests inside pytest's processes, which must reach the mark set in pyproject.toml.
 Arguments go to pytest; when they choose a part of the tests (a path, -k, -m, --lf …) there is no
 coverage. pytest's own closing line is the last line either way.
+
+The tests' files are in memory where there is room (/dev/shm), unless TMPDIR says otherwise: the
+ledgers wait for the disk at each commit, and what tests end are processes, never the machine.
 """
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +30,9 @@ CHOOSING = {
 COVERAGE = ("--cov", "--cov-report=", "--cov-fail-under=0")
 SLOWEST = "--slowest=40"
 EXIT_INTERRUPTED = 130
+MEMORY = Path("/dev/shm")  # noqa: S108 - the point is that it is in memory
+ROOM_BYTES = 4 << 30
+"""A whole run leaves some 500 MB."""
 
 
 def chooses(arguments: list[str]) -> bool:
@@ -49,12 +59,31 @@ def pytest_command(arguments: list[str]) -> list[str]:
     return words + arguments
 
 
+@contextmanager
+def temporary_files() -> Iterator[None]:
+    """Let the tests have their files in memory for the length of the block, if there is room."""
+    has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM_BYTES
+    if "TMPDIR" in os.environ or not has_room or not os.access(MEMORY, os.W_OK):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="streamdesk-tests-", dir=MEMORY) as folder:
+        Path(folder).chmod(0o711)  # PostgreSQL's server runs as another user
+        os.environ["TMPDIR"] = folder
+        yield
+
+
 def main() -> int:
     """Run pytest, then hold coverage against its mark."""
     arguments = sys.argv[1:]
     words = pytest_command(arguments)
-    if chooses(arguments):
-        return subprocess.run(words, cwd=ROOT, check=False).returncode
+    with temporary_files():
+        if chooses(arguments):
+            return subprocess.run(words, cwd=ROOT, check=False).returncode
+        return whole_run(words)
+
+
+def whole_run(words: list[str]) -> int:
+    """All tests with coverage; pytest's closing line comes last."""
     code, closing = with_last_line_held_back([*words, SLOWEST, *COVERAGE])
     covered = subprocess.run([str(BIN / "coverage"), "report"], cwd=ROOT, check=False).returncode
     print(closing)
