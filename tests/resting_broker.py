@@ -43,6 +43,7 @@ class RestingBroker:
 
     Attributes:
         portion: of a new order, filled at once.
+        rejections: so many orders to come are refused.
         before, after: raised by the next `submit` before, or after, the order is made.
         before_cancel, after_cancel: the same of `cancel`.
         cancels_late: a cancel is only taken; `end_cancels` carries it out.
@@ -64,6 +65,7 @@ class RestingBroker:
             times_in_force=frozenset({TimeInForce.DAY}),
         )
         self.portion = Decimal(0)
+        self.rejections = 0
         self.before: Exception | None = None
         self.after: Exception | None = None
         self.before_cancel: Exception | None = None
@@ -90,7 +92,10 @@ class RestingBroker:
             self.forgotten.discard(order_id)
             self.book.made[order_id] += 1
             self.book.orders[order_id] = intent, OrderState.ACCEPTED
-            if quantity := int(intent.quantity * self.portion):
+            if self.rejections:
+                self.rejections -= 1
+                self.book.orders[order_id] = intent, OrderState.REJECTED
+            elif quantity := int(intent.quantity * self.portion):
                 self.fill(order_id, quantity)
         self._save()
         error, self.after = self.after, None

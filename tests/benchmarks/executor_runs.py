@@ -13,7 +13,7 @@ from multiprocessing.synchronize import Event as Flag
 from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 
-from streamdesk.bus import Bus, BusConfig
+from streamdesk.bus import Bus, BusConfig, Message, Outcome
 from streamdesk.contracts.events import SignalGenerated
 from streamdesk.contracts.topics import TRADING_ORDERS, TRADING_RISK, TRADING_SIGNALS
 from streamdesk.order_executor.adapters.paper_broker import Faults
@@ -24,6 +24,7 @@ from streamdesk.order_executor.entrypoints import schedule
 from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import Drain
 from tests.benchmarks.server import clear
+from tests.market import second_after
 from tests.servers import StreamServer
 
 SYMBOLS = 64
@@ -52,6 +53,7 @@ def settings_of(folder: Path, instance: str) -> Settings:
             "drawdown_limit_percent": 0,
             "protections": [],
             "sessions": False,
+            "paper_volume_share_percent": 0,
             "broker_timeout_seconds": 60,
             "order_executor_workers": 1,
         }
@@ -92,6 +94,12 @@ async def work(
     settings, drain, warm = settings_of(folder, name), Drain(), asyncio.Event()
     warm.set()  # no bars are read here
     executor = OrderExecutor(settings, faults=Faults(before_accept=be_slow))
+
+    async def handle(message: Message[SignalGenerated]) -> Outcome:
+        outcome, signal = await executor.handler(message), message.event
+        await executor.feed.on_bar(second_after(signal.symbol, signal.timestamp, signal.price))
+        return outcome
+
     async with Bus.connect(BusConfig(url=url)) as bus, executor:
         publisher = OutboxPublisher(executor.outbox, bus)
         executor.on_commit = publisher.announce
@@ -100,7 +108,7 @@ async def work(
         await asyncio.to_thread(go.wait)
         await asyncio.gather(
             bus_entrypoint.consume_signals(
-                bus, TRADING_SIGNALS, executor.handler, executor.gate, warm, 1, drain
+                bus, TRADING_SIGNALS, handle, executor.gate, warm, 1, drain
             ),
             schedule.keep_published(publisher, drain),
         )

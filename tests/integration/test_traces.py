@@ -20,6 +20,8 @@ WAY_OF_A_FILL = {
     ("decide", "order-executor", "internal", "process signals"),
     ("submit order", "order-executor", "client", "process signals"),
     ("book", "order-executor", "internal", "process signals"),
+    ("fill order", "order-executor", "internal", "decide"),
+    ("book", "order-executor", "internal", "fill order"),
     ("publish orders", "order-executor", "producer", "decide"),
     ("publish orders", "order-executor", "producer", "book"),
     ("process orders", "websocket-gateway", "consumer", "publish orders"),

@@ -14,6 +14,7 @@ from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.order_executor.adapters.paper_broker import Faults
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.factory import OrderExecutor
+from tests.market import QuickMarket
 from tests.postgres import PostgresServer
 
 START = datetime(2026, 11, 20, 15, 31, tzinfo=UTC)
@@ -122,6 +123,8 @@ def settings_of(databases_of: DatabasesOf) -> SettingsOf:
             "instance": "executor-1",
             # The tests' minutes run on through nights; exchanges' hours have tests of their own.
             "sessions": False,
+            # A test's orders are filled whole; shares of a bar's volume have tests of their own.
+            "paper_volume_share_percent": 0,
         }
         return Settings.model_validate(defaults | more)
 
@@ -134,9 +137,12 @@ async def executor_of(settings_of: SettingsOf) -> AsyncIterator[ExecutorOf]:
     async with AsyncExitStack() as stack:
 
         async def make(
-            account: str = "account", faults: Faults | None = None, **more: Any
+            account: str = "account",
+            faults: Faults | None = None,
+            of: type[OrderExecutor] = QuickMarket,
+            **more: Any,
         ) -> OrderExecutor:
-            executor = OrderExecutor(settings_of(account, **more), faults=faults)
+            executor = of(settings_of(account, **more), faults=faults)
             return await stack.enter_async_context(executor)
 
         yield make

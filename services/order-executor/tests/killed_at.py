@@ -2,7 +2,8 @@
 
     killed_at.py STEP SIGNAL_FILE BROKER_FILE [BAR_FILE]
 
-It trades at the tests' own broker, whose records are in a file and outlive it.
+It trades at the tests' own broker, whose records are in a file and outlive it; where the file is
+called `paper`, at the paper broker, and dies at the last of the bars.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from typing import Any
 
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.order_executor.adapters.ledger import corporate_actions
+from streamdesk.order_executor.adapters.paper_broker import PaperBroker
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.factory import OrderExecutor
 from tests.resting_broker import RestingBroker, plug
@@ -27,7 +29,7 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def kill_at(step: str, executor: OrderExecutor, broker: RestingBroker) -> None:
+def kill_at(step: str, executor: OrderExecutor, broker: RestingBroker | PaperBroker) -> None:
     """Arrange for SIGKILL right before or right after the call that the step names."""
     when, name = step.split(" ", 1)
     if when == "within":  # its row is written, its effect is not, and nothing is committed
@@ -40,6 +42,7 @@ def kill_at(step: str, executor: OrderExecutor, broker: RestingBroker) -> None:
         "the wish to cancel": (executor.cancellations, "want"),
         "cancel": (broker, "cancel"),
         "the split": (executor.corporate_actions, "book"),
+        "the fills of a bar": (broker, "on_bar"),
     }
     owner, method = owners[name]
     original: Call = getattr(owner, method)
@@ -70,9 +73,25 @@ async def run(
             await executor.on_bar(bar)
 
 
+async def run_on_paper(step: str, event: SignalGenerated, bars: list[BarClosed]) -> None:
+    """Handle one signal and the bars after it."""
+    async with OrderExecutor(Settings()) as executor:
+        await executor.reconciliation.reconcile()
+        await executor.on_signal("signal-1", event)
+        for bar in bars[:-1]:
+            await executor.on_bar(bar)
+        kill_at(step, executor, executor.broker)
+        await executor.on_bar(bars[-1])
+
+
 def main(step: str, signal_file: str, broker_file: str, bar_file: str = "") -> None:
     """Run until the step."""
     event = SignalGenerated.model_validate_json(Path(signal_file).read_text())
+    if Path(broker_file).name == "paper":
+        lines = Path(bar_file).read_text().splitlines()
+        bars = [BarClosed.model_validate_json(line) for line in lines]
+        asyncio.run(run_on_paper(step, event, bars))
+        return
     bar = BarClosed.model_validate_json(Path(bar_file).read_text()) if bar_file else None
     asyncio.run(run(step, event, bar, RestingBroker(Path(broker_file))))
 

@@ -208,10 +208,10 @@ async def test_after_a_clean_check_only_what_is_new_is_read(
     ("change", "name"),
     [
         ("UPDATE balances SET amount = amount + 1", "USD balance"),
-        ("UPDATE fills SET cash_amount = cash_amount + 1 WHERE booking = {last}", "fill paper-"),
+        ("UPDATE fills SET cash_amount = cash_amount + 1 WHERE booking = {last}", "fill sd-"),
         ("UPDATE orders SET filled_quantity = filled_quantity + 1 WHERE {newest}", " filled"),
         ("UPDATE orders SET state = 'ACCEPTED' WHERE {newest}", " holds a reservation"),
-        ("UPDATE paper_trades SET price = price + 1 WHERE {newest}", "trade paper-"),
+        ("UPDATE paper_trades SET price = price + 1 WHERE {newest}", "trade sd-"),
     ],
 )
 async def test_a_check_of_what_is_new_finds_what_is_wrong_in_it_and_the_next_reads_everything(

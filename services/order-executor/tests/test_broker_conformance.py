@@ -1,21 +1,25 @@
 """The brokers that there are, held against what every broker must do."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert
 
+from streamdesk.contracts.events import BarClosed
 from streamdesk.order_executor.adapters.database import Database
 from streamdesk.order_executor.adapters.paper_broker import (
+    BOOK,
     ORDERS,
     PAPER,
     TRADES,
     Faults,
     PaperBroker,
 )
-from streamdesk.trading.orders import BrokerReport, Intent, OrderState
+from streamdesk.trading.exchange import ExchangeRules
+from streamdesk.trading.orders import BrokerReport, Intent
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.rates import RateBook
 from tests.broker_conformance import BrokerConformance, Venue
@@ -52,45 +56,42 @@ class RestingVenue:
 
 
 class RestingPaperBroker(PaperBroker):
-    """The paper broker on a market that has less than is asked for: a part of each order rests."""
+    """The paper broker on a market that trades a part of each order at once, and no more."""
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self.portion = Decimal(1)
         self.database: Database = self._database
         self.made: list[str] = []
+        self._seconds = 0
 
     async def submit(self, intent: Intent) -> BrokerReport:
-        if await self.query(intent.client_order_id) is not None:
-            return await super().submit(intent)
+        is_new = await self.query(intent.client_order_id) is None
         try:
             await super().submit(intent)
         finally:
-            await self.database.write(lambda connection: self._rest(connection, intent))
-            if await self.query(intent.client_order_id) is not None:
+            if is_new and await self.query(intent.client_order_id) is not None:
                 self.made.append(intent.client_order_id)
+                await self.trade(intent, int(intent.quantity * self.portion))
         report = await self.query(intent.client_order_id)
         assert report is not None
         return report
 
-    def _rest(self, connection: Connection, intent: Intent) -> None:
-        part = int(intent.quantity * self.portion)
-        mine = TRADES.c.client_order_id == intent.client_order_id
-        first = connection.execute(select(TRADES).where(mine)).mappings().first()
-        if part == intent.quantity or first is None:
-            return
-        connection.execute(delete(TRADES).where(mine))
-        self.add(connection, dict(first), part)
-        there = ORDERS.c.client_order_id == intent.client_order_id
-        connection.execute(update(ORDERS).where(there).values(state=OrderState.ACCEPTED))
-
-    @staticmethod
-    def add(connection: Connection, like: dict[str, Any], quantity: int) -> None:
-        """A trade as this one, of so many shares."""
-        number = connection.execute(select(func.count()).select_from(TRADES)).scalar_one()
-        del like["sequence"]
-        values = like | {"trade_id": f"{like['trade_id']}-{number}", "quantity": quantity}
-        connection.execute(insert(TRADES).values(**values))
+    async def trade(self, intent: Intent, shares: int) -> None:
+        """Let a second pass in which so many shares trade at the order's price."""
+        self._seconds += 1
+        price = float(intent.reference_price)
+        bar = BarClosed(
+            symbol=intent.symbol,
+            timestamp=intent.as_of + timedelta(seconds=self._seconds),
+            interval_seconds=1,
+            open=price,
+            high=price,
+            low=price,
+            close=price,
+            volume=shares,
+        )
+        await self.on_bar(bar)
 
 
 class PaperVenue:
@@ -99,11 +100,16 @@ class PaperVenue:
     def __init__(self, url: str) -> None:
         self._on_submit: Exception | None = None
         self._on_answer: Exception | None = None
-        faults = Faults(before_accept=self._before, after_accept=self._after)
+        self._intents: dict[str, Intent] = {}
+        faults = Faults(before_accept=self._before, after_accept=self._after, refuse=self._remember)
+        policy = Policy()
+        rules = ExchangeRules(
+            fees=lambda market, at: policy.fees[market].at(at), volume_share=Decimal(1)
+        )
         self.broker = RestingPaperBroker(
             Database(url, PAPER),
-            Policy(),
-            Decimal(10),
+            policy.instruments,
+            rules,
             faults,
             opening_balances={"USD": Decimal(1_000_000)},
             rates=RateBook("USD", {"HKD": Decimal("0.128")}),
@@ -119,21 +125,20 @@ class PaperVenue:
         if error is not None:
             raise error
 
+    def _remember(self, intent: Intent) -> None:
+        self._intents[intent.client_order_id] = intent
+
     def rest(self, portion: Decimal) -> None:
         self.broker.portion = portion
 
     async def fill(self, client_order_id: str) -> None:
-        def work(connection: Connection) -> None:
-            there = ORDERS.c.client_order_id == client_order_id
-            order = connection.execute(select(ORDERS).where(there)).mappings().one()
-            mine = TRADES.c.client_order_id == client_order_id
-            trades = connection.execute(select(TRADES).where(mine)).mappings().all()
-            left = order["quantity"] - sum(trade["quantity"] for trade in trades)
-            self.broker.add(connection, dict(trades[0]), left)
-            if order["state"] == OrderState.ACCEPTED:
-                connection.execute(update(ORDERS).where(there).values(state=OrderState.FILLED))
-
-        await self.broker.database.write(work)
+        report = await self.broker.query(client_order_id)
+        assert report is not None
+        if report.state.is_done:
+            await self.broker.database.write(lambda connection: _trade_late(connection, report))
+        else:
+            intent = self._intents[client_order_id]
+            await self.broker.trade(intent, intent.quantity)
 
     def lose_answer(self) -> None:
         self._on_answer = LOST
@@ -143,8 +148,9 @@ class PaperVenue:
 
     async def forget(self, client_order_id: str) -> None:
         def work(connection: Connection) -> None:
-            connection.execute(delete(TRADES).where(TRADES.c.client_order_id == client_order_id))
-            connection.execute(delete(ORDERS).where(ORDERS.c.client_order_id == client_order_id))
+            for table in (BOOK, TRADES, ORDERS):
+                there = table.c.client_order_id == client_order_id
+                connection.execute(delete(table).where(there))
 
         await self.broker.database.write(work)
 
@@ -153,6 +159,17 @@ class PaperVenue:
 
     async def made(self, client_order_id: str) -> int:
         return self.broker.made.count(client_order_id)
+
+
+def _trade_late(connection: Connection, report: BrokerReport) -> None:
+    """A trade from before the order's end, for all that was left of it, is known only now."""
+    first, ordered = report.trades[0], report.quantity or 0
+    left = ordered - sum(trade.quantity for trade in report.trades)
+    values = {
+        name: getattr(first, name) for name in ("client_order_id", "price", "fee", "currency")
+    }
+    values |= {"trade_id": f"{first.trade_id}-late", "quantity": left}
+    connection.execute(insert(TRADES).values(**values))
 
 
 class TestRestingBroker(BrokerConformance):

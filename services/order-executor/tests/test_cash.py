@@ -25,6 +25,7 @@ from streamdesk.order_executor.application.compare_balances import (
 from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import metrics
 from streamdesk.trading.decisions import request_from
+from tests.market import second_after
 
 SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]
@@ -160,6 +161,7 @@ async def test_trades_that_are_not_booked_yet_are_no_difference(
     )
     assert decision.order is not None
     await executor.broker.submit(decision.order.intent)
+    await executor.broker.on_bar(second_after("700.HK", decision.order.intent.as_of, 600.0))
     assert await executor.balances.differences() == []
     await executor.reconciliation.reconcile()
     assert await conversions(executor) > 0

@@ -15,7 +15,7 @@ import pytest
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.order_executor.adapters.ledger.audit import verify
 from streamdesk.order_executor.factory import OrderExecutor
-from streamdesk.trading.identity import order_id_of_signal
+from streamdesk.trading.identity import order_id_of_signal, stop_leg_of
 from streamdesk.trading.orders import OrderState
 from tests.broker_conformance import Records
 from tests.resting_broker import RestingBroker, plug
@@ -40,9 +40,16 @@ CANCEL_STEPS = [
 SPLIT_STEPS = ["before the split", "within the split", "after the split"]
 
 
-def kill_at(step: str, folder: Path, urls: dict[str, str], *bar: str) -> None:
+BAR_STEPS = [
+    f"{when} {what}" for what in ("the fills of a bar", "booking") for when in ("before", "after")
+]
+
+
+def kill_at(
+    step: str, folder: Path, urls: dict[str, str], *bar: str, broker: str = "broker"
+) -> None:
     script = str(Path(__file__).with_name("killed_at.py"))
-    files = [str(folder / "signal.json"), str(folder / "broker"), *bar]
+    files = [str(folder / "signal.json"), str(folder / broker), *bar]
     killed = subprocess.run(
         [sys.executable, script, step, *files],
         env=os.environ
@@ -138,3 +145,37 @@ async def test_a_kill_at_any_step_of_a_split_leaves_it_booked_once(
     [half] = (await broker.positions()).values()
     assert (position.quantity, position.stop_loss) == (10 * half, Decimal("9.5"))
     assert await verify(executor.ledger, Records(broker.reports())) == []
+
+
+@pytest.mark.parametrize("step", BAR_STEPS)
+@pytest.mark.parametrize("bars", [1, 2], ids=["the entry is filled", "the stop is filled"])
+async def test_a_kill_at_any_step_of_a_bar_on_paper_fills_once_and_leaves_equal_books(
+    step: str,
+    bars: int,
+    tmp_path: Path,
+    databases_of: DatabasesOf,
+    executor_of: ExecutorOf,
+    signal_of: SignalOf,
+    bar_of: BarOf,
+) -> None:
+    event = signal_of(stop_loss=95.0, take_profit=110.0)
+    market = [bar_of(minute=1, volume=1e6), bar_of(minute=2, price=94.0, volume=1e6)][:bars]
+    (tmp_path / "signal.json").write_text(event.model_dump_json())
+    (tmp_path / "bars.json").write_text("\n".join(bar.model_dump_json() for bar in market))
+    urls = databases_of("account")
+    file = str(tmp_path / "bars.json")
+    await asyncio.to_thread(kill_at, step, tmp_path, urls, file, broker="paper")
+
+    executor = await executor_of(of=OrderExecutor, paper_volume_share_percent="2.5")
+    await executor.reconciliation.reconcile()
+    for bar in market:
+        await executor.on_bar(bar)  # the bars of the last minutes are read again
+    await executor.reconciliation.reconcile()
+    reports = await executor.broker.all_reports()
+    traded = {report.client_order_id: len(report.trades) for report in reports if report.trades}
+    assert traded == ({ENTRY: 1} if bars == 1 else {ENTRY: 1, stop_leg_of(ENTRY): 1})
+    portfolio = await executor.ledger.portfolio()
+    held = {symbol: holding.quantity for symbol, holding in portfolio.holdings.items()}
+    assert held == await executor.broker.positions()
+    assert portfolio.cash == (await executor.broker.balances())["USD"]
+    assert await executor.verify() == []

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from streamdesk.bus import Ack, Message, Retry
-from streamdesk.contracts.events import SignalGenerated
+from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
 from streamdesk.order_executor.adapters.paper_broker import Faults
 from streamdesk.order_executor.config import Settings
@@ -21,6 +21,7 @@ from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import Drain
 from streamdesk.trading.decisions import request_from
 from streamdesk.trading.orders import BrokerReport, Intent, OrderState
+from tests.market import trade
 
 SignalOf = Callable[..., SignalGenerated]
 ExecutorOf = Callable[..., Awaitable[OrderExecutor]]
@@ -79,7 +80,9 @@ async def test_an_error_when_asking_does_not_count_as_not_found(
     executor_of: ExecutorOf, signal_of: SignalOf
 ) -> None:
     accepted, deaf = Trouble(LOST), Trouble(DOWN, times=0)
-    executor = await executor_of(faults=Faults(after_accept=accepted, on_read=deaf))
+    executor = await executor_of(
+        faults=Faults(after_accept=accepted, on_read=deaf), of=OrderExecutor
+    )
     await executor.reconciliation.reconcile()
     deaf.left = 1
     await executor.on_signal("signal-1", signal_of())
@@ -88,6 +91,7 @@ async def test_an_error_when_asking_does_not_count_as_not_found(
     assert not executor.gate.is_open
 
     await executor.reconciliation.reconcile()
+    await trade(executor)
 
     assert sum(accepted.calls.values()) == 1
     assert await only_order(executor) is OrderState.FILLED
@@ -109,6 +113,7 @@ async def test_an_unreachable_broker_blocks_trading_until_it_is_back(
     await executor.gate.wait_open()
     drain.request()
     await loop
+    await trade(executor)
     assert await only_order(executor) is OrderState.FILLED
     assert (await executor.ledger.portfolio()).reserved_cash == 0
 
@@ -126,6 +131,7 @@ async def test_signals_wait_while_trading_is_blocked(
     assert (await executor.ledger.portfolio()).live_orders == {}
     await executor.reconciliation.reconcile()
     await waiting
+    await trade(executor)
     assert await only_order(executor) is OrderState.FILLED
 
 
@@ -155,6 +161,7 @@ async def test_an_intent_whose_executor_died_before_sending_is_finished_by_anoth
     await dead.ledger.decide(request_from("signal-1", signal_of(), wall_clock()))
     done = await alive.reconciliation.reconcile()
     assert done.orders == 1
+    await trade(alive)
     assert await only_order(alive) is OrderState.FILLED
     assert await alive.verify() == []
 
@@ -183,6 +190,7 @@ async def test_several_executors_reconcile_the_same_orders_at_once(
         await executors[0].ledger.decide(request_from(f"signal-{number}", signal, wall_clock()))
     await asyncio.gather(*(executor.reconciliation.reconcile() for executor in executors))
     assert len(await executors[0].broker.all_reports()) == 4
+    await trade(executors[0])
     assert await executors[0].ledger.unfinished() == []
     assert await executors[0].verify() == []
 
@@ -257,14 +265,14 @@ async def test_a_broker_that_reports_more_than_was_ordered_stops_trading(
 ) -> None:
     executor = await executor_of()
     await executor.reconciliation.reconcile()
-    submit = executor.broker.submit
+    on_bar = executor.broker.on_bar
 
-    async def doubled(intent: Intent) -> BrokerReport:
-        report = await submit(intent)
+    async def doubled(bar: BarClosed) -> tuple[BrokerReport, ...]:
+        [report] = await on_bar(bar)
         again = (replace(trade, trade_id=f"{trade.trade_id}-again") for trade in report.trades)
-        return replace(report, trades=(*report.trades, *again))
+        return (replace(report, trades=(*report.trades, *again)),)
 
-    executor.broker.submit = doubled  # type: ignore[method-assign]
+    executor.broker.on_bar = doubled  # type: ignore[method-assign]
     await executor.on_signal("signal-1", signal_of())
     assert not executor.gate.is_open
     assert "were ordered" in executor.gate.reason

@@ -20,6 +20,7 @@ from streamdesk.trading.decisions import request_from
 from streamdesk.trading.orders import OrderState
 from streamdesk.trading.risk import Code
 from streamdesk.trading.trading_state import TradingState
+from tests.resting_broker import RestingBroker, plug
 
 SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]
@@ -87,11 +88,13 @@ async def test_a_stop_that_is_crossed_while_trading_is_halted_sells_once_exits_a
     executor_of: ExecutorOf, signal_of: SignalOf, bar_of: BarOf
 ) -> None:
     executor = await executor_of()
+    broker = plug(executor, RestingBroker())
+    broker.portion = Decimal(1)
     await executor.on_signal("signal-1", signal_of("AAPL.US", stop_loss=95.0))
     await executor.kill_switch.halt("")
     await executor.on_bar(bar_of("AAPL.US", minute=1, low=94.0, close=94.5, price=96.0))
     await executor.on_bar(bar_of("AAPL.US", minute=2, price=99.0))
-    assert len(await executor.broker.all_reports()) == 1, "of the entry alone"
+    assert len(broker.reports()) == 1, "of the entry alone"
     await executor.kill_switch.stop(TradingState.REDUCING, "")
     await executor.protection.leave_crossed()
     assert (await executor.ledger.portfolio()).holdings == {}
@@ -152,7 +155,7 @@ async def test_an_intent_of_a_crashed_process_waits_for_the_end_of_the_halt(
     await executor.reconciliation.reconcile()
     order = await executor.ledger.order(decision.order.client_order_id)
     assert order is not None
-    assert order.state is OrderState.FILLED
+    assert order.state is OrderState.ACCEPTED
 
 
 async def test_an_intent_that_another_process_is_sending_is_not_canceled(

@@ -26,6 +26,7 @@ from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.trading.decisions import request_from
 from streamdesk.trading.orders import BrokerReport, OrderState, Trade
 from streamdesk.trading.risk import Code, TradeRequest
+from tests.market import trade as let_the_market_trade
 
 SignalOf = Callable[..., SignalGenerated]
 ExecutorOf = Callable[..., Awaitable[OrderExecutor]]
@@ -299,6 +300,7 @@ async def test_several_processes_on_one_ledger_make_one_order_a_signal(
 
     executor = await executor_of()
     assert len(await executor.broker.all_reports()) == 30
+    await let_the_market_trade(executor)
     assert await executor.ledger.unfinished() == []
     assert await executor.verify() == []
 

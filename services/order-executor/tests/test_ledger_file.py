@@ -15,14 +15,15 @@ import httpx
 import pytest
 
 from streamdesk.bus import Bus, BusConfig
-from streamdesk.contracts.events import SignalGenerated
-from streamdesk.contracts.topics import TRADING_SIGNALS
+from streamdesk.contracts.events import OrderFilled, SignalGenerated
+from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS, TRADING_SIGNALS
 from streamdesk.order_executor.adapters.database import Database
 from streamdesk.order_executor.adapters.ledger.schema import LEDGER
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.errors import DatabaseUnavailableError
 from streamdesk.order_executor.factory import OrderExecutor
 from tests.executor_command import command, report_of
+from tests.market import second_after
 from tests.servers import LOOPBACK, free_port
 
 GUARD_SECONDS = 120
@@ -97,6 +98,14 @@ class Desk:
 
     async def publish(self, *signals: SignalGenerated) -> None:
         await self._bus.publish_many(TRADING_SIGNALS, list(signals))
+
+    async def fill(self, signal: SignalGenerated) -> None:
+        """Let the second after a signal trade at its price, until the order is filled."""
+        bar = second_after(signal.symbol, signal.timestamp, signal.price)
+        await self._bus.publish_many(MARKET_BARS, [bar])
+        async for message in self._bus.tail(TRADING_ORDERS, since="0"):
+            if isinstance(message.event, OrderFilled):
+                return
 
     async def not_acknowledged(self) -> int:
         lag = await self._bus.lag(TRADING_SIGNALS)
@@ -223,6 +232,7 @@ async def test_a_new_file_in_the_place_of_the_ledger_never_becomes_an_empty_acco
         await desk.until(ready=True)
         await desk.publish(signal_of())
         await desk.until_acknowledged()
+        await desk.fill(signal_of())
         for path in desk.ledger.parent.glob("ledger.db*"):
             path.unlink()
         desk.ledger.touch()

@@ -9,7 +9,7 @@ from typing import Any
 
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.order_executor.config import Settings
-from streamdesk.order_executor.factory import OrderExecutor
+from tests.market import QuickMarket
 
 SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]
@@ -40,7 +40,7 @@ async def test_a_person_sees_the_locks_and_lifts_them_by_their_numbers(
     settings = Settings.model_validate(
         urls | {"daily_loss_limit_percent": 2, "price_jump_percent": 0}
     )
-    async with OrderExecutor(settings) as executor:
+    async with QuickMarket(settings) as executor:
         await executor.on_signal("held", signal_of(strength=1.0))
         await executor.on_bar(bar_of(minute=1, price=40.0))
     shown = report(urls, "locks")["locks"]
@@ -57,7 +57,7 @@ async def test_a_person_sees_the_locks_and_lifts_them_by_their_numbers(
     assert [lock["number"] for lock in report(urls, "unlock", "2")["lifted"]] == [2]
     assert [lock["number"] for lock in report(urls, "unlock", "--all")["lifted"]] == [1]
     assert report(urls, "locks")["locks"] == []
-    async with OrderExecutor(settings) as executor:
+    async with QuickMarket(settings) as executor:
         await executor.on_signal("entry", signal_of("MSFT.US", minute=2))
         assert "MSFT.US" in (await executor.ledger.portfolio()).holdings
 

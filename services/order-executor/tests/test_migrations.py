@@ -24,6 +24,7 @@ from streamdesk.order_executor.adapters.paper_broker import PAPER
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import BadSettingError
+from tests.market import QuickMarket
 
 SignalOf = Callable[..., SignalGenerated]
 ExecutorOf = Callable[..., Awaitable[OrderExecutor]]
@@ -176,9 +177,9 @@ async def test_the_currencys_gain_is_worked_out_of_the_fills_of_an_older_ledger(
         ("0.1276", "BUY", "700.HK", 99.0),
     ]
     for minute, (rate, side, symbol, price) in enumerate(steps):
-        more = {"usd_per_hkd": rate, "sessions": False}
+        more = {"usd_per_hkd": rate, "sessions": False, "paper_volume_share_percent": 0}
         settings = Settings.model_validate(urls | more)
-        async with OrderExecutor(settings) as executor:
+        async with QuickMarket(settings) as executor:
             await executor.on_signal(f"s-{minute}", signal_of(symbol, side, minute, price=price))
             digest = await executor.digest()
     run_sql(urls["ledger_url"], *BEFORE_FX_GAIN)
@@ -196,8 +197,8 @@ async def test_the_cash_of_an_older_ledger_is_in_the_accounts_currency_with_its_
     restore(urls)
     with closing(sqlite3.connect(urls["ledger_url"].removeprefix("sqlite:///"))) as database:
         [(cents,)] = database.execute("SELECT cash FROM account").fetchall()
-    settings = Settings.model_validate(urls | {"sessions": False})
-    async with OrderExecutor(settings) as executor:
+    more = {"sessions": False, "paper_volume_share_percent": 0}
+    async with QuickMarket(Settings.model_validate(urls | more)) as executor:
         balances = await executor.ledger.balances()
         assert balances == {"USD": Decimal(cents) / 100, "HKD": 0}
         assert await executor.broker.balances() == balances

@@ -7,11 +7,18 @@ import pytest
 from sqlalchemy import Connection, select
 
 from streamdesk.contracts.events import BarClosed, SignalGenerated
+from streamdesk.order_executor.adapters.ledger.audit import verify
 from streamdesk.order_executor.adapters.ledger.schema import ORDERS, OUTBOX
-from streamdesk.order_executor.adapters.paper_broker import Faults
 from streamdesk.order_executor.factory import OrderExecutor
-from streamdesk.trading.identity import order_id_of_exit, order_id_of_signal
-from streamdesk.trading.orders import Intent, OrderState, Origin
+from streamdesk.trading.identity import (
+    order_id_of_exit,
+    order_id_of_signal,
+    stop_leg_of,
+    target_leg_of,
+)
+from streamdesk.trading.orders import OrderState, Origin
+from tests.broker_conformance import Records
+from tests.resting_broker import RestingBroker, plug
 
 SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]
@@ -20,11 +27,11 @@ ENTRY = order_id_of_signal("signal-1")
 
 
 async def exits(executor: OrderExecutor) -> list[tuple[str, str]]:
-    """Client order id and state of every protective exit."""
+    """Client order id and state of every protective exit, the broker's or the desk's."""
 
     def work(connection: Connection) -> list[tuple[str, str]]:
         query = select(ORDERS.c.client_order_id, ORDERS.c.state)
-        query = query.where(ORDERS.c.fingerprint.startswith("exit:"))
+        query = query.where(ORDERS.c.origin.in_([Origin.STOP_LOSS, Origin.TAKE_PROFIT]))
         return [(row[0], row[1]) for row in connection.execute(query)]
 
     return await executor.ledger.database.read(work)
@@ -51,7 +58,7 @@ async def test_a_bar_that_touches_the_stop_loss_closes_the_position(
     await executor.on_bar(bar_of(minute=1, price=97.0, low=95.01))
     assert await exits(executor) == []
     await executor.on_bar(bar_of(minute=2, price=96.0, low=95.0))
-    assert await exits(executor) == [(order_id_of_exit(ENTRY, 1), OrderState.FILLED)]
+    assert await exits(executor) == [(stop_leg_of(ENTRY), OrderState.FILLED)]
     portfolio = await executor.ledger.portfolio()
     assert portfolio.holdings == {}
     assert portfolio.realized_pnl < 0
@@ -66,7 +73,7 @@ async def test_a_bar_that_touches_the_take_profit_closes_the_position(
     await executor.on_signal("signal-1", entry)
     await executor.on_bar(bar_of(minute=1, price=109.0, high=110.0))
     assert (await executor.ledger.portfolio()).realized_pnl > 0
-    order = await executor.ledger.order(order_id_of_exit(ENTRY, 1))
+    order = await executor.ledger.order(target_leg_of(ENTRY))
     assert order is not None
     assert order.intent.origin is Origin.TAKE_PROFIT
     assert order.intent.signal_id == "signal-1"
@@ -78,7 +85,7 @@ async def test_a_bar_that_touches_both_counts_as_the_loss(
     executor = await executor_of()
     await executor.on_signal("signal-1", entry)
     await executor.on_bar(bar_of(minute=1, price=100.0, low=94.0, high=111.0))
-    order = await executor.ledger.order(order_id_of_exit(ENTRY, 1))
+    order = await executor.ledger.order(stop_leg_of(ENTRY))
     assert order is not None
     assert order.intent.origin is Origin.STOP_LOSS
 
@@ -101,8 +108,10 @@ async def test_several_executors_that_see_the_same_bar_leave_once(
     for executor in executors[1:]:
         await executor.reconciliation.reconcile()
     await asyncio.gather(*(executor.on_bar(bar_of(price=94.0)) for executor in executors))
+    await executors[0].reconciliation.reconcile()
     assert len(await exits(executors[0])) == 1
-    assert len(await executors[0].broker.all_reports()) == 2
+    traded = [report for report in await executors[0].broker.all_reports() if report.trades]
+    assert len(traded) == 2
     assert await executors[0].verify() == []
 
 
@@ -116,7 +125,8 @@ async def test_a_sell_signal_and_a_crossed_stop_sell_once(
         executors[0].on_signal("signal-2", signal_of(side="SELL", minute=1, price=94.0)),
         executors[1].on_bar(bar_of(price=94.0)),
     )
-    assert len(await executors[0].broker.all_reports()) == 2
+    await executors[0].reconciliation.reconcile()
+    assert await executors[0].broker.positions() == {}
     assert (await executors[0].ledger.portfolio()).holdings == {}
     assert await executors[0].verify() == []
 
@@ -124,16 +134,11 @@ async def test_a_sell_signal_and_a_crossed_stop_sell_once(
 async def test_an_exit_that_the_broker_refuses_is_tried_again_at_the_next_bar_under_a_new_id(
     executor_of: ExecutorOf, entry: SignalGenerated, bar_of: BarOf
 ) -> None:
-    refused: list[str] = []
-
-    def refuse(intent: Intent) -> tuple[str, str] | None:
-        if intent.origin is Origin.SIGNAL or refused:
-            return None
-        refused.append(intent.client_order_id)
-        return "HALTED", "trading is halted"
-
-    executor = await executor_of(faults=Faults(refuse=refuse))
+    executor = await executor_of()
+    broker = plug(executor, RestingBroker())
+    broker.portion = Decimal(1)
     await executor.on_signal("signal-1", entry)
+    broker.rejections = 1
     await executor.on_bar(bar_of(minute=1, price=94.0))
     assert (await executor.ledger.portfolio()).holdings.keys() == {"AAPL.US"}
     await executor.on_bar(bar_of(minute=2, price=93.0))
@@ -143,13 +148,14 @@ async def test_an_exit_that_the_broker_refuses_is_tried_again_at_the_next_bar_un
             (order_id_of_exit(ENTRY, 2), OrderState.FILLED),
         ]
     )
-    assert await executor.verify() == []
+    assert await verify(executor.ledger, Records(broker.reports())) == []
 
 
 async def test_a_stop_crossed_while_trading_is_blocked_is_acted_upon_afterwards(
     executor_of: ExecutorOf, entry: SignalGenerated, bar_of: BarOf
 ) -> None:
     executor = await executor_of()
+    plug(executor, RestingBroker()).portion = Decimal(1)
     await executor.on_signal("signal-1", entry)
     executor.gate.close("a test")
     await executor.on_bar(bar_of(minute=1, price=94.0))

@@ -1,6 +1,7 @@
 """The trace of an order outlives the process that made it."""
 
 from collections.abc import Awaitable, Callable, Iterator
+from decimal import Decimal
 from uuid import uuid4
 
 import pytest
@@ -16,6 +17,7 @@ from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import BusTracer, span
 from streamdesk.runtime.tracing import set_up_tracing, traceparent_of
 from tests.collector import Collector, Span
+from tests.resting_broker import RestingBroker, plug
 
 SignalOf = Callable[..., SignalGenerated]
 BarOf = Callable[..., BarClosed]
@@ -122,6 +124,7 @@ async def test_a_protective_exit_is_in_the_trace_of_the_bar_that_crossed_its_sto
 ) -> None:
     process.begin("first")
     executor = await executor_of()
+    plug(executor, RestingBroker()).portion = Decimal(1)
     await executor.on_signal("signal-1", signal_of(stop_loss=95.0))
     with span("scan bars") as bar:
         pass

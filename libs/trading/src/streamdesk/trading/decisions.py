@@ -8,6 +8,7 @@ from streamdesk.contracts.events import BarClosed, Severity, Side, SignalGenerat
 from streamdesk.trading.contradictions import CONSISTENCY_CHECKS, exits_fit_mark
 from streamdesk.trading.identity import (
     fingerprint,
+    is_stop_leg,
     order_id_of_exit,
     order_id_of_signal,
 )
@@ -16,7 +17,7 @@ from streamdesk.trading.market_checks import MARKET_CHECKS
 from streamdesk.trading.market_view import MarketState
 from streamdesk.trading.markets import TradableInstrument
 from streamdesk.trading.money import ZERO, price_from
-from streamdesk.trading.orders import Intent, Origin
+from streamdesk.trading.orders import BrokerReport, Intent, Origin
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.portfolio import Holding, Portfolio
 from streamdesk.trading.risk import (
@@ -221,6 +222,34 @@ def protective_exit(
         as_of=crossed.at,
         reserved_cash=ZERO,
         entry_order_id=holding.entry_order_id,
+    )
+
+
+def leg_of(entry: Intent, holding: Holding, report: BrokerReport) -> Intent:
+    """The exit that the broker held for an entry, once it has traded.
+
+    Args:
+        entry: the order that it closes.
+        holding: the position before the exit's first trade.
+        report: what the broker says of the exit.
+    """
+    first = report.trades[0]
+    is_stop = is_stop_leg(report.client_order_id)
+    return Intent(
+        client_order_id=report.client_order_id,
+        signal_id=entry.signal_id,
+        origin=Origin.STOP_LOSS if is_stop else Origin.TAKE_PROFIT,
+        fingerprint=f"leg:{report.client_order_id}",
+        symbol=entry.symbol,
+        market=entry.market,
+        currency=entry.currency,
+        side=Side.SELL,
+        quantity=holding.quantity if report.quantity is None else report.quantity,
+        limit_price=report.price or first.price,
+        reference_price=first.price,
+        as_of=first.at or entry.as_of,
+        reserved_cash=ZERO,
+        entry_order_id=entry.client_order_id,
     )
 
 

@@ -34,6 +34,27 @@ def order_id_of_exit(entry_order_id: str, attempt: int) -> str:
     return CLIENT_ORDER_ID_PREFIX + _hash("exit", entry_order_id, str(attempt))[:20]
 
 
+def stop_leg_of(entry_order_id: str) -> str:
+    """The id of an entry's stop that the broker holds."""
+    return f"{entry_order_id}/stop"
+
+
+def target_leg_of(entry_order_id: str) -> str:
+    """The id of an entry's target that the broker holds."""
+    return f"{entry_order_id}/target"
+
+
+def entry_of_leg(client_order_id: str) -> str | None:
+    """The entry whose stop or target this is; None of any other order."""
+    entry, _, leg = client_order_id.rpartition("/")
+    return entry if leg in {"stop", "target"} and entry else None
+
+
+def is_stop_leg(client_order_id: str) -> bool:
+    """Whether this is a stop that the broker holds: it has no limit."""
+    return client_order_id.endswith("/stop")
+
+
 def order_id_of_external(trade_id: str) -> str:
     """The client order id under which a trade of nobody's order is booked."""
     return CLIENT_ORDER_ID_PREFIX + _hash("external", trade_id)[:20]

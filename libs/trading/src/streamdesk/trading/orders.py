@@ -80,7 +80,8 @@ class Intent:
         fingerprint: what was asked for, unique too: the same bar cannot order twice.
         symbol, market, currency, side: what and where.
         quantity: whole shares, a multiple of the lot.
-        limit_price: worst price allowed, on the tick.
+        limit_price: worst price allowed, on the tick; of a stop that the broker holds, the price
+            that triggers it.
         reference_price: price of the market when it was decided.
         as_of: end of the bar behind it.
         reserved_cash: account's currency; what a buy can cost at most, fees included.
@@ -149,6 +150,7 @@ class Trade:
         currency: ISO 4217 code.
         symbol, side: of its order; needed where the order is not one of ours.
         conversions: that the broker made to pay for it.
+        at: market time; None where the broker does not say.
     """
 
     trade_id: str
@@ -160,6 +162,7 @@ class Trade:
     symbol: str | None = field(default=None, compare=False)
     side: Side | None = field(default=None, compare=False)
     conversions: tuple[Conversion, ...] = field(default=(), compare=False)
+    at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +175,8 @@ class BrokerReport:
         state: any but INTENDED and UNKNOWN.
         trades: every trade so far.
         code, reason: why it was rejected or canceled.
+        quantity, price: shares ordered, and the limit or the stop, as the broker has them; needed
+            of a leg that the broker holds.
     """
 
     client_order_id: str
@@ -180,3 +185,5 @@ class BrokerReport:
     trades: tuple[Trade, ...] = ()
     code: str | None = None
     reason: str | None = None
+    quantity: int | None = None
+    price: Decimal | None = None

@@ -45,7 +45,7 @@ def expires(order: Order, bar: BarClosed, market_time: datetime, timeout_seconds
     Args:
         order: any order that is working.
         bar: the newest bar, of any instrument.
-        market_time: end of the newest bar of all.
+        market_time: up to which its symbol's bars are known to have come.
         timeout_seconds: of market time; longer where the market's bars are.
     """
     if order.intent.side is not Side.BUY:

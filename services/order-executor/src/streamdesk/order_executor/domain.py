@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from streamdesk.contracts.events import Severity, Side
 from streamdesk.trading.corporate_actions import ActionKey
+from streamdesk.trading.identity import is_stop_leg
 from streamdesk.trading.locks import EntryLock
 from streamdesk.trading.money import ZERO
 from streamdesk.trading.orders import Intent, Order, Trade
@@ -176,6 +177,8 @@ def contradiction_cleared(order: Order) -> Alert:
 
 def is_beyond_limit(intent: Intent, trade: Trade) -> bool:
     """Whether a trade is worse than its order allowed, which no market may do."""
+    if is_stop_leg(intent.client_order_id):
+        return False  # a stop sells where the market is
     if intent.side is Side.BUY:
         return trade.price > intent.limit_price
     return trade.price < intent.limit_price

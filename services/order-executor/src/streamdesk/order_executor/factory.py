@@ -1,7 +1,5 @@
 """The only place where objects are wired."""
 
-import asyncio
-import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -20,6 +18,7 @@ from streamdesk.contracts.topics import (
     bars_handled,
 )
 from streamdesk.order_executor.adapters.database import Database, TableSet
+from streamdesk.order_executor.adapters.database.waiting import open_when_available
 from streamdesk.order_executor.adapters.halt_file import halt_file_of
 from streamdesk.order_executor.adapters.ledger import Ledger
 from streamdesk.order_executor.adapters.ledger.audit import BookAudit, Discrepancy, verify
@@ -41,8 +40,13 @@ from streamdesk.order_executor.adapters.ledger.outbox import Outbox
 from streamdesk.order_executor.adapters.ledger.price_halts import PriceHalts
 from streamdesk.order_executor.adapters.ledger.schema import LEDGER
 from streamdesk.order_executor.adapters.market_tables import market_tables
-from streamdesk.order_executor.adapters.paper_broker import PAPER, Faults, PaperBroker
-from streamdesk.order_executor.application.apply_actions import ActionApplication, ActionsFile
+from streamdesk.order_executor.adapters.paper_broker import (
+    PAPER,
+    Faults,
+    PaperBroker,
+    dice_of,
+)
+from streamdesk.order_executor.application.apply_actions import ActionApplication, actions_file_of
 from streamdesk.order_executor.application.carry_out_requests import RequestedActions
 from streamdesk.order_executor.application.check_books import BookCheck
 from streamdesk.order_executor.application.compare_balances import (
@@ -52,6 +56,7 @@ from streamdesk.order_executor.application.compare_balances import (
 )
 from streamdesk.order_executor.application.execute_order import OrderExecution
 from streamdesk.order_executor.application.execute_signal import SignalExecution
+from streamdesk.order_executor.application.feed_broker import BrokerFeed
 from streamdesk.order_executor.application.follow_rates import RatesFile, read_rates_file
 from streamdesk.order_executor.application.guard_prices import PriceGuard
 from streamdesk.order_executor.application.heed_halt_file import LeftHalts
@@ -63,22 +68,22 @@ from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.application.working_orders import WorkingOrders
 from streamdesk.order_executor.config import ACCOUNT_CURRENCY, NAME, Settings
 from streamdesk.order_executor.config.folders import make_folders
-from streamdesk.order_executor.config.hours import session_clock
+from streamdesk.order_executor.config.hours import session_check, session_clock
 from streamdesk.order_executor.entrypoints import bus as bus_entrypoint
 from streamdesk.order_executor.entrypoints import schedule
 from streamdesk.order_executor.entrypoints.market_bars import AfterItsBar, MarketBars
-from streamdesk.order_executor.errors import DatabaseError, DatabaseRefusedError
+from streamdesk.order_executor.errors import (
+    BrokerUnavailableError,
+    DatabaseError,
+    OutcomeUnknownError,
+)
 from streamdesk.runtime import BadSettingError, Drain, Service, ServiceTask, logger
-from streamdesk.trading.errors import ActionFileError, MarketTableError, RateFileError
+from streamdesk.trading.errors import MarketTableError, RateFileError
 from streamdesk.trading.market_view import MarketView
 from streamdesk.trading.policy import Policy
 from streamdesk.trading.rates import RateBook
 
 log = logger(__name__)
-FIRST_PAUSE_SECONDS = 0.25
-LONGER_PAUSES = 4
-"""Pauses get longer up to this one, of four seconds."""
-
 COMMAND_SECONDS = 5.0
 """How long a person's halt waits for the ledger, before it is left beside it."""
 
@@ -145,11 +150,12 @@ class OrderExecutor:
             keep=settings.outbox_keep,
             clock=clock,
         )
+        self._sessions = session_clock(settings)
         self.broker = PaperBroker(
             _database(settings, settings.paper_broker_url, PAPER),
-            policy,
-            settings.paper_slippage_bps,
-            faults,
+            policy.instruments,
+            settings.exchange_rules(policy, session_check(self._sessions)),
+            faults or dice_of(settings).faults(),
             opening_balances=settings.opening_balances(),
             rates=rates,
             clock=clock,
@@ -165,23 +171,25 @@ class OrderExecutor:
             contradictions=self.contradictions,
             clock=clock,
         )
-        working = WorkingOrders(
+        self._working = working = WorkingOrders(
             self.ledger,
             self.cancellations,
             self.execution,
             self.gate,
             settings.entry_timeout_seconds,
         )
+        self.feed = BrokerFeed(self.broker, self.execution, self.gate)
         self.protection = Protection(
             self.ledger,
             self.execution,
             self.gate,
             working,
             self.loss_limits,
+            self.feed,
             settings.valuation_interval_seconds,
         )
         self.actions = ActionApplication(
-            _actions_file(settings),
+            actions_file_of(settings.corporate_actions_file),
             self.corporate_actions,
             self.cancellations,
             self.execution,
@@ -209,7 +217,7 @@ class OrderExecutor:
             self.execution,
             self.protection,
             self.view,
-            session_clock(settings),
+            self._sessions,
             self.gate,
             working,
             clock=clock,
@@ -219,6 +227,7 @@ class OrderExecutor:
 
     def _booked(self) -> None:
         self.protection.positions_changed()
+        self._working.changed()
         self._announce()
 
     def _announce(self) -> None:
@@ -226,11 +235,11 @@ class OrderExecutor:
 
     async def __aenter__(self) -> Self:
         try:
-            await _open_when_available("LEDGER_URL", self.ledger.open)
-            await _open_when_available("PAPER_BROKER_URL", self.broker.open)
-            await _open_when_available("PAPER_BROKER_URL", self._give_balances)
+            await open_when_available("LEDGER_URL", self.ledger.open)
+            await open_when_available("PAPER_BROKER_URL", self.broker.open)
+            await open_when_available("PAPER_BROKER_URL", self._give_balances)
             if self.rates_file is not None:
-                await _open_when_available("LEDGER_URL", self.rates_file.follow)
+                await open_when_available("LEDGER_URL", self.rates_file.follow)
         except BaseException:
             await self.close()
             raise
@@ -265,13 +274,14 @@ class OrderExecutor:
             cause: traceparent of its publisher; empty without tracing.
 
         Raises:
-            DatabaseError: what is held is not known; the bar is to be given again.
+            DatabaseError, BrokerUnavailableError, OutcomeUnknownError: what is held is not known,
+                or the broker has not taken it; the bar is to be given again.
         """
         try:
             if await self.actions.before(bar) and await self.guard.believes(bar):
                 await self.protection.on_bar(bar, cause)
                 self.view.see(bar)
-        except DatabaseError:
+        except (DatabaseError, BrokerUnavailableError, OutcomeUnknownError):
             self.protection.positions_changed()  # the cached view may be empty
             raise
 
@@ -424,7 +434,11 @@ async def book_check_of(settings: Settings) -> AsyncIterator[BookCheck]:
     ledger = Ledger(database, policy, rates, opening)
     records = _database_to_read(settings.paper_broker_url, PAPER)
     broker = PaperBroker(
-        records, policy, settings.paper_slippage_bps, opening_balances=opening, rates=rates
+        records,
+        policy.instruments,
+        settings.exchange_rules(policy),
+        opening_balances=opening,
+        rates=rates,
     )
     comparison = BalanceComparison(ledger, broker)
     try:
@@ -458,20 +472,6 @@ def _rates(settings: Settings) -> RateBook:
     return rates
 
 
-def _actions_file(settings: Settings) -> ActionsFile | None:
-    """The file of corporate actions.
-
-    Raises:
-        BadSettingError: it cannot be used.
-    """
-    file = settings.corporate_actions_file
-    try:
-        return None if file is None else ActionsFile(file)
-    except ActionFileError as error:
-        expected = f"a usable file of corporate actions: {error}"
-        raise BadSettingError("CORPORATE_ACTIONS_FILE", file, expected) from None
-
-
 def _rates_file(settings: Settings, ledger: Ledger) -> RatesFile | None:
     if settings.rates_file is None:
         return None
@@ -489,22 +489,6 @@ def _database_to_read(url: SecretStr, tables: TableSet) -> Database:
     seconds = INSPECTION_SECONDS
     longest = LONGEST_READ_SECONDS
     return Database(url.get_secret_value(), tables, seconds, seconds, longest_read_seconds=longest)
-
-
-async def _open_when_available(variable: str, opened: Callable[[], Awaitable[None]]) -> None:
-    """Open tables as soon as their database is available."""
-    for attempt in itertools.count():
-        try:
-            await opened()
-        except DatabaseRefusedError as error:
-            expected = f"a database that this version can work with: {error}"
-            raise BadSettingError(variable, "(hidden)", expected) from error
-        except DatabaseError as error:
-            if attempt == 0:
-                log.warning("waiting for the database", setting=variable, error=str(error))
-        else:
-            return
-        await asyncio.sleep(FIRST_PAUSE_SECONDS * 2 ** min(attempt, LONGER_PAUSES))
 
 
 def _ignore() -> None:

@@ -9,9 +9,17 @@ from streamdesk.trading.exchange.book import (
 )
 from streamdesk.trading.exchange.exchange import Exchange
 from streamdesk.trading.exchange.orders import ExchangeOrder, OrderType, bracket
-from streamdesk.trading.exchange.rules import ExchangeRules, FeesAt, SessionCheck, no_fees
+from streamdesk.trading.exchange.rules import (
+    INSTANT,
+    ExchangeRules,
+    FeesAt,
+    SessionCheck,
+    always_open,
+    no_fees,
+)
 
 __all__ = [
+    "INSTANT",
     "Exchange",
     "ExchangeEvent",
     "ExchangeOrder",
@@ -23,6 +31,7 @@ __all__ = [
     "OrderType",
     "OrderUpdate",
     "SessionCheck",
+    "always_open",
     "bracket",
     "no_fees",
 ]

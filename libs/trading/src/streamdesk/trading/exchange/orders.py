@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from streamdesk.contracts.events import Side
+from streamdesk.trading.identity import stop_leg_of, target_leg_of
 from streamdesk.trading.markets import TradableInstrument
 from streamdesk.trading.money import PRICE_STEP
 
@@ -112,14 +113,14 @@ def bracket(
     )
     stop = replace(
         leg,
-        order_id=f"{entry.order_id}/stop",
+        order_id=stop_leg_of(entry.order_id),
         stop_price=stop_price,
         trail_amount=trail_amount,
         trail_percent=trail_percent,
     )
     target = replace(
         leg,
-        order_id=f"{entry.order_id}/target",
+        order_id=target_leg_of(entry.order_id),
         type=OrderType.LIMIT,
         limit_price=target_price,
     )

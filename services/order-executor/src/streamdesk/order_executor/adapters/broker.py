@@ -94,7 +94,8 @@ class Broker(Protocol):
 
         Args:
             client_order_id: the order; it keeps its id.
-            limit_price: on the tick, in the market's currency.
+            limit_price: on the tick, in the market's currency; of a stop that the broker holds,
+                the price that triggers it.
 
         Returns:
             None when the broker says that it does not have the order.

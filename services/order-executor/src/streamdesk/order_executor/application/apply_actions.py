@@ -13,7 +13,7 @@ from streamdesk.order_executor.application.execute_order import OrderExecution
 from streamdesk.order_executor.application.protect_positions import Protection
 from streamdesk.order_executor.domain import BookedAction
 from streamdesk.order_executor.errors import BrokerUnavailableError, OutcomeUnknownError
-from streamdesk.runtime import logger, metrics
+from streamdesk.runtime import BadSettingError, logger, metrics
 from streamdesk.trading.corporate_actions import (
     ActionKey,
     ActionKind,
@@ -100,6 +100,19 @@ class ActionsFile:
         except OSError as error:
             return str(error)
         return f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
+
+
+def actions_file_of(path: Path | None) -> ActionsFile | None:
+    """The file that CORPORATE_ACTIONS_FILE names; None where it names none.
+
+    Raises:
+        BadSettingError: it cannot be used.
+    """
+    try:
+        return None if path is None else ActionsFile(path)
+    except ActionFileError as error:
+        expected = f"a usable file of corporate actions: {error}"
+        raise BadSettingError("CORPORATE_ACTIONS_FILE", path, expected) from None
 
 
 def _by_symbol(actions: Sequence[CorporateAction]) -> dict[str, list[CorporateAction]]:

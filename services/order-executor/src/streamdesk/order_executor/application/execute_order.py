@@ -33,7 +33,9 @@ from streamdesk.order_executor.errors import (
     TradingStoppedError,
 )
 from streamdesk.runtime import logger, metrics, span
-from streamdesk.trading.orders import BrokerReport, Order, OrderState, Trade
+from streamdesk.trading.identity import entry_of_leg, stop_leg_of, target_leg_of
+from streamdesk.trading.orders import BrokerReport, Order, OrderState, Origin, Trade
+from streamdesk.trading.portfolio import Holding
 
 log = logger(__name__)
 T = TypeVar("T")
@@ -203,6 +205,12 @@ class OrderExecution:
         """
         report = await self._within(self._broker.query(client_order_id))
         order = await self._ledger.order(client_order_id)
+        entry_id = entry_of_leg(client_order_id)
+        if entry_id is not None and await self._ledger.order(entry_id) is not None:
+            # What a leg sells its entry bought: those trades are booked first.
+            entry = await self._within(self._broker.query(entry_id))
+            if entry is not None:
+                await self.book(entry)
         if order is None:
             return await self.book(report or _report_of(client_order_id, trades))  # raises
         with order_span_again("catch up", order):
@@ -211,11 +219,56 @@ class OrderExecution:
                 await self._contradict(applied.order, Contradiction.ORDER_FORGOTTEN)
         return applied
 
+    async def is_protected(self, holding: Holding, origin: Origin) -> bool:
+        """Whether the broker itself leaves a position at its stop, or at its target.
+
+        What the broker has done already is booked.
+
+        Args:
+            holding: the position.
+            origin: which of the two is wanted.
+
+        Raises:
+            BrokerUnavailableError, OutcomeUnknownError: it is not known.
+            BrokerContradictionError: what it has done cannot be booked.
+        """
+        if not self.holds_brackets:
+            return False
+        of_entry = stop_leg_of if origin is Origin.STOP_LOSS else target_leg_of
+        report = await self._within(self._broker.query(of_entry(holding.entry_order_id)))
+        if report is not None and report.trades and report.state.is_done:
+            await self.catch_up(report.client_order_id, report.trades)
+            return True
+        if report is None or report.state.is_done:
+            return False
+        if origin is Origin.TAKE_PROFIT or report.price is None or holding.stop_loss is None:
+            return True
+        return report.price >= holding.stop_loss  # it may have risen since
+
+    async def move_stop(self, holding: Holding) -> None:
+        """Let the stop that the broker holds be that of the position, which may have moved.
+
+        Raises:
+            BrokerUnavailableError, OutcomeUnknownError: it is not known; the same call is safe.
+        """
+        if not self.holds_brackets or holding.stop_loss is None:
+            return
+        leg = stop_leg_of(holding.entry_order_id)
+        report = await self._within(self._broker.query(leg))
+        if report is None or report.state.is_done or report.price == holding.stop_loss:
+            return
+        await self._within(self._broker.replace(leg, holding.stop_loss))
+
     async def _submit(self, order: Order) -> BrokerReport:
         with order_span("submit order", order, kind=SpanKind.CLIENT) as step:
             report = await self._within(self._broker.submit(order.intent))
             step.set_attribute(STATE, report.state)
         return report
+
+    @property
+    def holds_brackets(self) -> bool:
+        """Whether the broker keeps an entry's stop and target itself."""
+        return self._broker.capabilities.holds_brackets
 
     async def trades(self, after: str) -> TradePage:
         """As the broker's, within the time-out."""
@@ -238,6 +291,14 @@ class OrderExecution:
                 f"no answer of the broker within {self._timeout_seconds:g} s"
             ) from error
 
+    async def book_in_its_trace(self, report: BrokerReport) -> Applied:
+        """As `book`, in the trace that the order was made in: a bar of the market filled it."""
+        order = await self._ledger.order(report.client_order_id)
+        if order is None:
+            return await self.book(report)
+        with order_span_again("fill order", order):
+            return await self.book(report)
+
     async def book(self, report: BrokerReport) -> Applied:
         """Book a report; the same one again changes nothing.
 
@@ -248,8 +309,11 @@ class OrderExecution:
             applied = await self._ledger.apply(report)
             step.set_attribute(FILLS, len(applied.new_trades))
             step.set_attribute(STATE, applied.order.state)
-        intent = applied.order.intent
+        intent, filled = applied.order.intent, applied.order.filled_quantity
         if applied.new_trades:
+            is_first = filled == sum(trade.quantity for trade in applied.new_trades)
+            if is_first and entry_of_leg(intent.client_order_id) is not None:
+                metrics.PROTECTIVE_EXITS.labels(intent.origin).inc()
             metrics.FILLS.labels(intent.market, intent.side).inc(len(applied.new_trades))
         self._booked()
         return applied

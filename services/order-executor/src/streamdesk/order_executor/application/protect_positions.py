@@ -9,11 +9,16 @@ from streamdesk.contracts.events import BarClosed
 from streamdesk.order_executor.adapters.ledger import Ledger
 from streamdesk.order_executor.adapters.ledger.loss_limits import LossLimits
 from streamdesk.order_executor.application.execute_order import OrderExecution
+from streamdesk.order_executor.application.feed_broker import BrokerFeed
 from streamdesk.order_executor.application.order_spans import SYMBOL
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.application.working_orders import WorkingOrders
 from streamdesk.order_executor.domain import Mark
-from streamdesk.order_executor.errors import DatabaseError, TradingStoppedError
+from streamdesk.order_executor.errors import (
+    BrokerContradictionError,
+    DatabaseError,
+    TradingStoppedError,
+)
 from streamdesk.runtime import logger, metrics, span
 from streamdesk.trading.decisions import Crossing, crossing
 from streamdesk.trading.locks import LockCode
@@ -47,6 +52,7 @@ class Protection:
         gate: while it is closed, crossings are remembered.
         working: the orders that may have a position's symbol.
         limits: on loss.
+        feed: brings bars to the broker, where it has no market of its own.
         valuation_seconds: least time between two valuations because of prices.
     """
 
@@ -57,6 +63,7 @@ class Protection:
         gate: TradingGate,
         working: WorkingOrders,
         limits: LossLimits,
+        feed: BrokerFeed,
         valuation_seconds: float,
     ) -> None:
         self._ledger = ledger
@@ -64,9 +71,11 @@ class Protection:
         self._gate = gate
         self._working = working
         self._limits = limits
+        self._feed = feed
         self._valuation_seconds = valuation_seconds
         self._marks: dict[str, Mark] = {}
         self._crossed: dict[str, _Crossed] = {}
+        self._stops: dict[str, tuple[object, ...]] = {}  # as the broker holds them
         self._portfolio: Portfolio | None = None
         self._seen_at = float("-inf")
 
@@ -96,16 +105,23 @@ class Protection:
             bar: what the market did.
             cause: traceparent of its publisher; empty without tracing.
         """
+        view = await self._view()
+        if bar.symbol in view.holdings or bar.symbol in view.live_orders:
+            await self._follow_stop(view.holdings.get(bar.symbol))
+            await self._feed.on_bar(bar)
+        was_held = bar.symbol in view.holdings
         await self._working.on_bar(bar)
         holding = (await self._view()).holdings.get(bar.symbol)
         if holding is None:
+            if was_held:  # the broker has left it, and may have left a loss
+                await self._watch_losses(bar.timestamp)
             return
         await self._begin_day(bar.timestamp)
         last = self._marks.get(bar.symbol)
         if bar.timestamp > (last.at if last else holding.marked_at):
             self._marks[bar.symbol] = Mark(price_from(bar.close), bar.timestamp)
         live = (await self._working.by_symbol()).get(bar.symbol)
-        crossed = crossing(holding, bar) or (left_behind(live, bar) if live else None)
+        crossed = await self._crossing(holding, bar) or (left_behind(live, bar) if live else None)
         before = self._crossed.get(bar.symbol)
         if before is not None:
             # The first crossing counts: a later bar must not turn a loss into a gain.
@@ -116,6 +132,27 @@ class Protection:
         if bar.symbol in self._crossed:
             await self.leave_crossed()
         await self._watch_losses(bar.timestamp)
+
+    async def _follow_stop(self, holding: Holding | None) -> None:
+        """Have the broker hold the stop where it is now, before another bar meets it."""
+        if holding is None:
+            return
+        wanted = holding.entry_order_id, holding.stop_loss
+        if self._stops.get(holding.symbol) != wanted:
+            await self._execution.move_stop(holding)
+            self._stops[holding.symbol] = wanted
+
+    async def _crossing(self, holding: Holding, bar: BarClosed) -> Crossing | None:
+        """The stop that a bar crosses, if it is not the broker that leaves the position there."""
+        crossed = crossing(holding, bar)
+        if crossed is None or holding.symbol in self._crossed:
+            return crossed
+        try:
+            is_held = await self._execution.is_protected(holding, crossed.origin)
+        except BrokerContradictionError as error:
+            self._gate.close(str(error))
+            return crossed  # remembered until a person has looked
+        return None if is_held else crossed
 
     async def _view(self) -> Portfolio:
         now = time.monotonic()

@@ -9,6 +9,7 @@ from streamdesk.order_executor.adapters.ledger.cancellations import Cancellation
 from streamdesk.order_executor.application.execute_order import OrderExecution
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.runtime import logger, metrics
+from streamdesk.trading.identity import entry_of_leg
 from streamdesk.trading.orders import Order, OrderState
 from streamdesk.trading.working_orders import CancelCode, crosses_stop, expires
 
@@ -42,6 +43,7 @@ class WorkingOrders:
         self._gate = gate
         self._timeout_seconds = timeout_seconds
         self._market_time = datetime.min.replace(tzinfo=UTC)
+        self._time_before = self._market_time
         self._orders: dict[str, Order] = {}
         self._seen_at = float("-inf")
 
@@ -57,7 +59,10 @@ class WorkingOrders:
             self._orders = {
                 order.intent.symbol: order
                 for order in await self._ledger.unfinished()
-                if order.state.is_working and order.state is not OrderState.PENDING_CANCEL
+                if order.state.is_working
+                and order.state is not OrderState.PENDING_CANCEL
+                # A stop that the broker holds is canceled by the broker.
+                and entry_of_leg(order.client_order_id) is None
             }
         return self._orders
 
@@ -67,14 +72,20 @@ class WorkingOrders:
         Args:
             bar: of any instrument: the market's time is one.
         """
-        self._market_time = max(self._market_time, bar.timestamp)
+        if bar.timestamp > self._market_time:
+            self._time_before, self._market_time = self._market_time, bar.timestamp
         if not self._gate.is_open:
             return
         for order in list((await self.by_symbol()).values()):
-            if crosses_stop(order, bar):
+            if not self._execution.holds_brackets and crosses_stop(order, bar):
                 await self._cancel(order, CancelCode.STOP_CROSSED)
-            elif expires(order, bar, self._market_time, self._timeout_seconds):
+            elif expires(order, bar, self._time_for(order, bar), self._timeout_seconds):
                 await self._cancel(order, CancelCode.ENTRY_EXPIRED)
+
+    def _time_for(self, order: Order, bar: BarClosed) -> datetime:
+        """Until when an order has seen its market: bars of one time come one after another."""
+        is_own = bar.symbol == order.intent.symbol
+        return self._market_time if is_own else self._time_before
 
     async def _cancel(self, order: Order, code: CancelCode) -> None:
         wanted = await self._cancellations.want(order.client_order_id, code)

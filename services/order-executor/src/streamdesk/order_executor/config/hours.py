@@ -2,6 +2,7 @@
 
 from streamdesk.order_executor.config.settings import Settings
 from streamdesk.runtime import BadSettingError
+from streamdesk.trading.exchange import INSTANT, SessionCheck, always_open
 from streamdesk.trading.sessions import SessionClock
 
 
@@ -26,3 +27,11 @@ def session_clock(settings: Settings) -> SessionClock | None:
     except SessionFileError as error:
         expected = f"a file of special trading hours: {error}"
         raise BadSettingError("SESSION_HOURS_FILE", file, expected) from error
+
+
+def session_check(sessions: SessionClock | None) -> SessionCheck:
+    """Whether the simulated exchange fills at a moment."""
+    if sessions is None:
+        return always_open
+    # The exchange asks about the last moment of a bar, a clock about its end.
+    return lambda market, moment: sessions.why_closed(market, moment + INSTANT, None) is None

@@ -14,6 +14,7 @@ from streamdesk.contracts.topics import (
     TRADING_RISK,
     TRADING_SIGNALS,
 )
+from streamdesk.order_executor.config.paper import PaperSettings
 from streamdesk.order_executor.config.risk import RiskSettings
 from streamdesk.trading.fees import HK_COMMISSION, US_COMMISSION, Commission
 from streamdesk.trading.market_tables import MarketTables
@@ -39,7 +40,7 @@ Amount = Annotated[Decimal, Field(ge=0, max_digits=15, decimal_places=2)]
 Rate = Annotated[Decimal, Field(ge=0, le=1)]
 
 
-class Settings(RiskSettings):
+class Settings(RiskSettings, PaperSettings):
     """Settings of the order-executor."""
 
     order_executor_workers: int = Field(
@@ -206,13 +207,6 @@ class Settings(RiskSettings):
     us_commission_min: Amount = Field(US_COMMISSION.minimum, description="USD an order.")
     hk_commission_rate: Rate = Field(HK_COMMISSION.rate, description="Part of the value.")
     hk_commission_min: Amount = Field(HK_COMMISSION.minimum, description="HKD an order.")
-    paper_slippage_bps: Decimal = Field(
-        Decimal(10),
-        ge=0,
-        le=1000,
-        description="Most that a trade on paper slips against us, hundredths of a percent.",
-    )
-
     broker_timeout_seconds: float = Field(
         5, gt=0, description="Seconds after which a broker's answer counts as lost."
     )

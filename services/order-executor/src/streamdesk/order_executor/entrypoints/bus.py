@@ -10,7 +10,11 @@ from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.contracts.topics import TRADING_SIGNALS
 from streamdesk.order_executor.application.execute_signal import SignalExecution
 from streamdesk.order_executor.application.trading_gate import TradingGate
-from streamdesk.order_executor.errors import DatabaseError
+from streamdesk.order_executor.errors import (
+    BrokerUnavailableError,
+    DatabaseError,
+    OutcomeUnknownError,
+)
 from streamdesk.runtime import Drain
 
 GROUP = TRADING_SIGNALS.groups[0]
@@ -114,6 +118,6 @@ async def follow_bars(
 async def _was_seen(act: OnBar, bar: BarClosed, cause: str) -> bool:
     try:
         await act(bar, cause)
-    except DatabaseError:  # the database has logged it
+    except (DatabaseError, BrokerUnavailableError, OutcomeUnknownError):  # the database logged it
         return False
     return True

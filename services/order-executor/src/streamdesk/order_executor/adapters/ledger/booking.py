@@ -11,6 +11,7 @@ from streamdesk.order_executor.adapters.ledger import (
     events,
     kill_switch,
     late_fees,
+    legs,
     rows,
     trips,
 )
@@ -62,7 +63,7 @@ def apply(
         BrokerContradictionError: it names an order we never made, trades more than was ordered,
             or sells what is not held. Nothing was written.
     """
-    before = _order_of(connection, report)
+    before = _order_of(connection, report, now)
     new = _unbooked_trades(connection, report)
     # A broker that reports an order knows it (again).
     order = replace(
@@ -126,8 +127,9 @@ def _lock_after_close(connection: Connection, order: Order, policy: Policy, now:
         trips.lock_after_close(connection, symbol, at, policy, now)
 
 
-def _order_of(connection: Connection, report: BrokerReport) -> Order:
+def _order_of(connection: Connection, report: BrokerReport, now: datetime) -> Order:
     order = rows.order(connection, report.client_order_id)
+    order = order or legs.adopt(connection, report, now)
     if order is None:
         raise BrokerContradictionError(
             f"the broker has order {report.client_order_id}, this ledger never made it; do "

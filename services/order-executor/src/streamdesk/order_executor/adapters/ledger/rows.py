@@ -62,7 +62,7 @@ _ORDER_OF_SIGNAL = select(ORDERS).where(ORDERS.c.signal_id == THIS)
 _ORDER_OF_FINGERPRINT = select(ORDERS).where(ORDERS.c.fingerprint == THIS)
 _LIVE_ORDER = select(ORDERS).join_from(RESERVATIONS, ORDERS).where(RESERVATIONS.c.symbol == THIS)
 _EXITS = select(func.count()).where(
-    ORDERS.c.entry_order_id == THIS, ORDERS.c.origin != Origin.SIGNAL
+    ORDERS.c.entry_order_id == THIS, ORDERS.c.fingerprint.startswith("exit:")
 )
 _NEWEST_MARK = select(func.max(POSITIONS.c.marked_at))
 _NEWEST_AS_OF = select(func.max(ORDERS.c.as_of))
@@ -320,5 +320,5 @@ def live_order(connection: Connection, symbol: str) -> Order | None:
 
 
 def exits(connection: Connection, entry_order_id: str) -> int:
-    """Protective exits of this position that there were; the sells of signals are none."""
+    """Protective exits of this position that the desk made: not signals' sells, nor legs."""
     return connection.execute(_EXITS, {"this": entry_order_id}).scalar_one()

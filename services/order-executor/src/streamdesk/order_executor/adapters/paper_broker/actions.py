@@ -16,12 +16,12 @@ from streamdesk.order_executor.domain import BookedAction
 _PAID = select(ACTIONS.c.currency, func.sum(ACTIONS.c.amount)).group_by(ACTIONS.c.currency)
 
 
-def take(connection: Connection, action: BookedAction) -> None:
-    """Note an action, once."""
+def take(connection: Connection, action: BookedAction) -> bool:
+    """Note an action, once; whether that is new."""
     symbol, ex_date, kind = action.key
     same = (ACTIONS.c.symbol == symbol) & (ACTIONS.c.ex_date == ex_date) & (ACTIONS.c.kind == kind)
     if connection.execute(select(ACTIONS.c.id).where(same)).first() is not None:
-        return
+        return False
     last = connection.execute(select(func.max(TRADES.c.sequence))).scalar() or 0
     values = {
         "symbol": symbol,
@@ -34,6 +34,7 @@ def take(connection: Connection, action: BookedAction) -> None:
         "up_to": last,
     }
     connection.execute(insert(ACTIONS), values)
+    return True
 
 
 def paid(connection: Connection) -> Mapping[str, Decimal]:

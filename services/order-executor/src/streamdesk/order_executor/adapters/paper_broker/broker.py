@@ -1,5 +1,6 @@
 """A broker on paper: it keeps its own records, in its own tables, as a real one would.
 
+Bars are its market: the simulated exchange of libs/trading fills orders from those that follow.
 What it accepted survives the executor that asked. It knows nothing of the ledger; the executor
 makes both agree, and its audit checks it.
 """
@@ -10,14 +11,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, Connection, RowMapping, insert, select, type_coerce, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from streamdesk.contracts.events import Side
+from streamdesk.contracts.events import BarClosed, Side
 from streamdesk.order_executor.adapters.broker import Capabilities, TimeInForce, TradePage
 from streamdesk.order_executor.adapters.database import Database
-from streamdesk.order_executor.adapters.paper_broker import actions, cash
+from streamdesk.order_executor.adapters.paper_broker import actions, book, cash
 from streamdesk.order_executor.adapters.paper_broker.cash import PaperCash, with_conversions
 from streamdesk.order_executor.adapters.paper_broker.faults import Faults
+from streamdesk.order_executor.adapters.paper_broker.reports import (
+    report_of,
+    reports_of,
+    trade_from,
+)
 from streamdesk.order_executor.adapters.paper_broker.tables import CLERK, OPEN, ORDERS, TRADES
 from streamdesk.order_executor.domain import BookedAction
 from streamdesk.order_executor.errors import (
@@ -26,18 +32,28 @@ from streamdesk.order_executor.errors import (
     DatabaseUnknownError,
     OutcomeUnknownError,
 )
-from streamdesk.trading.money import ZERO
-from streamdesk.trading.orders import BrokerReport, Intent, OrderState, Trade
-from streamdesk.trading.paper import PaperOrder, fills
-from streamdesk.trading.policy import Policy
+from streamdesk.trading.exchange import (
+    Exchange,
+    ExchangeEvent,
+    ExchangeOrder,
+    ExchangeRules,
+    Execution,
+    OrderType,
+    OrderUpdate,
+    bracket,
+)
+from streamdesk.trading.identity import is_stop_leg
+from streamdesk.trading.markets import Instruments, TradableInstrument
+from streamdesk.trading.orders import BrokerReport, Intent, OrderState
 from streamdesk.trading.rates import RateBook
 
 PAGE = 500
-_TRADE = "trade_id", "client_order_id", "quantity", "price", "fee", "currency"
-_EXECUTIONS = select(*(TRADES.c[name] for name in _TRADE), ORDERS.c.symbol, ORDERS.c.side)
-_EXECUTIONS = _EXECUTIONS.join_from(TRADES, ORDERS)
+Refusal = tuple[str, str]
+"""Code and reason."""
+
+_EXECUTIONS = select(TRADES, ORDERS.c.symbol, ORDERS.c.side).join_from(TRADES, ORDERS)
 CAPABILITIES = Capabilities(
-    holds_brackets=False,
+    holds_brackets=True,
     replaces=True,
     # Its records are never pruned, so an id stays taken.
     idempotency_seconds=None,
@@ -46,12 +62,12 @@ CAPABILITIES = Capabilities(
 
 
 class PaperBroker:
-    """Fills every valid order at once, in one to three trades, always the same way.
+    """Fills orders from the bars that it is fed, by the rules of the simulated exchange.
 
     Args:
         database: its records.
-        policy: instruments, ticks and fees of the markets.
-        slippage_bps: most that a trade slips from the market's price.
+        instruments: what is traded.
+        rules: how bars fill orders.
         faults: what goes wrong.
         opening_balances: cash by currency before the first trade.
         rates: at which it converts.
@@ -61,8 +77,8 @@ class PaperBroker:
     def __init__(
         self,
         database: Database,
-        policy: Policy,
-        slippage_bps: Decimal,
+        instruments: Instruments,
+        rules: ExchangeRules,
         faults: Faults | None = None,
         *,
         opening_balances: Mapping[str, Decimal],
@@ -70,8 +86,8 @@ class PaperBroker:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database = database
-        self._policy = policy
-        self._slippage_bps = slippage_bps
+        self._instruments = instruments
+        self._rules = rules
         self._faults = faults or Faults()
         self._opening_balances = dict(opening_balances)
         self._rates = rates
@@ -114,26 +130,106 @@ class PaperBroker:
         await self._faults.on_read(client_order_id)
         with _as_a_brokers_answer():
             return await self._database.read(
-                lambda connection: _report(connection, client_order_id)
+                lambda connection: report_of(connection, client_order_id)
             )
+
+    async def on_bar(self, bar: BarClosed) -> tuple[BrokerReport, ...]:
+        """Let a bar fill orders; several executors may bring the same one.
+
+        Args:
+            bar: of any symbol; one that is not newer than the last of its symbol changes nothing.
+
+        Returns:
+            What orders are now that it changed, an entry before what closes it.
+
+        Raises:
+            BrokerUnavailableError, OutcomeUnknownError: the same call again is safe; what the bar
+                did is in the records.
+        """
+        await self._faults.on_read("")
+        with _as_a_brokers_answer():
+            # Looking first: most bars find nothing to fill, and a read does not wait for writers.
+            if not await self._database.read(lambda connection: book.is_news(connection, bar)):
+                return ()
+            return await self._database.write(lambda connection: self._match(connection, bar))
+
+    def _match(self, connection: Connection, bar: BarClosed) -> tuple[BrokerReport, ...]:
+        if not book.is_news(connection, bar):
+            return ()  # another executor came first
+        exchange, changed = self._exchange(connection, bar.symbol)
+        waiting = exchange.open_orders()
+        step = bar.timestamp.isoformat()
+        is_late = bool(waiting) and self._faults.is_late(waiting[0].order.order_id, step)
+        if not is_late:
+            changed += self._note(connection, exchange.on_bar(bar))
+        book.see(connection, bar, is_late=is_late)
+        book.store(connection, bar.symbol, exchange.export().orders)
+        return tuple(reports_of(connection, changed))
+
+    def _exchange(
+        self, connection: Connection, symbol: str, closes: str | None = None
+    ) -> tuple[Exchange, list[str]]:
+        """The exchange as it is, and the ids of orders that a late bar has changed just now.
+
+        Args:
+            connection: of the transaction.
+            symbol: whose orders are wanted.
+            closes: an entry that is to be closed.
+        """
+        state = book.load(connection, symbol)
+        if closes is not None:
+            state = book.with_entry(connection, state, closes, self._instruments)
+        exchange = Exchange(self._rules, state)
+        late = book.take_late_bar(connection, symbol)
+        return exchange, [] if late is None else self._note(connection, exchange.on_bar(late))
+
+    def _note(self, connection: Connection, events: Sequence[ExchangeEvent]) -> list[str]:
+        """Write what has happened, pay for it, and return the ids of the orders it changed."""
+        changed = book.note(connection, events)
+        account = PaperCash.of(connection)
+        for event in events:
+            if isinstance(event, Execution):
+                rates = self._rates.at(event.at)
+                account.pay(connection, book.trade_of(event), event.side, rates)
+                book.insert_trade(connection, event)
+        account.write(connection)
+        return changed
 
     async def cancel(self, client_order_id: str) -> BrokerReport | None:
         """As in `Broker`."""
-        return await self._change(client_order_id, {"state": OrderState.CANCELED})
+        return await self._change(
+            client_order_id, lambda exchange, at: exchange.cancel(client_order_id, at)
+        )
 
     async def replace(self, client_order_id: str, limit_price: Decimal) -> BrokerReport | None:
         """As in `Broker`."""
-        return await self._change(client_order_id, {"limit_price": limit_price})
+        stop, limit = (limit_price, None) if is_stop_leg(client_order_id) else (None, limit_price)
+        return await self._change(
+            client_order_id,
+            lambda exchange, at: exchange.replace(
+                client_order_id, at, limit_price=limit, stop_price=stop
+            ),
+        )
 
     async def _change(
-        self, client_order_id: str, values: Mapping[str, object]
+        self, client_order_id: str, change: Callable[[Exchange, datetime], list[OrderUpdate]]
     ) -> BrokerReport | None:
         await self._faults.on_read(client_order_id)
-        working = (ORDERS.c.client_order_id == client_order_id) & OPEN
 
         def work(connection: Connection) -> BrokerReport | None:
-            connection.execute(update(ORDERS).where(working).values(**values))
-            return _report(connection, client_order_id)
+            there = ORDERS.c.client_order_id == client_order_id
+            row = connection.execute(select(ORDERS).where(there)).mappings().one_or_none()
+            if row is None:
+                return None
+            exchange, _ = self._exchange(connection, row["symbol"])
+            updates = change(exchange, book.seen_at(connection, row["symbol"]) or row["as_of"])
+            # A replacement that is refused leaves the order as it was.
+            if _refused(updates) is None:
+                self._note(connection, updates)
+                for item in exchange.open_orders():
+                    book.note_price(connection, item)
+            book.store(connection, row["symbol"], exchange.export().orders)
+            return report_of(connection, client_order_id)
 
         with _as_a_brokers_answer():
             return await self._database.write(work)
@@ -144,8 +240,7 @@ class PaperBroker:
         query = select(ORDERS.c.client_order_id).where(OPEN).order_by(ORDERS.c.id)
 
         def work(connection: Connection) -> tuple[BrokerReport, ...]:
-            reports = [_report(connection, name) for name in connection.execute(query).scalars()]
-            return tuple(report for report in reports if report is not None)
+            return tuple(reports_of(connection, connection.execute(query).scalars().all()))
 
         with _as_a_brokers_answer():
             return await self._database.read(work)
@@ -169,7 +264,20 @@ class PaperBroker:
                 is safe.
         """
         with _as_a_brokers_answer():
-            await self._database.write(lambda connection: actions.take(connection, action))
+            await self._database.write(lambda connection: self._take_action(connection, action))
+
+    def _take_action(self, connection: Connection, action: BookedAction) -> None:
+        symbol, ratio = action.key[0], action.ratio
+        if not actions.take(connection, action) or ratio == 1:
+            return
+        exchange, _ = self._exchange(connection, symbol)
+        for item in exchange.open_orders():
+            if item.filled:  # what was traded is counted in old shares, so the order ends
+                self._note(connection, exchange.cancel(item.order.order_id, item.order.as_of))
+        self._note(connection, exchange.on_split(symbol, ratio))
+        for item in exchange.open_orders():
+            book.note_price(connection, item)
+        book.store(connection, symbol, exchange.export().orders)
 
     async def balances(self) -> Mapping[str, Decimal]:
         """As in `Broker`."""
@@ -208,16 +316,11 @@ class PaperBroker:
         """As in `Broker`; the cursor is the number of the last trade read."""
         await self._faults.on_read("")
         last = int(after or 0)
-        query = (
-            _EXECUTIONS.add_columns(TRADES.c.sequence)
-            .where(TRADES.c.sequence > last)
-            .order_by(TRADES.c.sequence)
-            .limit(PAGE)
-        )
+        query = _EXECUTIONS.where(TRADES.c.sequence > last).order_by(TRADES.c.sequence).limit(PAGE)
 
         def work(connection: Connection) -> TradePage:
             rows = list(connection.execute(query).mappings())
-            found = with_conversions(connection, map(_trade, rows))
+            found = with_conversions(connection, map(trade_from, rows))
             trades = (
                 replace(trade, symbol=row["symbol"], side=Side(row["side"]))
                 for trade, row in zip(found, rows, strict=True)
@@ -240,7 +343,7 @@ class PaperBroker:
         """As in `BrokerRecords`."""
         with _as_a_brokers_answer():
             return await self._database.read(
-                lambda connection: _reports(connection, client_order_ids)
+                lambda connection: reports_of(connection, client_order_ids)
             )
 
     async def all_reports(self) -> list[BrokerReport]:
@@ -258,67 +361,32 @@ class PaperBroker:
             update(ORDERS).where(mine).values(times_asked=ORDERS.c.times_asked + 1)
         )
         if asked.rowcount == 0:
-            self._write(connection, intent)
-        report = _report(connection, intent.client_order_id)
+            self._take(connection, intent)
+        report = report_of(connection, intent.client_order_id)
         assert report is not None, "it was written above"  # noqa: S101 - same transaction
         return report
 
-    def _write(self, connection: Connection, intent: Intent) -> None:
-        refusal = self._refusal(intent)
-        code, reason = refusal or (None, None)
-        values = {
-            name: getattr(intent, name)
-            for name in ("client_order_id", "symbol", "side", "quantity", "limit_price", "as_of")
-        }
-        state = OrderState.REJECTED if refusal else OrderState.FILLED
-        order = insert(ORDERS).values(
-            **values, state=state, code=code, reason=reason, times_asked=1
-        )
-        number = connection.execute(order.returning(ORDERS.c.id)).scalar_one()
+    def _take(self, connection: Connection, intent: Intent) -> None:
+        """Write an order that is new, with what is attached to it, or its refusal."""
+        instrument = self._instruments.find(intent.symbol, intent.as_of)
+        known = instrument or TradableInstrument(intent.symbol, intent.market, 1)
+        orders = _exchange_orders(intent, known, self._rules)
+        exchange, _ = self._exchange(connection, intent.symbol, intent.entry_order_id)
+        refusal = self._refusal(intent, instrument)
         if refusal is None:
-            self._trade(connection, intent, _broker_order_id(number))
+            refusal = _refused(exchange.submit(*orders))
+        if refusal is not None:
+            _insert(connection, orders[0], OrderState.REJECTED, refusal)
+        for order in orders if refusal is None else ():
+            _insert(connection, order, OrderState.ACCEPTED, None)
+        book.store(connection, intent.symbol, exchange.export().orders)
 
-    def _refusal(self, intent: Intent) -> tuple[str, str] | None:
-        instrument = self._policy.instruments.find(intent.symbol, intent.as_of)
+    def _refusal(self, intent: Intent, instrument: TradableInstrument | None) -> Refusal | None:
         if instrument is None:
             return "UNKNOWN_SYMBOL", f"{intent.symbol} is not traded here"
-        if intent.quantity <= 0 or intent.quantity % instrument.lot_size:
-            return "LOT_SIZE", f"{intent.quantity} is no multiple of {instrument.lot_size}"
-        if not self._policy.ticks.is_on_tick(intent.market, intent.limit_price, intent.as_of):
-            return "PRICE_TICK", f"{intent.limit_price} is not on the tick"
+        if intent.side is Side.SELL and intent.entry_order_id is None:
+            return "UNKNOWN_ENTRY", "a sell names the order that opened its position"
         return self._faults.refuse(intent)
-
-    def _trade(self, connection: Connection, intent: Intent, broker_order_id: str) -> None:
-        instrument = self._policy.instruments.find(intent.symbol, intent.as_of)
-        assert instrument is not None, "an unknown one is refused"  # noqa: S101 - order of checks
-        order = PaperOrder(
-            instrument=instrument,
-            side=intent.side,
-            quantity=intent.quantity,
-            limit_price=intent.limit_price,
-            reference_price=intent.reference_price,
-            as_of=intent.as_of,
-        )
-        fees, before = self._policy.fees[intent.market].at(intent.as_of), (0, ZERO)
-        account = PaperCash.of(connection)
-        rates = self._rates.at(intent.as_of)
-        trades = fills(order, self._policy.ticks, self._slippage_bps)
-        for number, (quantity, price) in enumerate(trades, start=1):
-            value = quantity * price
-            trade = Trade(
-                trade_id=f"{broker_order_id}-{number}",
-                client_order_id=intent.client_order_id,
-                quantity=quantity,
-                price=price,
-                fee=fees.of_trade(intent.side, before, quantity, value),
-                currency=intent.currency,
-            )
-            account.pay(connection, trade, intent.side, rates)
-            connection.execute(
-                insert(TRADES).values(**{name: getattr(trade, name) for name in _TRADE})
-            )
-            before = before[0] + quantity, before[1] + value
-        account.write(connection)
 
 
 @contextmanager
@@ -336,64 +404,51 @@ def _bought(row: RowMapping) -> bool:
     return bool(row["side"] == Side.BUY)
 
 
-def _trade(row: RowMapping) -> Trade:
-    return Trade(**{name: row[name] for name in _TRADE})
+def _refused(updates: Sequence[OrderUpdate]) -> Refusal | None:
+    """Code and reason of the first refusal."""
+    for each in updates:
+        if each.state is OrderState.REJECTED:
+            return each.code or "REJECTED", each.reason or "the exchange gave no reason"
+    return None
 
 
-def _broker_order_id(number: int) -> str:
-    return f"paper-{number}"
-
-
-def _report(connection: Connection, client_order_id: str) -> BrokerReport | None:
-    query = select(ORDERS).where(ORDERS.c.client_order_id == client_order_id)
-    row = connection.execute(query).mappings().one_or_none()
-    if row is None:
-        return None
-    mine = TRADES.c.client_order_id == client_order_id
-    trades = connection.execute(select(TRADES).where(mine).order_by(TRADES.c.sequence)).mappings()
-    return _as_report(row, with_conversions(connection, map(_trade, trades)))
-
-
-def _as_report(row: RowMapping, trades: list[Trade]) -> BrokerReport:
-    return BrokerReport(
-        client_order_id=row["client_order_id"],
-        broker_order_id=_broker_order_id(row["id"]),
-        state=OrderState(row["state"]),
-        trades=tuple(trades),
-        code=row["code"],
-        reason=row["reason"],
+def _exchange_orders(
+    intent: Intent, instrument: TradableInstrument, rules: ExchangeRules
+) -> tuple[ExchangeOrder, ...]:
+    """What an intent is at the exchange: a buy with its stop and target, or an exit."""
+    order = ExchangeOrder(
+        order_id=intent.client_order_id,
+        instrument=instrument,
+        side=intent.side,
+        quantity=intent.quantity,
+        type=OrderType.LIMIT,
+        as_of=intent.as_of,
+        limit_price=intent.limit_price,
+        closes=intent.entry_order_id,
+        reference_price=intent.reference_price,
     )
+    if intent.side is Side.SELL:
+        return (order,)
+    target = intent.take_profit
+    if target is not None and rules.ticks is not None:
+        target = rules.ticks.up(instrument.market, target, intent.as_of)
+    return bracket(order, stop_price=intent.stop_loss, target_price=target)
 
 
-def _reports(connection: Connection, client_order_ids: Sequence[str]) -> list[BrokerReport]:
-    """Reports of these orders, read as whole numbers: an audit reads every order there is."""
-    trades: dict[str, list[Trade]] = {}
-    theirs = TRADES.c.client_order_id.in_(client_order_ids)
-    columns = (
-        TRADES.c.trade_id,
-        TRADES.c.client_order_id,
-        TRADES.c.quantity,
-        type_coerce(TRADES.c.price, BigInteger),
-        type_coerce(TRADES.c.fee, BigInteger),
-        TRADES.c.currency,
-    )
-    for row in connection.execute(select(*columns).where(theirs).order_by(TRADES.c.sequence)).all():
-        trade_id, order_id, quantity, price, fee, currency = row
-        trades.setdefault(order_id, []).append(
-            Trade(
-                trade_id,
-                order_id,
-                quantity,
-                Decimal(price).scaleb(-6),
-                Decimal(fee).scaleb(-6),
-                currency,
-            )
-        )
-    names = "id", "client_order_id", "state", "code", "reason"
-    orders = select(*(ORDERS.c[name] for name in names)).where(
-        ORDERS.c.client_order_id.in_(client_order_ids)
-    )
-    return [
-        _as_report(row, trades.get(row["client_order_id"], []))
-        for row in connection.execute(orders.order_by(ORDERS.c.id)).mappings().all()
-    ]
+def _insert(
+    connection: Connection, order: ExchangeOrder, state: OrderState, refusal: Refusal | None
+) -> None:
+    code, reason = refusal or (None, None)
+    values = {
+        "client_order_id": order.order_id,
+        "symbol": order.symbol,
+        "side": order.side,
+        "quantity": order.quantity,
+        "limit_price": order.limit_price or order.stop_price,
+        "as_of": order.as_of,
+        "state": state,
+        "code": code,
+        "reason": reason,
+        "times_asked": 1,
+    }
+    connection.execute(insert(ORDERS), values)

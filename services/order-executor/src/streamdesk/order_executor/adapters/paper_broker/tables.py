@@ -30,6 +30,7 @@ ORDERS = Table(
     Column("symbol", String(24), nullable=False),
     Column("side", String(4), nullable=False),
     Column("quantity", BigInteger, nullable=False),
+    # Of a stop at the exchange: the price that triggers it.
     Column("limit_price", Scaled(6), nullable=False),
     Column("state", String(10), nullable=False),
     Column("code", String(40)),
@@ -49,6 +50,8 @@ TRADES = Table(
     Column("price", Scaled(6), nullable=False),
     Column("fee", Scaled(6), nullable=False),
     Column("currency", String(3), nullable=False),
+    # End of the bar that filled it; NULL for trades of before there were bars.
+    Column("at", UtcTime),
     sqlite_autoincrement=True,
 )
 Index("paper_trades_client_order_id", TRADES.c.client_order_id)
@@ -93,5 +96,25 @@ ACTIONS = Table(
     Column("up_to", BigInteger, nullable=False),
     UniqueConstraint("symbol", "ex_date", "kind", name="paper_actions_once"),
     sqlite_autoincrement=True,
+)
+# What the exchange remembers: its open orders, and entries whose positions are open.
+BOOK = Table(
+    "paper_book",
+    METADATA,
+    Column("client_order_id", ForeignKey("paper_orders.client_order_id"), primary_key=True),
+    Column("symbol", String(24), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    # An `OpenOrder` as JSON: whole or not at all, and no rule of this program looks inside.
+    Column("item", Text, nullable=False),
+)
+Index("paper_book_symbol", BOOK.c.symbol)
+# The newest bar of each symbol that there were open orders for.
+MARKET = Table(
+    "paper_market",
+    METADATA,
+    Column("symbol", String(24), primary_key=True),
+    Column("seen_at", UtcTime, nullable=False),
+    # A `BarClosed` as JSON whose fills are reported late: it is matched before the next one.
+    Column("late_bar", Text),
 )
 PAPER = TableSet("paper", METADATA, CLERK)

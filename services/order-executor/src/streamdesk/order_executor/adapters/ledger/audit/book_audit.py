@@ -31,7 +31,7 @@ from streamdesk.order_executor.adapters.ledger.audit.snapshot import (
     snapshot,
 )
 from streamdesk.order_executor.adapters.ledger.ledger import Ledger
-from streamdesk.trading.identity import is_ours
+from streamdesk.trading.identity import entry_of_leg, is_ours
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -160,9 +160,13 @@ class _Round:
             if not ids:
                 return position
             known = await self._read(orders.known_orders, ids)
+            # A stop that the broker holds enters the ledger with its first trade.
+            legs = [name for name in ids if name not in known and entry_of_leg(name)]
+            traded = {r.client_order_id for r in await self._broker.reports_of(legs) if r.trades}
             for order_id in ids:
                 # A person settles the orders that no desk made.
-                if order_id not in known and is_ours(order_id):
+                is_missing = order_id not in known and is_ours(order_id)
+                if is_missing and (entry_of_leg(order_id) is None or order_id in traded):
                     what = f"broker's order {order_id}"
                     self.found.broker.append(Discrepancy(what, "none", "at the broker"))
             if not self.found.is_full:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, func, select
 
 from streamdesk.order_executor.adapters.ledger.audit.findings import Discrepancy, Findings
 from streamdesk.order_executor.adapters.ledger.schema import FILLS, ORDERS, RESERVATIONS, SIGNALS
+from streamdesk.trading.identity import entry_of_leg
 from streamdesk.trading.orders import OrderState
 
 SLICE = 1_000
@@ -75,11 +76,10 @@ def check_orders(orders: Sequence[Any], totals: Mapping[str, int], findings: Fin
     for order_id, state, quantity, filled, signal_id, signal, refusal, reservation in orders:
         before, is_done, total = len(findings), state in DONE, totals.get(order_id, 0)
         # Naming each figure would cost more than comparing it.
-        if total != filled or (reservation is None) != is_done:
+        holds = not is_done and entry_of_leg(order_id) is None
+        if total != filled or (reservation is not None) != holds:
             findings.compare(f"{order_id} filled", total, filled)
-            findings.compare(
-                f"{order_id} holds a reservation", not is_done, reservation is not None
-            )
+            findings.compare(f"{order_id} holds a reservation", holds, reservation is not None)
         if state == FILLED and filled != quantity:
             findings.append(Discrepancy(f"{order_id} whole", quantity, filled))
         if signal_id is not None and (signal is None or refusal is not None):

@@ -18,6 +18,7 @@ from streamdesk.order_executor.adapters.ledger.audit.findings import (
     from_millionths,
 )
 from streamdesk.order_executor.adapters.ledger.schema import FILLS, ORDERS
+from streamdesk.trading.identity import is_stop_leg
 
 SLICE = 1_000
 """Fills of one transaction: some 10 ms, so that neither writers nor the write-ahead log wait."""
@@ -131,7 +132,8 @@ class Recomputed:
             if quantity <= 0 or symbol is None:
                 findings.append(_unbookable(trade_id, order_id, quantity, symbol))
                 continue
-            if price > limit if side == BUY else price < limit:
+            is_beyond = price > limit if side == BUY else price < limit
+            if is_beyond and not is_stop_leg(order_id):
                 findings.append(_beyond(trade_id, limit, price))
             value = half_even(quantity * price * rate, TO_CENTS)
             costs = half_even(fee * rate, TO_CENTS) + conversion
