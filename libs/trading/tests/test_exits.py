@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from streamdesk.contracts.events import BarClosed, ExitOptions
-from streamdesk.trading.exits import overdue, raised_stop
+from streamdesk.trading.decisions import overdue
+from streamdesk.trading.exits import raised_stop
 from streamdesk.trading.markets import MarketCode, Ticks
 from streamdesk.trading.orders import Origin
 from streamdesk.trading.portfolio import Holding

@@ -341,9 +341,13 @@ def environment_of(
     return dict(found.environment)
 
 
-def test_without_options_the_market_is_the_generators_own_but_for_a_longer_past() -> None:
-    market = {name for name in environment_of(UpOptions()) if name.startswith(("FEED", "SYMBOLS"))}
-    assert market == {"FEED_HISTORY_BARS"}
+def test_without_options_the_market_is_the_generators_own_but_for_a_longer_past_and_a_trail() -> (
+    None
+):
+    market = {
+        name for name in environment_of(UpOptions()) if name.startswith(("FEED", "SYMBOLS", "EXIT"))
+    }
+    assert market == {"FEED_HISTORY_BARS", "EXIT_TRAIL_ATR"}
 
 
 def test_options_of_the_simulated_market_reach_the_generator() -> None:

@@ -167,6 +167,9 @@ ORDERS_CANCELED = Counter(
 PROTECTIVE_EXITS = Counter(
     "protective_exits_total", "Positions closed because a stop was crossed.", ["stop"]
 )
+STOPS_RAISED = Counter(
+    "stops_raised_total", "Stops that followed the market, or went to the average cost."
+)
 TRADING_BLOCKED = Gauge(
     "trading_blocked",
     "1 while no signal is decided: not reconciled, an outcome is unknown, or the books differ.",

@@ -1,11 +1,12 @@
 """From a signal, or a bar that crosses a stop, to an intent or a refusal. Pure."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from streamdesk.contracts.events import BarClosed, Severity, Side, SignalGenerated
 from streamdesk.trading.contradictions import CONSISTENCY_CHECKS, exits_fit_mark
+from streamdesk.trading.exits import first_stop
 from streamdesk.trading.identity import (
     fingerprint,
     is_stop_leg,
@@ -104,7 +105,10 @@ def _buy(
     on_tick = limit_on_tick(limit, request, policy)
     if not on_tick.passed:
         return on_tick
-    return _intent(request, instrument, quantity, limit, most_cost(quantity, limit, fees, rate))
+    cost = most_cost(quantity, limit, fees, rate)
+    stop = first_stop(request, instrument.market, policy.ticks)
+    intent = _intent(request, instrument, quantity, limit, cost)
+    return replace(intent, stop_loss=stop, exits=request.exits)
 
 
 def _sell(
@@ -142,7 +146,6 @@ def _intent(
         score=request.score,
         stop_loss=request.stop_loss,
         take_profit=request.take_profit,
-        exits=request.exits,
     )
 
 
@@ -182,6 +185,17 @@ def crossing(holding: Holding, bar: BarClosed) -> Crossing | None:
     if holding.take_profit is not None and high >= holding.take_profit:
         return Crossing(Origin.TAKE_PROFIT, holding.take_profit, close, bar.timestamp)
     return None
+
+
+def overdue(holding: Holding, bar: BarClosed) -> Crossing | None:
+    """The exit of a position that was held for as long as its options allow; None before."""
+    if holding.exits is None or holding.exits.hold_seconds is None:
+        return None
+    end = holding.opened_at + timedelta(seconds=holding.exits.hold_seconds)
+    if bar.timestamp < end or bar.timestamp <= holding.opened_at:
+        return None
+    close = price_from(bar.close)
+    return Crossing(Origin.TIME_EXIT, close, close, bar.timestamp)
 
 
 def protective_exit(

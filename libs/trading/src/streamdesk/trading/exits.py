@@ -1,4 +1,4 @@
-"""Stops that follow the market, and positions that are closed for their age. Pure.
+"""Stops that follow the market. Pure.
 
 A bar moves a stop for the bars after it: inside one bar the order of prices is not known, so its
 high and its low are never held against each other. A market that ends the bar below the new stop
@@ -6,15 +6,13 @@ is sold in the next one.
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
 from decimal import Decimal
 
-from streamdesk.contracts.events import BarClosed
-from streamdesk.trading.decisions import Crossing
-from streamdesk.trading.markets import Ticks
-from streamdesk.trading.money import HUNDRED, PRICE_STEP, price_from
-from streamdesk.trading.orders import Origin
+from streamdesk.contracts.events import BarClosed, ExitOptions
+from streamdesk.trading.markets import MarketCode, Ticks
+from streamdesk.trading.money import HUNDRED, PRICE_STEP, ZERO, price_from
 from streamdesk.trading.portfolio import Holding
+from streamdesk.trading.risk import TradeRequest
 
 
 def raised_stop(
@@ -34,35 +32,38 @@ def raised_stop(
     """
     if holding.exits is None or bar.timestamp <= holding.opened_at:
         return None
-    levels = [level for level in _levels(holding, bar, atr) if level > 0]
-    if not levels:
+    wanted = max(_levels(holding.exits, holding, bar, atr), default=ZERO)
+    if wanted <= 0:
         return None
-    level = ticks.down(holding.market, max(levels), bar.timestamp)
+    level = ticks.down(holding.market, wanted, bar.timestamp)
     is_raised = holding.stop_loss is None or level > holding.stop_loss
     return level if is_raised and level > 0 else None
 
 
-def _levels(holding: Holding, bar: BarClosed, atr: Decimal | None) -> Iterator[Decimal]:
-    options, high = holding.exits, price_from(bar.high)
-    if options is None:
-        return
-    if options.trail_percent is not None:
-        distance = high * Decimal(repr(options.trail_percent)) / HUNDRED
-        yield (high - distance).quantize(PRICE_STEP)
-    if options.trail_atr is not None and atr is not None:
-        yield (high - Decimal(repr(options.trail_atr)) * atr).quantize(PRICE_STEP)
-    if options.break_even_percent is not None:
-        gain = Decimal(repr(options.break_even_percent)) / HUNDRED
+def first_stop(request: TradeRequest, market: MarketCode, ticks: Ticks) -> Decimal | None:
+    """The stop of what a signal buys: its own, or where its trail begins; None without both."""
+    if request.stop_loss is not None or request.exits is None:
+        return request.stop_loss
+    atr = None if request.market is None else request.market.atr
+    wanted = max(_trails(request.exits, request.market_price, atr), default=ZERO)
+    level = ticks.down(market, wanted, request.as_of) if wanted > 0 else ZERO
+    return level if level > 0 else None
+
+
+def _trails(exits: ExitOptions, price: Decimal, atr: Decimal | None) -> Iterator[Decimal]:
+    """The levels at the trails' distances below a price; not on a tick."""
+    if exits.trail_percent is not None:
+        distance = price * Decimal(repr(exits.trail_percent)) / HUNDRED
+        yield (price - distance).quantize(PRICE_STEP)
+    if exits.trail_atr is not None and atr is not None:
+        yield (price - Decimal(repr(exits.trail_atr)) * atr).quantize(PRICE_STEP)
+
+
+def _levels(
+    exits: ExitOptions, holding: Holding, bar: BarClosed, atr: Decimal | None
+) -> Iterator[Decimal]:
+    yield from _trails(exits, price_from(bar.high), atr)
+    if exits.break_even_percent is not None:
+        gain = Decimal(repr(exits.break_even_percent)) / HUNDRED
         if price_from(bar.close) >= holding.average_price * (1 + gain):
             yield holding.average_price
-
-
-def overdue(holding: Holding, bar: BarClosed) -> Crossing | None:
-    """The exit of a position that was held for as long as its options allow; None before."""
-    if holding.exits is None or holding.exits.hold_seconds is None:
-        return None
-    end = holding.opened_at + timedelta(seconds=holding.exits.hold_seconds)
-    if bar.timestamp < end or bar.timestamp <= holding.opened_at:
-        return None
-    close = price_from(bar.close)
-    return Crossing(Origin.TIME_EXIT, close, close, bar.timestamp)

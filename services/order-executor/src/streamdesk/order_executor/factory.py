@@ -39,6 +39,7 @@ from streamdesk.order_executor.adapters.ledger.loss_limits import LossLimits
 from streamdesk.order_executor.adapters.ledger.outbox import Outbox
 from streamdesk.order_executor.adapters.ledger.price_halts import PriceHalts
 from streamdesk.order_executor.adapters.ledger.schema import LEDGER
+from streamdesk.order_executor.adapters.ledger.stops import Stops
 from streamdesk.order_executor.adapters.market_tables import market_tables
 from streamdesk.order_executor.adapters.paper_broker import (
     PAPER,
@@ -60,6 +61,7 @@ from streamdesk.order_executor.application.feed_broker import BrokerFeed
 from streamdesk.order_executor.application.follow_rates import RatesFile, read_rates_file
 from streamdesk.order_executor.application.guard_prices import PriceGuard
 from streamdesk.order_executor.application.heed_halt_file import LeftHalts
+from streamdesk.order_executor.application.move_stops import StopMoves
 from streamdesk.order_executor.application.protect_positions import Protection
 from streamdesk.order_executor.application.publish_outbox import OutboxPublisher
 from streamdesk.order_executor.application.reconcile import Reconciliation
@@ -124,6 +126,7 @@ class OrderExecutor:
         self, settings: Settings, clock: Callable[[], datetime], faults: Faults | None
     ) -> None:
         policy, database = _policy(settings), _database(settings, settings.ledger_url, LEDGER)
+        self._policy = policy
         rates = _rates(settings)
         self.ledger = Ledger(
             database,
@@ -205,6 +208,9 @@ class OrderExecutor:
             self.view,
             self.gate,
         )
+        self.stop_moves = StopMoves(
+            Stops(self.ledger.database), self.protection, self._policy.ticks
+        )
         self._left_halts = LeftHalts(self.kill_switch, halt_file_of(settings))
         self.reconciliation = Reconciliation(
             self.ledger, self.execution, self.gate, self.external, self._left_halts
@@ -281,6 +287,8 @@ class OrderExecutor:
             if await self.actions.before(bar) and await self.guard.believes(bar):
                 await self.protection.on_bar(bar, cause)
                 self.view.see(bar)
+                state = self.view.of(bar.symbol)
+                await self.stop_moves.on_bar(bar, None if state is None else state.atr)
         except (DatabaseError, BrokerUnavailableError, OutcomeUnknownError):
             self.protection.positions_changed()  # the cached view may be empty
             raise

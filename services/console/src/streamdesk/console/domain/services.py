@@ -11,6 +11,7 @@ GRACE_SECONDS = 3.0  # less than they have before they are killed, so that they 
 SQLITE = "sqlite:///"
 RECORDED_STEPS_PER_SECOND = 10  # fast enough to see trades, slow enough to watch them
 ANALYSIS_MINUTES = 1  # a person looking at a demo does not wait five
+TRAIL_ATR = 3  # stops of the simulated market rise with it
 RUN_NAME_CHARACTERS = 100  # what FEED_RUN may have
 HISTORY_BARS = 200  # a HAMA state needs 144 of them
 
@@ -153,7 +154,8 @@ def _market(options: UpOptions, run: str, given: Mapping[str, str]) -> dict[str,
     if options.speed is not None:
         chosen[pace] = f"{options.speed:g}"
     if options.bars is None:
-        return {**_unless_given({"FEED_HISTORY_BARS": f"{HISTORY_BARS}"}, given), **chosen}
+        shown = {"FEED_HISTORY_BARS": f"{HISTORY_BARS}", "EXIT_TRAIL_ATR": f"{TRAIL_ATR}"}
+        return {**_unless_given(shown, given), **chosen}
     recorded = {"FEED": "recorded", "FEED_FILE": str(options.bars)}
     # Another recording in the same folder is another run.
     name = f"{run}-{options.bars.name}"[:RUN_NAME_CHARACTERS]

@@ -20,7 +20,7 @@ from streamdesk.order_executor.errors import (
     TradingStoppedError,
 )
 from streamdesk.runtime import logger, metrics, span
-from streamdesk.trading.decisions import Crossing, crossing
+from streamdesk.trading.decisions import Crossing, crossing, overdue
 from streamdesk.trading.locks import LockCode
 from streamdesk.trading.losses import account_day, loss_locks, tracked
 from streamdesk.trading.money import price_from
@@ -121,7 +121,8 @@ class Protection:
         if bar.timestamp > (last.at if last else holding.marked_at):
             self._marks[bar.symbol] = Mark(price_from(bar.close), bar.timestamp)
         live = (await self._working.by_symbol()).get(bar.symbol)
-        crossed = await self._crossing(holding, bar) or (left_behind(live, bar) if live else None)
+        crossed = await self._crossing(holding, bar) or overdue(holding, bar)
+        crossed = crossed or (left_behind(live, bar) if live else None)
         before = self._crossed.get(bar.symbol)
         if before is not None:
             # The first crossing counts: a later bar must not turn a loss into a gain.
@@ -153,6 +154,10 @@ class Protection:
             self._gate.close(str(error))
             return crossed  # remembered until a person has looked
         return None if is_held else crossed
+
+    async def holding(self, symbol: str) -> Holding | None:
+        """The position of a symbol, as it was looked at last."""
+        return (await self._view()).holdings.get(symbol)
 
     async def _view(self) -> Portfolio:
         now = time.monotonic()
