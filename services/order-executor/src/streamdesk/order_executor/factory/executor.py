@@ -1,23 +1,14 @@
-"""The only place where objects are wired."""
+"""Everything between a signal and its trades, wired."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import datetime
 from typing import Self
 
-from pydantic import SecretStr
-
-from streamdesk.bus import Bus, BusConfig, Message, Outcome, RetryPolicy, Wait
+from streamdesk.bus import Message, Outcome
 from streamdesk.contracts.events import BarClosed, SignalGenerated
 from streamdesk.contracts.topics import (
-    MARKET_BARS,
-    TRADING_ORDERS,
-    TRADING_RISK,
     TRADING_SIGNALS,
-    bars_handled,
 )
-from streamdesk.order_executor.adapters.database import Database, TableSet
 from streamdesk.order_executor.adapters.database.waiting import open_when_available
 from streamdesk.order_executor.adapters.halt_file import halt_file_of
 from streamdesk.order_executor.adapters.ledger import Ledger
@@ -28,19 +19,13 @@ from streamdesk.order_executor.adapters.ledger.corporate_actions import Corporat
 from streamdesk.order_executor.adapters.ledger.desk_requests import DeskRequests
 from streamdesk.order_executor.adapters.ledger.digest import digest
 from streamdesk.order_executor.adapters.ledger.external_trades import ExternalTrades
-from streamdesk.order_executor.adapters.ledger.inspection import LedgerInspector
 from streamdesk.order_executor.adapters.ledger.kill_switch import KillSwitch
 from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
-from streamdesk.order_executor.adapters.ledger.listing import (
-    LedgerListing,
-    must_be_this_versions,
-)
 from streamdesk.order_executor.adapters.ledger.loss_limits import LossLimits
 from streamdesk.order_executor.adapters.ledger.outbox import Outbox
 from streamdesk.order_executor.adapters.ledger.price_halts import PriceHalts
 from streamdesk.order_executor.adapters.ledger.schema import LEDGER
 from streamdesk.order_executor.adapters.ledger.stops import Stops
-from streamdesk.order_executor.adapters.market_tables import market_tables
 from streamdesk.order_executor.adapters.paper_broker import (
     PAPER,
     Faults,
@@ -58,43 +43,25 @@ from streamdesk.order_executor.application.compare_balances import (
 from streamdesk.order_executor.application.execute_order import OrderExecution
 from streamdesk.order_executor.application.execute_signal import SignalExecution
 from streamdesk.order_executor.application.feed_broker import BrokerFeed
-from streamdesk.order_executor.application.follow_rates import RatesFile, read_rates_file
 from streamdesk.order_executor.application.guard_prices import PriceGuard
 from streamdesk.order_executor.application.heed_halt_file import LeftHalts
 from streamdesk.order_executor.application.move_stops import StopMoves
 from streamdesk.order_executor.application.protect_positions import Protection
-from streamdesk.order_executor.application.publish_outbox import OutboxPublisher
 from streamdesk.order_executor.application.reconcile import Reconciliation
-from streamdesk.order_executor.application.report_bars import BarsReport
 from streamdesk.order_executor.application.trading_gate import TradingGate
 from streamdesk.order_executor.application.working_orders import WorkingOrders
-from streamdesk.order_executor.config import ACCOUNT_CURRENCY, NAME, Settings
-from streamdesk.order_executor.config.folders import make_folders
+from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.config.hours import session_check, session_clock
 from streamdesk.order_executor.entrypoints import bus as bus_entrypoint
 from streamdesk.order_executor.entrypoints import schedule
-from streamdesk.order_executor.entrypoints.market_bars import AfterItsBar, MarketBars
 from streamdesk.order_executor.errors import (
     BrokerUnavailableError,
     DatabaseError,
     OutcomeUnknownError,
 )
-from streamdesk.runtime import BadSettingError, Drain, Service, ServiceTask, logger
-from streamdesk.trading.errors import MarketTableError, RateFileError
+from streamdesk.order_executor.factory.parts import database_of, policy_of, rates_file_of, rates_of
+from streamdesk.runtime import Drain
 from streamdesk.trading.market_view import MarketView
-from streamdesk.trading.policy import Policy
-from streamdesk.trading.rates import RateBook
-
-log = logger(__name__)
-COMMAND_SECONDS = 5.0
-"""How long a person's halt waits for the ledger, before it is left beside it."""
-
-INSPECTION_SECONDS = 3.0
-"""An inspection waits less for a database than a start does: a person is waiting for it."""
-
-
-LONGEST_READ_SECONDS = 600.0
-"""A ledger of years takes minutes to list."""
 
 
 class OrderExecutor:
@@ -125,9 +92,9 @@ class OrderExecutor:
     def _wire_adapters(
         self, settings: Settings, clock: Callable[[], datetime], faults: Faults | None
     ) -> None:
-        policy, database = _policy(settings), _database(settings, settings.ledger_url, LEDGER)
+        policy, database = policy_of(settings), database_of(settings, settings.ledger_url, LEDGER)
         self._policy = policy
-        rates = _rates(settings)
+        rates = rates_of(settings)
         self.ledger = Ledger(
             database,
             policy,
@@ -142,7 +109,7 @@ class OrderExecutor:
         self.requests = DeskRequests(database, clock)
         self.external = ExternalTrades(database, policy, rates, clock)
         self.loss_limits = LossLimits(database, policy, rates, clock)
-        self.rates_file = _rates_file(settings, self.ledger)
+        self.rates_file = rates_file_of(settings, self.ledger)
         halts, bound_percent = PriceHalts(database, clock), settings.price_jump_percent
         self.guard = PriceGuard(halts, self.view, bound_percent)
         self.corporate_actions = CorporateActions(database, policy, rates, clock)
@@ -155,7 +122,7 @@ class OrderExecutor:
         )
         self._sessions = session_clock(settings)
         self.broker = PaperBroker(
-            _database(settings, settings.paper_broker_url, PAPER),
+            database_of(settings, settings.paper_broker_url, PAPER),
             policy.instruments,
             settings.exchange_rules(policy, session_check(self._sessions)),
             faults or dice_of(settings).faults(),
@@ -326,177 +293,6 @@ class OrderExecutor:
     async def digest(self) -> str:
         """The ledger as one hash, without random ids and the wall clock."""
         return await digest(self.ledger)
-
-
-@asynccontextmanager
-async def build(settings: Settings, service: Service) -> AsyncIterator[list[ServiceTask]]:
-    """The order-executor's tasks.
-
-    Args:
-        settings: of the service.
-        service: the process it runs in.
-    """
-    make_folders(settings)
-    config = replace(
-        BusConfig(**settings.bus_config(NAME, Wait)),
-        retry=RetryPolicy(max_retries=settings.signal_max_retries),
-    )
-    bus = Bus.connect(config, observer=service.bus_observer(), tracer=service.bus_tracer())
-    async with bus, OrderExecutor(settings) as executor:
-        market = market_bars(settings, bus, executor)
-        keys = {TRADING_ORDERS.name: settings.orders_key, TRADING_RISK.name: settings.risk_key}
-        publisher = OutboxPublisher(executor.outbox, bus, keys)
-        executor.on_commit = publisher.announce
-        service.ready_when("trading open", lambda: executor.gate.is_open)
-        service.ready_when("redis", lambda: bus.connected)
-        service.ready_when("market known", market.warm.is_set)
-        yield [
-            ServiceTask("reconciliation", executor.keep_reconciled),
-            ServiceTask("signals", _signals(settings, bus, executor, market)),
-            ServiceTask("bars", market.follow),
-            ServiceTask("bars-report", market.report.run),
-            ServiceTask("portfolio", executor.keep_protected),
-            ServiceTask("requests", executor.keep_requested),
-            ServiceTask("publication", lambda drain: schedule.keep_published(publisher, drain)),
-            ServiceTask("book-check", executor.keep_checked),
-            ServiceTask("exchange-rates", executor.keep_rates),
-        ]
-        await publisher.close()
-
-
-def market_bars(settings: Settings, bus: Bus, executor: OrderExecutor) -> MarketBars:
-    """The bars of the bus, on their way to the executor."""
-    topic = MARKET_BARS.configured(key=settings.bars_key)
-    parts = executor.on_bar, executor.guard, executor.gate, _bars_report(settings, bus)
-    return MarketBars(bus, topic, settings.bars_replay_seconds, executor.view, *parts)
-
-
-def _signals(
-    settings: Settings, bus: Bus, executor: OrderExecutor, market: MarketBars
-) -> Callable[[Drain], Awaitable[None]]:
-    topic = TRADING_SIGNALS.configured(key=settings.signal_queue_key)
-    handler = AfterItsBar(executor.handler, market)
-    workers = settings.order_executor_workers
-    return lambda drain: bus_entrypoint.consume_signals(
-        bus, topic, handler, executor.gate, market.warm, workers, drain
-    )
-
-
-@asynccontextmanager
-async def open_executor(settings: Settings) -> AsyncIterator[OrderExecutor]:
-    """An executor for a command; the tables are brought up to date."""
-    make_folders(settings)
-    async with OrderExecutor(settings) as executor:
-        yield executor
-
-
-def _bars_report(settings: Settings, bus: Bus) -> BarsReport:
-    topic = bars_handled(settings.bars_key)
-    return BarsReport(settings.instance, lambda report: bus.publish(topic, report))
-
-
-@asynccontextmanager
-async def open_trading(settings: Settings) -> AsyncIterator[OrderExecutor]:
-    """An executor without a broker, for a person who waits: it gives up early.
-
-    Raises:
-        DatabaseError: the ledger is unavailable.
-    """
-    make_folders(settings)
-    haste = {
-        "database_timeout_seconds": COMMAND_SECONDS,
-        "database_answer_seconds": COMMAND_SECONDS,
-    }
-    executor = OrderExecutor(settings.model_copy(update=haste))
-    try:
-        await executor.ledger.open()
-        yield executor
-    finally:
-        await executor.close()
-
-
-@asynccontextmanager
-async def open_loss_limits(settings: Settings) -> AsyncIterator[LossLimits]:
-    """The limits on loss of the configured ledger, as `open_executor`."""
-    async with open_executor(settings) as executor:
-        yield executor.loss_limits
-
-
-def inspector_of(url: str) -> LedgerInspector:
-    """An inspector of the ledger at this URL."""
-    return LedgerInspector(Database(url, LEDGER, INSPECTION_SECONDS, INSPECTION_SECONDS))
-
-
-def listing_of(settings: Settings) -> LedgerListing:
-    """Rows of the configured ledger, which is only read."""
-    return LedgerListing(_database_to_read(settings.ledger_url, LEDGER), _rates(settings))
-
-
-@asynccontextmanager
-async def book_check_of(settings: Settings) -> AsyncIterator[BookCheck]:
-    """The check of the configured books, which are only read."""
-    policy = _policy(settings)
-    database = _database_to_read(settings.ledger_url, LEDGER)
-    await database.read(must_be_this_versions)
-    rates, opening = _rates(settings), settings.opening_balances()
-    ledger = Ledger(database, policy, rates, opening)
-    records = _database_to_read(settings.paper_broker_url, PAPER)
-    broker = PaperBroker(
-        records,
-        policy.instruments,
-        settings.exchange_rules(policy),
-        opening_balances=opening,
-        rates=rates,
-    )
-    comparison = BalanceComparison(ledger, broker)
-    try:
-        yield BookCheck(AuditWithBalances(BookAudit(ledger, broker), comparison), TradingGate())
-    finally:
-        await database.close()
-        await records.close()
-
-
-def _policy(settings: Settings) -> Policy:
-    folder = settings.market_tables_folder
-    try:
-        return settings.policy(market_tables(folder))
-    except MarketTableError as error:
-        raise BadSettingError("MARKET_TABLES_FOLDER", folder, f"usable tables: {error}") from None
-
-
-def _rates(settings: Settings) -> RateBook:
-    """The value of the currencies, from the setting or the file.
-
-    Raises:
-        BadSettingError: the file of rates cannot be used.
-    """
-    rates = settings.rates()
-    if settings.rates_file is not None:
-        try:
-            rates.use(read_rates_file(settings.rates_file, ACCOUNT_CURRENCY))
-        except RateFileError as error:
-            expected = f"usable rates: {error}"
-            raise BadSettingError("RATES_FILE", settings.rates_file, expected) from None
-    return rates
-
-
-def _rates_file(settings: Settings, ledger: Ledger) -> RatesFile | None:
-    if settings.rates_file is None:
-        return None
-    return RatesFile(
-        ledger, settings.rates_file, lambda path: read_rates_file(path, ACCOUNT_CURRENCY)
-    )
-
-
-def _database(settings: Settings, url: SecretStr, tables: TableSet) -> Database:
-    waits = settings.database_timeout_seconds, settings.database_answer_seconds
-    return Database(url.get_secret_value(), tables, *waits)
-
-
-def _database_to_read(url: SecretStr, tables: TableSet) -> Database:
-    seconds = INSPECTION_SECONDS
-    longest = LONGEST_READ_SECONDS
-    return Database(url.get_secret_value(), tables, seconds, seconds, longest_read_seconds=longest)
 
 
 def _ignore() -> None:
