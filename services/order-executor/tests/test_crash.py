@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,8 +20,8 @@ from sqlalchemy import Connection, select
 from streamdesk.bus import Bus, BusConfig, Message
 from streamdesk.bus.envelope import new_id
 from streamdesk.contracts.base import Event, Topic
-from streamdesk.contracts.events import OrderFilled, RiskAlerted, SignalGenerated
-from streamdesk.contracts.topics import TRADING_ORDERS, TRADING_RISK, TRADING_SIGNALS
+from streamdesk.contracts.events import BarClosed, OrderFilled, RiskAlerted, SignalGenerated
+from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS, TRADING_RISK, TRADING_SIGNALS
 from streamdesk.order_executor.adapters.ledger.schema import ORDERS, OUTBOX
 from streamdesk.order_executor.config import Settings
 from streamdesk.order_executor.factory import OrderExecutor
@@ -29,6 +30,9 @@ from streamdesk.trading.orders import OrderState
 KILLS = int(os.environ.get("CRASH_TEST_KILLS", "200"))
 EXECUTORS = 3
 QUEUE = 300
+BAR_SECONDS = 0.3
+PRICE = 100.0
+START = datetime(2026, 11, 20, 15, 31, tzinfo=UTC)
 SYMBOLS = [f"S{number}.US" for number in range(40)] + ["700.HK", "5.HK", "9988.HK", "1299.HK"]
 SIGNALS = TRADING_SIGNALS.configured(max_backlog=1_000_000)
 
@@ -151,16 +155,25 @@ class Source:
         self._signal_of = signal_of
         self._dice = dice
         self.ids: set[str] = set()
+        self.minute = 0
+
+    async def trade(self) -> None:
+        """Let every symbol trade at its price a minute after the newest signal, again and again."""
+        at = START
+        while True:
+            at = max(at, START + timedelta(minutes=self.minute)) + timedelta(minutes=1)
+            bars = [_bar(symbol, at) for symbol in SYMBOLS]
+            await self._bus.publish_many(MARKET_BARS, bars)
+            await asyncio.sleep(BAR_SECONDS)
 
     async def run(self, stop: asyncio.Event) -> None:
-        minute = 0
         while not stop.is_set():
             lag = await self._bus.lag(SIGNALS)
             missing = QUEUE - sum(row.waiting for row in lag)
             if missing > 0:
                 ids = [new_id() for _ in range(missing)]
-                signals = [self._signal(minute + number) for number in range(missing)]
-                minute += missing
+                signals = [self._signal(self.minute + number) for number in range(missing)]
+                self.minute += missing
                 await self._bus.publish_many(SIGNALS, signals, event_ids=ids)
                 self.ids.update(ids)
             await asyncio.sleep(0.1)
@@ -174,8 +187,21 @@ class Source:
             score=score,
             priority=score // 10 * 10,
             strength=score / 100,
-            price=round(self._dice.uniform(20, 200), 2),
+            price=round(self._dice.uniform(99.7, 100.3), 2),
         )
+
+
+def _bar(symbol: str, at: datetime) -> BarClosed:
+    return BarClosed(
+        symbol=symbol,
+        timestamp=at,
+        interval_seconds=60,
+        open=PRICE,
+        high=PRICE,
+        low=PRICE,
+        close=PRICE,
+        volume=1_000_000,
+    )
 
 
 async def all_done(bus: Bus, executor: OrderExecutor) -> None:
@@ -227,6 +253,10 @@ def environment_of(settings: Settings, redis_url: str, log: Path) -> dict[str, s
         "LOG_FORMAT": "json",
         # A signal a minute runs far beyond the clock, through nights and weekends.
         "SESSIONS": "false",
+        "SIGNAL_MAX_AGE_BARS": "1000000",
+        # Orders are filled by the next bar that an executor lives to bring.
+        "ENTRY_TIMEOUT_SECONDS": "1000000000",
+        "PAPER_VOLUME_SHARE_PERCENT": "0",
         "SIGNAL_FUTURE_TOLERANCE_SECONDS": "1000000000",
     }
 
@@ -245,11 +275,13 @@ async def test_executors_killed_at_random_moments_make_no_order_twice_and_lose_n
         storm = Storm(zygote, executor, KILLS if on_sqlite else KILLS // 4)
         source, stop = Source(bus, signal_of, dice), asyncio.Event()
         publishing = asyncio.create_task(source.run(stop))
+        trading = asyncio.create_task(source.trade())
         await storm.measure()
         await asyncio.gather(*(storm.rage(dice) for _ in range(EXECUTORS)))
         stop.set()
         await publishing
         await finish(environment, bus, executor)
+        trading.cancel()
         assert await bus.dead(SIGNALS) == []
         assert await decided(executor) == source.ids
         assert await executor.verify() == []

@@ -97,14 +97,14 @@ async def test_what_a_killed_executor_left_in_the_outbox_is_published_in_its_tra
     (published,) = collector.named("publish signals")
     collector.wait_for(
         lambda it: [span for span in it.named("book") if span.instance == "first"],
-        "the order of the signal is filled",
+        "the order of the signal is accepted",
     )
     first.kill()
     first.wait(60)
     await lead(values, take=False)
     start("second")
     collector.wait_for(
-        lambda it: len(it.named("publish orders")) >= 4,  # submitted, accepted, filled, valued
+        lambda it: len(it.named("publish orders")) >= 2,  # submitted, accepted
         "another executor publishes",
     )
     made = {span.span_id: span for span in collector.trace(published.trace_id)}
