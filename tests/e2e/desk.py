@@ -143,16 +143,17 @@ class Desk:
         )
 
     @contextlib.contextmanager
-    def load(self, rate: float, count: int = 1_000_000) -> Iterator[Load]:
+    def load(self, rate: float, count: int = 1_000_000, letter: str = "E") -> Iterator[Load]:
         """Signals at a steady pace while the block runs; ended with it.
 
         Args:
             rate: signals a second; 0: as fast as they are taken.
             count: at most so many.
+            letter: that their symbols begin with; no feed has them.
         """
         prefix = f"e2e-{uuid.uuid4().hex[:8]}"
         pod = self.stand_in("signal-generator")
-        load = Load(prefix, self.start_in(pod, "publish.py", prefix, str(rate), str(count)))
+        load = Load(prefix, self.start_in(pod, "publish.py", prefix, str(rate), str(count), letter))
         try:
             yield load
         finally:

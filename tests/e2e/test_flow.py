@@ -40,15 +40,17 @@ def test_an_article_that_matters_passes_the_filter_and_one_that_does_not_is_drop
 
 
 def test_a_signal_becomes_an_order_and_its_fills_in_postgresql(whole: Desk, tell: Tell) -> None:
-    with whole.load(rate=4, count=4) as load:
+    with whole.load(rate=4, count=4, letter="F") as load:
         wait_until(lambda: load.finished, "four signals published")
     assert load.acked, load.unknown
     whole.wait_until_decided(load)
+    # An order is filled by the next bar of its symbol.
+    whole.run_in(whole.stand_in("signal-generator"), "trade.py", "F", "4", "100")
 
     def filled() -> bool:
         rows = whole.sql(ORDERS.format(load.prefix))
         return bool(rows) and all(row[1:] == ["FILLED", "t"] for row in rows)
 
     seconds = wait_until(filled, "the fills", lambda: str(whole.sql(ORDERS.format(load.prefix))))
-    tell(f"signal to fill in PostgreSQL: seen {seconds:.1f} s after the last decision")
+    tell(f"signal to fill in PostgreSQL: seen {seconds:.1f} s after the bar")
     whole.wait_until_books_agree()

@@ -1,6 +1,7 @@
 """Runs in a pod: signals at a steady pace until standard input ends; one line for each.
 
-Arguments: prefix of the signals' ids, signals a second (0: as fast as they are taken), how many.
+Arguments: prefix of the signals' ids, signals a second (0: as fast as they are taken), how many,
+and the letter that their symbols begin with.
 """
 
 import asyncio
@@ -18,12 +19,12 @@ AT_A_TIME = 16
 TOPIC = TRADING_SIGNALS.configured(max_backlog=1_000_000)
 
 
-def signal(number: int, began: datetime) -> SignalGenerated:
+def signal(letter: str, number: int, began: datetime) -> SignalGenerated:
     """Each symbol is bought, then sold; no feed has these symbols."""
     buys = number // SYMBOLS % 2 == 0
     score = 30 + number * 7 % 70
     return SignalGenerated(
-        symbol=f"E{number % SYMBOLS}.US",
+        symbol=f"{letter}{number % SYMBOLS}.US",
         type=SignalType.BUY if buys else SignalType.SELL,
         side=Side.BUY if buys else Side.SELL,
         score=score,
@@ -38,11 +39,10 @@ def signal(number: int, began: datetime) -> SignalGenerated:
     )
 
 
-async def publish(bus: Bus, number: int, prefix: str, began: datetime) -> None:
+async def publish(bus: Bus, event: SignalGenerated, signal_id: str) -> None:
     """One signal; say what became of it."""
-    signal_id = f"{prefix}-{number}"
     try:
-        await bus.publish(TOPIC, signal(number, began), event_id=signal_id)
+        await bus.publish(TOPIC, event, event_id=signal_id)
         word = "acked"
     except BusError as error:
         word = f"unknown:{type(error).__name__}"
@@ -50,7 +50,7 @@ async def publish(bus: Bus, number: int, prefix: str, began: datetime) -> None:
     sys.stdout.flush()
 
 
-async def main(prefix: str, rate: float, count: int) -> None:
+async def main(prefix: str, rate: float, count: int, letter: str) -> None:
     """Publish until standard input ends."""
     config = BusConfig(url=os.environ["REDIS_URL"], service="e2e", durable=Wait(1, 100))
     ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
@@ -62,7 +62,8 @@ async def main(prefix: str, rate: float, count: int) -> None:
             if ended.done():
                 break
             await places.acquire()
-            task = asyncio.create_task(publish(bus, number, prefix, began))
+            event = signal(letter, number, began)
+            task = asyncio.create_task(publish(bus, event, f"{prefix}-{number}"))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             task.add_done_callback(lambda _: places.release())
@@ -75,4 +76,4 @@ async def main(prefix: str, rate: float, count: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))
