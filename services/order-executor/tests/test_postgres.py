@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import asyncpg
@@ -13,7 +13,7 @@ from structlog.testing import CapturingLogger, capture_logs
 
 from streamdesk.bus import Message
 from streamdesk.contracts.events import BarClosed, SignalGenerated
-from streamdesk.order_executor import factory
+from streamdesk.order_executor.adapters.database import waiting
 from streamdesk.order_executor.adapters.database.database import RUNS
 from streamdesk.order_executor.adapters.ledger.ledger import wall_clock
 from streamdesk.order_executor.adapters.ledger.schema import ACCOUNT
@@ -29,6 +29,7 @@ from streamdesk.order_executor.errors import (
 from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import BadSettingError, Drain
 from streamdesk.trading.decisions import request_from
+from tests.market import QuickMarket, trade
 from tests.postgres import PostgresServer
 from tests.postgres_line import FlakyLine
 
@@ -45,13 +46,14 @@ def settings(url: str, **more: Any) -> Settings:
         "reconcile_interval_seconds": 0.05,
         "broker_timeout_seconds": 60,  # what a loaded machine does slowly is not lost
         "instance": "executor-1",
+        "paper_volume_share_percent": 0,  # orders are filled whole
     }
     return Settings.model_validate(defaults | more)
 
 
 @pytest.fixture
 async def executor(postgres_url: str) -> AsyncIterator[OrderExecutor]:
-    async with OrderExecutor(settings(postgres_url)) as opened:
+    async with QuickMarket(settings(postgres_url)) as opened:
         yield opened
 
 
@@ -136,8 +138,8 @@ async def test_an_executor_that_stalls_in_a_transaction_does_not_hold_up_the_oth
     postgres_url: str,
 ) -> None:
     async with (
-        OrderExecutor(settings(postgres_url, database_answer_seconds=3)) as stalled,
-        OrderExecutor(settings(postgres_url)) as other,
+        QuickMarket(settings(postgres_url, database_answer_seconds=3)) as stalled,
+        QuickMarket(settings(postgres_url)) as other,
         asyncio.timeout(GUARD_SECONDS),
     ):
         goes_on, has_lock = asyncio.Event(), asyncio.Event()
@@ -229,7 +231,7 @@ async def test_a_server_that_hangs_is_unavailable_after_its_time(
     postgres: PostgresServer, postgres_url: str
 ) -> None:
     waits = {"database_timeout_seconds": 0.5, "database_answer_seconds": 3}
-    async with OrderExecutor(settings(postgres_url, **waits)) as executor:
+    async with QuickMarket(settings(postgres_url, **waits)) as executor:
         await executor.ledger.portfolio()
         postgres.freeze()
         try:
@@ -270,7 +272,7 @@ async def test_a_server_that_only_reads_is_unavailable_and_its_connections_are_n
 async def test_a_line_cut_during_a_commit_leaves_it_unknown_and_the_same_call_settles_it(
     postgres_url: str, signal_of: SignalOf, moment: Any
 ) -> None:
-    async with FlakyLine(postgres_url) as line, OrderExecutor(settings(line.url)) as executor:
+    async with FlakyLine(postgres_url) as line, QuickMarket(settings(line.url)) as executor:
         request = request_from("signal-1", signal_of(), wall_clock())
         line.cut_at_next_commit(moment)
         with pytest.raises(DatabaseUnknownError):
@@ -294,13 +296,15 @@ async def test_a_line_cut_during_a_commit_leaves_it_unknown_and_the_same_call_se
 async def test_a_signal_whose_nth_commit_is_cut_becomes_one_order(
     postgres_url: str, signal_of: SignalOf, moment: Any, nth: int
 ) -> None:
-    async with FlakyLine(postgres_url) as line, OrderExecutor(settings(line.url)) as executor:
+    async with FlakyLine(postgres_url) as line, QuickMarket(settings(line.url)) as executor:
         drain = Drain()
         reconciling = asyncio.create_task(executor.keep_reconciled(drain))
         line.cut_at_next_commit(moment, skip=nth - 1)
         async with asyncio.timeout(GUARD_SECONDS):
             await executor.handler(Message(id="signal-1", event=signal_of(), topic="signals"))
             while not line.cuts or await executor.ledger.unfinished():
+                with suppress(DatabaseUnknownError, OutcomeUnknownError):
+                    await trade(executor)
                 await asyncio.sleep(0.01)
         drain.request()
         await reconciling
@@ -314,9 +318,9 @@ async def test_a_start_waits_for_its_server(
 ) -> None:
     # In place of the module's logger: what that one writes, and where, is the process's to say.
     said = CapturingLogger()
-    monkeypatch.setattr(factory, "log", said)
+    monkeypatch.setattr(waiting, "log", said)
     postgres.stop()
-    executor = OrderExecutor(settings(postgres_url))
+    executor = QuickMarket(settings(postgres_url))
     try:
         starting = asyncio.create_task(executor.__aenter__())
         async with asyncio.timeout(GUARD_SECONDS):
@@ -339,7 +343,7 @@ async def test_an_address_that_cannot_be_right_ends_the_start_without_showing_it
 ) -> None:
     url = postgres.url("")[:-1].replace("@", ":placeholder@") + part
     with pytest.raises(BadSettingError, match=r"^LEDGER_URL=\(hidden\): ") as caught:
-        await OrderExecutor(settings(url)).__aenter__()
+        await QuickMarket(settings(url)).__aenter__()
     assert "placeholder" not in str(caught.value)
 
 
@@ -371,7 +375,7 @@ async def test_executors_wait_for_a_lost_server_and_lose_and_double_nothing(
     async with AsyncExitStack() as stack:
         executors = [
             await stack.enter_async_context(
-                OrderExecutor(settings(postgres_url, instance=name, **waits, **sizes))
+                QuickMarket(settings(postgres_url, instance=name, **waits, **sizes))
             )
             for name in ("executor-1", "executor-2")
         ]
@@ -392,7 +396,7 @@ async def test_executors_wait_for_a_lost_server_and_lose_and_double_nothing(
                 end_outage()
             await asyncio.gather(*handling)
             while await executors[0].ledger.unfinished():
-                await asyncio.sleep(0.05)
+                await trade(executors[0])
         drain.request()
         await asyncio.gather(*loops)
         assert len(await executors[0].broker.all_reports()) == len(signals)
