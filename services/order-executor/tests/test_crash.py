@@ -30,7 +30,7 @@ from streamdesk.trading.orders import OrderState
 KILLS = int(os.environ.get("CRASH_TEST_KILLS", "200"))
 EXECUTORS = 3
 QUEUE = 300
-BAR_SECONDS = 0.3
+BAR_SECONDS = 1.0  # two executors bring each bar of 44 symbols to the broker
 PRICE = 100.0
 START = datetime(2026, 11, 20, 15, 31, tzinfo=UTC)
 SYMBOLS = [f"S{number}.US" for number in range(40)] + ["700.HK", "5.HK", "9988.HK", "1299.HK"]

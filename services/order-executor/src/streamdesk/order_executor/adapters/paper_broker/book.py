@@ -51,9 +51,10 @@ def store(connection: Connection, symbol: str, items: Iterable[OpenOrder]) -> No
 
 
 def is_news(connection: Connection, bar: BarClosed) -> bool:
-    """Whether a bar may change anything: orders are open, and it was not seen."""
-    has_orders = select(BOOK.c.symbol).where(BOOK.c.symbol == bar.symbol).limit(1)
-    if connection.execute(has_orders).first() is None:
+    """Whether a bar may change anything: older orders are open, and it was not seen."""
+    older = (BOOK.c.symbol == bar.symbol) & (ORDERS.c.as_of < bar.timestamp)
+    query = select(BOOK.c.symbol).join_from(BOOK, ORDERS).where(older).limit(1)
+    if connection.execute(query).first() is None:
         return False
     last = seen_at(connection, bar.symbol)
     return last is None or bar.timestamp > last

@@ -186,12 +186,14 @@ class PaperBroker:
     def _note(self, connection: Connection, events: Sequence[ExchangeEvent]) -> list[str]:
         """Write what has happened, pay for it, and return the ids of the orders it changed."""
         changed = book.note(connection, events)
+        executions = [event for event in events if isinstance(event, Execution)]
+        if not executions:  # most bars fill nothing, and need not know what there is to pay with
+            return changed
         account = PaperCash.of(connection)
-        for event in events:
-            if isinstance(event, Execution):
-                rates = self._rates.at(event.at)
-                account.pay(connection, book.trade_of(event), event.side, rates)
-                book.insert_trade(connection, event)
+        for event in executions:
+            rates = self._rates.at(event.at)
+            account.pay(connection, book.trade_of(event), event.side, rates)
+            book.insert_trade(connection, event)
         account.write(connection)
         return changed
 
