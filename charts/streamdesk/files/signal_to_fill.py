@@ -1,6 +1,7 @@
 """`helm test`: a signal becomes an order and a fill, and the position is sold again.
 
-It trades HELM.US on paper, a symbol that no feed has, and costs only the fees.
+It trades HELM.US on paper, a symbol that no feed has, and costs only the fees and the spread. An
+order is filled by the next bar of its symbol, so the test brings bars along.
 """
 
 import asyncio
@@ -12,15 +13,18 @@ from datetime import UTC, datetime
 
 from streamdesk.bus import Bus, BusConfig
 from streamdesk.contracts.events import (
+    BarClosed,
     OrderFilled,
     OrderRejected,
     Side,
     SignalGenerated,
     SignalType,
 )
-from streamdesk.contracts.topics import TRADING_ORDERS, TRADING_SIGNALS
+from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS, TRADING_SIGNALS
 
 SYMBOL = "HELM.US"
+PRICE = 100
+BAR_SECONDS = 0.5
 # An account that is fully invested, or locked after losses, has filled orders before: these
 # refusals pass the test too, as does that of an exchange that is closed now.
 FULL = {
@@ -39,7 +43,7 @@ def signal(side: Side) -> SignalGenerated:
         side=side,
         score=100,
         strength=0,
-        price=100,
+        price=PRICE,
         reasons=(),
         indicators={},
         strategy="helm-test",
@@ -47,6 +51,24 @@ def signal(side: Side) -> SignalGenerated:
         priority=100,
         queued_at=now,
     )
+
+
+async def make_market(bars: Bus) -> None:
+    """Let the symbol trade at its price, again and again."""
+    topic = MARKET_BARS.configured(key=os.environ.get("BARS_KEY") or None)
+    while True:
+        bar = BarClosed(
+            symbol=SYMBOL,
+            timestamp=datetime.now(UTC),
+            interval_seconds=60,  # a minute or three, before a signal counts as old
+            open=PRICE,
+            high=PRICE,
+            low=PRICE,
+            close=PRICE,
+            volume=1_000_000,
+        )
+        await bars.publish(topic, bar)
+        await asyncio.sleep(BAR_SECONDS)
 
 
 async def answers(orders: Bus, signal_id: str, since: str) -> AsyncIterator[str]:
@@ -79,12 +101,14 @@ async def main() -> None:
     publisher = BusConfig(url=os.environ["SIGNALS_REDIS_URL"], service="helm-test")
     reader = BusConfig(url=os.environ["ORDERS_REDIS_URL"], service="helm-test")
     async with Bus.connect(publisher) as signals, Bus.connect(reader) as orders:
+        market = asyncio.create_task(make_market(signals))
         bought = await trade(signals, orders, Side.BUY)
         if bought in FULL:
             return
         if bought not in {"filled", "POSITION_ALREADY_OPEN"}:
             sys.exit(f"the buy was refused: {bought}")
         sold = await trade(signals, orders, Side.SELL)
+        market.cancel()
         if sold != "filled":
             sys.exit(f"the sell was refused: {sold}")
 
