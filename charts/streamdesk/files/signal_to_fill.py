@@ -24,7 +24,7 @@ from streamdesk.contracts.topics import MARKET_BARS, TRADING_ORDERS, TRADING_SIG
 
 SYMBOL = "HELM.US"
 PRICE = 100
-BAR_SECONDS = 0.5
+BAR_SECONDS = 5  # the first that begins after an order fills it; three later a signal is too old
 # An account that is fully invested, or locked after losses, has filled orders before: these
 # refusals pass the test too, as does that of an exchange that is closed now.
 FULL = {
@@ -60,7 +60,7 @@ async def make_market(bars: Bus) -> None:
         bar = BarClosed(
             symbol=SYMBOL,
             timestamp=datetime.now(UTC),
-            interval_seconds=60,  # a minute or three, before a signal counts as old
+            interval_seconds=BAR_SECONDS,
             open=PRICE,
             high=PRICE,
             low=PRICE,
@@ -68,7 +68,7 @@ async def make_market(bars: Bus) -> None:
             volume=1_000_000,
         )
         await bars.publish(topic, bar)
-        await asyncio.sleep(BAR_SECONDS)
+        await asyncio.sleep(BAR_SECONDS / 10)
 
 
 async def answers(orders: Bus, signal_id: str, since: str) -> AsyncIterator[str]:
