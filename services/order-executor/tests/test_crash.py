@@ -276,12 +276,15 @@ async def test_executors_killed_at_random_moments_make_no_order_twice_and_lose_n
         source, stop = Source(bus, signal_of, dice), asyncio.Event()
         publishing = asyncio.create_task(source.run(stop))
         trading = asyncio.create_task(source.trade())
-        await storm.measure()
-        await asyncio.gather(*(storm.rage(dice) for _ in range(EXECUTORS)))
-        stop.set()
-        await publishing
-        await finish(environment, bus, executor)
-        trading.cancel()
+        try:
+            await storm.measure()
+            await asyncio.gather(*(storm.rage(dice) for _ in range(EXECUTORS)))
+            stop.set()
+            await publishing
+            await finish(environment, bus, executor)
+        finally:
+            publishing.cancel()
+            trading.cancel()
         assert await bus.dead(SIGNALS) == []
         assert await decided(executor) == source.ids
         assert await executor.verify() == []

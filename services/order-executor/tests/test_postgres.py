@@ -385,6 +385,8 @@ async def test_executors_wait_for_a_lost_server_and_lose_and_double_nothing(
             asyncio.create_task(executors[n % 2].handler(Message(name, signal, "signals")))
             for n, (name, signal) in enumerate(signals.items())
         ]
+        for task in (*loops, *handling):  # a test that fails must not leave them behind
+            stack.callback(task.cancel)
         async with asyncio.timeout(GUARD_SECONDS):
             while sum(task.done() for task in handling) < 8:
                 await asyncio.sleep(0.01)
