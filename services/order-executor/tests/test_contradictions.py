@@ -21,9 +21,10 @@ from streamdesk.order_executor.entrypoints.schedule import RESOLVED_BY_WAITING
 from streamdesk.order_executor.errors import ClockOffError
 from streamdesk.order_executor.factory import OrderExecutor
 from streamdesk.runtime import metrics
+from streamdesk.trading.decisions import request_from
 from streamdesk.trading.identity import order_id_of_signal
 from streamdesk.trading.markets import MarketCode
-from streamdesk.trading.orders import Intent, Order, OrderState, Origin
+from streamdesk.trading.orders import BrokerReport, Intent, Order, OrderState, Origin
 from tests.broker_conformance import Records
 from tests.executor_command import command, report_of
 from tests.resting_broker import CUT, LOST, RestingBroker, plug
@@ -104,6 +105,38 @@ def test_a_state_never_goes_back_and_an_end_is_final(reports: list[OrderState]) 
         after = state.advanced_to(reported)
         assert after is state if state.is_done else ranks.index(after) >= ranks.index(state)
         state = after
+
+
+class OvertakenBroker(RestingBroker):
+    """Its first answer is out of date when it arrives: the order is made on its way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def query(self, client_order_id: str) -> BrokerReport | None:
+        report, meanwhile = await super().query(client_order_id), self.meanwhile
+        self.meanwhile = None
+        if meanwhile is not None:
+            await meanwhile()
+        return report
+
+
+async def test_an_order_that_another_executor_makes_while_the_broker_is_asked_is_no_contradiction(
+    executor_of: ExecutorOf, signal_of: SignalOf
+) -> None:
+    executor, broker = await executor_of(of=OrderExecutor), OvertakenBroker()
+    plug(executor, broker)
+    await executor.reconciliation.reconcile()
+    request = request_from("signal-1", signal_of(), NOW)
+    intended = (await executor.ledger.decide(request)).order
+    assert intended is not None
+    broker.meanwhile = lambda: executor.execution.carry_out(intended, is_new=True)
+    await executor.reconciliation.reconcile()
+    order = await executor.ledger.order(ENTRY)
+    assert order is not None
+    assert (order.state, order.contradiction) == (OrderState.ACCEPTED, None)
+    assert broker.book.made[ENTRY] == 1
 
 
 async def alerts(executor: OrderExecutor) -> list[str]:

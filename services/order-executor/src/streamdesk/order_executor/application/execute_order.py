@@ -149,6 +149,11 @@ class OrderExecution:
         current = await self._ledger.order(order.client_order_id) or order
         if current.state.is_done:
             return None
+        if current.state is not order.state:
+            # The answer may be older than what the other one learned: only a new one counts.
+            report = await self._within(self._broker.query(current.client_order_id))
+            if report is not None:
+                return report
         if await self._is_contradicted(current):
             return None
         if not await self._ledger.begin_sending(current.client_order_id):
