@@ -254,6 +254,8 @@ def environment_of(settings: Settings, redis_url: str, log: Path) -> dict[str, s
         # A signal a minute runs far beyond the clock, through nights and weekends.
         "SESSIONS": "false",
         "SIGNAL_MAX_AGE_BARS": "1000000",
+        # A life is too short to read all bars again: the market trades each second anyway.
+        "BARS_REPLAY_SECONDS": "5",
         # Orders are filled by the next bar that an executor lives to bring.
         "ENTRY_TIMEOUT_SECONDS": "1000000000",
         "PAPER_VOLUME_SHARE_PERCENT": "0",
